@@ -1,0 +1,300 @@
+"""The card: all that a model folder says of itself. Frozen records, kept as ``card.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from facevalue import files
+from facevalue.errors import ModelFolderError
+from facevalue.pixels import Geometry
+
+FORMAT = 1
+CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST = (
+    "card.json",
+    "weights.safetensors",
+    "model.onnx",
+    "history.jsonl",
+    "report.html",
+    "manifest.parquet",
+)
+
+Interval = tuple[float, float]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the card's parts: frozen, strict when read."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the tag that tells evidence apart."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        plain.pop("kind", None)
+        return plain
+
+
+class NetworkFacts(Record):
+    """What the weights are for.
+
+    Attributes
+    ----------
+    name, options : what :data:`facevalue.networks.NETWORKS` (or timm) builds it from.
+    mean, std : per channel, of pixels in [0, 1]; applied inside the model.
+    parameters : how many, the head included.
+    features : width of the layer before the last.
+    weights : where training started: ``none``, ``hub`` or a file's name.
+    weights_sha256 : of that file, else ``None``.
+    licence : of those weights.
+    pooled : whether it ends in average pooling and a linear layer, so that ``heat`` exists.
+    """
+
+    name: str
+    options: dict[str, Any] = {}
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    parameters: int = 0
+    features: int = 0
+    weights: str = "none"
+    weights_sha256: str | None = None
+    licence: str | None = None
+    pooled: bool = False
+
+
+class Abstention(Record):
+    """When the model says «I don't know». Chosen on the calibration split.
+
+    Attributes
+    ----------
+    confidence : below this calibrated probability of the class leant to, the answer is ``uncertain``.
+    novelty : above this distance from the training data, the picture is ``novel``; ``None`` switches it off.
+    target : accuracy among the answered that ``confidence`` was chosen for.
+    n : calibration pictures it was chosen on.
+    """
+
+    confidence: float = 0.0
+    novelty: float | None = None
+    target: float | None = None
+    n: int = 0
+
+
+class DataFacts(Record):
+    """Where the pictures came from.
+
+    Attributes
+    ----------
+    source : the folder or manifest, as the user named it.
+    fingerprint : SHA-256 over every picture's bytes, label and split; paths do not count.
+    counts : pictures by split and class.
+    groups : how groups were formed: ``parent``, ``stem:REGEX``, a column, ``picture``, or ``official`` splits.
+    group_count : groups by split.
+    near_duplicates : pictures that share a group with a near-duplicate.
+    unreadable : path and reason of every file left out.
+    warnings : what a reader of the figures should know.
+    """
+
+    source: str = ""
+    fingerprint: str = ""
+    counts: dict[str, dict[str, int]] = {}
+    groups: str = "picture"
+    group_count: dict[str, int] = {}
+    near_duplicates: int = 0
+    unreadable: tuple[dict[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Bin(Record):
+    """One bar of a reliability diagram: confidences in (low, high], their mean, and how often they were right."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+class Report(Record, tag_field="kind", tag="evaluation"):
+    """A model on pictures with known labels.
+
+    Rates are in [0, 1]; ``*_ci`` are 95 % intervals (Wilson for accuracies, bootstrap for the rest).
+    ``confusion[i][j]`` counts pictures of ``classes[i]`` decided as ``classes[j]``. Accuracy and confusion count the
+    decision on every picture, abstained or not; ``accuracy_answered`` counts only those the model answered.
+    """
+
+    split: str
+    n: int
+    classes: tuple[str, ...]
+    accuracy: float
+    accuracy_ci: Interval
+    balanced_accuracy: float
+    balanced_accuracy_ci: Interval
+    auroc: float | None
+    auroc_ci: Interval | None
+    average_precision: float | None
+    ece: float
+    ece_ci: Interval
+    brier: float
+    nll: float
+    confusion: tuple[tuple[int, ...], ...]
+    recall: dict[str, float]
+    recall_ci: dict[str, Interval]
+    abstained: int
+    coverage: float
+    accuracy_answered: float | None
+    accuracy_answered_ci: Interval | None
+    reasons: dict[str, int]
+    reliability: tuple[Bin, ...]
+    unreadable: tuple[dict[str, str], ...] = ()
+    fingerprint: str = ""
+    source: str = ""
+    command: str = ""
+    created: str = ""
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+class AttackFigures(Record):
+    """One attack at one eps. ``eps`` is in [0, 1] units of the network's square; success counts after 8-bit rounding.
+
+    ``robust_accuracy_unrounded`` is the same before rounding, to compare with papers and libraries that stop there.
+    """
+
+    attack: str
+    norm: str
+    eps: float
+    n: int
+    clean_accuracy: float
+    robust_accuracy: float
+    robust_ci: Interval
+    robust_accuracy_unrounded: float
+    confusion: tuple[tuple[int, ...], ...]
+    mean_distance: float
+    queries: int
+    seconds: float
+    adaptive: bool = False
+
+
+class AttackReport(Record, tag_field="kind", tag="attack"):
+    """What attacks did to a model."""
+
+    n: int
+    classes: tuple[str, ...]
+    clean_confusion: tuple[tuple[int, ...], ...]
+    results: tuple[AttackFigures, ...]
+    warnings: tuple[str, ...] = ()
+    fingerprint: str = ""
+    source: str = ""
+    command: str = ""
+    created: str = ""
+    seed: int = 0
+
+
+class ExportReport(Record, tag_field="kind", tag="export"):
+    """An exported file beside the model, from file bytes to label on ``n`` pictures."""
+
+    target: str
+    path: str
+    bytes: int
+    n: int
+    label_agreement: float
+    max_probability_difference: float
+    precision: str = "fp32"
+    command: str = ""
+    created: str = ""
+
+
+Evidence = Report | AttackReport | ExportReport
+
+
+class Card(Record):
+    """All that a model folder says of itself.
+
+    Attributes
+    ----------
+    classes : in the order of the logits.
+    positive : the class that ``threshold``, ``auroc`` and ``average_precision`` are about; ``None`` for more than two.
+    threshold : probability of ``positive`` from which the answer is ``positive``.
+    temperature : divides the logits before the softmax; fitted on the calibration split.
+    files : SHA-256 of the folder's other files, by name.
+    """
+
+    classes: tuple[str, ...]
+    geometry: Geometry
+    network: NetworkFacts
+    positive: str | None = None
+    threshold: float = 0.5
+    temperature: float = 1.0
+    abstention: Abstention = Abstention()
+    data: DataFacts = DataFacts()
+    recipe: dict[str, Any] = {}
+    seed: int = 0
+    seconds: float = 0.0
+    seconds_per_epoch: float | None = None
+    versions: dict[str, str] = {}
+    command: str = ""
+    created: str = ""
+    files: dict[str, str] = {}
+    evidence: tuple[Evidence, ...] = ()
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ModelFolderError(f"Expected at least two different classes, but got {list(self.classes)}")
+        if self.positive is not None and (self.positive not in self.classes or len(self.classes) != 2):
+            raise ModelFolderError(f"Expected positive to be one of two classes, but got {self.positive!r}")
+
+    def changed(self, **fields: Any) -> Card:
+        """A new card with these fields replaced."""
+        return msgspec.structs.replace(self, **fields)
+
+    def with_evidence(self, *evidence: Evidence) -> Card:
+        """A new card with more evidence at the end."""
+        return self.changed(evidence=(*self.evidence, *evidence))
+
+    def report(self, split: str) -> Report | None:
+        """The last evaluation of this name (``train``, ``validation``, ``calibration``, ``test``, or a folder's)."""
+        found = [e for e in self.evidence if isinstance(e, Report) and e.split == split]
+        return found[-1] if found else None
+
+    def to_json(self) -> str:
+        """Indented JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode() + "\n"
+
+    def save(self, folder: Path) -> None:
+        """Write ``card.json`` into a model folder, whole or not at all."""
+        files.write_text(folder / CARD, self.to_json())
+
+    @staticmethod
+    def load(folder: Path) -> Card:
+        """Read a model folder's card.
+
+        Raises
+        ------
+        ModelFolderError
+            There is no such folder, it holds no card, or the card is not one of this format.
+        """
+        if not folder.is_dir():
+            raise ModelFolderError(f"{folder} is not a model folder: there is no such folder")
+        try:
+            text = (folder / CARD).read_bytes()
+        except OSError as error:
+            raise ModelFolderError(f"{folder} is not a model folder: it holds no readable {CARD}") from error
+        try:
+            return msgspec.json.decode(text, type=Card)
+        except msgspec.DecodeError as error:
+            raise ModelFolderError(f"{folder / CARD} is not a card that this version reads: {error}") from error
+
+    def checked_file(self, folder: Path, name: str) -> Path:
+        """The path of one of the folder's files, after asking that it is the one this card was written with.
+
+        Raises
+        ------
+        ModelFolderError
+            The file is missing, or its SHA-256 is not the one on the card.
+        """
+        path = folder / name
+        if name not in self.files or not path.is_file():
+            raise ModelFolderError(f"{folder} is incomplete: {name} is missing")
+        if files.sha256(path) != self.files[name]:
+            raise ModelFolderError(f"{path} is not the file that the card was written with: it was altered or damaged")
+        return path

@@ -1,0 +1,137 @@
+"""The classifier: a network and its card. What evaluate, attack, explain and export take."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from facevalue import files
+from facevalue.card import WEIGHTS, Card
+from facevalue.errors import ModelFolderError
+from facevalue.networks import build
+from facevalue.networks.base import Body, normalise
+
+NOVELTY_RANK = 64
+
+
+@final
+class Classifier(nn.Module):
+    """Float pictures in, logits and calibrated probabilities out.
+
+    ``x`` is always (n, 3, s, s) float in [0, 1], RGB, s = ``card.geometry.size``; normalisation, temperature and
+    novelty are inside. A change returns a new classifier.
+    """
+
+    mean: Tensor
+    std: Tensor
+    novelty_means: Tensor
+    novelty_basis: Tensor
+    novelty_scale: Tensor
+    novelty_rest: Tensor
+
+    def __init__(self, body: Body, card: Card) -> None:
+        super().__init__()
+        self.body = body
+        self.card = card
+        k, d = len(card.classes), body.head.in_features
+        self.register_buffer("mean", torch.tensor(card.network.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(card.network.std).view(1, 3, 1, 1), persistent=False)
+        # Class means, principal directions of the within-class spread, their standard deviations, and that of the
+        # rest: all zero until calibration.novelty_fitted fills them, and then novelty() is 0.
+        self.register_buffer("novelty_means", torch.zeros(k, d))
+        self.register_buffer("novelty_basis", torch.zeros(d, min(d, NOVELTY_RANK)))
+        self.register_buffer("novelty_scale", torch.ones(min(d, NOVELTY_RANK)))
+        self.register_buffer("novelty_rest", torch.tensor(float("inf")))
+
+    def maps(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) activations of the last convolutional layer."""
+        return self.body.maps(normalise(x, self.mean, self.std))
+
+    def features(self, x: Tensor) -> Tensor:
+        """(n, d) features before the last layer."""
+        return self.body.embed(self.maps(x))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(n, k) logits, before the temperature."""
+        logits: Tensor = self.body.head(self.features(x))
+        return logits
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """(n, k) calibrated probabilities; rows sum to 1."""
+        return self.calibrated(self.logits(x))
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """(n, k) logits to calibrated probabilities (Guo et al. 2017, arXiv:1706.04599)."""
+        return torch.softmax(logits / self.card.temperature, dim=1)
+
+    def novelty(self, features: Tensor) -> Tensor:
+        """(n,) distance of (n, d) features from the nearest class of the training data.
+
+        The Mahalanobis distance (Lee et al. 2018, arXiv:1807.03888) under probabilistic PCA (Tipping & Bishop 1999):
+        the leading directions of the within-class spread each by their own deviation, the rest by one. Divided by
+        the square root of d, so that training pictures lie near 1.
+        """
+        away = features.unsqueeze(1) - self.novelty_means  # (n, k, d)
+        along = away @ self.novelty_basis  # (n, k, r)
+        rest = (away.square().sum(2) - along.square().sum(2)).clamp_min(0)
+        squared = (along / self.novelty_scale).square().sum(2) + rest / self.novelty_rest.square()
+        return (squared.amin(1) / features.shape[1]).sqrt()
+
+    def heat(self, maps: Tensor, winner: Tensor) -> Tensor:
+        """(n, h, w) class activation map (Zhou et al. 2016, arXiv:1512.04150) of class ``winner`` (n,), positive part.
+
+        Only for bodies that are ``pooled``; there it equals Grad-CAM up to a positive factor.
+        """
+        # A weighted sum against the one-hot winner: gathers with a data-dependent index export less well.
+        weights = nn.functional.one_hot(winner, self.body.head.out_features).to(maps.dtype) @ self.body.head.weight
+        return torch.einsum("nc,nchw->nhw", weights, maps).relu()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, k) logits, as :meth:`logits`; what gradient libraries call."""
+        return self.logits(x)
+
+    def changed(self, card: Card | None = None, buffers: Mapping[str, Tensor] | None = None) -> Classifier:
+        """A new classifier with another card or other novelty buffers; this one stays as it is."""
+        new = copy.deepcopy(self)
+        new.card = card if card is not None else self.card
+        for name, value in (buffers or {}).items():
+            new.get_buffer(name).copy_(value)
+        return new.train(self.training)
+
+    def save(self, folder: Path) -> Card:
+        """Write ``weights.safetensors`` and ``card.json`` into an existing folder; returns the card as written."""
+        path = folder / WEIGHTS
+        with files.replacing_file(path) as partial:
+            save_file({name: value.contiguous() for name, value in self.state_dict().items()}, partial)
+        card = self.card.changed(files={**self.card.files, WEIGHTS: files.sha256(path)})
+        card.save(folder)
+        return card
+
+
+def load(folder: Path | str) -> Classifier:
+    """Open a model folder in the workshop, in eval mode on the CPU.
+
+    Raises
+    ------
+    ModelFolderError
+        The folder or a file in it is missing, altered, or not for this network.
+    """
+    folder = Path(folder)
+    card = Card.load(folder)
+    path = card.checked_file(folder, WEIGHTS)
+    body = build(card.network.name, len(card.classes), card.geometry.size, card.network.options)
+    classifier = Classifier(body, card)
+    try:
+        missing, unexpected = classifier.load_state_dict(load_file(path), strict=False)
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelFolderError(f"{path} does not fit {card.network.name}: {' '.join(str(error).split())[:300]}") from error
+    if missing or unexpected:
+        raise ModelFolderError(f"{path} does not fit {card.network.name}: {[*missing, *unexpected][:5]}")
+    return classifier.eval()

@@ -1,0 +1,1 @@
+"""Pictures on disk: listing, scanning, grouping, splitting, reading."""

@@ -1,0 +1,26 @@
+"""Real pictures that a dependency carries: scikit-image's subset of Labeled Faces in the Wild."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from facevalue import files
+
+
+def write_lfw_subset(folder: Path) -> Path:
+    """Write 100 faces and 100 non-faces, grey, 25 x 25, as ``face/`` and ``not-face/`` PNG files; returns ``folder``.
+
+    The non-faces are crops of the same photographs' backgrounds (Huang et al. 2007, the *LFW* report 07-49).
+    """
+    from skimage.data import lfw_subset
+
+    pixels = np.round(lfw_subset() * 255).astype(np.uint8)
+    with files.replacing_folder(folder) as partial:
+        for label, rows in (("face", pixels[:100]), ("not-face", pixels[100:])):
+            (partial / label).mkdir()
+            for i, square in enumerate(rows):
+                Image.fromarray(square).save(partial / label / f"{label}-{i:03}.png")
+    return folder

@@ -1,0 +1,102 @@
+"""Groups: pictures that must stay on one side of a split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from facevalue.data.manifest import Manifest
+from facevalue.errors import DataError, UsageError
+
+NEAR = 32
+"""Pictures whose 256-bit perceptual hashes differ in at most this many bits are near-duplicates."""
+
+
+def with_groups(manifest: Manifest, how: str | None = None, near: int | None = NEAR) -> Manifest:
+    """Fill the column ``group``.
+
+    Parameters
+    ----------
+    manifest : as scanned.
+    how : ``parent`` (the folder below the class), ``stem:REGEX`` (the pattern's first captured part of the file
+        name), the name of a column, or ``picture`` (each by itself). By default ``group`` where a manifest brings that
+        column, else ``parent`` where pictures lie in folders below their class, else ``picture``.
+    near : most bits in which perceptual hashes of near-duplicates differ; near-duplicates join their groups.
+        ``None`` switches it off.
+
+    Raises
+    ------
+    UsageError
+        The pattern is not a regular expression, or there is no such column.
+    DataError
+        The pattern matches no file name.
+    """
+    table = manifest.table
+    if how is None:
+        how = "parent" if (table["group"] != "").any() else "picture"
+    names = _named(manifest, how)
+    # A picture that no rule puts with others is a group of its own.
+    keys = np.where(names == "", "file:" + table["key"].to_numpy(str), names)
+    readable = (table["error"] == "").to_numpy()
+    if near is not None:
+        keys[readable] = _joined(keys[readable], unpack(table["phash"][readable]), near)
+    return manifest.changed(groups=how, group=keys)
+
+
+def _named(manifest: Manifest, how: str) -> NDArray[np.str_]:
+    table = manifest.table
+    if how == "picture":
+        return np.full(len(table), "", dtype=object).astype(str)
+    if how == "parent":
+        return table["group"].to_numpy(str)
+    if how.startswith("stem:"):
+        try:
+            pattern = re.compile(how.removeprefix("stem:"))
+        except re.error as error:
+            raise UsageError(f"--groups {how}: not a regular expression: {error}") from error
+        found = [pattern.search(PurePosixPath(key).stem) for key in table["key"]]
+        if not any(found):
+            raise DataError(f"--groups {how}: the pattern matches no file name, e.g. {table['key'].iloc[0]}")
+        return np.array([(m.group(1) if m.groups() else m.group(0)) or "" if m else "" for m in found], dtype=str)
+    if how in table.columns:
+        return table[how].to_numpy(str)
+    raise UsageError(f"--groups {how}: expected parent, picture, stem:REGEX or a column of the manifest")
+
+
+def unpack(hashes: pd.Series[str]) -> NDArray[np.uint64]:
+    """(n, 4) uint64 from hexadecimal hashes of 256 bits."""
+    raw = bytes.fromhex("".join(hashes))
+    return np.frombuffer(raw, dtype=np.uint64).reshape(len(hashes), -1)
+
+
+def near_pairs(hashes: NDArray[np.uint64], near: int) -> Iterator[NDArray[np.int64]]:
+    """Blocks of (m, 2) index pairs i < j whose hashes differ in at most ``near`` bits."""
+    n, block = len(hashes), 512
+    for start in range(0, n, block):
+        part = hashes[start : start + block]
+        distance = np.zeros((len(part), n - start), np.uint16)
+        for word in range(hashes.shape[1]):
+            distance += np.bitwise_count(part[:, None, word] ^ hashes[None, start:, word])
+        i, j = np.nonzero(distance <= near)
+        keep = i < j
+        yield np.stack([i[keep] + start, j[keep] + start], axis=1)
+
+
+def _joined(keys: NDArray[np.str_], hashes: NDArray[np.uint64], near: int) -> NDArray[np.str_]:
+    """Keys after joining the groups of near-duplicates; a joined group takes the first of its names."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    names, group = np.unique(keys, return_inverse=True)
+    pairs = np.concatenate([group[block] for block in near_pairs(hashes, near)] or [np.zeros((0, 2), np.int64)])
+    links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(names), len(names)))
+    _, component = connected_components(links, directed=False)
+    first = np.full(component.max() + 1, len(names))
+    np.minimum.at(first, component, np.arange(len(names)))
+    joined: NDArray[np.str_] = names[first[component[group]]]
+    return joined

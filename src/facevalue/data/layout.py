@@ -1,0 +1,110 @@
+"""Which files a folder or a manifest names, with their labels and official splits. Nothing is opened here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from facevalue.data.manifest import SPLITS, read_table
+from facevalue.errors import DataError, UsageError
+from facevalue.pixels import SUFFIXES
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "calibration": "calibration",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One file by name: its path, its key relative to the root, its label, its official split, and given columns."""
+
+    path: Path
+    key: str
+    label: str
+    split: str = ""
+    parent: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+def list_files(source: Path) -> list[Listed]:
+    """Every picture file of a folder a class, a folder of splits, or a manifest, sorted by key.
+
+    Hidden files and files whose ending is not a picture's are passed over.
+
+    Raises
+    ------
+    UsageError
+        ``source`` is not there, or is a file of another kind.
+    DataError
+        It holds no class folder with pictures.
+    """
+    if source.is_file():
+        return _from_manifest(source)
+    if not source.is_dir():
+        raise UsageError(f"{source} is not there; give a folder with one sub-folder a class, or a manifest")
+    folders = _sub_folders(source)
+    splits = {f.name: SPLIT_FOLDERS[f.name.lower()] for f in folders if f.name.lower() in SPLIT_FOLDERS}
+    # A class may be called «test»; only a folder with train/ beside another split brings official splits.
+    official = "train" in splits.values() and len(set(splits.values())) > 1
+    if official and len(splits) != len(folders):
+        odd = sorted(f.name for f in folders if f.name not in splits)
+        raise DataError(f"{source} mixes splits ({', '.join(splits)}) with other folders ({', '.join(odd[:3])})")
+    found: list[Listed] = []
+    for folder in folders:
+        if official:
+            for label in _sub_folders(folder):
+                found.extend(_from_class(source, label, splits[folder.name]))
+        else:
+            found.extend(_from_class(source, folder, ""))
+    if not found:
+        loose = any(p.suffix.lower() in SUFFIXES for p in source.iterdir() if p.is_file())
+        hint = "the pictures lie loose in it; put each class into a sub-folder" if loose else "no sub-folder holds any"
+        raise DataError(f"{source} has no pictures to learn from: {hint}")
+    return sorted(found, key=lambda f: f.key)
+
+
+def _sub_folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _from_class(root: Path, folder: Path, split: str) -> Iterator[Listed]:
+    for where, names, file_names in os.walk(folder, followlinks=True):
+        names[:] = sorted(n for n in names if not n.startswith("."))
+        for name in sorted(file_names):
+            path = Path(where) / name
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                continue
+            inside = path.relative_to(folder)
+            yield Listed(
+                path=path,
+                key=str(PurePosixPath(path.relative_to(root))),
+                label=folder.name,
+                split=split,
+                parent=str(PurePosixPath(inside.parent)) if len(inside.parts) > 1 else "",
+            )
+
+
+def _from_manifest(source: Path) -> list[Listed]:
+    table = read_table(source).astype(str)
+    found = []
+    for row in table.to_dict("records"):
+        path = Path(row["path"])
+        path = path if path.is_absolute() else source.parent / path
+        split = SPLIT_FOLDERS.get(row.get("split", "").lower(), row.get("split", ""))
+        if split not in ("", *SPLITS):
+            raise DataError(f"{source}: expected split to be one of {', '.join(SPLITS)}, but got {split!r}")
+        extra = tuple((c, v) for c, v in row.items() if c not in ("path", "label", "split", "key", "error"))
+        found.append(Listed(path, PurePosixPath(row["path"]).as_posix(), row["label"], split, path.parent.name, extra))
+    if not found:
+        raise DataError(f"{source} is an empty manifest")
+    if len({f.key for f in found}) != len(found):
+        raise DataError(f"{source} names a path twice")
+    return sorted(found, key=lambda f: f.key)

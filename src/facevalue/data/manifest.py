@@ -1,0 +1,127 @@
+"""The manifest: a table of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from facevalue import files
+from facevalue.errors import DataError, UsageError
+
+SPLITS = ("train", "validation", "calibration", "test")
+COLUMNS = (
+    "path",  # as found
+    "key",  # relative to the folder, with forward slashes: the same on every machine
+    "label",
+    "group",
+    "split",  # one of SPLITS, or "" where none is given
+    "sha256",
+    "phash",  # 256-bit perceptual hash, hexadecimal
+    "width",
+    "height",
+    "format",
+    "mode",
+    "bytes",
+    "error",  # why it cannot be read, or ""
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A table with the columns :data:`COLUMNS` (others are kept), one row a file, sorted by ``key``.
+
+    Attributes
+    ----------
+    table : the rows, the unreadable ones too.
+    source : the folder or file it was made from, as the user named it.
+    groups : how groups were formed.
+    warnings : findings a reader of the figures should know.
+    """
+
+    table: pd.DataFrame
+    source: str
+    groups: str = "picture"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def readable(self) -> pd.DataFrame:
+        """Rows that are pictures."""
+        return self.table[self.table["error"] == ""]
+
+    @property
+    def unreadable(self) -> tuple[dict[str, str], ...]:
+        """Path and reason of every file that is none."""
+        bad = self.table[self.table["error"] != ""]
+        return tuple({"path": p, "reason": r} for p, r in zip(bad["path"], bad["error"], strict=True))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels of the readable pictures, sorted."""
+        return tuple(sorted(self.readable["label"].unique()))
+
+    def rows(self, *splits: str) -> pd.DataFrame:
+        """Readable rows of these splits; of all where none is named."""
+        table = self.readable
+        return table[table["split"].isin(splits)] if splits else table
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Readable pictures by split and class; the split is ``all`` where none was given."""
+        table = self.readable
+        names = table["split"].replace("", "all")
+        return {
+            split: {label: int(n) for label, n in rows["label"].value_counts().sort_index().items()}
+            for split, rows in sorted(table.groupby(names), key=lambda item: _order(str(item[0])))
+        }
+
+    def fingerprint(self, *splits: str) -> str:
+        """SHA-256 over bytes, label and split of every picture, whatever the files are called."""
+        rows = self.rows(*splits)
+        lines = sorted(f"{s} {l} {p}" for s, l, p in zip(rows["sha256"], rows["label"], rows["split"], strict=True))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def changed(self, *, groups: str | None = None, warnings: Sequence[str] | None = None, **columns: object) -> Manifest:
+        """A new manifest with columns replaced."""
+        return Manifest(
+            table=self.table.assign(**columns) if columns else self.table,
+            source=self.source,
+            groups=self.groups if groups is None else groups,
+            warnings=self.warnings if warnings is None else tuple(warnings),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write as Parquet, whole or not at all."""
+        with files.replacing_file(path) as partial:
+            self.table.to_parquet(partial, index=False)
+
+
+def _order(split: str) -> tuple[int, str]:
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS), split)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a user's manifest: Parquet or CSV with at least ``path`` and ``label``; paths are relative to the file.
+
+    Raises
+    ------
+    UsageError
+        Another kind of file, or a column is missing.
+    DataError
+        It cannot be parsed.
+    """
+    try:
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path)
+        elif path.suffix in (".csv", ".tsv"):
+            table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
+        else:
+            raise UsageError(f"{path} is neither a folder nor a manifest (.parquet, .csv, .tsv)")
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} cannot be read as a manifest: {' '.join(str(error).split())[:200]}") from error
+    missing = [c for c in ("path", "label") if c not in table.columns]
+    if missing:
+        raise UsageError(f"{path} lacks the column {missing[0]!r}; it has: {', '.join(map(str, table.columns))}")
+    return table

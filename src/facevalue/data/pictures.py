@@ -1,0 +1,118 @@
+"""Pictures with labels, ready for a network: what evaluate, attack and explain read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from facevalue import pixels
+from facevalue.data.manifest import Manifest
+from facevalue.data.scan import in_order
+from facevalue.errors import DataError, PictureError
+from facevalue.pixels import Geometry
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Files, labels and the geometry that makes them squares, in a fixed order.
+
+    Attributes
+    ----------
+    paths : (n,) files.
+    labels : (n,) int64, indices into ``classes``.
+    classes : in the order of the model's logits.
+    geometry : the network's.
+    name : ``train``, ``test``, … or the folder's, for reports.
+    source : as the user named it.
+    fingerprint : SHA-256 over bytes and labels.
+    unreadable : what was left out, with reasons.
+    """
+
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    geometry: Geometry
+    name: str = "all"
+    source: str = ""
+    fingerprint: str = ""
+    unreadable: tuple[dict[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def batches(self, size: int = 32) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Squares (b, s, s, 3) uint8 RGB with labels (b,), in order, decoded ahead by threads."""
+        decoded = in_order(partial(_square, self.geometry), self.paths, ahead=4 * size)
+        for start in range(0, len(self), size):
+            count = min(size, len(self) - start)
+            yield np.stack([next(decoded) for _ in range(count)]), self.labels[start : start + count]
+
+    def squares(self) -> NDArray[np.uint8]:
+        """All squares in memory, (n, s, s, 3) uint8."""
+        side = self.geometry.size
+        out = np.empty((len(self), side, side, 3), np.uint8)
+        start = 0
+        for squares, _ in self.batches(64):
+            out[start : start + len(squares)] = squares
+            start += len(squares)
+        return out
+
+    def take(self, indices: Sequence[int] | NDArray[np.integer]) -> Pictures:
+        """The pictures at these positions."""
+        chosen = [int(i) for i in indices]
+        return replace(self, paths=tuple(self.paths[i] for i in chosen), labels=self.labels[chosen])
+
+    def some(self, n: int, seed: int = 0) -> Pictures:
+        """At most ``n`` pictures, drawn evenly from the classes, in their old order."""
+        if n >= len(self):
+            return self
+        rng = np.random.default_rng(seed)
+        shuffled = rng.permutation(len(self))
+        turn = np.empty(len(self), np.int64)  # 0 for the first of its class in the shuffle, 1 for the second, …
+        for c in range(len(self.classes)):
+            of_class = shuffled[self.labels[shuffled] == c]
+            turn[of_class] = np.arange(len(of_class))
+        return self.take(np.sort(shuffled[np.argsort(turn[shuffled], kind="stable")][:n]))
+
+
+def _square(geometry: Geometry, path: Path) -> NDArray[np.uint8]:
+    try:
+        return geometry.read(pixels.read_bytes(path))
+    except PictureError as error:
+        raise DataError(f"{path} {error}; it could be read a moment ago") from error
+
+
+def pictures(manifest: Manifest, geometry: Geometry, classes: Sequence[str], *splits: str, name: str = "") -> Pictures:
+    """The readable pictures of a manifest's splits (of all where none is named), labelled by ``classes`` by name.
+
+    Raises
+    ------
+    DataError
+        The manifest has a class that ``classes`` lacks; the message names both lists. Or there is no picture.
+    """
+    rows: pd.DataFrame = manifest.rows(*splits)
+    other = sorted(set(rows["label"]) - set(classes))
+    if other:
+        raise DataError(
+            f"the classes do not match: the model knows {', '.join(classes)}; "
+            f"{manifest.source} has {', '.join(manifest.classes)}"
+        )
+    if rows.empty:
+        raise DataError(f"{manifest.source} has no readable picture" + (f" in {', '.join(splits)}" if splits else ""))
+    index = {label: i for i, label in enumerate(classes)}
+    return Pictures(
+        paths=tuple(Path(p) for p in rows["path"]),
+        labels=rows["label"].map(index).to_numpy(np.int64),
+        classes=tuple(classes),
+        geometry=geometry,
+        name=name or "+".join(splits) or Path(manifest.source).name,
+        source=manifest.source,
+        fingerprint=manifest.fingerprint(*splits),
+        unreadable=manifest.unreadable,
+    )

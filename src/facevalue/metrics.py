@@ -1,0 +1,148 @@
+"""Figures from labels and probabilities: pure functions on NumPy arrays.
+
+Throughout, ``y`` is (n,) int, the class index; ``p`` is (n, k) float, calibrated probabilities whose rows sum to 1;
+rates are in [0, 1]; intervals are 95 % unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facevalue.card import Bin, Interval
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+_EPS = 1e-12
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson score interval for a proportion (Wilson 1927, JASA 22:209).
+
+    >>> [round(x, 4) for x in wilson(95, 100)]
+    [0.8882, 0.9785]
+    """
+    from statistics import NormalDist
+
+    if n == 0:
+        return (0.0, 1.0)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = successes / n
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * ((rate * (1 - rate) / n + z * z / (4 * n * n)) ** 0.5)
+    # At 0 and n successes the closed form ends exactly at 0 and 1; rounding must not move it inside.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return (low, high)
+
+
+def bootstrap(
+    statistic: Callable[[Ints], float], n: int, *, draws: int = 500, seed: int = 0, confidence: float = 0.95
+) -> Interval:
+    """Percentile bootstrap over pictures (Efron 1979): ``statistic`` takes (n,) indices drawn with replacement.
+
+    Draws where the statistic is undefined (NaN, e.g. a class is missing) are left out.
+    """
+    rng = np.random.default_rng(seed)
+    values = np.array([statistic(rng.integers(0, n, n)) for _ in range(draws)])
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return (0.0, 1.0)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return (float(low), float(high))
+
+
+def confusion(y: ArrayLike, decided: ArrayLike, k: int) -> NDArray[np.int64]:
+    """(k, k) counts; rows are the truth, columns the decision.
+
+    >>> confusion([0, 0, 1], [0, 1, 1], 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    table = np.zeros((k, k), np.int64)
+    np.add.at(table, (np.asarray(y), np.asarray(decided)), 1)
+    return table
+
+
+def decide(p: Floats, positive: int | None = None, threshold: float = 0.5) -> NDArray[np.int64]:
+    """(n,) class decided for: the likeliest, or for two classes ``positive`` where its probability is >= ``threshold``.
+
+    >>> decide(np.array([[0.35, 0.65]]), positive=1, threshold=0.7).tolist()
+    [0]
+    """
+    if positive is None:
+        return p.argmax(axis=1).astype(np.int64)
+    return np.where(p[:, positive] >= threshold, positive, 1 - positive).astype(np.int64)
+
+
+def balanced_accuracy(y: Ints, decided: Ints, k: int) -> float:
+    """Mean recall over the classes that occur in ``y``."""
+    right = np.bincount(y[y == decided], minlength=k)
+    total = np.bincount(y, minlength=k)
+    return float(np.mean(right[total > 0] / total[total > 0]))
+
+
+def auroc(y: Ints, p: Floats, positive: int | None = None) -> float:
+    """Area under the ROC curve; for more than two classes the mean of one against the rest (Hand & Till's macro form).
+
+    NaN where a class does not occur.
+    """
+    from scipy.stats import rankdata
+
+    def one(is_positive: NDArray[np.bool_], score: Floats) -> float:
+        m = int(is_positive.sum())
+        if m == 0 or m == len(is_positive):
+            return float("nan")
+        ranks = rankdata(score)
+        return float((ranks[is_positive].sum() - m * (m + 1) / 2) / (m * (len(is_positive) - m)))
+
+    if positive is not None:
+        return one(y == positive, p[:, positive])
+    return float(np.mean([one(y == c, p[:, c]) for c in range(p.shape[1])]))
+
+
+def average_precision(y: Ints, p: Floats, positive: int | None = None) -> float:
+    """Average precision (step-wise area under precision and recall); macro mean for more than two classes."""
+    from sklearn.metrics import average_precision_score
+
+    columns = [positive] if positive is not None else list(range(p.shape[1]))
+    if any(not (y == c).any() for c in columns):
+        return float("nan")
+    return float(np.mean([average_precision_score(y == c, p[:, c]) for c in columns]))
+
+
+def nll(y: Ints, p: Floats) -> float:
+    """Mean negative log-likelihood of the true class, in nats."""
+    return float(-np.log(np.clip(p[np.arange(len(y)), y], _EPS, 1)).mean())
+
+
+def brier(y: Ints, p: Floats) -> float:
+    """Brier score (Brier 1950): mean squared distance to the one-hot truth, in [0, 2]."""
+    onehot = np.eye(p.shape[1])[y]
+    return float(((p - onehot) ** 2).sum(axis=1).mean())
+
+
+def ece(y: Ints, p: Floats, bins: int = 15) -> float:
+    """Expected calibration error of the likeliest class over equal-width bins (Guo et al. 2017, arXiv:1706.04599)."""
+    return sum(b.n * abs(b.accuracy - b.confidence) for b in reliability(y, p, bins)) / max(1, len(y))
+
+
+def reliability(y: Ints, p: Floats, bins: int = 15) -> tuple[Bin, ...]:
+    """The non-empty bars of the reliability diagram of the likeliest class."""
+    confidence = p.max(axis=1)
+    right = p.argmax(axis=1) == y
+    where = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return tuple(
+        Bin(
+            low=b / bins,
+            high=(b + 1) / bins,
+            n=int((where == b).sum()),
+            confidence=float(confidence[where == b].mean()),
+            accuracy=float(right[where == b].mean()),
+        )
+        for b in range(bins)
+        if (where == b).any()
+    )

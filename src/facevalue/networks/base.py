@@ -1,0 +1,118 @@
+"""What a network is: a record that builds a body, and the body's contract."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from facevalue.pixels import Geometry
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+UNIT_MEAN, UNIT_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+Triple = tuple[float, float, float]
+
+
+class Body(nn.Module, ABC):
+    """A network as facevalue sees it: pictures → maps → features → logits.
+
+    A subclass writes :meth:`maps`, :meth:`embed`, :meth:`stages` and sets :attr:`head`. Inputs are normalised
+    pictures, float (n, 3, s, s).
+    """
+
+    head: nn.Linear
+    """The last layer: (n, d) features to (n, k) logits."""
+
+    pooled: bool
+    """Whether :meth:`embed` is plain average pooling (dropout aside), so that ``head`` applied to the maps is CAM."""
+
+    spatial: bool = True
+    """Whether :meth:`maps` is (n, c, h, w); not so for vision transformers, which have tokens."""
+
+    @abstractmethod
+    def maps(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) activations of the last convolutional layer, which Grad-CAM looks at."""
+
+    @abstractmethod
+    def embed(self, maps: Tensor) -> Tensor:
+        """(n, d) features, the input of :attr:`head`."""
+
+    @abstractmethod
+    def stages(self) -> list[nn.Module]:
+        """The body without its head in stages from input to output; fine-tuning thaws the last N of them."""
+
+    @property
+    @abstractmethod
+    def cam_layer(self) -> nn.Module:
+        """The module whose output is :meth:`maps`, for attributions that hook layers."""
+
+    @final
+    def features(self, x: Tensor) -> Tensor:
+        """(n, d) features of normalised pictures."""
+        return self.embed(self.maps(x))
+
+    @final
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, k) logits of normalised pictures."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+
+@dataclass(frozen=True)
+class Network:
+    """A record: how to build a network, and what is known of it.
+
+    Attributes
+    ----------
+    build : ``(classes, size, options) -> Body`` with random weights; ``classes`` k >= 2, ``size`` the square's side.
+    geometry : default geometry.
+    mean, std : of pixels in [0, 1].
+    paper : where it was described.
+    licence : of its published weights, ``None`` where there are none.
+    timm_name : the timm model whose weights (from the Hub or a file) fit, ``None`` for networks of our own.
+    options : settings that ``build`` knows, with their defaults.
+    conventions : named sets of changes to ``mean``, ``std`` and ``options`` for weights made elsewhere
+        (``tensorflow``: 'same' padding and pixels scaled to [-1, 1]).
+    known_weights : SHA-256 of published weight files whose convention is known, by convention name.
+    """
+
+    name: str
+    build: Callable[[int, int, Mapping[str, Any]], Body]
+    geometry: Geometry
+    paper: str
+    mean: Triple = UNIT_MEAN
+    std: Triple = UNIT_STD
+    licence: str | None = None
+    timm_name: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    conventions: Mapping[str, Convention] = field(default_factory=dict)
+    known_weights: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a family of weight files wants its input."""
+
+    mean: Triple
+    std: Triple
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable and frozen parameters; buffers (batch-norm statistics) do not count."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def new_head(features: int, classes: int) -> nn.Linear:
+    """A last layer with PyTorch's initialisation. A place of its own so that every body makes it alike."""
+    return nn.Linear(features, classes)
+
+
+def normalise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """(x - mean) / std over channels; ``mean`` and ``std`` are (1, 3, 1, 1)."""
+    return torch.sub(x, mean) / std
