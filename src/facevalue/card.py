@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -26,6 +26,10 @@ Interval = tuple[float, float]
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of the card's parts: frozen, strict when read."""
+
+    def changed(self, **fields: Any) -> Self:
+        """A new record with these fields replaced."""
+        return msgspec.structs.replace(self, **fields)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the tag that tells evidence apart."""
@@ -242,10 +246,6 @@ class Card(Record):
             raise ModelFolderError(f"Expected at least two different classes, but got {list(self.classes)}")
         if self.positive is not None and (self.positive not in self.classes or len(self.classes) != 2):
             raise ModelFolderError(f"Expected positive to be one of two classes, but got {self.positive!r}")
-
-    def changed(self, **fields: Any) -> Card:
-        """A new card with these fields replaced."""
-        return msgspec.structs.replace(self, **fields)
 
     def with_evidence(self, *evidence: Evidence) -> Card:
         """A new card with more evidence at the end."""

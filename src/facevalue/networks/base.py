@@ -46,6 +46,10 @@ class Body(nn.Module, ABC):
     def stages(self) -> list[nn.Module]:
         """The body without its head in stages from input to output; fine-tuning thaws the last N of them."""
 
+    def backbone(self) -> nn.Module:
+        """The module whose parameter names weight files use; by default the body itself."""
+        return self
+
     @property
     @abstractmethod
     def cam_layer(self) -> nn.Module:
@@ -75,6 +79,7 @@ class Network:
     paper : where it was described.
     licence : of its published weights, ``None`` where there are none.
     timm_name : the timm model whose weights (from the Hub or a file) fit, ``None`` for networks of our own.
+    ignores : prefixes of names in a full weights file that this network leaves out (its classifier, say).
     options : settings that ``build`` knows, with their defaults.
     conventions : named sets of changes to ``mean``, ``std`` and ``options`` for weights made elsewhere
         (``tensorflow``: 'same' padding and pixels scaled to [-1, 1]).
@@ -89,6 +94,7 @@ class Network:
     std: Triple = UNIT_STD
     licence: str | None = None
     timm_name: str | None = None
+    ignores: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     conventions: Mapping[str, Convention] = field(default_factory=dict)
     known_weights: Mapping[str, str] = field(default_factory=dict)

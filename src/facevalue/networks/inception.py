@@ -48,6 +48,9 @@ class InceptionMixed7(Body):
         features: Tensor = self.dense(maps)
         return features
 
+    def backbone(self) -> nn.Module:
+        return self.model
+
     def stages(self) -> list[nn.Module]:
         return [*self.model.children(), self.dense]
 
@@ -69,6 +72,7 @@ INCEPTION_V3 = Network(
     std=HALF,
     licence="Apache-2.0",
     timm_name="inception_v3",
+    ignores=("fc.", "AuxLogits."),
 )
 
 INCEPTION_V3_MIXED7 = Network(
@@ -80,5 +84,6 @@ INCEPTION_V3_MIXED7 = Network(
     std=HALF,
     licence="Apache-2.0",
     timm_name="inception_v3",
+    ignores=("fc.", "AuxLogits.", "Mixed_7"),
     options={"dense": 1024, "dropout": 0.2},
 )

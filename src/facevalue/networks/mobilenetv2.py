@@ -13,6 +13,7 @@ MOBILENETV2 = Network(
     std=IMAGENET_STD,
     licence="Apache-2.0",
     timm_name="mobilenetv2_100",
+    ignores=("classifier.",),
     options={"pad_type": ""},
     conventions={
         # Keras and TensorFlow models: 'same' padding, pixels scaled to [-1, 1].

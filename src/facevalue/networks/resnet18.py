@@ -13,4 +13,5 @@ RESNET18 = Network(
     std=IMAGENET_STD,
     licence="Apache-2.0",
     timm_name="resnet18",
+    ignores=("fc.",),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,9 @@ class TimmBody(Body):
         features: Tensor = self.model.forward_head(maps, pre_logits=True)
         return features
 
+    def backbone(self) -> nn.Module:
+        return cast(nn.Module, self.model)
+
     def stages(self) -> list[nn.Module]:
         return top_stages(self.model)
 
@@ -120,7 +123,13 @@ def any_timm(name: str) -> Network:
         std=_triple(settings.std if settings else None),
         licence=(settings.license if settings else None),
         timm_name=name,
+        ignores=_classifier_prefixes(settings.classifier if settings else None),
     )
+
+
+def _classifier_prefixes(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    listed = [names] if isinstance(names, str) else list(names or ())
+    return tuple(f"{name}." for name in listed)
 
 
 def _triple(values: Sequence[float] | None) -> Triple:

@@ -1,0 +1,122 @@
+"""A model on pictures with known labels → a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facevalue import metrics
+from facevalue.card import Card, Interval, Report
+from facevalue.classifier import Classifier
+from facevalue.data.pictures import Pictures
+from facevalue.outputs import Outputs, outputs_of
+
+SMALL = 30
+"""Fewer pictures of a class than this earn a warning: the interval says more than the figure."""
+
+
+def evaluate_pictures(
+    classifier: Classifier, pictures: Pictures, *, outputs: Outputs | None = None, command: str = ""
+) -> Report:
+    """Every figure of a classifier on pictures.
+
+    Parameters
+    ----------
+    pictures : labelled by the classifier's classes.
+    outputs : where they are known already; else computed.
+    command : how the user asked for it, for the record.
+    """
+    start = time.perf_counter()
+    outputs = outputs if outputs is not None else outputs_of(classifier, pictures, f"evaluating on {pictures.name}")
+    return figures(
+        classifier.card, outputs.labels, outputs.probabilities(classifier), outputs.novelty(classifier)
+    ).changed(
+        split=pictures.name,
+        unreadable=pictures.unreadable,
+        fingerprint=pictures.fingerprint,
+        source=pictures.source,
+        command=command,
+        created=now(),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def now() -> str:
+    """The time, UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def abstentions(
+    card: Card, p: NDArray[np.floating], novelty: NDArray[np.floating], decided: NDArray[np.int64]
+) -> dict[str, NDArray[np.bool_]]:
+    """(n,) masks by reason for pictures that the model does not answer; the runtime decides by the same rule."""
+    limit = card.abstention.novelty
+    leaning = p[np.arange(len(p)), decided]
+    return {
+        "novel": novelty > limit if limit is not None else np.zeros(len(p), bool),
+        "uncertain": leaning < card.abstention.confidence,
+    }
+
+
+def figures(
+    card: Card, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]
+) -> Report:
+    """The figures alone.
+
+    Parameters
+    ----------
+    y : (n,) truth, indices into ``card.classes``.
+    p : (n, k) calibrated probabilities.
+    novelty : (n,) distances.
+    """
+    k, n = len(card.classes), len(y)
+    positive = card.classes.index(card.positive) if card.positive is not None else None
+    decided = metrics.decide(p, positive, card.threshold)
+    right = decided == y
+    why = abstentions(card, p, novelty, decided)
+    answered = ~np.logical_or.reduce(list(why.values()))
+    n_answered, right_answered = int(answered.sum()), int((right & answered).sum())
+    present = [c for c in range(k) if (y == c).any()]
+    draws = 500 if n <= 20_000 else 100
+
+    def interval(statistic: Callable[[NDArray[np.integer]], float]) -> Interval:
+        return metrics.bootstrap(statistic, n, draws=draws)
+
+    auroc = metrics.auroc(y, p, positive)
+    average_precision = metrics.average_precision(y, p, positive)
+    warnings = [
+        f"only {int((y == c).sum())} pictures of {card.classes[c]!r}: read the intervals, not the figures"
+        for c in present
+        if (y == c).sum() < SMALL
+    ]
+    warnings += [f"no picture of {card.classes[c]!r}" for c in range(k) if c not in present]
+    return Report(
+        split="",
+        n=n,
+        classes=card.classes,
+        accuracy=float(right.mean()),
+        accuracy_ci=metrics.wilson(int(right.sum()), n),
+        balanced_accuracy=metrics.balanced_accuracy(y, decided, k),
+        balanced_accuracy_ci=interval(lambda i: metrics.balanced_accuracy(y[i], decided[i], k)),
+        auroc=None if np.isnan(auroc) else auroc,
+        auroc_ci=None if np.isnan(auroc) else interval(lambda i: metrics.auroc(y[i], p[i], positive)),
+        average_precision=None if np.isnan(average_precision) else average_precision,
+        ece=metrics.ece(y, p),
+        ece_ci=interval(lambda i: metrics.ece(y[i], p[i])),
+        brier=metrics.brier(y, p),
+        nll=metrics.nll(y, p),
+        confusion=tuple(tuple(int(v) for v in row) for row in metrics.confusion(y, decided, k)),
+        recall={card.classes[c]: float(right[y == c].mean()) for c in present},
+        recall_ci={card.classes[c]: metrics.wilson(int(right[y == c].sum()), int((y == c).sum())) for c in present},
+        abstained=n - n_answered,
+        coverage=n_answered / n,
+        accuracy_answered=right_answered / n_answered if n_answered else None,
+        accuracy_answered_ci=metrics.wilson(right_answered, n_answered) if n_answered else None,
+        reasons={reason: int(mask.sum()) for reason, mask in why.items()},
+        reliability=metrics.reliability(y, p),
+        warnings=tuple(warnings),
+    )
