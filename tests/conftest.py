@@ -1,0 +1,49 @@
+"""What all tests share."""
+
+import os
+
+# Two workers on two cores are quickest with one thread each; set before torch and OpenMP start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every run, and no deadline: the machines that run this differ tenfold.
+settings.register_profile("facevalue", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("facevalue")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real pictures and weights for measuring; tests that ask for it carry the marker ``data``."""
+    folder = Path(os.environ.get("FACEVALUE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the real pictures are not at {folder}; set FACEVALUE_DATA to where they are")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded set: 100 faces, 100 non-faces, a folder a class."""
+    from facevalue.data.embedded import write_lfw_subset
+
+    return write_lfw_subset(tmp_path_factory.mktemp("embedded") / "lfw")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that uses the real pictures must say so, so that it can be left out by name."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()) and item.get_closest_marker("data") is None:
+            raise pytest.UsageError(f"{item.nodeid} uses shared_data but lacks the marker data")
