@@ -1,0 +1,181 @@
+"""What an attack is: a base class whose call checks, measures and restores, and one hook for the attack itself."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from facevalue.attacks.gradients import log_odds
+from facevalue.attacks.threat import Norm, Threat
+from facevalue.attacks.victim import Victim, decisions, held_still
+from facevalue.classifier import Classifier
+from facevalue.errors import UsageError
+
+__all__ = ["Attack", "AttackResult", "Norm", "Threat", "Victim"]
+
+
+@dataclass(frozen=True, eq=False)
+class AttackResult:
+    """What an attack found, picture by picture.
+
+    A picture that was misclassified from the start counts as a success and is left as it is. So is one for which the
+    attack found nothing that the classifier is less sure of.
+
+    Attributes
+    ----------
+    labels : (n,) int64, the truth.
+    adversarial : (n, 3, s, s) in [0, 1], in the ball and on the 8-bit grid (where the clean picture is on it).
+    unrounded : (n, 3, s, s) in [0, 1], in the ball, before rounding.
+    clean_decisions, decisions : (n,) int64, the class decided for on the clean picture and on ``adversarial``.
+    success : (n,) bool, the classifier is wrong about ``adversarial``.
+    success_unrounded : (n,) bool, the classifier is wrong about ``unrounded``.
+    distances : (n,) float64, of ``adversarial`` from the clean picture in the threat's norm.
+    queries : (n,) int64, forward passes and gradients the attack asked for; the checks around it do not count.
+    seconds : the whole call took.
+    """
+
+    labels: Tensor
+    adversarial: Tensor
+    unrounded: Tensor
+    clean_decisions: Tensor
+    decisions: Tensor
+    success: Tensor
+    success_unrounded: Tensor
+    distances: Tensor
+    queries: Tensor
+    seconds: float
+
+    @property
+    def turned(self) -> Tensor:
+        """(n,) bool, right on the clean picture and wrong on the adversarial one."""
+        return self.success & (self.clean_decisions == self.labels)
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Share of pictures that were right before the attack."""
+        return float((self.clean_decisions == self.labels).double().mean())
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Share of pictures that are right before and after the attack, rounded to 8 bits."""
+        return float((~self.success).double().mean())
+
+
+@dataclass(frozen=True)
+class Attack(ABC):
+    """A way to look, inside a threat's ball, for a picture that the classifier gets wrong.
+
+    A subclass is a frozen dataclass whose fields are its hyper-parameters, and writes :meth:`run`.
+
+    Attributes
+    ----------
+    name : its key in :data:`facevalue.attacks.ATTACKS`.
+    paper : where it was described.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+
+    @abstractmethod
+    def run(self, model: Victim, x: Tensor, y: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+        """Candidates (n, 3, s, s), one for each of ``x``; they are projected, rounded and judged by the caller.
+
+        Parameters
+        ----------
+        model : asked for logits; it counts. In eval mode, its parameters without gradients.
+        x : (n, 3, s, s) clean pictures in [0, 1], all rightly classified, n >= 1. Not to be changed.
+        y : (n,) int64 true classes.
+        threat : its ``eps`` is above 0.
+        generator : the only source of randomness, on the CPU.
+        """
+
+    @final
+    def __call__(self, classifier: Classifier, x: Tensor, y: Tensor, threat: Threat, *, seed: int = 0) -> AttackResult:
+        """Attack pictures; the classifier, its gradients and mode, and ``x`` are left as they were.
+
+        Parameters
+        ----------
+        x : (n, 3, s, s) float32 in [0, 1], s the classifier's own size.
+        y : (n,) int64 true classes.
+
+        Raises
+        ------
+        UsageError
+            The pictures or labels have another shape, type or range.
+        """
+        _check(classifier, x, y)
+        started = time.perf_counter()
+        device = classifier.mean.device
+        with held_still(classifier), torch.inference_mode(False), torch.no_grad():
+            # A copy: what an attack does to it does not reach the caller, and convolutions like channels last.
+            x = x.detach().to(device).clone(memory_format=torch.channels_last)
+            y = y.detach().to(device, copy=True)
+            clean_logits = classifier.logits(x)
+            clean_decisions = decisions(classifier, clean_logits)
+            queries = torch.zeros(len(x), dtype=torch.int64)
+            unrounded = _Judged(x.clone(), clean_decisions.clone())
+            rounded = _Judged(x.clone(), clean_decisions.clone())
+            standing = (clean_decisions == y).nonzero()[:, 0]
+            if threat.eps > 0 and len(standing):
+                clean, truth, floor = x[standing], y[standing], log_odds(clean_logits, y)[standing]
+                model = Victim(classifier, queries).only(standing)
+                generator = torch.Generator().manual_seed(seed)
+                found = threat.project(self.run(model, clean, truth, threat, generator).detach(), clean)
+                assert found.shape == clean.shape, f"{self.name} gave {tuple(found.shape)} for {tuple(clean.shape)}"
+                unrounded.take_better(classifier, standing, found, truth, floor)
+                rounded.take_better(classifier, standing, threat.rounded(found, clean), truth, floor)
+                lost = (unrounded.decided[standing] != truth) & (rounded.decided[standing] == truth)
+                if threat.norm == "l2" and lost.any():
+                    filled = threat.filled(found[lost], clean[lost])
+                    rounded.take_better(classifier, standing[lost], filled, truth[lost], floor[lost])
+        return AttackResult(
+            labels=y,
+            adversarial=rounded.pictures,
+            unrounded=unrounded.pictures,
+            clean_decisions=clean_decisions,
+            decisions=rounded.decided,
+            success=rounded.decided != y,
+            success_unrounded=unrounded.decided != y,
+            distances=threat.distance(rounded.pictures, x),
+            queries=queries,
+            seconds=time.perf_counter() - started,
+        )
+
+
+@dataclass
+class _Judged:
+    """The pictures kept so far, and what the classifier decides on them."""
+
+    pictures: Tensor
+    decided: Tensor
+
+    def take_better(self, classifier: Classifier, rows: Tensor, found: Tensor, y: Tensor, floor: Tensor) -> None:
+        """Put ``found`` at ``rows`` where it is misclassified, or its log odds against ``y`` are above ``floor``."""
+        logits = classifier.logits(found)
+        decided = decisions(classifier, logits)
+        better = (decided != y) | (log_odds(logits, y) > floor)
+        self.pictures[rows[better]] = found[better]
+        self.decided[rows[better]] = decided[better]
+
+
+def _check(classifier: Classifier, x: Tensor, y: Tensor) -> None:
+    size, k = classifier.card.geometry.size, len(classifier.card.classes)
+    if x.ndim != 4 or tuple(x.shape[1:]) != (3, size, size) or len(x) == 0:
+        raise UsageError(f"Expected pictures of shape (n, 3, {size}, {size}) with n >= 1, but got {tuple(x.shape)}")
+    if x.dtype != torch.float32:
+        raise UsageError(f"Expected pictures of float32 in [0, 1], but got {str(x.dtype).removeprefix('torch.')}")
+    if not x.isfinite().all():
+        raise UsageError("Expected pictures in [0, 1], but some pixels are NaN or infinite")
+    low, high = float(x.min()), float(x.max())
+    if low < 0 or high > 1:
+        raise UsageError(f"Expected pictures in [0, 1], but got values from {low:g} to {high:g}")
+    if y.dtype != torch.int64 or tuple(y.shape) != (len(x),):
+        kind = str(y.dtype).removeprefix("torch.")
+        raise UsageError(f"Expected labels int64 of shape ({len(x)},), but got {kind} of shape {tuple(y.shape)}")
+    if int(y.min()) < 0 or int(y.max()) >= k:
+        raise UsageError(f"Expected labels from 0 to {k - 1}, but got from {int(y.min())} to {int(y.max())}")

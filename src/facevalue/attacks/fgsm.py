@@ -1,0 +1,33 @@
+"""The fast gradient sign method: one step as far as the ball goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from facevalue.attacks.base import Attack, Threat, Victim
+from facevalue.attacks.gradients import input_gradient, steepest
+
+
+@final
+@dataclass(frozen=True)
+class FGSM(Attack):
+    """One step of length eps along the gradient's sign (``linf``) or the gradient itself (``l2``)."""
+
+    name: ClassVar[str] = "fgsm"
+    paper: ClassVar[str] = "Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572"
+
+    def run(
+        self,
+        model: Victim,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        generator: torch.Generator,  # noqa: ARG002 - the method is not random
+    ) -> Tensor:
+        """One gradient, one step."""
+        gradient, _ = input_gradient(model, x, y)
+        return x + threat.eps * steepest(gradient, threat.norm)

@@ -1,0 +1,171 @@
+"""Signs that a robust accuracy is not what it seems.
+
+After Carlini et al. 2019, arXiv:1902.06705, and Athalye, Carlini & Wagner 2018, arXiv:1802.00420. Every warning is one
+sentence with its numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facevalue import metrics
+from facevalue.attacks.bim import BIM
+from facevalue.attacks.gradients import input_gradient, steepest
+from facevalue.attacks.threat import Threat, eps_text
+from facevalue.attacks.victim import Victim, decisions, held_still
+from facevalue.card import AttackFigures
+from facevalue.classifier import Classifier
+
+SAMPLE = 64
+"""Pictures that :func:`of_model` is asked about at most."""
+
+_FLAT = 1e-3
+"""Nats. Log odds that all pixels together, moved over their whole range, would change by less are flat."""
+
+_SAME = 1e-3
+"""Probabilities that differ by less between two runs are the same: sums in another order make no such difference."""
+
+_UNBOUNDED = (Threat("linf", 1.0), BIM(steps=40))
+"""Any picture is in reach, by steps of eight grey levels."""
+
+
+def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[str]:
+    """What is wrong with attacking this model at all, seen on a few pictures x (n, 3, s, s) of classes y (n,).
+
+    Two runs that disagree, gradients that are zero, and an attack without bound that leaves pictures standing.
+    """
+    warnings: list[str] = []
+    n = len(x)
+    with held_still(classifier), torch.no_grad():
+        first, second = classifier.logits(x), classifier.logits(x)
+        apart = (classifier.calibrated(first) - classifier.calibrated(second)).abs().amax(dim=1)
+        differ = int((apart > _SAME).sum())
+        if differ:
+            flipped = int((decisions(classifier, first) != decisions(classifier, second)).sum())
+            warnings.append(
+                f"the model is not deterministic: two runs differ by up to {float(apart.max()):.3f} in probability on "
+                f"{differ} of {n} pictures ({flipped} decided otherwise), so a success may be luck"
+            )
+        warnings += _gradients(Victim(classifier, torch.zeros(n, dtype=torch.int64)), x, y)
+    result = _UNBOUNDED[1](classifier, x, y, _UNBOUNDED[0])
+    right, left = int((result.clean_decisions == y).sum()), int((~result.success).sum())
+    if left > 0.05 * right:
+        warnings.append(
+            f"an attack without bound (linf 1, any picture is in reach) leaves {left} of {right} pictures right: "
+            "the attacks do not find what is there, and robust accuracy is overstated"
+        )
+    return warnings
+
+
+def _gradients(model: Victim, x: Tensor, y: Tensor) -> list[str]:
+    n = len(x)
+    climbed, logits = input_gradient(model, x, y)
+    # A linearised bound: by how much the log odds could change if every pixel moved over its whole range.
+    flat = int((climbed.abs().sum(dim=(1, 2, 3)) < _FLAT).sum())
+    if flat:
+        return [
+            f"the gradient is zero or nearly so on {flat} of {n} pictures ({_percent(flat / n)}): gradient attacks are "
+            "blind there, and their robust accuracy is no evidence of robustness"
+        ]
+    usual, _ = input_gradient(model, x, y, lambda z, t: nn.functional.cross_entropy(z, t, reduction="none"))
+    saturated = int((usual.abs().amax(dim=(1, 2, 3)) == 0).sum())
+    if saturated:
+        top = logits.topk(2, dim=1).values
+        margin = float((top[:, 0] - top[:, 1]).median())
+        return [
+            f"the gradient of cross-entropy is zero in float32 on {saturated} of {n} pictures "
+            f"({_percent(saturated / n)}; the softmax is saturated, the median logit margin is {margin:.3g}): "
+            "an attack that climbs it would call the model robust; those here climb the log odds"
+        ]
+    return []
+
+
+def noisy(x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+    """Random noise as large as the threat allows, (n, 3, s, s) rounded to 8 bits: the control beside every attack.
+
+    ``linf``: every channel of every pixel up or down by eps; ``l2``: Gaussian noise of length eps.
+    """
+    noise = steepest(torch.randn(x.shape, generator=generator), threat.norm).to(x)
+    return threat.rounded(threat.project(x + threat.eps * noise, x), x)
+
+
+def of_results(
+    results: Sequence[AttackFigures], noise: Mapping[float, float], clean_confusion: Sequence[Sequence[int]]
+) -> list[str]:
+    """What the figures themselves say against them.
+
+    Parameters
+    ----------
+    results : all attacks at all eps, of one norm.
+    noise : accuracy under :func:`noisy`, by eps.
+    clean_confusion : (k, k), rows the truth, columns the decision.
+    """
+    return [*_low_clean_accuracy(clean_confusion), *rising(results), *no_better_than_noise(results, noise)]
+
+
+def rising(results: Sequence[AttackFigures]) -> list[str]:
+    """One sentence for each attack whose robust accuracy rises with eps, by more than a point and more than a picture.
+
+    A larger ball holds the smaller one. The pictures are the same at every eps, so sampling is no excuse; a point is
+    left for the attack's own randomness.
+    """
+    warnings = []
+    for (attack, norm), rows in _by_attack(results).items():
+        best = rows[0]
+        worst_rise: tuple[float, AttackFigures, AttackFigures] | None = None
+        for row in rows[1:]:
+            rise = row.robust_accuracy - best.robust_accuracy
+            if rise > max(0.01, 1.5 / row.n) and (worst_rise is None or rise > worst_rise[0]):
+                worst_rise = (rise, best, row)
+            best = min(best, row, key=lambda r: r.robust_accuracy)
+        if worst_rise is not None:
+            _, low, high = worst_rise
+            warnings.append(
+                f"robust accuracy rises with eps: {attack} ({norm}) leaves {_percent(low.robust_accuracy)} right at "
+                f"{eps_text(low.eps)} and {_percent(high.robust_accuracy)} at {eps_text(high.eps)} (n = {high.n}), so "
+                "it misses what the smaller ball holds"
+            )
+    return warnings
+
+
+def no_better_than_noise(results: Sequence[AttackFigures], noise: Mapping[float, float]) -> list[str]:
+    """One sentence for each attack that, at no eps above 0, leaves fewer pictures right than random noise does."""
+    warnings = []
+    for (attack, norm), rows in _by_attack(results).items():
+        compared = [row for row in rows if row.eps > 0 and row.eps in noise and row.clean_accuracy > 0]
+        if compared and all(row.robust_accuracy >= noise[row.eps] for row in compared):
+            row = compared[-1]
+            warnings.append(
+                f"{attack} ({norm}) is never better than random noise of the same size: at {eps_text(row.eps)} it "
+                f"leaves {_percent(row.robust_accuracy)} right, noise {_percent(noise[row.eps])} (n = {row.n})"
+            )
+    return warnings
+
+
+def _low_clean_accuracy(clean_confusion: Sequence[Sequence[int]]) -> list[str]:
+    table = np.asarray(clean_confusion)
+    n, right, of_class = int(table.sum()), int(np.trace(table)), table.sum(axis=1)
+    # Pictures of one class only say nothing of always answering that class; there chance is the yardstick.
+    chance = of_class.max() / n if (of_class > 0).sum() > 1 else 1 / len(table)
+    low, high = metrics.wilson(right, n)
+    if low > chance:
+        return []
+    return [
+        f"clean accuracy is {_percent(right / n)} ({_percent(low)} to {_percent(high)}, n = {n}), not surely above the "
+        f"{_percent(chance)} of always giving one answer: there is little for an attack to break"
+    ]
+
+
+def _by_attack(results: Sequence[AttackFigures]) -> dict[tuple[str, str], list[AttackFigures]]:
+    groups: dict[tuple[str, str], list[AttackFigures]] = {}
+    for row in sorted(results, key=lambda r: r.eps):
+        groups.setdefault((row.attack, row.norm), []).append(row)
+    return groups
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.1f} %"
