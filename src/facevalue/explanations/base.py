@@ -1,0 +1,228 @@
+"""What a method of explaining is: the contract that every member of ``EXPLANATIONS`` keeps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facevalue import files, metrics
+from facevalue.classifier import Classifier
+from facevalue.errors import UsageError
+from facevalue.explanations.faithfulness import Faithfulness, deletion
+from facevalue.explanations.overlay import side_by_side
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to explain.
+
+    Attributes
+    ----------
+    path : where it came from.
+    name : what its output files are named after; no two pictures of one call share it.
+    square : (s, s, 3) uint8 RGB, what the network sees.
+    """
+
+    path: Path
+    name: str
+    square: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a method wrote for some pictures.
+
+    Attributes
+    ----------
+    files : (n,) for each picture, the files about it.
+    faithfulness : of the explanations, pooled; ``None`` for methods that give no heat.
+    """
+
+    files: tuple[tuple[Path, ...], ...]
+    faithfulness: Faithfulness | None = None
+
+
+@dataclass(frozen=True)
+class Heat:
+    """What in each picture spoke for a class.
+
+    Attributes
+    ----------
+    heat : (n, s, s) float32 in [0, 1], as large as the pictures; each is divided by its own maximum, so heats of two
+        pictures cannot be compared in strength. All zero where nothing spoke for the class.
+    raw : (n, h, w) float32, as the method gave it, at the size of the layer it looked at.
+    target : (n,) int64, the class explained.
+    method : name of the method.
+    """
+
+    heat: NDArray[np.float32]
+    raw: NDArray[np.float32]
+    target: NDArray[np.int64]
+    method: str
+
+
+class Method(ABC):
+    """A way to look into a classifier that leaves pictures for people. Subclasses are :class:`Explanation` or final."""
+
+    name: ClassVar[str]
+    """As in ``EXPLANATIONS`` and ``--method``."""
+
+    paper: ClassVar[str]
+    """Where it was described."""
+
+    @abstractmethod
+    def write(self, classifier: Classifier, pictures: Sequence[Picture], folder: Path) -> Written:
+        """Write pictures about ``pictures`` into ``folder``, each file whole or not at all.
+
+        Raises
+        ------
+        UsageError
+            The method cannot look into this network.
+        """
+
+
+class Explanation(Method, ABC):
+    """A method that says how much each place of a picture spoke for a class. A new one writes :meth:`run` only."""
+
+    @abstractmethod
+    def run(self, classifier: Classifier, x: Tensor, target: Tensor) -> Tensor:
+        """(n, h, w) heat, at any resolution; what is below zero counts as zero.
+
+        Called in eval mode, with gradients on and the weights frozen; ``x`` may be differentiated through.
+
+        Parameters
+        ----------
+        classifier : what is explained.
+        x : (n, 3, s, s) float in [0, 1].
+        target : (n,) int64, the class to explain.
+        """
+
+    @final
+    def __call__(self, classifier: Classifier, x: Tensor, target: Tensor | None = None) -> Heat:
+        """Explain pictures; weights, gradients and train or eval mode of the classifier stay as they are.
+
+        Parameters
+        ----------
+        classifier : what is explained.
+        x : (n, 3, s, s) float in [0, 1], s the side of the classifier's square.
+        target : (n,) class indices; the class decided for where it is ``None``.
+
+        Raises
+        ------
+        UsageError
+            ``x`` or ``target`` is not as above, or the method cannot look into this network.
+        """
+        check_pictures(classifier, x)
+        with undisturbed(classifier):
+            if target is None:
+                target = decided(classifier, x)
+            check_target(classifier, x, target)
+            with torch.enable_grad():
+                raw = self.run(classifier, x.detach().clone().requires_grad_(True), target.to(x.device)).detach()
+        if raw.ndim != 3 or len(raw) != len(x):
+            raise RuntimeError(f"{self.name} gave heat of shape {tuple(raw.shape)} for {len(x)} pictures")
+        resized = nn.functional.interpolate(
+            raw.float().clamp_min(0).unsqueeze(1), size=x.shape[2:], mode="bilinear", align_corners=False
+        ).squeeze(1)
+        top = resized.amax((1, 2), keepdim=True)
+        scaled = torch.where(top > 0, resized / top.clamp_min(torch.finfo(torch.float32).tiny), 0.0)
+        return Heat(
+            heat=scaled.cpu().numpy(),
+            raw=raw.float().cpu().numpy(),
+            target=target.cpu().numpy().astype(np.int64),
+            method=self.name,
+        )
+
+    @final
+    def write(self, classifier: Classifier, pictures: Sequence[Picture], folder: Path) -> Written:
+        """Write ``NAME-METHOD.png`` for each picture: as the network sees it, and with the heat over it."""
+        x = as_batch(classifier, pictures)
+        found = self(classifier, x)
+        captions = verdict_captions(classifier, x)
+        paths = []
+        for picture, heat, target, caption in zip(pictures, found.heat, found.target, captions, strict=True):
+            about = f"{self.name} for {classifier.card.classes[int(target)]}"
+            sheet = side_by_side(picture.square, heat, caption, about)
+            path = folder / f"{picture.name}-{self.name}.png"
+            with files.replacing_file(path) as partial:
+                sheet.save(partial, format="PNG")
+            paths.append((path,))
+        heats, targets = torch.from_numpy(found.heat), torch.from_numpy(found.target)
+        with undisturbed(classifier):
+            return Written(tuple(paths), deletion(classifier, x, heats.to(x.device), targets.to(x.device)))
+
+
+@contextmanager
+def undisturbed(classifier: Classifier) -> Iterator[None]:
+    """Eval mode and frozen weights inside the block; afterwards every module and weight is as it was before."""
+    modes = [(module, module.training) for module in classifier.modules()]
+    flags = [(weight, weight.requires_grad) for weight in classifier.parameters()]
+    try:
+        classifier.eval().requires_grad_(False)
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for weight, flag in flags:
+            weight.requires_grad_(flag)
+
+
+def decided(classifier: Classifier, x: Tensor) -> Tensor:
+    """(n,) int64, the class decided for by the card's rule; call it inside :func:`undisturbed`."""
+    card = classifier.card
+    with torch.no_grad():
+        p = classifier.probabilities(x).double().cpu().numpy()
+    positive = None if card.positive is None else card.classes.index(card.positive)
+    return torch.from_numpy(metrics.decide(p, positive, card.threshold)).to(x.device)
+
+
+def as_batch(classifier: Classifier, pictures: Sequence[Picture]) -> Tensor:
+    """(n, 3, s, s) float in [0, 1], where the classifier is."""
+    squares = torch.from_numpy(np.stack([picture.square for picture in pictures]))
+    return squares.to(classifier.mean.device).permute(0, 3, 1, 2).float().div(255)
+
+
+def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
+    """One line a picture: what the classifier says of it, how sure it is, and whether it abstains."""
+    card = classifier.card
+    with undisturbed(classifier), torch.no_grad():
+        features = classifier.features(x)
+        p = classifier.calibrated(classifier.body.head(features)).double().cpu().numpy()
+        novelty = classifier.novelty(features).cpu().numpy()
+        winners = decided(classifier, x).cpu().numpy()
+    captions = []
+    for row, winner, away in zip(p, winners, novelty, strict=True):
+        lean = f"{card.classes[winner]}, {row[winner]:.1%}"
+        reasons = []
+        if card.abstention.novelty is not None and away > card.abstention.novelty:
+            reasons.append("novel")
+        if row[winner] < card.abstention.confidence:
+            reasons.append("uncertain")
+        captions.append(f"abstains ({', '.join(reasons)}), leaning to {lean}" if reasons else lean)
+    return captions
+
+
+def check_pictures(classifier: Classifier, x: Tensor) -> None:
+    """Raise :class:`UsageError` unless ``x`` is what the classifier takes."""
+    side = classifier.card.geometry.size
+    if x.ndim != 4 or x.shape[1:] != (3, side, side) or len(x) == 0 or not x.is_floating_point():
+        raise UsageError(f"Expected float pictures (n, 3, {side}, {side}), but got {x.dtype} {tuple(x.shape)}")
+    low, high = float(x.min()), float(x.max())
+    if not (low >= 0 and high <= 1):
+        raise UsageError(f"Expected pictures in [0, 1], but got [{low:g}, {high:g}]")
+
+
+def check_target(classifier: Classifier, x: Tensor, target: Tensor) -> None:
+    """Raise :class:`UsageError` unless ``target`` holds one class index a picture."""
+    k = len(classifier.card.classes)
+    if target.shape != (len(x),) or target.is_floating_point() or int(target.min()) < 0 or int(target.max()) >= k:
+        raise UsageError(f"Expected target ({len(x)},) with classes 0 to {k - 1}, but got {target.tolist()}")

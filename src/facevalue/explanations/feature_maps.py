@@ -1,0 +1,195 @@
+"""What every convolution and pooling layer makes of a picture, as grids for the eye."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from facevalue import files
+from facevalue.classifier import Classifier
+from facevalue.errors import UsageError
+from facevalue.explanations.base import Method, Picture, Written, as_batch, undisturbed
+from facevalue.explanations.overlay import INK, PAPER, QUIET, coloured, font, sheet
+
+MOST_CHANNELS = 64
+_TILE = 72  # pixels: maps smaller than this are enlarged to at least it
+_LARGEST_TILE = 128
+_KINDS = frozenset(
+    (
+        "conv2d",
+        "max_pool2d",
+        "avg_pool2d",
+        "adaptive_avg_pool2d",
+        "adaptive_max_pool2d",
+        "lp_pool2d",
+        "fractional_max_pool2d",
+    )
+)
+
+
+@dataclass(frozen=True)
+class LayerMaps:
+    """What one layer gave for one picture.
+
+    Attributes
+    ----------
+    layer : dotted name in the network.
+    kind : class of the layer (``Conv2d``), or the function's name where the network calls it without a layer.
+    maps : (c, h, w) float32.
+    """
+
+    layer: str
+    kind: str
+    maps: NDArray[np.float32]
+
+
+class _Recorder(TorchFunctionMode):
+    """Keeps the output of every convolution and pooling that runs, by the module that it runs in.
+
+    Watching the functions, and not only ``nn.Conv2d`` and its like, also finds the pooling that networks do without a
+    module of its own (Inception's branches).
+    """
+
+    def __init__(self, root: nn.Module) -> None:
+        super().__init__()
+        self.found: list[LayerMaps] = []
+        self._inside: list[tuple[str, nn.Module]] = []
+        self._hooks = [
+            hook
+            for name, module in root.named_modules()
+            for hook in (
+                module.register_forward_pre_hook(self._entering(name)),
+                module.register_forward_hook(self._leaving, always_call=True),
+            )
+        ]
+
+    def _entering(self, name: str) -> Callable[[nn.Module, Any], None]:
+        def enter(module: nn.Module, args: Any) -> None:  # noqa: ARG001
+            self._inside.append((name, module))
+
+        return enter
+
+    def _leaving(self, module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG002
+        self._inside.pop()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        kind = getattr(func, "__name__", "")
+        if kind in _KINDS and self._inside:
+            maps = output[0] if isinstance(output, tuple) else output
+            # Of a picture pooled to one pixel there is nothing to see: global pooling, squeeze-and-excitation.
+            if isinstance(maps, Tensor) and maps.ndim == 4 and maps.shape[-1] * maps.shape[-2] > 1:
+                name, module = self._inside[-1]
+                own = not any(True for _ in module.children())
+                found = maps[0].detach().float().cpu().numpy()
+                self.found.append(LayerMaps(name, type(module).__name__ if own else kind, found))
+        return output
+
+    def remove(self) -> None:
+        """Take the hooks off the network."""
+        for hook in self._hooks:
+            hook.remove()
+
+
+def layer_maps(classifier: Classifier, x: Tensor) -> list[LayerMaps]:
+    """Outputs of every convolution and pooling layer, in the order in which they run.
+
+    Layers that leave one pixel are skipped. Layers that run twice appear twice.
+
+    Parameters
+    ----------
+    classifier : left as it is.
+    x : (1, 3, s, s) float in [0, 1].
+    """
+    with undisturbed(classifier), torch.no_grad():
+        recorder = _Recorder(classifier.body)
+        try:
+            with recorder:
+                classifier.logits(x)
+        finally:
+            recorder.remove()
+    return recorder.found
+
+
+def grid(found: LayerMaps) -> Image.Image:
+    """Up to :data:`MOST_CHANNELS` channels side by side, each scaled from its own minimum to its own maximum."""
+    channels, height, width = found.maps.shape
+    shown = min(channels, MOST_CHANNELS)
+    columns = 8 if shown > 16 else 4
+    title = f"{found.layer}  {found.kind}  {channels} x {height} x {width}"
+    note = "each map scaled on its own" + (f"; the first {shown} of {channels} channels" if shown < channels else "")
+    return sheet([_tile(m) for m in found.maps[:shown]], columns, title, note, gap=4)
+
+
+@final
+class FeatureMaps(Method):
+    """A grid of feature maps for every convolution and pooling layer (after Zeiler & Fergus 2014, arXiv:1311.2901)."""
+
+    name: ClassVar[str] = "feature-maps"
+    paper: ClassVar[str] = "Zeiler & Fergus 2014, arXiv:1311.2901"
+
+    def write(self, classifier: Classifier, pictures: Sequence[Picture], folder: Path) -> Written:
+        """Write a folder ``NAME-feature-maps`` a picture: a file a layer, numbered, and ``index.png`` with all layers.
+
+        The index shows each layer's mean over its channels.
+        """
+        return Written(tuple(self._write_one(classifier, picture, folder) for picture in pictures))
+
+    def _write_one(self, classifier: Classifier, picture: Picture, folder: Path) -> tuple[Path, ...]:
+        found = layer_maps(classifier, as_batch(classifier, [picture]))
+        if not found:
+            raise UsageError(
+                f"feature-maps needs convolution or pooling layers, and {classifier.card.network.name} has none"
+            )
+        place = folder / f"{picture.name}-{self.name}"
+        with files.replacing_folder(place) as partial:
+            names = []
+            for i, layer in enumerate(found, 1):
+                name = f"{i:03}-{layer.layer.replace('/', '_')}-{layer.kind}.png"
+                grid(layer).save(partial / name)
+                names.append(name)
+            _index(picture, found).save(partial / "index.png")
+        return (place / "index.png", *(place / name for name in names))
+
+
+def _index(picture: Picture, found: Sequence[LayerMaps]) -> Image.Image:
+    original = Image.fromarray(picture.square).resize((_LARGEST_TILE, _LARGEST_TILE), Image.Resampling.BICUBIC)
+    panels = [_labelled(original, "the picture", "as the network sees it")]
+    for i, layer in enumerate(found, 1):
+        mean = _tile(layer.maps.mean(0)).resize((_LARGEST_TILE, _LARGEST_TILE), Image.Resampling.NEAREST)
+        shape = " x ".join(map(str, layer.maps.shape))
+        panels.append(_labelled(mean, f"{i:03} {layer.kind}", shape))
+    return sheet(panels, 8, f"{picture.path.name}: {len(found)} layers", "the mean over channels of each layer")
+
+
+def _labelled(image: Image.Image, label: str, quiet: str) -> Image.Image:
+    panel = Image.new("RGB", (image.width, image.height + 34), PAPER)
+    panel.paste(image, (0, 0))
+    draw = ImageDraw.Draw(panel)
+    draw.text((0, image.height + 3), label, fill=INK, font=font(12))
+    draw.text((0, image.height + 18), quiet, fill=QUIET, font=font(11))
+    return panel
+
+
+def _tile(values: NDArray[np.float32]) -> Image.Image:
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    image = Image.fromarray(coloured(scaled, "viridis"))
+    longest = max(image.size)
+    if longest > _LARGEST_TILE:
+        factor = _LARGEST_TILE / longest
+        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        return image.resize(size, Image.Resampling.BOX)
+    factor = -(-_TILE // longest)
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

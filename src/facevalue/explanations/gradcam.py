@@ -1,0 +1,35 @@
+"""Grad-CAM: the last feature maps, weighted by how much the class's logit rises with each."""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+from torch import Tensor
+
+from facevalue.classifier import Classifier
+from facevalue.errors import UsageError
+from facevalue.explanations.base import Explanation
+
+
+@final
+class GradCam(Explanation):
+    """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), computed by captum at the layer the network names.
+
+    Where a network ends in average pooling and a linear layer it equals ``Classifier.heat`` up to a positive factor.
+    """
+
+    name: ClassVar[str] = "gradcam"
+    paper: ClassVar[str] = "Selvaraju et al. 2017, arXiv:1610.02391"
+
+    def run(self, classifier: Classifier, x: Tensor, target: Tensor) -> Tensor:
+        """(n, h, w) non-negative heat at the size of the last feature maps."""
+        if not classifier.body.spatial:
+            raise UsageError(
+                f"gradcam needs feature maps, and {classifier.card.network.name} has none (its layers hold tokens or "
+                "vectors); choose a convolutional network or another --method"
+            )
+        from captum.attr import LayerGradCam
+
+        method = LayerGradCam(classifier, classifier.body.cam_layer)
+        heat: Tensor = method.attribute(x, target, relu_attributions=True)
+        return heat.squeeze(1)

@@ -1,0 +1,117 @@
+"""Heat over a picture, and the sheets that people look at."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+INK, PAPER, QUIET = (27, 31, 40), (255, 255, 255), (96, 104, 118)
+MARGIN = 12
+SMALLEST = 288
+"""Side in pixels below which a square is enlarged for the eye."""
+
+
+def overlay(square: NDArray[np.uint8], heat: NDArray[np.floating], strength: float = 0.7) -> NDArray[np.uint8]:
+    """Lay heat over a picture: colour and opacity rise with it, so that cold places show the picture itself.
+
+    Parameters
+    ----------
+    square : (s, s, 3) uint8 RGB.
+    heat : (s, s) in [0, 1].
+    strength : opacity of the hottest place, in [0, 1].
+
+    Returns
+    -------
+    (s, s, 3) uint8 RGB.
+
+    >>> red = np.full((8, 8, 3), (200, 0, 0), np.uint8)
+    >>> bool((overlay(red, np.zeros((8, 8))) == red).all())
+    True
+    """
+    alpha = strength * np.sqrt(heat)[..., None]  # the root keeps mild heat visible
+    mixed: NDArray[np.uint8] = np.round(square * (1 - alpha) + coloured(heat, "turbo") * alpha).astype(np.uint8)
+    return mixed
+
+
+def coloured(values: NDArray[np.floating], colours: str) -> NDArray[np.uint8]:
+    """(..., 3) uint8 RGB of values in [0, 1], by one of matplotlib's colour maps."""
+    index = np.round(np.clip(values, 0, 1) * 255).astype(np.intp)
+    rgb: NDArray[np.uint8] = _table(colours)[index]
+    return rgb
+
+
+@lru_cache
+def _table(colours: str) -> NDArray[np.uint8]:
+    import matplotlib as mpl
+
+    rgba = np.asarray(mpl.colormaps[colours].resampled(256)(np.arange(256)))
+    table: NDArray[np.uint8] = np.round(rgba[:, :3] * 255).astype(np.uint8)
+    return table
+
+
+def side_by_side(square: NDArray[np.uint8], heat: NDArray[np.floating], caption: str, quiet: str = "") -> Image.Image:
+    """The picture as the network sees it, beside it with the heat over it, with a caption below.
+
+    Parameters
+    ----------
+    square : (s, s, 3) uint8 RGB.
+    heat : (s, s) in [0, 1].
+    caption : the verdict and its probability.
+    quiet : a second line in grey.
+    """
+    panels = [_enlarged(square), _enlarged(overlay(square, heat))]
+    return sheet(panels, columns=2, caption=caption, quiet=quiet)
+
+
+def sheet(panels: Sequence[Image.Image], columns: int, caption: str, quiet: str = "", gap: int = MARGIN) -> Image.Image:
+    """Panels of one size on white, row by row, with a caption (wrapped) and a grey line below.
+
+    Parameters
+    ----------
+    panels : at least one, all of the first one's size.
+    columns : panels in a row.
+    caption, quiet : the lines below; either may be empty.
+    gap : between panels, in pixels.
+    """
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    width, height = panels[0].size
+    inner = columns * width + (columns - 1) * gap
+    lines = [*_wrapped(caption, 16, inner, INK), *_wrapped(quiet, 13, inner, QUIET)]
+    text_height = sum(size + 8 for _, size, _ in lines)
+    body = rows * height + (rows - 1) * gap
+    whole = Image.new("RGB", (inner + 2 * MARGIN, body + 2 * MARGIN + text_height), PAPER)
+    for i, panel in enumerate(panels):
+        row, column = divmod(i, columns)
+        whole.paste(panel, (MARGIN + column * (width + gap), MARGIN + row * (height + gap)))
+    draw = ImageDraw.Draw(whole)
+    top = MARGIN + body + 8
+    for text, size, colour in lines:
+        draw.text((MARGIN, top), text, fill=colour, font=font(size))
+        top += size + 8
+    return whole
+
+
+@lru_cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, so that a sheet looks the same on every machine."""
+    return ImageFont.load_default(size)
+
+
+def _wrapped(
+    text: str, size: int, width: int, colour: tuple[int, int, int]
+) -> list[tuple[str, int, tuple[int, int, int]]]:
+    letters = max(8, int(width / (0.55 * size)))
+    return [(line, size, colour) for line in textwrap.wrap(text, letters)]
+
+
+def _enlarged(square: NDArray[np.uint8]) -> Image.Image:
+    image = Image.fromarray(square)
+    if image.width >= SMALLEST:
+        return image
+    return image.resize((SMALLEST, SMALLEST), Image.Resampling.BICUBIC)

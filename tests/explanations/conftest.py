@@ -1,0 +1,49 @@
+"""Small classifiers with random weights, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import pytest
+import torch
+
+from facevalue import networks
+from facevalue.card import Card, NetworkFacts
+from facevalue.classifier import Classifier
+from facevalue.pixels import Geometry
+
+
+@lru_cache
+def random_classifier(name: str, side: int, classes: tuple[str, ...] = ("face", "not-face")) -> Classifier:
+    """In eval mode, with batch-norm statistics away from their start, as after training. Shared: not to be changed."""
+    torch.manual_seed(1)
+    network = networks.find(name)
+    body = networks.build(name, len(classes), side)
+    body.train()
+    with torch.no_grad():
+        for _ in range(2):
+            body(torch.randn(4, 3, side, side))
+        body.head.weight[0].abs_()  # so that something surely speaks for the first class
+    card = Card(
+        classes=classes,
+        geometry=Geometry(size=side),
+        network=NetworkFacts(name=name, mean=network.mean, std=network.std, pooled=body.pooled),
+        positive=classes[0] if len(classes) == 2 else None,
+    )
+    return Classifier(body, card).eval()
+
+
+@pytest.fixture(scope="session")
+def make_classifier() -> Callable[..., Classifier]:
+    return random_classifier
+
+
+@pytest.fixture(scope="session")
+def small_resnet() -> Classifier:
+    return random_classifier("small-resnet", 32)
+
+
+@pytest.fixture(scope="session")
+def small_cnn() -> Classifier:
+    return random_classifier("small-cnn", 40)
