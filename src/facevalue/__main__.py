@@ -1,0 +1,6 @@
+"""``python -m facevalue``."""
+
+from facevalue.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The command line: one small file a verb, each listed in :data:`VERBS`.
+
+Only what parses and prints is imported here; a verb imports what it works with when it runs, so that
+``facevalue predict`` answers without torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from facevalue.cli import (
+    attack,
+    calibrate,
+    check,
+    compare,
+    demo,
+    evaluate,
+    explain,
+    export,
+    predict,
+    report,
+    serve,
+    train,
+)
+from facevalue.cli.shell import flush, prepare_process, run, verb
+
+VERBS = {
+    "demo": demo,
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "compare": compare,
+    "calibrate": calibrate,
+    "attack": attack,
+    "explain": explain,
+    "export": export,
+    "report": report,
+    "check": check,
+    "serve": serve,
+}
+
+app = typer.Typer(
+    name="facevalue",
+    help="Don't take a picture, or a classifier, at face value: train, judge, explain, attack, export and serve"
+    " image classifiers.",
+    epilog="Example: facevalue demo",
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _name, _module in VERBS.items():
+    app.command(_name, epilog=f"Example: {_module.EXAMPLE}")(verb(_module.run))
+
+
+@app.callback(invoke_without_command=True)
+def _face(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"facevalue {installed('facevalue')}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what was typed and end the process with its exit code."""
+    prepare_process()
+    code = run(typer.main.get_command(app).main, sys.argv[1:] if arguments is None else arguments)
+    sys.exit(flush() or code)

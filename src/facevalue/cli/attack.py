@@ -1,0 +1,79 @@
+"""``facevalue attack``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from facevalue.cli.evaluate import confusion_table
+from facevalue.cli.output import Json, deliver, file_option, interval, percent, table
+from facevalue.cli.parsing import fractions, words
+from facevalue.cli.reporters import duration
+from facevalue.cli.shell import Seed, command_line
+
+EXAMPLE = "facevalue attack model pictures --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
+
+
+def run(
+    model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
+    data: Annotated[
+        Path, Argument(metavar="DATA", help="Pictures with labels: a folder a class, splits, or a manifest.")
+    ],
+    attacks: Annotated[str, Option(metavar="NAME,...", help="Which: fgsm, bim, pgd.")] = "fgsm",
+    norm: Annotated[str, Option(metavar="NORM", help="linf or l2.")] = "linf",
+    eps: Annotated[
+        str | None, Option(metavar="EPS,...", help="How far pixels in [0, 1] may move, such as 1/255,2/255.")
+    ] = None,
+    limit: Annotated[int | None, Option(min=1, metavar="N", help="Attack at most so many pictures.")] = None,
+    plot: Annotated[Path | None, file_option("--plot", text="Draw accuracy against eps to a PNG.")] = None,
+    sheet: Annotated[
+        Path | None, file_option("--sheet", text="Draw attacked pictures beside the originals to a PNG.")
+    ] = None,
+    save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Ask what is left of the accuracy when someone changes pixels on purpose, by little enough not to be seen."""
+    chosen: dict[str, Any] = {} if eps is None else {"eps": fractions(eps)}
+    names = words(attacks, "--attacks")
+
+    from facevalue import workshop
+
+    report = workshop.attack(
+        model,
+        data,
+        attacks=names,
+        norm=norm,
+        limit=limit,
+        seed=seed,
+        plot=plot,
+        sheet=sheet,
+        save=save,
+        command=command_line(),
+        **chosen,
+    )
+    columns = ("attack", "norm", "eps", "n", "clean", "robust", "95 %", "took")
+    rows = [
+        (
+            r.attack,
+            r.norm,
+            f"{r.eps:.5f}",
+            r.n,
+            percent(r.clean_accuracy),
+            percent(r.robust_accuracy),
+            interval(r.robust_ci),
+            duration(r.seconds),
+        )
+        for r in report.results
+    ]
+    worst = min(report.results, key=lambda r: r.robust_accuracy)
+    deliver(
+        report.as_dict(),
+        json,
+        table("", columns, rows),
+        confusion_table(report.classes, report.clean_confusion, "clean"),
+        confusion_table(report.classes, worst.confusion, f"{worst.attack} at eps {worst.eps:.5f}"),
+        *(f"warning: {text}" for text in report.warnings),
+    )

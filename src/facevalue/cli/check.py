@@ -1,0 +1,36 @@
+"""``facevalue check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from facevalue.cli.output import Json, deliver
+from facevalue.cli.shell import FAILED, say_error
+
+EXAMPLE = "facevalue check model --policy policy.toml"
+
+
+def run(
+    model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
+    policy: Annotated[
+        Path, Option(metavar="FILE", help="TOML: [require] accuracy_lower = 0.98, ece_upper = 0.05, ...")
+    ],
+    json: Json = None,
+) -> None:
+    """Ask whether a model meets what a policy requires; the exit code is 1 where it does not."""
+    from facevalue import workshop
+
+    found = workshop.check(model, policy)
+    lines = [f"not met: {_requirement(item)}" for item in found["failed"]]
+    deliver(found, json, *(lines or ["every requirement is met"]))
+    if not found["passed"]:
+        say_error(f"{len(lines)} requirement{'s are' if len(lines) > 1 else ' is'} not met")
+        raise typer.Exit(FAILED)
+
+
+def _requirement(item: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in item.items())

@@ -1,0 +1,41 @@
+"""``facevalue compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument
+
+from facevalue.cli.output import Json, deliver, file_option, interval, percent, table
+from facevalue.cli.reporters import duration
+
+EXAMPLE = "facevalue compare model-a model-b --plot curves.png"
+
+
+def run(
+    models: Annotated[list[Path], Argument(metavar="MODEL...", help="Model folders.")],
+    plot: Annotated[Path | None, file_option("--plot", text="Draw the training curves to a PNG.")] = None,
+    json: Json = None,
+) -> None:
+    """Put models side by side: accuracy on every split, what is lost on new pictures, size, speed, calibration."""
+    from facevalue import workshop
+
+    rows = workshop.compare(models, plot=plot)
+    columns = ("model", "network", "train", "validation", "test", "95 %", "gap", "parameters", "an epoch", "ece")
+    cells = [
+        (
+            row["model"],
+            row["network"],
+            percent(row["train_accuracy"]),
+            percent(row["validation_accuracy"]),
+            percent(row["test_accuracy"]),
+            interval(row["test_accuracy_ci"]),
+            percent(row["gap"]),
+            f"{row['parameters']:,}",
+            "-" if row["seconds_per_epoch"] is None else duration(row["seconds_per_epoch"]),
+            row["ece"],
+        )
+        for row in rows
+    ]
+    deliver(rows, json, table("", columns, cells))

@@ -1,0 +1,26 @@
+"""``facevalue report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument
+
+from facevalue.cli.output import Json, deliver, file_option
+
+EXAMPLE = "facevalue report model -o model-card.html"
+
+
+def run(
+    model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
+    output: Annotated[
+        Path | None, file_option("--output", "-o", text="The page to write; by default report.html in the folder.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Write the card as one self-contained page for people."""
+    from facevalue import workshop
+
+    page = workshop.report(model, output)
+    deliver({"path": page}, json, str(page))
