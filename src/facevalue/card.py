@@ -8,7 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from facevalue import files
-from facevalue.errors import ModelFolderError
+from facevalue.errors import ModelFolderError, UsageError
 from facevalue.pixels import Geometry
 
 FORMAT = 1
@@ -38,7 +38,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return plain
 
 
-class NetworkFacts(Record):
+class NetworkFacts(Record, frozen=True):
     """What the weights are for.
 
     Attributes
@@ -65,7 +65,7 @@ class NetworkFacts(Record):
     pooled: bool = False
 
 
-class Abstention(Record):
+class Abstention(Record, frozen=True):
     """When the model says «I don't know». Chosen on the calibration split.
 
     Attributes
@@ -82,7 +82,7 @@ class Abstention(Record):
     n: int = 0
 
 
-class DataFacts(Record):
+class DataFacts(Record, frozen=True):
     """Where the pictures came from.
 
     Attributes
@@ -92,7 +92,7 @@ class DataFacts(Record):
     counts : pictures by split and class.
     groups : how groups were formed: ``parent``, ``stem:REGEX``, a column, ``picture``, or ``official`` splits.
     group_count : groups by split.
-    near_duplicates : pictures that share a group with a near-duplicate.
+    grouped : pictures that share a group with another.
     unreadable : path and reason of every file left out.
     warnings : what a reader of the figures should know.
     """
@@ -102,12 +102,12 @@ class DataFacts(Record):
     counts: dict[str, dict[str, int]] = {}
     groups: str = "picture"
     group_count: dict[str, int] = {}
-    near_duplicates: int = 0
+    grouped: int = 0
     unreadable: tuple[dict[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-class Bin(Record):
+class Bin(Record, frozen=True):
     """One bar of a reliability diagram: confidences in (low, high], their mean, and how often they were right."""
 
     low: float
@@ -117,7 +117,7 @@ class Bin(Record):
     accuracy: float
 
 
-class Report(Record, tag_field="kind", tag="evaluation"):
+class Report(Record, frozen=True, tag_field="kind", tag="evaluation"):
     """A model on pictures with known labels.
 
     Rates are in [0, 1]; ``*_ci`` are 95 % intervals (Wilson for accuracies, bootstrap for the rest).
@@ -157,7 +157,7 @@ class Report(Record, tag_field="kind", tag="evaluation"):
     warnings: tuple[str, ...] = ()
 
 
-class AttackFigures(Record):
+class AttackFigures(Record, frozen=True):
     """One attack at one eps. ``eps`` is in [0, 1] units of the network's square; success counts after 8-bit rounding.
 
     ``robust_accuracy_unrounded`` is the same before rounding, to compare with papers and libraries that stop there.
@@ -178,7 +178,7 @@ class AttackFigures(Record):
     adaptive: bool = False
 
 
-class AttackReport(Record, tag_field="kind", tag="attack"):
+class AttackReport(Record, frozen=True, tag_field="kind", tag="attack"):
     """What attacks did to a model."""
 
     n: int
@@ -193,7 +193,7 @@ class AttackReport(Record, tag_field="kind", tag="attack"):
     seed: int = 0
 
 
-class ExportReport(Record, tag_field="kind", tag="export"):
+class ExportReport(Record, frozen=True, tag_field="kind", tag="export"):
     """An exported file beside the model, from file bytes to label on ``n`` pictures."""
 
     target: str
@@ -210,7 +210,7 @@ class ExportReport(Record, tag_field="kind", tag="export"):
 Evidence = Report | AttackReport | ExportReport
 
 
-class Card(Record):
+class Card(Record, frozen=True):
     """All that a model folder says of itself.
 
     Attributes
@@ -281,7 +281,7 @@ class Card(Record):
             raise ModelFolderError(f"{folder} is not a model folder: it holds no readable {CARD}") from error
         try:
             return msgspec.json.decode(text, type=Card)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UsageError, RecursionError) as error:  # records judge their own values too
             raise ModelFolderError(f"{folder / CARD} is not a card that this version reads: {error}") from error
 
     def checked_file(self, folder: Path, name: str) -> Path:

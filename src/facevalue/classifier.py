@@ -131,7 +131,9 @@ def load(folder: Path | str) -> Classifier:
     try:
         missing, unexpected = classifier.load_state_dict(load_file(path), strict=False)
     except (SafetensorError, RuntimeError) as error:
-        raise ModelFolderError(f"{path} does not fit {card.network.name}: {' '.join(str(error).split())[:300]}") from error
+        raise ModelFolderError(
+            f"{path} does not fit {card.network.name}: {' '.join(str(error).split())[:300]}"
+        ) from error
     if missing or unexpected:
         raise ModelFolderError(f"{path} does not fit {card.network.name}: {[*missing, *unexpected][:5]}")
     return classifier.eval()

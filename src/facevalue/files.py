@@ -22,9 +22,13 @@ def _disk_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FaceValueError(f"the disk is full: {target} was not written; free some space and run again") from error
+            raise FaceValueError(
+                f"the disk is full: {target} was not written; free some space and run again"
+            ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise UsageError(f"{target} cannot be written: {os.strerror(error.errno)}; choose another place") from error
+        if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
+            raise UsageError(f"{target} cannot be written: a file or folder is in the way") from error
         raise
 
 
@@ -38,8 +42,8 @@ def replacing_file(target: Path) -> Iterator[Path]:
         partial = Path(name)
         try:
             yield partial
-            os.chmod(partial, 0o644)
-            os.replace(partial, target)
+            partial.chmod(0o644)
+            partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
 
@@ -50,25 +54,25 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
     A folder that stands at ``target`` is moved aside first and removed only when the new one is in its place.
     """
-    target = Path(os.path.abspath(target))
+    target = target.absolute()
     with _disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         old = partial.with_name(partial.name + ".old")
         try:
             yield partial
-            os.chmod(partial, 0o755)
-            if target.exists():
-                os.rename(target, old)
+            partial.chmod(0o755)
             try:
-                os.rename(partial, target)
-            except OSError:
-                if old.exists():
-                    os.rename(old, target)
+                if target.exists():
+                    target.rename(old)
+                partial.rename(target)
+            except BaseException:  # Ctrl-C between the two as well
+                if old.exists() and not target.exists():
+                    old.rename(target)
                 raise
+            shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(target: Path, text: str) -> None:

@@ -73,9 +73,12 @@ def decide(p: Floats, positive: int | None = None, threshold: float = 0.5) -> ND
     >>> decide(np.array([[0.35, 0.65]]), positive=1, threshold=0.7).tolist()
     [0]
     """
+    decided: NDArray[np.int64]
     if positive is None:
-        return p.argmax(axis=1).astype(np.int64)
-    return np.where(p[:, positive] >= threshold, positive, 1 - positive).astype(np.int64)
+        decided = p.argmax(axis=1).astype(np.int64)
+    else:
+        decided = np.where(p[:, positive] >= threshold, positive, 1 - positive).astype(np.int64)
+    return decided
 
 
 def balanced_accuracy(y: Ints, decided: Ints, k: int) -> float:
@@ -90,13 +93,13 @@ def auroc(y: Ints, p: Floats, positive: int | None = None) -> float:
 
     NaN where a class does not occur.
     """
-    from scipy.stats import rankdata
 
     def one(is_positive: NDArray[np.bool_], score: Floats) -> float:
         m = int(is_positive.sum())
         if m == 0 or m == len(is_positive):
             return float("nan")
-        ranks = rankdata(score)
+        _, value, count = np.unique(score, return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(count) - (count - 1) / 2)[value]  # from 1; equal scores share their mean rank
         return float((ranks[is_positive].sum() - m * (m + 1) / 2) / (m * (len(is_positive) - m)))
 
     if positive is not None:
@@ -105,13 +108,22 @@ def auroc(y: Ints, p: Floats, positive: int | None = None) -> float:
 
 
 def average_precision(y: Ints, p: Floats, positive: int | None = None) -> float:
-    """Average precision (step-wise area under precision and recall); macro mean for more than two classes."""
-    from sklearn.metrics import average_precision_score
+    """Average precision (step-wise area under precision and recall); macro mean for more than two classes.
+
+    NaN where a class does not occur.
+    """
+
+    def one(is_positive: NDArray[np.bool_], score: Floats) -> float:
+        if not is_positive.any():
+            return float("nan")
+        falling, value = np.unique(-score, return_inverse=True)
+        right = np.cumsum(np.bincount(value, weights=is_positive, minlength=len(falling)))
+        chosen = np.cumsum(np.bincount(value, minlength=len(falling)))
+        recall = right / right[-1]
+        return float((np.diff(recall, prepend=0) * right / chosen).sum())
 
     columns = [positive] if positive is not None else list(range(p.shape[1]))
-    if any(not (y == c).any() for c in columns):
-        return float("nan")
-    return float(np.mean([average_precision_score(y == c, p[:, c]) for c in columns]))
+    return float(np.mean([one(y == c, p[:, c]) for c in columns]))
 
 
 def nll(y: Ints, p: Floats) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
@@ -42,7 +42,7 @@ class Silent:
         pass
 
 
-_current: ContextVar[Reporter] = ContextVar("facevalue_reporter", default=Silent())
+_current: ContextVar[Reporter] = ContextVar("facevalue_reporter", default=Silent())  # noqa: B039 - it has no state
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "
     >>> list(track([1, 2], "counting"))
     [1, 2]
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with work(what, total, unit) as piece:
         for item in items:

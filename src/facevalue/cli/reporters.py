@@ -151,18 +151,18 @@ class Lines(PatientReporter):
         super().__init__(console, after)
         self.every = every
 
-    def show(self, key: int, piece: Piece) -> None:  # noqa: ARG002, D102
+    def show(self, key: int, piece: Piece) -> None:
         piece.said = time.monotonic()
         self.note(piece.line())
 
-    def moved(self, key: int, piece: Piece) -> None:  # noqa: D102
+    def moved(self, key: int, piece: Piece) -> None:
         if time.monotonic() - piece.said >= self.every:
             self.show(key, piece)
 
-    def over(self, key: int, piece: Piece) -> None:  # noqa: D102
+    def over(self, key: int, piece: Piece) -> None:
         pass
 
-    def close(self) -> None:  # noqa: D102
+    def close(self) -> None:
         pass
 
 
@@ -183,19 +183,19 @@ class Bars(PatientReporter):
         )
         self._tasks: dict[int, TaskID] = {}
 
-    def show(self, key: int, piece: Piece) -> None:  # noqa: D102
+    def show(self, key: int, piece: Piece) -> None:
         self._tasks[key] = self._bars.add_task(piece.what, total=piece.total or None, completed=piece.done, piece=piece)
         self._bars.start()
 
-    def moved(self, key: int, piece: Piece) -> None:  # noqa: D102
+    def moved(self, key: int, piece: Piece) -> None:
         self._bars.update(self._tasks[key], completed=piece.done)
 
-    def over(self, key: int, piece: Piece) -> None:  # noqa: ARG002, D102
+    def over(self, key: int, piece: Piece) -> None:
         self._bars.remove_task(self._tasks.pop(key))
         if not self._tasks:
             self.close()
 
-    def close(self) -> None:  # noqa: D102
+    def close(self) -> None:
         self._bars.stop()
 
 

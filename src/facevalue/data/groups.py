@@ -53,6 +53,8 @@ def _named(manifest: Manifest, how: str) -> NDArray[np.str_]:
     if how == "picture":
         return np.full(len(table), "", dtype=object).astype(str)
     if how == "parent":
+        if (table["group"] == "").all():
+            raise DataError(f"--groups parent: no picture of {manifest.source} lies in a folder below its class")
         return table["group"].to_numpy(str)
     if how.startswith("stem:"):
         try:

@@ -93,7 +93,8 @@ def _from_class(root: Path, folder: Path, split: str) -> Iterator[Listed]:
 
 
 def _from_manifest(source: Path) -> list[Listed]:
-    table = read_table(source).astype(str)
+    table = read_table(source)
+    table = table.astype(object).where(table.notna(), "").astype(str)  # what is missing is "", not "nan"
     found = []
     for row in table.to_dict("records"):
         path = Path(row["path"])
@@ -101,10 +102,26 @@ def _from_manifest(source: Path) -> list[Listed]:
         split = SPLIT_FOLDERS.get(row.get("split", "").lower(), row.get("split", ""))
         if split not in ("", *SPLITS):
             raise DataError(f"{source}: expected split to be one of {', '.join(SPLITS)}, but got {split!r}")
-        extra = tuple((c, v) for c, v in row.items() if c not in ("path", "label", "split", "key", "error"))
-        found.append(Listed(path, PurePosixPath(row["path"]).as_posix(), row["label"], split, path.parent.name, extra))
+        extra = tuple((str(c), v) for c, v in row.items() if c not in ("path", "label", "split", "key", "error"))
+        key = PurePosixPath(row["path"]).as_posix()
+        found.append(Listed(path, key, row["label"], split, _below_class(path, row["label"]), extra))
     if not found:
         raise DataError(f"{source} is an empty manifest")
+    if any(not f.label for f in found):
+        raise DataError(f"{source} has no label for {next(f.key for f in found if not f.label)}")
+    if any(f.split for f in found) and not all(f.split for f in found):
+        raise DataError(
+            f"{source} gives a split to some pictures only; {next(f.key for f in found if not f.split)} has none"
+        )
     if len({f.key for f in found}) != len(found):
         raise DataError(f"{source} names a path twice")
     return sorted(found, key=lambda f: f.key)
+
+
+def _below_class(path: Path, label: str) -> str:
+    """The folders between the class's folder and the file, as for a folder a class; "" where there is none."""
+    parts = path.parent.parts
+    if label not in parts:
+        return ""
+    last = len(parts) - 1 - parts[::-1].index(label)
+    return "/".join(parts[last + 1 :])

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -73,17 +74,18 @@ class Manifest:
         table = self.readable
         names = table["split"].replace("", "all")
         return {
-            split: {label: int(n) for label, n in rows["label"].value_counts().sort_index().items()}
+            str(split): {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
             for split, rows in sorted(table.groupby(names), key=lambda item: _order(str(item[0])))
         }
 
     def fingerprint(self, *splits: str) -> str:
         """SHA-256 over bytes, label and split of every picture, whatever the files are called."""
         rows = self.rows(*splits)
-        lines = sorted(f"{s} {l} {p}" for s, l, p in zip(rows["sha256"], rows["label"], rows["split"], strict=True))
+        facts = zip(rows["sha256"], rows["label"], rows["split"], strict=True)
+        lines = sorted(f"{sha256} {label} {split}" for sha256, label, split in facts)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
-    def changed(self, *, groups: str | None = None, warnings: Sequence[str] | None = None, **columns: object) -> Manifest:
+    def changed(self, *, groups: str | None = None, warnings: Sequence[str] | None = None, **columns: Any) -> Manifest:
         """A new manifest with columns replaced."""
         return Manifest(
             table=self.table.assign(**columns) if columns else self.table,

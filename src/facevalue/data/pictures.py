@@ -108,7 +108,7 @@ def pictures(manifest: Manifest, geometry: Geometry, classes: Sequence[str], *sp
     index = {label: i for i, label in enumerate(classes)}
     return Pictures(
         paths=tuple(Path(p) for p in rows["path"]),
-        labels=rows["label"].map(index).to_numpy(np.int64),
+        labels=rows["label"].map(index).to_numpy().astype(np.int64),
         classes=tuple(classes),
         geometry=geometry,
         name=name or "+".join(splits) or Path(manifest.source).name,

@@ -20,7 +20,8 @@ from facevalue.data.manifest import COLUMNS, Manifest
 from facevalue.errors import DataError, PictureError
 
 HASH_SIDE = 16  # 16 x 16 frequencies: 256 bits
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def scan(source: Path | str) -> Manifest:

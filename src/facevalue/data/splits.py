@@ -74,7 +74,9 @@ def _leaks(table: pd.DataFrame) -> list[str]:
     if crossing.empty:
         return []
     n = int(table["group"].isin(crossing.index).sum())
-    return [f"the given splits leak: {n} pictures in {len(crossing)} groups are on both sides, e.g. {crossing.index[0]}"]
+    return [
+        f"the given splits leak: {n} pictures in {len(crossing)} groups are on both sides, e.g. {crossing.index[0]}"
+    ]
 
 
 def _position(group: str, seed: int) -> float:

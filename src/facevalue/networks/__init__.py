@@ -63,6 +63,6 @@ def build(name: str, classes: int, size: int, options: Mapping[str, Any] | None 
         raise UsageError(f"{name} has no option {unknown[0]!r}; it knows: {known}")
     try:
         return network.build(classes, size, {**network.options, **given})
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError, IndexError, ZeroDivisionError) as error:
         text = " ".join(str(error).split())[:200]
         raise UsageError(f"{name} cannot be built for {size} x {size} pixels and {classes} classes: {text}") from error

@@ -60,7 +60,7 @@ class Body(nn.Module, ABC):
         """(n, d) features of normalised pictures."""
         return self.embed(self.maps(x))
 
-    @final
+    @final  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """(n, k) logits of normalised pictures."""
         logits: Tensor = self.head(self.features(x))

@@ -23,10 +23,10 @@ class SmallCNN(Body):
         for width in (16, 32, 64):
             blocks.append(nn.Sequential(nn.Conv2d(channels, width, 3), nn.ReLU(), nn.MaxPool2d(2)))
             channels, side = width, (side - 2) // 2
+        if side < 1:
+            raise ValueError("the smallest picture is 22 x 22")
         self.blocks = nn.Sequential(*blocks)
-        self.dense = nn.Sequential(
-            nn.Flatten(), nn.Linear(channels * side * side, 512), nn.ReLU(), nn.Dropout(dropout)
-        )
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, 512), nn.ReLU(), nn.Dropout(dropout))
         self.head = new_head(512, classes)
 
     def maps(self, x: Tensor) -> Tensor:

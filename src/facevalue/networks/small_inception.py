@@ -38,7 +38,7 @@ class SmallInception(Body):
 
     pooled = True
 
-    def __init__(self, classes: int, size: int, widths: tuple[int, ...], dropout: float) -> None:
+    def __init__(self, classes: int, widths: tuple[int, ...], dropout: float) -> None:
         super().__init__()
         self.stem = nn.Sequential(_conv(3, 32, 3, 2), _conv(32, widths[0], 3), nn.MaxPool2d(3, 2, 1))
         stages: list[nn.Module] = []
@@ -67,8 +67,8 @@ class SmallInception(Body):
         return self.inception_stages
 
 
-def _build(classes: int, size: int, options: Mapping[str, Any]) -> Body:
-    return SmallInception(classes, size, tuple(options["widths"]), options["dropout"])
+def _build(classes: int, _size: int, options: Mapping[str, Any]) -> Body:
+    return SmallInception(classes, tuple(options["widths"]), options["dropout"])
 
 
 SMALL_INCEPTION = Network(

@@ -12,7 +12,7 @@ from facevalue.pixels import Geometry
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm, dropout between them, and a shortcut (projected where the shape changes)."""
+    """Two 3x3 convolutions with batch norm, dropout between them, and a shortcut, projected where the shape changes."""
 
     def __init__(self, channels: int, width: int, stride: int, dropout: float) -> None:
         super().__init__()
@@ -39,11 +39,9 @@ class SmallResNet(Body):
 
     pooled = True
 
-    def __init__(self, classes: int, size: int, widths: tuple[int, ...], blocks: int, dropout: float) -> None:
+    def __init__(self, classes: int, widths: tuple[int, ...], blocks: int, dropout: float) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
-        )
+        self.stem = nn.Sequential(nn.Conv2d(3, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU())
         stages: list[nn.Module] = []
         channels = widths[0]
         for width in widths:
@@ -72,8 +70,8 @@ class SmallResNet(Body):
         return self.residual_stages
 
 
-def _build(classes: int, size: int, options: Mapping[str, Any]) -> Body:
-    return SmallResNet(classes, size, tuple(options["widths"]), options["blocks"], options["dropout"])
+def _build(classes: int, _size: int, options: Mapping[str, Any]) -> Body:
+    return SmallResNet(classes, tuple(options["widths"]), options["blocks"], options["dropout"])
 
 
 SMALL_RESNET = Network(

@@ -29,6 +29,8 @@ class TimmBody(Body):
         timm has no model of this name, or the model does not know an option.
     """
 
+    model: Any  # timm's own class, which has forward_features and forward_head
+
     def __init__(self, name: str, classes: int, size: int, options: Mapping[str, Any]) -> None:
         super().__init__()
         torchvision_ready.ready()
@@ -43,8 +45,10 @@ class TimmBody(Body):
         self.map_layer = nn.Identity()  # a place for hooks: the same in every family of networks
         was_training = self.model.training
         self.model.eval()
+        # Not zeros: networks without biases answer them with zeros, and then everything looks like average pooling.
+        picture = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            maps = self.model.forward_features(torch.zeros(1, 3, size, size))
+            maps = self.model.forward_features(picture)
             features = self.embed(maps)
             self.spatial = maps.ndim == 4 and maps.shape[1] == self.model.num_features
             self.pooled = (

@@ -33,9 +33,9 @@ def ready() -> torch.library.Library | None:
             raise
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]  # half imported
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
         if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):
-            library.define(schema)
+            library.define(schema)  # type: ignore[no-untyped-call]
     importlib.import_module("torchvision")
     return library

@@ -113,7 +113,9 @@ def read_file(path: Path) -> dict[str, Tensor]:
             raise WeightsError(f"--weights {path}: expected a .safetensors or .pth file")
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(f"--weights {path}: holds more than tensors, and facevalue runs no code from files") from error
+        raise WeightsError(
+            f"--weights {path}: holds more than tensors, and facevalue runs no code from files"
+        ) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"--weights {path}: cannot be read: {' '.join(str(error).split())[:200]}") from error
     for key in ("state_dict", "model_state_dict", "model"):
