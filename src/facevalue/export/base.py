@@ -1,0 +1,162 @@
+"""What an exporter is: it writes one file, and the base class asks whether that file answers as the model does."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facevalue import files, metrics
+from facevalue.card import Card, ExportReport
+from facevalue.classifier import Classifier
+from facevalue.data.pictures import Pictures
+from facevalue.errors import DataError, FaceValueError, ParityError
+from facevalue.verdict import Verdict
+
+BATCHES = (1, 2, 3, 5)
+"""Sizes of the first batches that parity is measured in: a graph made for one size only fails at the others."""
+
+
+class Exporter(ABC):
+    """Template of an export target. A subclass writes :meth:`write` and :meth:`run`; its file holds one network.
+
+    Attributes
+    ----------
+    name : the target, as ``--to`` names it.
+    precision : of the numbers in the file.
+    tolerance : largest difference of a calibrated probability from the model's that passes.
+    """
+
+    name: ClassVar[str]
+    precision: ClassVar[str] = "fp32"
+    # Two engines add float32 products in different orders: logits then differ by about 1e-6 of their size, and
+    # probabilities by at most a quarter of the logits' difference over the temperature. 1e-4 leaves room for a
+    # hundred layers and sharp temperatures, and is below what anybody reads off a probability.
+    tolerance: ClassVar[float] = 1e-4
+
+    @abstractmethod
+    def write(self, classifier: Classifier, path: Path) -> None:
+        """Write the network, pixels to answer, to ``path``. ``classifier`` is a copy on the CPU in eval mode."""
+
+    @abstractmethod
+    def run(self, card: Card, path: Path, batches: Iterable[Sequence[Path]]) -> Iterator[Verdict]:
+        """Read the file back with the target's own runner, and judge picture files from disk, batch by batch."""
+
+    @final
+    def __call__(
+        self, classifier: Classifier, output: Path, pictures: Pictures, *, limit: int = 32, command: str = ""
+    ) -> ExportReport:
+        """Write ``output``, and measure from file bytes to label that it answers as ``classifier`` does.
+
+        Parameters
+        ----------
+        classifier : left as it is: its weights, device and mode.
+        output : file to write; it is there afterwards only if parity holds.
+        pictures : files to compare on, at most ``limit`` of them, drawn evenly from the classes.
+        command : for the report.
+
+        Raises
+        ------
+        ParityError
+            A label or a probability differs; no file is left, and one that stood at ``output`` stays.
+        DataError
+            There is no picture to compare on.
+        """
+        if not len(pictures):
+            raise DataError("an export is compared on pictures, but there is none")
+        chosen = pictures.some(limit)
+        model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
+        with files.replacing_file(output) as partial:
+            self.write(model, partial)
+            if not partial.stat().st_size:
+                raise FaceValueError(f"{self.name} wrote nothing to {output}")
+            verdicts = list(self.run(model.card, partial, _in_batches(chosen.paths)))
+            agreement, difference = _compare(model, chosen, verdicts, self.tolerance)
+            if agreement < 1 or not difference <= self.tolerance:
+                raise ParityError(
+                    f"{output} was not written: on {len(chosen)} pictures its labels agree with the model's on "
+                    f"{agreement:.1%} and its probabilities differ by up to {difference:.2g}; "
+                    f"all labels should agree, and probabilities to {self.tolerance:g}"
+                )
+            size = partial.stat().st_size
+        return ExportReport(
+            target=self.name,
+            path=output.name,
+            bytes=size,
+            n=len(chosen),
+            label_agreement=agreement,
+            max_probability_difference=difference,
+            precision=self.precision,
+            command=command,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+
+def _in_batches(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    start = 0
+    for size in (*BATCHES, *[8] * len(paths)):
+        if start >= len(paths):
+            return
+        yield paths[start : start + size]
+        start += size
+
+
+def _compare(
+    model: Classifier, pictures: Pictures, verdicts: Sequence[Verdict], tolerance: float
+) -> tuple[float, float]:
+    """Share of labels that agree, and the largest difference of a probability or (relative to its limit) novelty.
+
+    Where the model itself stands within ``tolerance`` of the tie, either label is right to that precision and agrees.
+    """
+    bad = [verdict for verdict in verdicts if verdict.error is not None]
+    if len(verdicts) != len(pictures) or bad:
+        reason = f"{bad[0].path} {bad[0].error}" if bad else f"{len(verdicts)} answers to {len(pictures)} pictures"
+        raise ParityError(f"the exported file could not be compared: {reason}")
+    card = model.card
+    expected, distance = _in_torch(model, pictures)
+    got = np.array([[verdict.probabilities[name] for name in card.classes] for verdict in verdicts])
+    positive = None if card.positive is None else card.classes.index(card.positive)
+    wanted = metrics.decide(expected, positive, card.threshold)
+    decided = np.array([card.classes.index(verdict.leaning or "") for verdict in verdicts])
+    agrees = (decided == wanted) | (_margin(expected, positive, card.threshold) <= tolerance)
+    difference = float(np.abs(got - expected).max())
+    if card.abstention.novelty is not None:
+        novelty = np.array([verdict.novelty for verdict in verdicts], np.float64)
+        # Novelty has no upper bound: far from the training data, what counts is the relative difference.
+        away = np.abs(novelty - distance / card.abstention.novelty) / np.maximum(1, novelty)
+        if not (away <= NOVELTY_TOLERANCE).all():
+            raise ParityError(
+                f"the exported file's novelty differs from the model's by up to {away.max():.2g} of its limit"
+            )
+    return float(agrees.mean()), difference
+
+
+NOVELTY_TOLERANCE = 1e-2
+"""Squares of features, divided by small variances, are summed for it: about two digits fewer than a probability has."""
+
+
+def _in_torch(model: Classifier, pictures: Pictures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, k) probabilities and (n,) novelty of the model itself, from the same files."""
+    probabilities, novelty = [], []
+    with torch.inference_mode():
+        for squares, _ in pictures.batches(8):
+            x = torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255
+            features = model.features(x)
+            probabilities.append(model.calibrated(model.body.head(features)).numpy())
+            novelty.append(model.novelty(features).numpy())
+    return np.concatenate(probabilities), np.concatenate(novelty)
+
+
+def _margin(p: NDArray[np.float32], positive: int | None, threshold: float) -> NDArray[np.float64]:
+    """(n,) how far each decision is from the other one, in probability."""
+    if positive is not None:
+        return np.asarray(np.abs(p[:, positive] - threshold), np.float64)
+    top = np.sort(p, axis=1)
+    return np.asarray((top[:, -1] - top[:, -2]) / 2, np.float64)

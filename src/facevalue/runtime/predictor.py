@@ -1,0 +1,226 @@
+"""A model folder opened for use: picture files in, verdicts out."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facevalue import machine, pixels
+from facevalue.card import ONNX, Card
+from facevalue.errors import ModelFolderError, PictureError
+from facevalue.runtime.picture_files import expand
+from facevalue.verdict import Reason, Verdict
+
+BATCH = 8
+"""Pictures for one run of the network. ONNX Runtime is quickest at 4 to 8, and memory stays small."""
+
+PathLike = str | os.PathLike[str]
+Input = PathLike | bytes
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def open_folder(folder: PathLike, *, max_pixels: int | None = None) -> Predictor:
+    """Open a model folder.
+
+    Parameters
+    ----------
+    folder : as ``train`` wrote it; its ``card.json`` and ``model.onnx`` are read, and the latter's SHA-256 is checked.
+    max_pixels : pictures with more are not decoded; :func:`facevalue.pixels.pixel_limit` by default.
+
+    Raises
+    ------
+    ModelFolderError
+        The folder or a file in it is missing, altered, damaged, or not for this version.
+    """
+    folder = Path(folder)
+    card = Card.load(folder)
+    return Predictor(card, card.checked_file(folder, ONNX), max_pixels=max_pixels)
+
+
+@final
+class Predictor:
+    """A network in ONNX Runtime and the card that says how its answers become verdicts. Safe to share by threads.
+
+    Parameters
+    ----------
+    card : classes, geometry, threshold and abstention limits.
+    model : the exported network: ``pixels`` uint8 (n, s, s, 3) RGB to ``logits``, ``probabilities``, ``novelty`` and,
+        where the network is pooled, ``heat``.
+    max_pixels : pictures with more are not decoded.
+
+    Raises
+    ------
+    ModelFolderError
+        ``model`` is not a network that ONNX Runtime can run, or not one for this card.
+    """
+
+    def __init__(self, card: Card, model: Path, *, max_pixels: int | None = None) -> None:
+        self.card = card
+        self.max_pixels = max_pixels
+        self._session = _session(model)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        side = card.geometry.size
+        if [[i.name, i.type, i.shape[1:]] for i in self._session.get_inputs()] != [
+            ["pixels", "tensor(uint8)", [side, side, 3]]
+        ] or not {"probabilities", "novelty"} <= set(self._outputs):
+            raise ModelFolderError(f"{model} is not a network for {side} x {side} pictures that facevalue exported")
+
+    @property
+    def has_heat(self) -> bool:
+        """Whether the network can say what in a picture spoke for its answer."""
+        return "heat" in self._outputs
+
+    def predict(self, inputs: Input | Iterable[Input], *, heat: bool = False) -> Iterator[Verdict]:
+        """Verdicts for files, folders (all picture files below, sorted) and bytes, in order.
+
+        Pictures are read and decoded ahead by threads while the network works; memory stays flat however many there
+        are. A file that is no readable picture gets a verdict with ``error`` set.
+
+        Parameters
+        ----------
+        inputs : paths or bytes of picture files, one or many.
+        heat : also give :attr:`Verdict.heat`, where the network has it.
+        """
+        given: Iterable[Input] = [inputs] if isinstance(inputs, bytes | str | os.PathLike) else inputs
+        sources = (source for one in given for source in _sources(one))
+        squares = _ahead(self._read, sources, ahead=4 * BATCH)
+        while batch := list(islice(squares, BATCH)):
+            yield from self._judge(batch, heat)
+
+    def predict_files(self, paths: Iterable[PathLike], *, heat: bool = False) -> Iterator[Verdict]:
+        """One verdict for each path, in order. A folder is not expanded: it is an unreadable file."""
+        squares = _ahead(self._read, map(Path, paths), ahead=4 * BATCH)
+        while batch := list(islice(squares, BATCH)):
+            yield from self._judge(batch, heat)
+
+    def predict_bytes(self, data: bytes, path: str | None = None, *, heat: bool = False) -> Verdict:
+        """The verdict on one picture file's bytes; ``path`` is only handed on."""
+        return self._judge([self._decode(data, path)], heat)[0]
+
+    def _read(self, source: Path | bytes) -> _Square:
+        if isinstance(source, bytes):
+            return self._decode(source, None)
+        try:
+            data = pixels.read_bytes(source)
+        except PictureError as error:
+            return _Square(str(source), None, str(error))
+        return self._decode(data, str(source))
+
+    def _decode(self, data: bytes, path: str | None) -> _Square:
+        try:
+            return _Square(path, self.card.geometry.read(data, self.max_pixels), None)
+        except PictureError as error:
+            return _Square(path, None, str(error))
+
+    def _judge(self, squares: Sequence[_Square], heat: bool) -> list[Verdict]:
+        """Verdicts on at most a batch of squares; the unreadable pass through."""
+        readable = [square.pixels for square in squares if square.pixels is not None]
+        answers = iter(self._run(np.stack(readable), heat) if readable else [])
+        return [
+            Verdict(label=None, probabilities={}, path=square.path, error=square.error)
+            if square.pixels is None
+            else self._verdict(square.path, *next(answers))
+            for square in squares
+        ]
+
+    def _run(self, batch: NDArray[np.uint8], heat: bool) -> Iterator[tuple[Any, Any, Any]]:
+        """Probabilities (k,), novelty () and heat (h, w) or None for each of (n, s, s, 3) pictures."""
+        names = ["probabilities", "novelty"] + (["heat"] if heat and self.has_heat else [])
+        found: list[NDArray[np.float32]] = self._session.run(names, {"pixels": batch})
+        return zip(found[0], found[1], found[2] if len(found) == 3 else [None] * len(batch), strict=True)
+
+    def _verdict(
+        self, path: str | None, p: NDArray[np.float32], distance: np.float32, heat: NDArray[np.float32] | None
+    ) -> Verdict:
+        card, limits = self.card, self.card.abstention
+        if card.positive is None:
+            winner = int(p.argmax())
+        else:
+            positive = card.classes.index(card.positive)
+            winner = positive if p[positive] >= card.threshold else 1 - positive
+        novelty = None if limits.novelty is None else float(distance) / limits.novelty
+        reasons: list[Reason] = []
+        if novelty is not None and novelty > 1:
+            reasons.append("novel")
+        if p[winner] < limits.confidence:
+            reasons.append("uncertain")
+        leaning = card.classes[winner]
+        return Verdict(
+            label=None if reasons else leaning,
+            probabilities={label: float(value) for label, value in zip(card.classes, p, strict=True)},
+            threshold=None if card.positive is None else card.threshold,
+            reasons=tuple(reasons),
+            novelty=novelty,
+            leaning=leaning,
+            heat=None if heat is None else _scaled(heat),
+            path=path,
+        )
+
+
+@final
+class _Square(NamedTuple):
+    """One picture on its way: the network's square, or why there is none."""
+
+    path: str | None
+    pixels: NDArray[np.uint8] | None
+    error: str | None
+
+
+def _sources(one: Input) -> Iterator[Path | bytes]:
+    if isinstance(one, bytes):
+        yield one
+    else:
+        yield from expand(Path(one))
+
+
+def _scaled(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) in [0, 1]; all zero where nothing spoke for the class."""
+    top = float(heat.max())
+    return heat / np.float32(top) if top > 0 else np.zeros_like(heat)
+
+
+def _session(model: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = machine.cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is said below, in one line
+    # Waiting threads sleep: spinning takes the processor from the threads that decode the next pictures.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no common base but Exception
+        text = " ".join(str(error).split())[:200]
+        raise ModelFolderError(f"{model} cannot be run: {text}") from error
+
+
+def _ahead(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """``map`` over threads, results in order, at most ``ahead`` begun and not yet taken."""
+    source = iter(items)
+    first = list(islice(source, 2))
+    if len(first) < 2:  # one picture needs no threads
+        yield from map(function, first)
+        return
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in first)
+        try:
+            for item in source:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from facevalue import networks
+from facevalue.card import Abstention, Card, NetworkFacts
+from facevalue.classifier import Classifier
+from facevalue.data.embedded import write_lfw_subset
+from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.scan import scan
+from facevalue.pixels import Geometry
+
+Make = Callable[..., Classifier]
+
+
+@pytest.fixture(scope="session")
+def lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lfw_subset(tmp_path_factory.mktemp("lfw") / "lfw")
+
+
+@pytest.fixture(scope="session")
+def face_pictures(lfw: Path) -> Pictures:
+    return pictures(scan(lfw), Geometry(size=32), ("face", "not-face")).some(24)
+
+
+@pytest.fixture(scope="session")
+def make() -> Make:
+    """A classifier whose answers differ from picture to picture, and whose novelty is not constant."""
+
+    def build(
+        name: str = "small-resnet",
+        size: int = 32,
+        classes: tuple[str, ...] = ("face", "not-face"),
+        options: dict[str, object] | None = None,
+        **card: object,
+    ) -> Classifier:
+        torch.manual_seed(0)
+        body = networks.build(name, len(classes), size, options)
+        record = networks.find(name)
+        facts = NetworkFacts(
+            name=name, options=dict(options or {}), mean=record.mean, std=record.std, pooled=body.pooled
+        )
+        settings = {"positive": classes[0] if len(classes) == 2 else None, "temperature": 1.7, **card}
+        classifier = Classifier(
+            body,
+            Card(
+                classes=classes,
+                geometry=Geometry(size=size),
+                network=facts,
+                abstention=Abstention(novelty=1.0, confidence=0.5),
+                **settings,  # type: ignore[arg-type]
+            ),
+        ).eval()
+        with torch.no_grad():
+            features = classifier.features(torch.rand(16, 3, size, size))
+            body.head.weight.mul_(2 / features.std(0).norm())
+            body.head.bias.copy_(-(features.mean(0) @ body.head.weight.T))
+            basis, _ = torch.linalg.qr(torch.randn(features.shape[1], classifier.novelty_basis.shape[1]))
+            spread = float(features.std()) + 1e-3
+            return classifier.changed(
+                buffers={
+                    "novelty_means": features.mean(0).expand(len(classes), -1),
+                    "novelty_basis": basis,
+                    "novelty_scale": torch.full_like(classifier.novelty_scale, spread),
+                    "novelty_rest": torch.tensor(spread),
+                }
+            )
+
+    return build

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from facevalue import networks
+from facevalue.classifier import Classifier
+from facevalue.data.pictures import Pictures
+from facevalue.errors import FaceValueError
+from facevalue.export import onnx as exporting
+from facevalue.export.onnx import Graph, OnnxExporter, captured, traced
+
+from .conftest import Make
+
+
+def answers(path: Path, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"pixels": pixels}), strict=True))
+
+
+def assert_same_answers(classifier: Classifier, path: Path) -> None:
+    """Every output at several batch sizes against the model in torch, computed without the graph's own code."""
+    rng = np.random.default_rng(0)
+    side = classifier.card.geometry.size
+    for n in (1, 2, 3, 5):
+        pixels = rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+        with torch.no_grad():
+            x = torch.from_numpy(pixels.astype(np.float32) / 255).permute(0, 3, 1, 2)
+            maps, logits = classifier.maps(x), classifier.logits(x)
+            expected = {
+                "logits": logits,
+                "probabilities": torch.softmax(logits / classifier.card.temperature, 1),
+                "novelty": classifier.novelty(classifier.features(x)),
+            }
+            if classifier.body.pooled:
+                p = expected["probabilities"]
+                winner = (
+                    p.argmax(1) if classifier.card.positive is None else (p[:, 0] < classifier.card.threshold).long()
+                )
+                weights = classifier.body.head.weight[winner]
+                expected["heat"] = (weights[:, :, None, None] * maps).sum(1).clamp_min(0)
+        got = answers(path, pixels)
+        assert list(got) == list(expected)
+        for name, value in expected.items():
+            scale = max(1.0, float(value.abs().max()))
+            np.testing.assert_allclose(got[name] / scale, value.numpy() / scale, atol=5e-5, err_msg=f"{name}, n={n}")
+
+
+@pytest.mark.parametrize("write", [traced, captured])
+@pytest.mark.parametrize("name", ["small-resnet", "small-cnn"])
+def test_both_ways_of_writing_give_the_model_s_answers(write, name: str, make: Make, tmp_path: Path) -> None:
+    classifier = make(name)
+    write(Graph(classifier).eval(), torch.zeros(2, 32, 32, 3, dtype=torch.uint8), tmp_path / "m.onnx")
+    onnx.checker.check_model(tmp_path / "m.onnx", full_check=True)
+    assert_same_answers(classifier, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options"),
+    [
+        ("small-inception", 32, None),
+        ("mobilenetv2_100", 64, None),
+        ("mobilenetv2_100", 70, {"pad_type": "same"}),
+        ("convnext_atto", 64, None),
+    ],
+)
+def test_networks(name: str, size: int, options: dict[str, str] | None, make: Make, tmp_path: Path) -> None:
+    classifier = make(name, size, options=options)
+    OnnxExporter().write(classifier, tmp_path / "m.onnx")
+    assert_same_answers(classifier, tmp_path / "m.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*networks.NETWORKS, "vit_tiny_patch16_224", "convnext_atto", "efficientnet_b0"])
+def test_every_network_at_its_own_size(name: str, make: Make, face_pictures: Pictures, tmp_path: Path) -> None:
+    classifier = make(name, networks.find(name).geometry.size, classes=("a", "b", "c"))
+    OnnxExporter().write(classifier, tmp_path / "m.onnx")
+    assert_same_answers(classifier, tmp_path / "m.onnx")
+
+
+def test_the_heat_is_of_the_class_decided_for(make: Make, tmp_path: Path) -> None:
+    """Not of the likeliest: with a threshold of 0.95 the decision is nearly always for the other class."""
+    classifier = make(threshold=0.95)
+    OnnxExporter().write(classifier, tmp_path / "m.onnx")
+    assert_same_answers(classifier, tmp_path / "m.onnx")
+
+
+def test_constant_paddings_leave_no_arithmetic_on_sizes(make: Make, tmp_path: Path) -> None:
+    classifier = make("mobilenetv2_100", 70, options={"pad_type": "same"})
+    OnnxExporter().write(classifier, tmp_path / "m.onnx")
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    constants = {w.name for w in graph.initializer} | {n.output[0] for n in graph.node if n.op_type == "Constant"}
+    pads = [node for node in graph.node if node.op_type == "Pad"]
+    assert pads
+    assert all(node.input[1] in constants for node in pads)
+    assert "Ceil" not in {node.op_type for node in graph.node}
+
+
+def test_the_file_says_what_it_is(make: Make, tmp_path: Path) -> None:
+    OnnxExporter().write(make(), tmp_path / "m.onnx")
+    model = onnx.load(tmp_path / "m.onnx")
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(facts["classes"]) == ["face", "not-face"]
+    assert float(facts["temperature"]) == 1.7
+    assert json.loads(facts["geometry"])["size"] == 32
+    assert facts["facevalue_version"]
+    (pixels,) = model.graph.input
+    dims = pixels.type.tensor_type.shape.dim
+    assert pixels.name == "pixels"
+    assert dims[0].dim_param
+    assert [d.dim_value for d in dims[1:]] == [32, 32, 3]
+
+
+def test_more_weights_than_one_file_holds(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "MAX_BYTES", 1000)
+    with pytest.raises(FaceValueError, match="holds at most 2"):
+        OnnxExporter().write(make(), tmp_path / "m.onnx")
