@@ -1,0 +1,121 @@
+"""Random changes to training pictures, from the recipe's ``[augment]`` table. They never look at the label.
+
+Each picture's change is drawn from (seed, epoch, its index), so a resumed run repeats it whatever the batches are.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from torch import Tensor
+
+from facevalue.data.scan import in_order
+from facevalue.networks import torchvision_ready
+from facevalue.outputs import to_input
+from facevalue.training.recipe import AugmentSettings
+
+_GREY = (0.299, 0.587, 0.114)
+
+
+def augment(
+    squares: NDArray[np.uint8], settings: AugmentSettings, seed: int, epoch: int, indices: NDArray[np.int64]
+) -> Tensor:
+    """(n, s, s, 3) uint8 to (n, 3, s, s) float in [0, 1], changed.
+
+    Parameters
+    ----------
+    indices : (n,) the pictures' places in the training split.
+    """
+    rngs = [np.random.default_rng((seed, epoch, int(i))) for i in indices]
+    x = to_input(squares)
+    if any((settings.flip, settings.rotation, settings.zoom, settings.shift, settings.height, settings.width)):
+        x = _warped(x, settings, rngs)
+    if any((settings.brightness, settings.contrast, settings.saturation)):
+        x = _coloured(x, settings, rngs)
+    if any((settings.jpeg, settings.blur, settings.rescale, settings.randaugment)):
+        x = _per_picture(x, settings, rngs)
+    return x
+
+
+def _warped(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
+    """All of the geometry as one bilinear warp; what comes in from outside mirrors the edge."""
+    maps = np.empty((len(rngs), 2, 3), np.float32)
+    for row, rng in zip(maps, rngs, strict=True):
+        flip, rotation, zoom, height, width, right, down = rng.uniform(-1, 1, 7)
+        angle = 2 * math.pi * settings.rotation * rotation
+        zoomed = 1 + settings.zoom * zoom
+        wide = zoomed * (1 + settings.width * width) * (-1 if settings.flip and flip < 0 else 1)
+        high = zoomed * (1 + settings.height * height)
+        # From output to input coordinates, both in [-1, 1]; a shift by the whole side is 2.
+        row[:, :2] = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) * [wide, high]
+        row[:, 2] = 2 * settings.shift * np.array([right, down])
+    grid = torch.nn.functional.affine_grid(torch.from_numpy(maps), list(x.shape), align_corners=False)
+    return torch.nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+
+
+def _coloured(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
+    draws = np.array([rng.uniform(-1, 1, 3) for rng in rngs], np.float32)
+    by = 1 + draws * np.array([settings.brightness, settings.contrast, settings.saturation], np.float32)
+    brightness, contrast, saturation = (torch.from_numpy(column).view(-1, 1, 1, 1) for column in by.T.copy())
+    x = x * brightness
+    grey = (x * torch.tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    x = grey + (x - grey) * saturation
+    mean = grey.mean((2, 3), keepdim=True)
+    return (mean + (x - mean) * contrast).clamp(0, 1)
+
+
+def _per_picture(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
+    """What needs a real picture: compression, blur, rescaling, RandAugment."""
+    whole = x.mul(255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+    images = [Image.fromarray(square) for square in whole]
+    if settings.randaugment:
+        images = [_randaugmented(image, settings.randaugment, rng) for image, rng in zip(images, rngs, strict=True)]
+    done = in_order(lambda pair: damage(pair[0], settings, pair[1]), list(zip(images, rngs, strict=True)))
+    return to_input(np.stack([np.asarray(image) for image in done]))
+
+
+def damage(image: Image.Image, settings: AugmentSettings, rng: np.random.Generator) -> Image.Image:
+    """What happens to pictures on their way: rescaled, blurred, saved as JPEG, each with its probability."""
+    rescale, blur, jpeg = rng.random(3) < settings.damage
+    amounts = rng.random(3)
+    if settings.rescale and rescale:
+        share = 1 - settings.rescale * amounts[0]
+        small = tuple(max(1, round(side * share)) for side in image.size)
+        image = image.resize((small[0], small[1]), Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
+    if settings.blur and blur:
+        image = image.filter(ImageFilter.GaussianBlur(settings.blur * amounts[1]))
+    if settings.jpeg and jpeg:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=round(settings.jpeg + (95 - settings.jpeg) * amounts[2]))
+        image = Image.open(buffer).convert("RGB")
+    return image
+
+
+def _randaugmented(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
+    torchvision_ready.ready()
+    from torchvision.transforms import v2
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**63)))
+        changed: Image.Image = v2.RandAugment(num_ops=2, magnitude=strength, num_magnitude_bins=11)(image)
+    return changed
+
+
+def mixed(x: Tensor, y: Tensor, classes: int, settings: AugmentSettings) -> tuple[Tensor, Tensor]:
+    """MixUp or CutMix of a batch, either where both are on; labels become (n, k) shares. Draws from torch's generator."""
+    torchvision_ready.ready()
+    from torchvision.transforms import v2
+
+    choices = []
+    if settings.mixup:
+        choices.append(v2.MixUp(alpha=settings.mixup, num_classes=classes))
+    if settings.cutmix:
+        choices.append(v2.CutMix(alpha=settings.cutmix, num_classes=classes))
+    chosen = choices[int(torch.randint(len(choices), ()))]
+    both: tuple[Tensor, Tensor] = chosen(x, y)
+    return both

@@ -1,0 +1,102 @@
+"""Where an unfinished training stands, on disk after every epoch. Tensors and JSON only."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from facevalue import files
+from facevalue.errors import UsageError
+
+STATE, TENSORS = "state.json", "state.safetensors"
+
+
+@dataclass(frozen=True)
+class State:
+    """After an epoch: all that the next one needs.
+
+    Attributes
+    ----------
+    weights, best : the body's state now, and where validation was best.
+    optimizer : ``state_dict`` of a torch optimiser.
+    history : one line an epoch.
+    """
+
+    weights: Mapping[str, Tensor]
+    best: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder that holds a :class:`State`, replaced whole.
+
+    Attributes
+    ----------
+    folder : beside the model folder to be.
+    identity : what makes a training the same: recipe, data and seed.
+    """
+
+    folder: Path
+    identity: str
+
+    def save(self, state: State) -> None:
+        """Replace what the folder holds."""
+        slots: dict[str, Any] = {}
+        tensors = {f"weights.{n}": v for n, v in state.weights.items()} | {f"best.{n}": v for n, v in state.best.items()}
+        for i, slot in state.optimizer["state"].items():
+            slots[str(i)] = {n: v for n, v in slot.items() if not isinstance(v, Tensor)}
+            tensors |= {f"optimizer.{i}.{n}": v for n, v in slot.items() if isinstance(v, Tensor)}
+        plain = {
+            "identity": self.identity,
+            "history": state.history,
+            "optimizer": {"slots": slots, "groups": state.optimizer["param_groups"]},
+        }
+        with files.replacing_folder(self.folder) as partial:
+            # Clones: tensors that share memory (best is weights after a good epoch) cannot be in one file.
+            save_file({n: v.detach().cpu().clone().contiguous() for n, v in tensors.items()}, partial / TENSORS)
+            (partial / STATE).write_text(json.dumps(plain))
+
+    def load(self) -> State | None:
+        """What the folder holds, or None where there is nothing yet.
+
+        Raises
+        ------
+        UsageError
+            It is damaged, or of another recipe, data or seed.
+        """
+        if not (self.folder / STATE).is_file():
+            return None
+        try:
+            plain = json.loads((self.folder / STATE).read_text())
+            tensors = load_file(self.folder / TENSORS)
+            identity = plain["identity"]
+        except Exception as error:
+            raise UsageError(f"{self.folder} cannot be read; train without --resume to start again") from error
+        if identity != self.identity:
+            raise UsageError(
+                f"{self.folder} holds a training with another recipe, data or seed; "
+                "give the same ones, or train without --resume to start again"
+            )
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        slots: dict[int, dict[str, Any]] = {int(i): dict(slot) for i, slot in plain["optimizer"]["slots"].items()}
+        for name, tensor in parts["optimizer"].items():
+            i, _, key = name.partition(".")
+            slots[int(i)][key] = tensor
+        optimizer = {"state": slots, "param_groups": plain["optimizer"]["groups"]}
+        return State(parts["weights"], parts["best"], optimizer, plain["history"])
+
+    def clear(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)

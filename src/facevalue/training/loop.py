@@ -1,0 +1,244 @@
+"""The training loop, top to bottom, over Lightning Fabric."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facevalue import progress
+from facevalue.classifier import Classifier
+from facevalue.data.pictures import Pictures
+from facevalue.errors import FaceValueError
+from facevalue.networks.base import Body, normalise
+from facevalue.outputs import to_input
+from facevalue.training import schedule
+from facevalue.training.augment import augment, mixed
+from facevalue.training.checkpoint import Checkpoint, State
+from facevalue.training.recipe import FitSettings, OptimizerSettings, Recipe
+
+KEPT_BYTES = 4 * 2**30
+"""Decoded training pictures are kept in memory up to this size, and decoded anew each epoch above it."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A split as the loop reads it: pictures, and their squares where they fit into memory."""
+
+    pictures: Pictures
+    squares: NDArray[np.uint8] | None
+
+    def batches(self, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Squares (b, s, s, 3) and labels (b,) in this order."""
+        if self.squares is None:
+            yield from self.pictures.take(order).batches(size)
+            return
+        for start in range(0, len(order), size):
+            part = order[start : start + size]
+            yield self.squares[part], self.pictures.labels[part]
+
+
+def sample(pictures: Pictures) -> Sample:
+    """Decode into memory where it fits."""
+    side = pictures.geometry.size
+    return Sample(pictures, pictures.squares() if len(pictures) * side * side * 3 <= KEPT_BYTES else None)
+
+
+def train_body(
+    classifier: Classifier, train: Sample, validation: Sample, recipe: Recipe, seed: int, checkpoint: Checkpoint
+) -> tuple[Classifier, list[dict[str, Any]]]:
+    """Train the body; return a classifier with the best weights on validation, and one history line an epoch.
+
+    Goes on where ``checkpoint`` stands. On one machine's CPU a run that was interrupted and went on ends with the
+    same weights, bit for bit, as one that was not: every random draw is a function of the seed and the epoch.
+    """
+    from lightning_fabric import Fabric
+
+    settings = recipe.fit
+    fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
+    classifier = copy.deepcopy(classifier)
+    body = classifier.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    thawed = thaw(body, settings)
+    optimizer = make_optimizer(body, recipe.optimizer, settings)
+    state = checkpoint.load()
+    history = [] if state is None else state.history
+    best: dict[str, Tensor] = {}
+    if state is not None:
+        body.load_state_dict(dict(state.weights))
+        optimizer.load_state_dict(dict(state.optimizer))
+        best = dict(state.best)
+        progress.note(f"going on after epoch {len(history)}")
+    rates = [group["initial_lr"] for group in optimizer.param_groups]
+    model, optimizer = fabric.setup(body, optimizer)
+    mean, std = classifier.mean.to(fabric.device), classifier.std.to(fabric.device)
+    classes = len(classifier.card.classes)
+    weights = class_weights(train.pictures.labels, classes, settings).to(fabric.device)
+
+    with progress.work("training", settings.epochs, "epochs") as work:
+        work.advance(len(history))
+        for epoch in range(len(history), settings.epochs):
+            if stopped(history, settings):
+                break
+            start = time.perf_counter()
+            torch.manual_seed(_seed_of(seed, epoch))
+            rate = schedule.factor(recipe.schedule, epoch, settings.epochs, [h["validation_loss"] for h in history])
+            for group, own in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = own * rate
+            set_mode(body, thawed, settings)
+            total, right, seen = 0.0, 0, 0
+            order = np.random.default_rng((seed, epoch)).permutation(len(train.pictures))
+            done = 0
+            for squares, labels in train.batches(order, settings.batch_size):
+                indices, done = order[done : done + len(labels)], done + len(labels)
+                if len(labels) == 1 and len(order) > 1:
+                    continue  # batch norm has no variance of one picture
+                x = augment(squares, recipe.augment, seed, epoch, indices).to(fabric.device)
+                y = torch.from_numpy(labels).to(fabric.device)
+                target = y
+                if recipe.augment.mixup or recipe.augment.cutmix:
+                    x, target = mixed(x, y, classes, recipe.augment)
+                logits = model(normalise(x, mean, std))
+                loss = nn.functional.cross_entropy(
+                    logits, target, weight=weights, label_smoothing=settings.label_smoothing
+                )
+                if not torch.isfinite(loss):
+                    raise FaceValueError(f"the loss became {loss.item()} in epoch {epoch + 1}; try a lower --lr")
+                optimizer.zero_grad()
+                fabric.backward(loss)
+                optimizer.step()
+                total += loss.item() * len(labels)
+                right += int((logits.argmax(1) == y).sum())
+                seen += len(labels)
+            held_out = validate(model, validation, mean, std, settings.batch_size)
+            line = {
+                "epoch": epoch,
+                "phase": "fit",
+                "lr": rates[0] * rate,
+                "train_loss": total / seen,
+                "train_accuracy": right / seen,
+                **held_out,
+                "seconds": time.perf_counter() - start,
+            }
+            history = [*history, line]
+            if best_epoch(history, settings) == epoch:
+                best = {name: value.detach().cpu().clone() for name, value in body.state_dict().items()}
+            checkpoint.save(State(body.state_dict(), best, optimizer.state_dict(), history))
+            work.advance(
+                detail=f"loss {line['train_loss']:.3f}, validation {held_out['validation_loss']:.3f}, "
+                f"accuracy {held_out['validation_accuracy']:.3f}"
+            )
+    body.load_state_dict(best)
+    for parameter in body.parameters():
+        parameter.requires_grad_(True)
+    return classifier.cpu().eval(), history
+
+
+def _precision(settings: FitSettings) -> Any:
+    if settings.precision == "auto":
+        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[settings.precision]
+
+
+def _seed_of(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def validate(
+    model: nn.Module, validation: Sample, mean: Tensor, std: Tensor, batch_size: int
+) -> dict[str, float]:
+    """Loss and accuracy on a split, in eval mode."""
+    model.eval()
+    loss, right = 0.0, 0
+    with torch.inference_mode():
+        for squares, labels in validation.batches(np.arange(len(validation.pictures)), batch_size):
+            x, y = to_input(squares, mean.device), torch.from_numpy(labels).to(mean.device)
+            logits = model(normalise(x, mean, std)).float()
+            loss += float(nn.functional.cross_entropy(logits, y, reduction="sum"))
+            right += int((logits.argmax(1) == y).sum())
+    n = len(validation.pictures)
+    return {"validation_loss": loss / n, "validation_accuracy": right / n}
+
+
+def thaw(body: Body, settings: FitSettings) -> list[nn.Module]:
+    """Freeze all but the head and the last ``stages`` stages; returns the stages that train."""
+    stages = body.stages()
+    thawed = stages if settings.stages == "all" else stages[-settings.stages :]
+    for parameter in body.parameters():
+        parameter.requires_grad_(settings.stages == "all")
+    for module in (*thawed, body.head):
+        for parameter in module.parameters():
+            parameter.requires_grad_(True)
+    return thawed
+
+
+def set_mode(body: Body, thawed: list[nn.Module], settings: FitSettings) -> None:
+    """Train mode for what trains. Batch norm in frozen stages keeps its statistics, and everywhere if asked."""
+    if settings.stages == "all":
+        body.train()
+    else:
+        body.eval()
+        for module in (*thawed, body.head):
+            module.train()
+    if settings.freeze_batchnorm:
+        for module in body.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) -> torch.optim.Optimizer:
+    """An optimiser in four groups: the body's and the head's parameters, each with and without weight decay."""
+    head = {id(p) for p in body.head.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in body.parameters():
+        if parameter.requires_grad:
+            # Biases and norms are vectors: shrinking them is no regularisation.
+            groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
+    tables = [
+        {
+            "params": parameters,
+            "lr": settings.lr * (fit.head_lr_factor if of_head else 1.0),
+            "initial_lr": settings.lr * (fit.head_lr_factor if of_head else 1.0),
+            "weight_decay": settings.weight_decay if decayed else 0.0,
+        }
+        for (of_head, decayed), parameters in sorted(groups.items())
+    ]
+    if settings.name == "adamw":
+        return torch.optim.AdamW(tables)
+    if settings.name == "adam":
+        return torch.optim.Adam(tables)
+    if settings.name == "rmsprop":
+        # Keras's decay and epsilon, which the published figures were made with.
+        return torch.optim.RMSprop(tables, alpha=0.9, eps=1e-7, momentum=settings.momentum)
+    return torch.optim.SGD(tables, momentum=settings.momentum, nesterov=settings.momentum > 0)
+
+
+def class_weights(labels: NDArray[np.int64], classes: int, settings: FitSettings) -> Tensor:
+    """(k,) weights of the loss: all 1, or such that every class weighs alike."""
+    if settings.class_weights == "none":
+        return torch.ones(classes)
+    counts = np.bincount(labels, minlength=classes)
+    return torch.from_numpy(len(labels) / (classes * np.maximum(counts, 1))).float()
+
+
+def best_epoch(history: list[dict[str, Any]], settings: FitSettings) -> int:
+    """The first epoch with the best validation figure; of equal accuracies the one with the lower loss."""
+
+    def figure(line: dict[str, Any]) -> tuple[float, ...]:
+        loss = line["validation_loss"]
+        return (loss,) if settings.monitor == "loss" else (-line["validation_accuracy"], loss)
+
+    return int(min(history, key=figure)["epoch"])
+
+
+def stopped(history: list[dict[str, Any]], settings: FitSettings) -> bool:
+    """Whether validation has not improved for ``patience`` epochs."""
+    if not settings.patience or not history:
+        return False
+    return len(history) - 1 - best_epoch(history, settings) >= settings.patience

@@ -1,0 +1,142 @@
+"""The three ways to train: probe, finetune, scratch."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from facevalue import progress
+from facevalue.card import Card
+from facevalue.classifier import Classifier
+from facevalue.data.pictures import Pictures
+from facevalue.networks.weights import Wanted, prepare
+from facevalue.outputs import Outputs, features_of, from_features, outputs_of
+from facevalue.training.checkpoint import Checkpoint
+from facevalue.training.loop import sample, train_body
+from facevalue.training.probe import Probe, fit_probe
+from facevalue.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained classifier, not yet calibrated, and its outputs on every split.
+
+    Attributes
+    ----------
+    seconds : of training alone: without reading the pictures, calibration, evaluation and export.
+    seconds_per_epoch : of the loop; for a probe, of computing the features once.
+    """
+
+    classifier: Classifier
+    outputs: Mapping[str, Outputs]
+    history: list[dict[str, Any]]
+    seconds: float
+    seconds_per_epoch: float
+
+
+def new_classifier(recipe: Recipe, classes: tuple[str, ...], seed: int) -> Classifier:
+    """The network of a recipe with its starting weights and a new head; the same for the same seed."""
+    torch.manual_seed(seed)
+    geometry = recipe.geometry()
+    wanted = recipe.network
+    body, facts = prepare(
+        Wanted(
+            name=wanted.name,
+            classes=len(classes),
+            size=geometry.size,
+            weights=wanted.weights,
+            options=wanted.options,
+            convention=wanted.convention,
+            mean=wanted.mean,
+            std=wanted.std,
+        )
+    )
+    card = Card(
+        classes=classes,
+        positive=(recipe.positive or classes[-1]) if len(classes) == 2 else recipe.positive,
+        geometry=geometry,
+        network=facts,
+        recipe=recipe.as_dict(),
+        seed=seed,
+    )
+    return Classifier(body, card).eval()
+
+
+def train_method(
+    classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe, seed: int, checkpoint: Checkpoint
+) -> Trained:
+    """Train as the recipe says.
+
+    Parameters
+    ----------
+    splits : ``train``, ``validation``, ``calibration`` and ``test``; the last two are only passed through the network.
+    """
+    if recipe.method == "probe":
+        return _probe(classifier, splits, recipe)
+    start = time.perf_counter()
+    history: list[dict[str, Any]] = []
+    if recipe.method == "finetune":
+        # Head first (Kumar et al. 2022, arXiv:2202.10054): a random head's gradients would spoil the backbone.
+        head = {name: features_of(classifier, splits[name], f"head first: {name}") for name in ("train", "validation")}
+        probe = _fit(head, splits, recipe)
+        classifier = with_head(classifier, probe)
+        history = probe.history
+    train, validation = sample(splits["train"]), sample(splits["validation"])
+    classifier, lines = train_body(classifier, train, validation, recipe, seed, checkpoint)
+    seconds = time.perf_counter() - start
+    outputs = {name: outputs_of(classifier, pictures) for name, pictures in splits.items()}
+    return Trained(
+        classifier=classifier,
+        outputs=outputs,
+        history=[*history, *lines],
+        seconds=seconds,
+        seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
+    )
+
+
+def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe) -> Trained:
+    start = time.perf_counter()
+    features = {name: features_of(classifier, pictures) for name, pictures in splits.items()}
+    computed = time.perf_counter()
+    probe = _fit(features, splits, recipe)
+    classifier = with_head(classifier, probe)
+    seconds = time.perf_counter() - start
+    outputs = {name: from_features(classifier, features[name], splits[name].labels) for name in splits}
+    return Trained(classifier, outputs, probe.history, seconds, computed - start)
+
+
+def _fit(features: Mapping[str, torch.Tensor], splits: Mapping[str, Pictures], recipe: Recipe) -> Probe:
+    with progress.work("fitting the head", unit="fits"):
+        return fit_probe(
+            (features["train"], splits["train"].labels),
+            (features["validation"], splits["validation"].labels),
+            len(splits["train"].classes),
+            recipe.probe.strengths,
+            recipe.fit.class_weights == "balanced",
+        )
+
+
+def with_head(classifier: Classifier, probe: Probe) -> Classifier:
+    """A classifier whose last layer is the probe's."""
+    new = copy.deepcopy(classifier)
+    probe.put_into(new.body.head)
+    return new.eval()
+
+
+def identity(recipe: Recipe, fingerprint: str, seed: int) -> str:
+    """What makes two trainings the same."""
+    text = json.dumps([recipe.as_dict(), fingerprint, seed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def checkpoint_beside(output: Path, recipe: Recipe, fingerprint: str, seed: int) -> Checkpoint:
+    """The checkpoint folder of a model folder to be: its name with ``.training``."""
+    return Checkpoint(output.with_name(output.name + ".training"), identity(recipe, fingerprint, seed))
