@@ -92,14 +92,18 @@ class Predictor:
         heat : also give :attr:`Verdict.heat`, where the network has it.
         """
         given: Iterable[Input] = [inputs] if isinstance(inputs, bytes | str | os.PathLike) else inputs
-        sources = (source for one in given for source in _sources(one))
-        squares = _ahead(self._read, sources, ahead=4 * BATCH)
-        while batch := list(islice(squares, BATCH)):
-            yield from self._judge(batch, heat)
+        return self._all(self._read, (source for one in given for source in _sources(one)), heat)
 
     def predict_files(self, paths: Iterable[PathLike], *, heat: bool = False) -> Iterator[Verdict]:
         """One verdict for each path, in order. A folder is not expanded: it is an unreadable file."""
-        squares = _ahead(self._read, map(Path, paths), ahead=4 * BATCH)
+        return self._all(self._read, map(Path, paths), heat)
+
+    def predict_named(self, named: Iterable[tuple[str | None, bytes]], *, heat: bool = False) -> Iterator[Verdict]:
+        """One verdict for each pair of a name, which is only handed on as ``path``, and a picture file's bytes."""
+        return self._all(lambda pair: self._decode(pair[1], pair[0]), named, heat)
+
+    def _all(self, read: Callable[[T], _Square], sources: Iterable[T], heat: bool) -> Iterator[Verdict]:
+        squares = _ahead(read, sources, ahead=4 * BATCH)
         while batch := list(islice(squares, BATCH)):
             yield from self._judge(batch, heat)
 

@@ -1,0 +1,39 @@
+// The heat map over the picture, where the network saw it.
+
+const LONGEST = 320;
+
+/**
+ * Draw a map of rows of numbers in [0, 1] over a picture of width x height pixels.
+ * The map covers the network's square, and the geometry says where in the picture that square lies.
+ */
+export function drawHeat(canvas, heat, width, height, geometry) {
+  const scale = LONGEST / Math.max(width, height);
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(coloured(heat), ...square(canvas.width, canvas.height, geometry));
+}
+
+/** [left, top, width, height] of the network's square in a picture; beyond the picture where it is padded. */
+function square(width, height, { fit, crop_fraction }) {
+  if (fit === "squash") return [0, 0, width, height];
+  const edge = fit === "crop" ? Math.min(width, height) * crop_fraction : Math.max(width, height);
+  return [(width - edge) / 2, (height - edge) / 2, edge, edge];
+}
+
+function coloured(heat) {
+  const small = document.createElement("canvas");
+  small.width = heat[0].length;
+  small.height = heat.length;
+  const context = small.getContext("2d");
+  const image = context.createImageData(small.width, small.height);
+  heat.flat().forEach((value, i) => image.data.set(colour(value), 4 * i));
+  context.putImageData(image, 0, 0);
+  return small;
+}
+
+/** From clear over yellow to deep red: red, green, blue, opacity in 0 to 255. */
+function colour(value) {
+  return [255 - 45 * value, 215 * (1 - value) ** 0.8 + 10, 40 * (1 - value) + 20, 255 * Math.min(1, 1.1 * value)];
+}

@@ -1,0 +1,55 @@
+"""The pictures in a request."""
+
+from __future__ import annotations
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+
+from facevalue.serve.answers import Refusal
+
+FIELD = "files"
+
+Upload = tuple[str | None, bytes]
+"""A file's name, as the client gave it, and its bytes."""
+
+
+async def pictures_in(request: Request, max_files: int) -> list[Upload]:
+    """The pictures of a ``multipart/form-data`` body's field ``files``, or the one that an image body is.
+
+    Raises
+    ------
+    Refusal
+        415 another kind of body, 400 a broken one or a part that is no file, 413 too many files, 422 none.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        found: list[Upload] = [(None, await request.body())]
+    elif kind == "multipart/form-data":
+        found = await _files(request, max_files)
+    else:
+        raise Refusal(
+            415,
+            f"Expected a body of type multipart/form-data with pictures in the field {FIELD}, or of type image/*, "
+            f"but got {kind or 'none'}",
+        )
+    if not found or not any(data for _, data in found):
+        raise Refusal(422, f"there is no picture in the request; send one or more in the field {FIELD}")
+    return found
+
+
+async def _files(request: Request, max_files: int) -> list[Upload]:
+    try:
+        # One more than allowed, so that the count is refused in our words.
+        async with request.form(max_files=max_files + 1, max_fields=8) as form:
+            parts = form.getlist(FIELD)
+            files = [part for part in parts if isinstance(part, UploadFile)]
+            if len(files) != len(parts):
+                raise Refusal(400, f"the field {FIELD} holds text; send each picture as a file")
+            if len(files) > max_files:
+                raise Refusal(413, f"more than the {max_files} pictures allowed in one request")
+            return [(file.filename or None, await file.read()) for file in files]
+    except MultiPartException as error:
+        if "too many files" in error.message.lower():
+            raise Refusal(413, f"more than the {max_files} pictures allowed in one request") from error
+        raise Refusal(400, f"the form cannot be read: {error.message}") from error
