@@ -40,7 +40,7 @@ class BIM(Attack):
         x: Tensor,
         y: Tensor,
         threat: Threat,
-        generator: torch.Generator,  # noqa: ARG002 - the method is not random
+        generator: torch.Generator,
     ) -> Tensor:
         """Steps from the clean picture."""
         return ascend(model, x, x, y, threat, self.steps, self.reach * threat.eps / self.steps)

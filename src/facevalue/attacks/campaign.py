@@ -45,7 +45,7 @@ def attack_pictures(
 
     Returns
     -------
-    The report, and for each attack a few pictures that it turned at the smallest eps at which it turned any.
+    The report, and for each attack a few pictures of each class, turned at the smallest eps that turned any of it.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def attack_pictures(
         There is no picture, or the pictures' classes are not the model's.
     """
     chosen = [find(name) for name in dict.fromkeys(attacks)]
-    threats = [Threat(cast(Norm, norm), value) for value in dict.fromkeys(eps)]  # Threat asks
+    threats = [Threat(cast(Norm, norm), value) for value in dict.fromkeys(eps)]  # Threat asks what norm it is
     if not chosen or not threats:
         raise UsageError(f"Expected at least one attack and one eps, but got {list(attacks)} and {list(eps)}")
     _check(classifier, pictures)
@@ -185,12 +185,14 @@ def _right_under_noise(
 
 
 def _first(tallies: Iterable[_Tally]) -> list[Example]:
-    """Of each attack the examples at the smallest eps that has any: there least was needed."""
-    chosen: dict[str, list[Example]] = {}
+    """Of each attack and class the examples at the smallest eps that has any: there least was needed."""
+    chosen: dict[str, dict[str, list[Example]]] = {}
     for tally in sorted(tallies, key=lambda t: t.threat.eps):
-        if tally.examples and tally.attack.name not in chosen:
-            chosen[tally.attack.name] = tally.examples[:AN_ATTACK]
-    return [example for examples in chosen.values() for example in examples]
+        of_class = chosen.setdefault(tally.attack.name, {})
+        new = [example for example in tally.examples if example.label not in of_class]
+        for example in new:
+            of_class.setdefault(example.label, []).append(example)
+    return [e for of_class in chosen.values() for e in [e for es in of_class.values() for e in es][:AN_ATTACK]]
 
 
 def _rows(table: NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:

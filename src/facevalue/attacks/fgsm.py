@@ -26,7 +26,7 @@ class FGSM(Attack):
         x: Tensor,
         y: Tensor,
         threat: Threat,
-        generator: torch.Generator,  # noqa: ARG002 - the method is not random
+        generator: torch.Generator,
     ) -> Tensor:
         """One gradient, one step."""
         gradient, _ = input_gradient(model, x, y)

@@ -1,0 +1,174 @@
+"""Models and figures that deceive are found out, and honest ones are not accused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from facevalue.attacks import honesty
+from facevalue.attacks.base import Threat
+from facevalue.attacks.gradients import input_gradient, log_odds
+from facevalue.attacks.pgd import PGD
+from facevalue.attacks.victim import Victim, held_still
+from facevalue.card import AttackFigures
+from facevalue.classifier import Classifier
+
+Faces = tuple[Tensor, Tensor]
+
+
+class RoundedPixels(torch.autograd.Function):
+    """Pixels in eight levels: a staircase, whose gradient is 0 everywhere."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return (x * 7).round() / 7
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return torch.zeros_like(gradient)
+
+
+def scaled(classifier: Classifier, factor: float) -> Classifier:
+    new = classifier.changed()
+    with torch.no_grad():
+        new.body.head.weight *= factor
+        new.body.head.bias *= factor
+    return new
+
+
+def figures(attack: str, eps: float, robust: float, n: int = 100, clean: float = 0.95) -> AttackFigures:
+    return AttackFigures(
+        attack=attack,
+        norm="linf",
+        eps=eps,
+        n=n,
+        clean_accuracy=clean,
+        robust_accuracy=robust,
+        robust_ci=(0.0, 1.0),
+        robust_accuracy_unrounded=robust,
+        confusion=((0, 0), (0, 0)),
+        mean_distance=eps,
+        queries=2 * n,
+        seconds=1.0,
+    )
+
+
+def test_an_honest_model_is_not_accused(trained: Classifier, some_faces: Faces) -> None:
+    x, y = some_faces
+    assert honesty.of_model(trained, x[::2], y[::2]) == []
+
+
+def test_a_saturated_softmax(trained: Classifier, some_faces: Faces) -> None:
+    x, y = some_faces[0][::2], some_faces[1][::2]
+    saturated = scaled(trained, 1e6)
+    (warning,) = honesty.of_model(saturated, x, y)
+    assert "gradient of cross-entropy is zero in float32 on" in warning
+    counted = int(warning.split(" of 50 pictures")[0].split()[-1])
+    # Counted again, the plain way: the gradient of cross-entropy on the logits themselves.
+    leaf = x.clone().requires_grad_()
+    nn.functional.cross_entropy(saturated.logits(leaf), y, reduction="sum").backward()
+    assert counted == int((leaf.grad.abs().amax(dim=(1, 2, 3)) == 0).sum()) > 25
+    # And the attacks are not fooled by it, because they climb the log odds.
+    threat = Threat("linf", 8 / 255)
+    assert PGD()(saturated, x, y, threat).robust_accuracy == PGD()(trained, x, y, threat).robust_accuracy
+
+
+def test_log_odds_climb_as_cross_entropy_does(trained: Classifier, some_faces: Faces) -> None:
+    x, y = some_faces[0][:20], some_faces[1][:20]
+    with held_still(trained):
+        victim = Victim(trained, torch.zeros(20, dtype=torch.int64))
+        ours, logits = input_gradient(victim, x, y)
+        usual, _ = input_gradient(victim, x, y, lambda z, t: nn.functional.cross_entropy(z, t, reduction="none"))
+    cosine = nn.functional.cosine_similarity(ours.flatten(1), usual.flatten(1))
+    torch.testing.assert_close(cosine, torch.ones(20), atol=1e-4, rtol=0)
+    expected = nn.functional.cross_entropy(logits, y, reduction="none")
+    torch.testing.assert_close(torch.log1p(log_odds(logits, y).exp()), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_rounding_layer(make_linear: Callable[..., Classifier], some_faces: Faces) -> None:
+    x, _ = some_faces
+    weight = 0.1 * torch.randn(2, 3, 25, 25, generator=torch.Generator().manual_seed(0))
+    masked = make_linear(weight, torch.zeros(2), RoundedPixels.apply)
+    with torch.no_grad():
+        y = masked.logits(x).argmax(dim=1)
+    gradient, unbounded = honesty.of_model(masked, x, y)
+    assert "gradient is zero or nearly so on 100 of 100 pictures (100.0 %)" in gradient
+    assert "without bound (linf 1, any picture is in reach) leaves 100 of 100 pictures right" in unbounded
+
+
+def test_no_gradient_at_all(make_linear: Callable[..., Classifier], some_faces: Faces) -> None:
+    """A body that works outside the graph, through NumPy or a file format, gives no gradient rather than an error."""
+    x, y = some_faces[0][:10], some_faces[1][:10]
+    cut = make_linear(torch.ones(2, 3, 25, 25), torch.zeros(2), torch.Tensor.detach)
+    assert "zero or nearly so on 10 of 10" in honesty.of_model(cut, x, y)[0]
+
+
+def test_a_model_that_is_not_deterministic(make_linear: Callable[..., Classifier], some_faces: Faces) -> None:
+    x, y = some_faces
+    torch.manual_seed(0)
+    weight = torch.randn(2, 3, 25, 25)
+    random = make_linear(weight, torch.zeros(2), lambda x: x + 0.2 * torch.randn_like(x))
+    warnings = honesty.of_model(random, x, y)
+    assert any("not deterministic: two runs differ" in w and "of 100 pictures" in w for w in warnings)
+
+
+def test_rising_robust_accuracy() -> None:
+    falling = [figures("fgsm", e / 255, r) for e, r in ((1, 0.9), (2, 0.5), (4, 0.505), (8, 0.1))]
+    assert honesty.rising(falling) == []
+    (warning,) = honesty.rising([*falling, figures("fgsm", 16 / 255, 0.25)])
+    assert "fgsm (linf) leaves 10.0 % right at 8/255 and 25.0 % at 16/255 (n = 100)" in warning
+    # In any order, against the lowest so far and not only the neighbour, and each attack by itself.
+    steps = [figures("bim", e / 255, r) for e, r in ((4, 0.31), (1, 0.3), (8, 0.33))]
+    (warning,) = honesty.rising([*steps, *falling])
+    assert "bim (linf) leaves 30.0 % right at 1/255 and 33.0 % at 8/255" in warning
+    # One picture of a few is no rise.
+    assert honesty.rising([figures("bim", 1 / 255, 0.3, n=10), figures("bim", 2 / 255, 0.4, n=10)]) == []
+
+
+def test_no_better_than_noise() -> None:
+    rows = [figures("fgsm", 1 / 255, 0.95), figures("fgsm", 8 / 255, 0.9), figures("bim", 8 / 255, 0.2)]
+    noise = {1 / 255: 0.95, 8 / 255: 0.9}
+    (warning,) = honesty.no_better_than_noise(rows, noise)
+    assert "fgsm (linf) is never better than random noise" in warning
+    assert "at 8/255 it leaves 90.0 % right, noise 90.0 % (n = 100)" in warning
+    assert honesty.no_better_than_noise(rows, {1 / 255: 0.95, 8 / 255: 0.94}) == []
+    assert honesty.no_better_than_noise([figures("fgsm", 0.0, 0.95)], {0.0: 0.95}) == []
+
+
+def test_noise_fills_the_ball(some_faces: Faces) -> None:
+    x = some_faces[0].clamp(0.25, 0.75)
+    x = (x * 255).round() / 255
+    for threat in (Threat("linf", 4 / 255), Threat("l2", 2.0)):
+        found = honesty.noisy(x, threat, torch.Generator().manual_seed(0))
+        distance = threat.distance(found, x)
+        assert (distance <= threat.eps + 1e-6).all()
+        assert (distance > 0.9 * threat.eps).all()
+    assert (
+        (honesty.noisy(x, Threat("linf", 4 / 255), torch.Generator()) - x).abs() * 255
+    ).round().unique().tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (
+            ((30, 20), (22, 28)),
+            "is 58.0 % (48.2 % to 67.2 %, n = 100), not surely above the 50.0 % of always giving one",
+        ),
+        (
+            ((180, 0), (20, 0)),
+            "is 90.0 % (85.1 % to 93.4 %, n = 200), not surely above the 90.0 % of always giving one",
+        ),
+    ],
+)
+def test_low_clean_accuracy(table: tuple[tuple[int, int], tuple[int, int]], words: str) -> None:
+    (warning,) = honesty.of_results([], {}, table)
+    assert words in warning
+
+
+@pytest.mark.parametrize("table", [((48, 2), (3, 47)), ((5, 0), (0, 0))])
+def test_good_clean_accuracy(table: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    assert honesty.of_results([], {}, table) == []
