@@ -73,12 +73,12 @@ class _Recorder(TorchFunctionMode):
         ]
 
     def _entering(self, name: str) -> Callable[[nn.Module, Any], None]:
-        def enter(module: nn.Module, args: Any) -> None:  # noqa: ARG001
+        def enter(module: nn.Module, args: Any) -> None:  # noqa: ARG001 - as torch calls it
             self._inside.append((name, module))
 
         return enter
 
-    def _leaving(self, module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG002
+    def _leaving(self, module: nn.Module, args: Any, output: Any) -> None:
         self._inside.pop()
 
     def __torch_function__(
