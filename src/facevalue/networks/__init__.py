@@ -37,7 +37,7 @@ def find(name: str) -> Network:
     UsageError
         Neither facevalue nor timm has such a network.
     """
-    return NETWORKS[name] if name in NETWORKS else any_timm(name)
+    return NETWORKS[name] if name in NETWORKS else any_timm(name, tuple(NETWORKS))
 
 
 def build(name: str, classes: int, size: int, options: Mapping[str, Any] | None = None) -> Body:

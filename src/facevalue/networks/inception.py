@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from facevalue.networks import torchvision_ready
 from facevalue.networks.base import Body, Network, new_head
-from facevalue.networks.timm_body import TimmBody
+from facevalue.networks.timm_body import TimmBody, top_stages
 from facevalue.pixels import Geometry
 
 HALF = (0.5, 0.5, 0.5)
@@ -52,7 +52,7 @@ class InceptionMixed7(Body):
         return self.model
 
     def stages(self) -> list[nn.Module]:
-        return [*self.model.children(), self.dense]
+        return [*top_stages(self.model), self.dense]
 
     @property
     def cam_layer(self) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, cast
 
 import torch
@@ -87,8 +88,12 @@ def top_stages(model: nn.Module) -> list[nn.Module]:
     return stages
 
 
-def timm_record(name: str) -> str:
+def timm_record(name: str, others: Sequence[str] = ()) -> str:
     """The name, if timm has a model of it.
+
+    Parameters
+    ----------
+    others : names that a misspelt one may have meant beside timm's.
 
     Raises
     ------
@@ -100,11 +105,11 @@ def timm_record(name: str) -> str:
 
     if timm.is_model(name):
         return name
-    near = timm.list_models(f"*{name.split('_')[0].split('.')[0]}*")[:4]
+    near = get_close_matches(name, [*others, *timm.list_models()], 4)
     raise UsageError(f"there is no network {name!r}" + (f"; near it: {', '.join(near)}" if near else ""))
 
 
-def any_timm(name: str) -> Network:
+def any_timm(name: str, others: Sequence[str] = ()) -> Network:
     """A record for any timm model, with geometry and normalisation from timm's own settings.
 
     Raises
@@ -112,7 +117,7 @@ def any_timm(name: str) -> Network:
     UsageError
         timm has no model of this name.
     """
-    timm_record(name)
+    timm_record(name, others)
     import timm
 
     settings = timm.get_pretrained_cfg(name)
