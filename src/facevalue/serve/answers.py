@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from facevalue.verdict import Verdict
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure
+class Refusal(Exception):  # noqa: N818 - an answer, not a failure
     """A request that is answered with a 4xx or 5xx and the reason.
 
     Attributes

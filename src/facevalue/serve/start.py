@@ -47,14 +47,15 @@ def run(folder: Path | str, settings: Settings | None = None) -> None:
     settings = settings or Settings()
     open_folder(folder)  # wrong use is said now, in one line
     try:
-        listener = socket.create_server((settings.host, settings.port), backlog=2048)
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         raise UsageError(
             f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}; choose another --port"
         ) from error
     logging.config.dictConfig(LOGGING)
-    host, port = listener.getsockname()[:2]
-    logging.getLogger("facevalue.serve").info("listening on http://%s:%d", host, port)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    logging.getLogger("facevalue.serve").info("listening on http://%s:%d", host, listener.getsockname()[1])
     config = uvicorn.Config(
         create_app(folder, settings),
         log_config=None,

@@ -30,7 +30,7 @@ export function showModel(card, question, note, facts) {
   const test = card.evidence.filter((e) => e.kind === "evaluation" && e.split === "test").at(-1);
   facts.replaceChildren(
     ...(test ? measured(test) : fact("Accuracy on test pictures", "not measured", "treat its answers with care")),
-    ...fact("Pictures it saw in training", trained(card), card.data.source && "by the card’s count"),
+    ...trained(card),
     ...fact("When it says “I don’t know”", abstains(card.abstention)),
   );
 }
@@ -56,7 +56,8 @@ function measured(test) {
 
 function trained(card) {
   const counts = Object.values(card.data.counts.train ?? {});
-  return counts.length ? counts.reduce((a, b) => a + b).toLocaleString("en") : "not on the card";
+  if (!counts.length) return [];
+  return fact("Learned from", counts.reduce((a, b) => a + b).toLocaleString("en"), "pictures", "figure");
 }
 
 function abstains({ confidence, novelty }) {

@@ -1,0 +1,57 @@
+"""Small model folders for tests of the runtime and the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from facevalue import files, networks
+from facevalue.card import ONNX, Abstention, Card, NetworkFacts
+from facevalue.classifier import Classifier
+from facevalue.export.onnx import OnnxExporter
+from facevalue.pixels import Geometry
+
+
+def write_model(
+    folder: Path,
+    name: str = "small-resnet",
+    size: int = 32,
+    classes: tuple[str, ...] = ("face", "not-face"),
+    seed: int = 0,
+    geometry: Geometry | None = None,
+    abstention: Abstention | None = None,
+    **card: object,
+) -> Classifier:
+    """Random weights whose answers differ from picture to picture."""
+    torch.manual_seed(seed)
+    body = networks.build(name, len(classes), size)
+    record = networks.find(name)
+    settings = {"positive": classes[0] if len(classes) == 2 else None, "temperature": 1.5, **card}
+    classifier = Classifier(
+        body,
+        Card(
+            classes=classes,
+            geometry=geometry or Geometry(size=size),
+            network=NetworkFacts(name=name, mean=record.mean, std=record.std, pooled=body.pooled),
+            abstention=abstention or Abstention(),
+            **settings,  # type: ignore[arg-type]
+        ),
+    ).eval()
+    with torch.no_grad():
+        features = classifier.features(torch.rand(16, 3, size, size))
+        body.head.weight.mul_(1 / features.std(0).norm())
+        body.head.bias.copy_(-(features.mean(0) @ body.head.weight.T))
+        spread = 4 * float(features.std())
+        classifier = classifier.changed(
+            buffers={
+                "novelty_means": features.mean(0).expand(len(classes), -1),
+                "novelty_scale": torch.full_like(classifier.novelty_scale, spread),
+                "novelty_rest": torch.tensor(spread),
+            }
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    OnnxExporter().write(classifier, folder / ONNX)
+    classifier.card = classifier.card.changed(files={ONNX: files.sha256(folder / ONNX)})
+    classifier.save(folder)
+    return classifier
