@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -32,5 +32,8 @@ def run(
         raise typer.Exit(FAILED)
 
 
-def _requirement(item: dict[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in item.items())
+def _requirement(item: dict[str, Any]) -> str:
+    got = "nothing" if item["got"] is None else f"{item['got']:.4f}"
+    return f"{item['figure']} {item['direction']} {item['required']}, got {got}" + (
+        f" ({item['reason']})" if item.get("reason") else ""
+    )
