@@ -48,13 +48,21 @@ def facevalue(*arguments: str) -> tuple[dict[str, Any] | list[Any], float]:
 def shown(text: str) -> str:
     """A command as anyone could type it: without this machine's folders."""
     root = str(data())
-    return text.replace(root, "$FACEVALUE_DATA").replace(str(ROOT) + "/", "").replace(str(Path(sys.executable).parent) + "/", "")
+    return (
+        text.replace(root, "$FACEVALUE_DATA")
+        .replace(str(ROOT) + "/", "")
+        .replace(str(Path(sys.executable).parent) + "/", "")
+    )
 
 
 def keep(name: str, figures: dict[str, Any]) -> None:
     """Write ``benchmarks/results/NAME.json`` with what made it."""
     processor = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         platform.processor(),
     )
     result = {

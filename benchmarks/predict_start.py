@@ -18,7 +18,9 @@ from benchmarks.common import FACEVALUE, data, facevalue, keep, mobilenet
 def measured(command: list[str]) -> tuple[float, float]:
     """Seconds and peak resident megabytes of a process, by the operating system's account."""
     start = time.perf_counter()
-    pid = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
+    pid = os.posix_spawn(
+        command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    )
     _, status, usage = os.wait4(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     return time.perf_counter() - start, usage.ru_maxrss / 1024

@@ -23,14 +23,21 @@ EPOCHS = 5
 def timed(command: list[str], extra: dict[str, str]) -> float:
     """Seconds of a whole process."""
     start = time.perf_counter()
-    subprocess.run(command, check=True, env={**os.environ, **extra}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        command, check=True, env={**os.environ, **extra}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     return time.perf_counter() - start
 
 
 def main(name: str = "horse-or-human-grey100", rounds: int = 3) -> None:
     folder = str(data(name))
     plain = [sys.executable, "-m", "benchmarks.plain_loop", folder, mobilenet(), str(EPOCHS)]
-    seconds: dict[str, list[float]] = {"probe": [], "probe, kept memory": [], "plain loop": [], "plain loop, kept memory": []}
+    seconds: dict[str, list[float]] = {
+        "probe": [],
+        "probe, kept memory": [],
+        "plain loop": [],
+        "plain loop, kept memory": [],
+    }
     for _ in range(rounds):
         for extra, suffix in (({}, ""), (KEEP, ", kept memory")):
             with tempfile.TemporaryDirectory() as scratch:

@@ -62,9 +62,7 @@ def abstentions(
     }
 
 
-def figures(
-    card: Card, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]
-) -> Report:
+def figures(card: Card, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]) -> Report:
     """The figures alone.
 
     Parameters

@@ -39,7 +39,7 @@ class Outputs:
     def novelty(self, classifier: Classifier) -> NDArray[np.float64]:
         """(n,) distances from the training data."""
         with torch.inference_mode():
-            parts = [classifier.novelty(part).double() for part in self.features.split(1024)]
+            parts = [classifier.novelty(part).double() for part in torch.split(self.features, 1024)]
         joined: NDArray[np.float64] = torch.cat(parts).numpy()
         return joined
 

@@ -51,7 +51,7 @@ class TrainResult:
     def figures(self) -> dict[str, Any]:
         """What ``train --json`` writes."""
         card = self.card
-        reports = {split: report.as_dict() for split in SPLITS if (report := card.report(split)) is not None}
+        reports = {split: found.as_dict() for split in SPLITS if (found := card.report(split)) is not None}
         exported = [e.as_dict() for e in card.evidence if isinstance(e, ExportReport)]
         return {
             "model": str(self.folder),
@@ -293,7 +293,7 @@ def _same(old: Evidence, new: Evidence) -> bool:
 
 
 def predict(model: Path | str, inputs: Sequence[Path | str], *, heat: bool = False) -> Iterator[Verdict]:
-    """Verdicts on files and folders, in order. Nothing here needs torch; :func:`facevalue.open` is the same in parts."""
+    """Verdicts on files and folders, in order; :func:`facevalue.open` is the same without torch."""
     return open_folder(Path(model)).predict([Path(p) for p in inputs], heat=heat)
 
 
@@ -342,7 +342,7 @@ def compare(models: Sequence[Path | str], *, plot: Path | str | None = None) -> 
     for model in models:
         folder = Path(model)
         card = Card.load(folder)
-        accuracy = {s: report.accuracy if (report := card.report(s)) else None for s in SPLITS}
+        accuracy = {s: found.accuracy if (found := card.report(s)) else None for s in SPLITS}
         test = card.report("test")
         train_accuracy, test_accuracy = accuracy["train"], accuracy["test"]
         gap = None if train_accuracy is None or test_accuracy is None else train_accuracy - test_accuracy

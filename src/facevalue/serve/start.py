@@ -61,6 +61,7 @@ def run(folder: Path | str, settings: Settings | None = None) -> None:
         log_config=None,
         timeout_graceful_shutdown=settings.grace_seconds,
         server_header=False,
+        ws="none",
     )
     with listener:
         uvicorn.Server(config).run(sockets=[listener])

@@ -86,7 +86,9 @@ def damage(image: Image.Image, settings: AugmentSettings, rng: np.random.Generat
     if settings.rescale and rescale:
         share = 1 - settings.rescale * amounts[0]
         small = tuple(max(1, round(side * share)) for side in image.size)
-        image = image.resize((small[0], small[1]), Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
+        image = image.resize((small[0], small[1]), Image.Resampling.BICUBIC).resize(
+            image.size, Image.Resampling.BICUBIC
+        )
     if settings.blur and blur:
         image = image.filter(ImageFilter.GaussianBlur(settings.blur * amounts[1]))
     if settings.jpeg and jpeg:
@@ -107,7 +109,10 @@ def _randaugmented(image: Image.Image, strength: int, rng: np.random.Generator) 
 
 
 def mixed(x: Tensor, y: Tensor, classes: int, settings: AugmentSettings) -> tuple[Tensor, Tensor]:
-    """MixUp or CutMix of a batch, either where both are on; labels become (n, k) shares. Draws from torch's generator."""
+    """MixUp or CutMix of a batch, either where both are on; labels become (n, k) shares.
+
+    Draws from torch's generator.
+    """
     torchvision_ready.ready()
     from torchvision.transforms import v2
 

@@ -51,7 +51,9 @@ class Checkpoint:
     def save(self, state: State) -> None:
         """Replace what the folder holds."""
         slots: dict[str, Any] = {}
-        tensors = {f"weights.{n}": v for n, v in state.weights.items()} | {f"best.{n}": v for n, v in state.best.items()}
+        tensors = {f"weights.{n}": v for n, v in state.weights.items()} | {
+            f"best.{n}": v for n, v in state.best.items()
+        }
         for i, slot in state.optimizer["state"].items():
             slots[str(i)] = {n: v for n, v in slot.items() if not isinstance(v, Tensor)}
             tensors |= {f"optimizer.{i}.{n}": v for n, v in slot.items() if isinstance(v, Tensor)}

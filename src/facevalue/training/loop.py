@@ -150,9 +150,7 @@ def _seed_of(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
 
 
-def validate(
-    model: nn.Module, validation: Sample, mean: Tensor, std: Tensor, batch_size: int
-) -> dict[str, float]:
+def validate(model: nn.Module, validation: Sample, mean: Tensor, std: Tensor, batch_size: int) -> dict[str, float]:
     """Loss and accuracy on a split, in eval mode."""
     model.eval()
     loss, right = 0.0, 0

@@ -43,8 +43,8 @@ def fit_probe(
 ) -> Probe:
     """Multinomial logistic regression with an L2 penalty on frozen features (Kornblith et al. 2019, arXiv:1805.08974).
 
-    Features are centred and scaled as a whole, not one by one: scaling each would let those that hardly vary in training
-    weigh as much as the rest.
+    Features are centred and scaled as a whole, not one by one: scaling each would let those that hardly vary in
+    training weigh as much as the rest.
 
     Parameters
     ----------

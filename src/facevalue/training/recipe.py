@@ -25,7 +25,7 @@ def _expect(good: bool, name: str, wanted: str, got: object) -> None:
         raise ValueError(f"expected {name} to be {wanted}, but got {got}")
 
 
-class NetworkSettings(Settings):
+class NetworkSettings(Settings, frozen=True):
     """Which network, from which weights, on what square. What is ``None`` comes from the network's record."""
 
     name: str = "mobilenetv2_100"
@@ -40,7 +40,7 @@ class NetworkSettings(Settings):
     std: Triple | None = None
 
 
-class SplitSettings(Settings):
+class SplitSettings(Settings, frozen=True):
     """Shares of the pictures; the rest is train. ``near``: bits between near-duplicates, -1 for no joining."""
 
     validation: float = 0.1
@@ -50,10 +50,15 @@ class SplitSettings(Settings):
 
     def __post_init__(self) -> None:
         shares = (self.validation, self.calibration, self.test)
-        _expect(min(shares) > 0 and sum(shares) < 0.95, "validation, calibration and test", "above 0 and below 0.95 together", shares)
+        _expect(
+            min(shares) > 0 and sum(shares) < 0.95,
+            "validation, calibration and test",
+            "above 0 and below 0.95 together",
+            shares,
+        )
 
 
-class OptimizerSettings(Settings):
+class OptimizerSettings(Settings, frozen=True):
     """``weight_decay`` is L2 on weights (not biases or norms), decoupled from the gradient for ``adamw``."""
 
     name: Literal["rmsprop", "adam", "adamw", "sgd"] = "adamw"
@@ -67,7 +72,7 @@ class OptimizerSettings(Settings):
         _expect(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
 
 
-class ScheduleSettings(Settings):
+class ScheduleSettings(Settings, frozen=True):
     """How the learning rate changes by epoch; see :mod:`facevalue.training.schedule`."""
 
     name: Literal["constant", "cosine", "step", "plateau"] = "constant"
@@ -82,7 +87,7 @@ class ScheduleSettings(Settings):
         _expect(self.step_epochs > 0 and self.patience >= 0, "step_epochs and patience", "positive", self.step_epochs)
 
 
-class FitSettings(Settings):
+class FitSettings(Settings, frozen=True):
     """The loop. ``patience`` 0 switches early stopping off; the best weights on validation are kept either way."""
 
     epochs: int = 15
@@ -103,7 +108,7 @@ class FitSettings(Settings):
         _expect(self.stages == "all" or self.stages >= 1, "stages", "'all' or at least 1", self.stages)
 
 
-class AugmentSettings(Settings):
+class AugmentSettings(Settings, frozen=True):
     """Random changes to training pictures, the same for every class. 0 or false switches one off.
 
     Geometry: ``flip`` left and right; ``rotation`` up to this share of a full turn either way (Keras's unit: 0.2 is
@@ -139,10 +144,12 @@ class AugmentSettings(Settings):
         _expect(0 <= self.jpeg <= 95, "jpeg", "a quality from 0 to 95", self.jpeg)
         _expect(0 <= self.randaugment <= 10, "randaugment", "from 0 to 10", self.randaugment)
         _expect(0 <= self.damage <= 1, "damage", "a probability", self.damage)
-        _expect(self.blur >= 0 and self.mixup >= 0 and self.cutmix >= 0, "blur, mixup and cutmix", "at least 0", self.blur)
+        _expect(
+            self.blur >= 0 and self.mixup >= 0 and self.cutmix >= 0, "blur, mixup and cutmix", "at least 0", self.blur
+        )
 
 
-class ProbeSettings(Settings):
+class ProbeSettings(Settings, frozen=True):
     """Inverse strengths of the L2 penalty among which validation chooses."""
 
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -151,7 +158,7 @@ class ProbeSettings(Settings):
         _expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)
 
 
-class CalibrationSettings(Settings):
+class CalibrationSettings(Settings, frozen=True):
     """See :func:`facevalue.calibration.choose_confidence` and :func:`facevalue.calibration.novelty_limit`."""
 
     target: float = 0.95
@@ -163,7 +170,7 @@ class CalibrationSettings(Settings):
             _expect(0 < getattr(self, name) < 1, name, "in (0, 1)", getattr(self, name))
 
 
-class Recipe(Settings):
+class Recipe(Settings, frozen=True):
     """Every setting of a training run.
 
     ``method`` is ``probe`` (backbone frozen, its features computed once, a linear head), ``finetune`` (head first, then
@@ -187,7 +194,9 @@ class Recipe(Settings):
     def geometry(self) -> Geometry:
         """The network's own geometry with this recipe's changes."""
         own = find(self.network.name).geometry
-        changes = {f: v for f in ("size", "fit", "filter", "crop_fraction") if (v := getattr(self.network, f)) is not None}
+        changes = {
+            f: v for f in ("size", "fit", "filter", "crop_fraction") if (v := getattr(self.network, f)) is not None
+        }
         return Geometry(**(msgspec.structs.asdict(own) | changes))
 
     def as_dict(self) -> dict[str, Any]:
