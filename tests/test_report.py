@@ -361,6 +361,13 @@ def test_commands_are_told_once_each(full):
     ]
 
 
+def test_a_command_that_made_several_things_over_time_is_told_once(full):
+    later = evaluation(full, "validation", command=full.command, created="2026-01-02T03:04:06+00:00")
+    found = commands_of(full.with_evidence(later))
+    assert found[0] == ("the model, evaluation on test, evaluation on validation", full.created, full.command)
+    assert [command for _, _, command in found].count(full.command) == 1
+
+
 def test_strongest_is_the_largest_eps_of_each_attack(full):
     report = next(e for e in full.evidence if isinstance(e, AttackReport))
     assert [(f.attack, round(255 * f.eps)) for f in strongest(report)] == [("fgsm", 8), ("pgd", 8)]

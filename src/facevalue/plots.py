@@ -72,7 +72,7 @@ def reliability(report: Report) -> Figure:
         fontsize=9,
         color=INK,
     )
-    top.set(xlim=(min([left, *(b.low for b in report.reliability)]), 1), ylim=(0, 118))
+    top.set(xlim=(min([left, *(b.low for b in report.reliability)]), 1), ylim=(0, 130))
     top.set_yticks([0, 20, 40, 60, 80, 100])
     _dress(top, y="right (%)")
     _dress(below, "stated probability of the answer", "pictures")
@@ -121,20 +121,8 @@ def compare_curves(runs: Mapping[str, Lines]) -> Figure:
     label = labels.pop() if len(labels) == 1 else "epoch, or regularisation strength tried"
     for axis, name in ((axes[0], "loss (nats)"), (axes[1], "accuracy (%)")):
         _dress(axis, label, name)
-    handles, names = axes[0].get_legend_handles_labels()
-    if handles:
-        legend = figure.legend(
-            handles,
-            names,
-            loc="outside lower center",
-            ncols=min(2, len(handles)),
-            frameon=False,
-            fontsize=9,
-            title="solid: validation; dotted: train",
-            title_fontsize=9,
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+    title = "solid: validation; dotted: train"
+    _legend(axes[0], figure, loc="outside lower center", ncols=2, title=title, title_fontsize=9)
     return figure
 
 
@@ -265,10 +253,11 @@ def _dress(axis: Axes, x: str = "", y: str = "") -> None:
         spine.set(color=INK, alpha=0.5)
 
 
-def _legend(axis: Axes) -> None:
+def _legend(axis: Axes, where: Axes | Figure | None = None, **placed: Any) -> None:
+    """The curves of ``axis`` by name, drawn inside it or at ``where``."""
     handles, names = axis.get_legend_handles_labels()
     if handles:
-        legend = axis.legend(handles, names, frameon=False, fontsize=9, labelcolor=INK)
+        legend = (where or axis).legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, **placed)
         for text in legend.get_texts():
             text.set_parse_math(False)
 

@@ -175,14 +175,16 @@ def warnings_of(card: Card) -> list[tuple[str, str]]:
 
 
 def commands_of(card: Card) -> list[tuple[str, str, str]]:
-    """What each piece of evidence is, when it was made, and by which command; pieces of one command together."""
-    made: dict[tuple[str, str], list[str]] = {}
-    if card.command:
-        made[card.command, card.created] = ["the model"]
-    for evidence in card.evidence:
-        if evidence.command:
-            made.setdefault((evidence.command, evidence.created), []).append(_what(evidence))
-    return [(", ".join(dict.fromkeys(what)), created, command) for (command, created), what in made.items()]
+    """What each command made, when it was first run, and the command."""
+    pieces = [("the model", card.created, card.command), *((_what(e), e.created, e.command) for e in card.evidence)]
+    made: dict[str, list[tuple[str, str]]] = {}
+    for what, created, command in pieces:
+        if command:
+            made.setdefault(command, []).append((what, created))
+    return [
+        (", ".join(dict.fromkeys(what for what, _ in parts)), min(created for _, created in parts), command)
+        for command, parts in made.items()
+    ]
 
 
 def _what(evidence: Evidence) -> str:
