@@ -35,7 +35,7 @@ def case(
     """A classifier, pictures and labels; some of the pictures are misclassified."""
     if request.param == 5:
         return five_classes
-    x, y = some_faces[0][::2].clone(), some_faces[1][::2].clone()
+    x, y = some_faces[0][::3].clone(), some_faces[1][::3].clone()
     y[0] = 1 - y[0]
     return trained, x, y
 
@@ -159,7 +159,7 @@ def test_works_inside_no_grad_and_inference_mode(name: str, norm: str, case: Cas
 def test_the_classifiers_own_threshold_decides(
     name: str, norm: str, trained: Classifier, some_faces: tuple[Tensor, Tensor]
 ) -> None:
-    x, y = some_faces
+    x, y = some_faces[0][::2], some_faces[1][::2]
     with torch.no_grad():
         usual = float(trained.probabilities(x)[y == 0, 0].median())
     strict = trained.changed(trained.card.changed(threshold=usual, temperature=1.5))
@@ -168,7 +168,7 @@ def test_the_classifiers_own_threshold_decides(
         clean = metrics.decide(strict.probabilities(x).numpy(), 0, usual)
         after = metrics.decide(strict.probabilities(result.adversarial).numpy(), 0, usual)
     assert np.array_equal(result.clean_decisions.numpy(), clean)
-    assert (result.decisions.numpy() == after).mean() > 0.99  # a picture on the border may fall to either side
+    assert (result.decisions.numpy() == after).mean() >= 0.98  # a picture on the border may fall to either side
     plain = find(name)(trained, x, y, THREATS[norm])
     assert result.clean_accuracy < plain.clean_accuracy
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from facevalue.attacks.gradients import log_odds
-from facevalue.attacks.threat import Norm, Threat
+from facevalue.attacks.threat import FLOAT_ERROR, Norm, Threat, per_picture
 from facevalue.attacks.victim import Victim, decisions, held_still
 from facevalue.classifier import Classifier
 from facevalue.errors import UsageError
@@ -119,7 +119,7 @@ class Attack(ABC):
             clean_decisions = decisions(classifier, clean_logits)
             queries = torch.zeros(len(x), dtype=torch.int64)
             unrounded = _Judged(x.clone(), clean_decisions.clone())
-            rounded = _Judged(x.clone(), clean_decisions.clone())
+            rounded = unrounded
             standing = (clean_decisions == y).nonzero()[:, 0]
             if threat.eps > 0 and len(standing):
                 clean, truth, floor = x[standing], y[standing], log_odds(clean_logits, y)[standing]
@@ -127,8 +127,12 @@ class Attack(ABC):
                 generator = torch.Generator().manual_seed(seed)
                 found = threat.project(self.run(model, clean, truth, threat, generator).detach(), clean)
                 assert found.shape == clean.shape, f"{self.name} gave {tuple(found.shape)} for {tuple(clean.shape)}"
-                unrounded.take_better(classifier, standing, found, truth, floor)
-                rounded.take_better(classifier, standing, threat.rounded(found, clean), truth, floor)
+                grid = threat.rounded(found, clean)
+                # Most linf attacks end on the grid but for float error: those need no second look.
+                off = (found - grid).abs().amax(dim=(1, 2, 3)) > FLOAT_ERROR
+                unrounded.take_better(classifier, standing, torch.where(per_picture(off), found, grid), truth, floor)
+                rounded = unrounded.restored(standing[off], x, clean_decisions)
+                rounded.take_better(classifier, standing[off], grid[off], truth[off], floor[off])
                 lost = (unrounded.decided[standing] != truth) & (rounded.decided[standing] == truth)
                 if threat.norm == "l2" and lost.any():
                     filled = threat.filled(found[lost], clean[lost])
@@ -154,8 +158,16 @@ class _Judged:
     pictures: Tensor
     decided: Tensor
 
+    def restored(self, rows: Tensor, pictures: Tensor, decided: Tensor) -> _Judged:
+        """A copy that at ``rows`` holds these pictures and decisions again."""
+        copy = _Judged(self.pictures.clone(), self.decided.clone())
+        copy.pictures[rows], copy.decided[rows] = pictures[rows], decided[rows]
+        return copy
+
     def take_better(self, classifier: Classifier, rows: Tensor, found: Tensor, y: Tensor, floor: Tensor) -> None:
         """Put ``found`` at ``rows`` where it is misclassified, or its log odds against ``y`` are above ``floor``."""
+        if len(rows) == 0:
+            return
         logits = classifier.logits(found)
         decided = decisions(classifier, logits)
         better = (decided != y) | (log_odds(logits, y) > floor)

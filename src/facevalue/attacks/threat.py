@@ -17,8 +17,8 @@ NORMS: tuple[Norm, ...] = get_args(Norm)
 LEVELS = 255
 """An 8-bit channel has the values 0/255 … 255/255."""
 
-_SLACK = 1e-6
-"""Float error that still counts as inside the ball; four thousand times smaller than a level."""
+FLOAT_ERROR = 1e-6
+"""What still counts as the same pixel, and as inside the ball; four thousand times smaller than a level."""
 
 _BISECTIONS = 16
 
@@ -69,7 +69,7 @@ class Threat:
         if self.norm == "linf":
             return torch.minimum(torch.maximum(x_adv, x - self.eps), x + self.eps).clamp(0, 1)
         scale = (self.eps / self.distance(x_adv, x).clamp_min(1e-300)).clamp_max(1)
-        return (x + (x_adv - x) * _per_picture(scale.to(x.dtype))).clamp(0, 1)
+        return (x + (x_adv - x) * per_picture(scale.to(x.dtype))).clamp(0, 1)
 
     def random_point(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A point drawn uniformly from the ball around each of ``x`` (n, 3, s, s), clipped to [0, 1].
@@ -83,7 +83,7 @@ class Threat:
         # The volume within radius r grows with r to the number of dimensions.
         radius = self.eps * torch.rand(len(x), generator=generator) ** (1 / max(1, x[0].numel()))
         length = torch.linalg.vector_norm(direction, dim=(1, 2, 3))
-        return (x + (direction * _per_picture(radius / length)).to(x)).clamp(0, 1)
+        return (x + (direction * per_picture(radius / length)).to(x)).clamp(0, 1)
 
     def rounded(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """``x_adv`` on the 8-bit grid and still in the ball around ``x``; both (n, 3, s, s) in [0, 1].
@@ -92,8 +92,8 @@ class Threat:
         ball, :meth:`filled`. A value of ``x`` that is off the grid itself and has no level in reach stays.
         """
         if self.norm == "linf":
-            low = ((x - self.eps - _SLACK) * LEVELS).ceil().clamp_min(0)
-            high = ((x + self.eps + _SLACK) * LEVELS).floor().clamp_max(LEVELS)
+            low = ((x - self.eps - FLOAT_ERROR) * LEVELS).ceil().clamp_min(0)
+            high = ((x + self.eps + FLOAT_ERROR) * LEVELS).floor().clamp_max(LEVELS)
             levels = torch.minimum(torch.maximum((x_adv * LEVELS).round(), low), high)
             return torch.where(low <= high, levels / LEVELS, x)
         nearest = _on_grid(x_adv)
@@ -118,14 +118,14 @@ class Threat:
         # Rounding is monotone, so the distance grows with the multiple and bisection finds the last one inside.
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            trial = _on_grid(x + away * _per_picture(middle))
+            trial = _on_grid(x + away * per_picture(middle))
             inside = ~self._outside(trial, x)
-            best = torch.where(_per_picture(inside), trial, best)
+            best = torch.where(per_picture(inside), trial, best)
             low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
         return best
 
     def _outside(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        return self.distance(x_adv, x) > self.eps + _SLACK
+        return self.distance(x_adv, x) > self.eps + FLOAT_ERROR
 
 
 def eps_text(eps: float) -> str:
@@ -143,5 +143,6 @@ def _on_grid(x: Tensor) -> Tensor:
     return (x.clamp(0, 1) * LEVELS).round() / LEVELS
 
 
-def _per_picture(values: Tensor) -> Tensor:
+def per_picture(values: Tensor) -> Tensor:
+    """(n,) values, shaped so that each meets the whole of its picture (n, 3, s, s)."""
     return values.view(-1, 1, 1, 1)
