@@ -90,7 +90,7 @@ def damage(image: Image.Image, settings: AugmentSettings, rng: np.random.Generat
             image.size, Image.Resampling.BICUBIC
         )
     if settings.blur and blur:
-        image = image.filter(ImageFilter.GaussianBlur(settings.blur * amounts[1]))
+        image = image.filter(ImageFilter.GaussianBlur(float(settings.blur * amounts[1])))
     if settings.jpeg and jpeg:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=round(settings.jpeg + (95 - settings.jpeg) * amounts[2]))
@@ -118,9 +118,9 @@ def mixed(x: Tensor, y: Tensor, classes: int, settings: AugmentSettings) -> tupl
 
     choices = []
     if settings.mixup:
-        choices.append(v2.MixUp(alpha=settings.mixup, num_classes=classes))
+        choices.append(v2.MixUp(alpha=float(settings.mixup), num_classes=classes))
     if settings.cutmix:
-        choices.append(v2.CutMix(alpha=settings.cutmix, num_classes=classes))
+        choices.append(v2.CutMix(alpha=float(settings.cutmix), num_classes=classes))
     chosen = choices[int(torch.randint(len(choices), ()))]
     both: tuple[Tensor, Tensor] = chosen(x, y)
     return both

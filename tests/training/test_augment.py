@@ -1,0 +1,87 @@
+"""Augmentation: closed forms, repeatable, in range, blind to the label."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facevalue.outputs import to_input
+from facevalue.training.augment import augment, damage, mixed
+from facevalue.training.recipe import AugmentSettings
+
+EVERYTHING = AugmentSettings(
+    flip=True, rotation=0.2, zoom=0.2, shift=0.1, height=0.2, width=0.2,
+    brightness=0.3, contrast=0.3, saturation=0.3, jpeg=40, blur=1.5, rescale=0.5,
+    randaugment=5,
+)
+
+
+@pytest.fixture(scope="module")
+def squares() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (12, 6, 6, 3), np.uint8)
+    return np.stack([np.asarray(Image.fromarray(c).resize((32, 32), Image.Resampling.BICUBIC)) for c in coarse])
+
+
+def test_nothing_switched_on_changes_nothing(squares: np.ndarray) -> None:
+    assert torch.equal(augment(squares, AugmentSettings(), 0, 0, np.arange(12)), to_input(squares))
+
+
+def test_flip_alone_mirrors_about_half_of_the_pictures_exactly(squares: np.ndarray) -> None:
+    x = to_input(squares)
+    many = [augment(squares, AugmentSettings(flip=True), 0, epoch, np.arange(12)) for epoch in range(10)]
+    mirrored = torch.stack([((y - x.flip(3)).abs().amax((1, 2, 3)) < 1e-5) for y in many])
+    same = torch.stack([((y - x).abs().amax((1, 2, 3)) < 1e-5) for y in many])
+    assert torch.equal(mirrored, ~same)
+    assert 0.3 < mirrored.float().mean() < 0.7
+
+
+def test_a_shift_moves_by_at_most_its_share() -> None:
+    dot = np.zeros((1, 33, 33, 3), np.uint8)
+    dot[0, 16, 16] = 255
+    moved = []
+    for epoch in range(40):
+        y = augment(dot, AugmentSettings(shift=0.25), 0, epoch, np.arange(1))[0, 0]
+        total = y.sum()
+        moved.append([float((y.sum(1 - a) * torch.arange(33)).sum() / total) - 16 for a in (0, 1)])
+    assert 6 < np.abs(moved).max() <= 0.25 * 33 + 0.01
+
+
+def test_it_repeats_itself_whatever_the_batches_are(squares: np.ndarray) -> None:
+    whole = augment(squares, EVERYTHING, 3, 5, np.arange(12))
+    parts = torch.cat([augment(squares[i : i + 5], EVERYTHING, 3, 5, np.arange(12)[i : i + 5]) for i in (0, 5, 10)])
+    assert torch.equal(whole, parts)
+    assert not torch.equal(whole, augment(squares, EVERYTHING, 3, 6, np.arange(12)))
+    assert not torch.equal(whole, augment(squares, EVERYTHING, 4, 5, np.arange(12)))
+
+
+def test_it_stays_in_range_and_leaves_torchs_generator_alone(squares: np.ndarray) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    y = augment(squares, EVERYTHING, 0, 0, np.arange(12))
+    assert torch.equal(torch.rand(3), expected)
+    assert y.shape == (12, 3, 32, 32)
+    assert 0 <= y.min() <= y.max() <= 1
+
+
+def test_damage_is_jpeg_at_the_quality_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
+    always = AugmentSettings(jpeg=10, damage=1.0)
+    distance = [np.abs(np.asarray(damage(image, always, rng)).astype(int) - np.asarray(image)).mean() for _ in range(9)]
+    assert min(distance) > 1
+    assert np.ptp(distance) > 5  # qualities differ
+    never = AugmentSettings(jpeg=10, damage=0.0)
+    assert damage(image, never, rng) is image
+
+
+def test_mixing_gives_shares_that_sum_to_one(squares: np.ndarray) -> None:
+    x, y = to_input(squares), torch.arange(12) % 3
+    for settings in (AugmentSettings(mixup=0.4), AugmentSettings(cutmix=1.0), AugmentSettings(mixup=1, cutmix=1)):
+        torch.manual_seed(1)
+        mixed_x, shares = mixed(x, y, 3, settings)
+        assert mixed_x.shape == x.shape
+        assert shares.shape == (12, 3)
+        assert torch.allclose(shares.sum(1), torch.ones(12))
+        assert ((shares > 0).sum(1) <= 2).all()

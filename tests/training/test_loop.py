@@ -1,0 +1,190 @@
+"""The loop: it learns, goes on bit for bit after being stopped, and trains only what it is told to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from facevalue import progress
+from facevalue.classifier import Classifier
+from facevalue.data.groups import with_groups
+from facevalue.data.pictures import pictures
+from facevalue.data.scan import scan
+from facevalue.data.splits import with_splits
+from facevalue.errors import FaceValueError, UsageError
+from facevalue.training import loop
+from facevalue.training.checkpoint import Checkpoint
+from facevalue.training.loop import Sample, best_epoch, class_weights, make_optimizer, sample, stopped, thaw, train_body
+from facevalue.training.methods import new_classifier
+from facevalue.training.recipe import FitSettings, OptimizerSettings, Recipe, read
+
+TINY = {
+    "network.size": 24,
+    "network.options": {"widths": [8, 16]},
+    "fit.epochs": 4,
+    "fit.patience": 0,
+    "augment.shift": 0.1,
+}
+
+
+@pytest.fixture(scope="module")
+def splits(lfw: Path) -> dict[str, Sample]:
+    manifest = with_splits(with_groups(scan(lfw)))
+    geometry = recipe().geometry()
+    return {s: sample(pictures(manifest, geometry, manifest.classes, s)) for s in ("train", "validation")}
+
+
+def recipe(**changes: Any) -> Recipe:
+    return read("scratch", TINY | changes)
+
+
+def run(
+    splits: dict[str, Sample], folder: Path, chosen: Recipe, seed: int = 0
+) -> tuple[Classifier, list[dict[str, Any]]]:
+    classifier = new_classifier(chosen, ("face", "not-face"), seed)
+    checkpoint = Checkpoint(folder, "same")
+    return train_body(classifier, splits["train"], splits["validation"], chosen, seed, checkpoint)
+
+
+class StopAfter:
+    """A reporter that presses Ctrl-C after so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+
+    def start(self, what: str, total: int | None, unit: str) -> int:
+        return 1 if what == "training" else 0
+
+    def advance(self, key: int, by: int, detail: str) -> None:
+        if key and detail:
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+    def stop(self, key: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer.name": "rmsprop", "augment.mixup": 0.2, "schedule.name": "plateau"},
+        {"optimizer.name": "sgd", "augment.cutmix": 1.0, "augment.jpeg": 50},
+    ],
+)
+def test_a_run_that_was_stopped_and_went_on_ends_with_the_same_weights(
+    splits: dict[str, Sample], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    whole, lines = run(splits, tmp_path / "whole", recipe(**changes))
+    with progress.using(StopAfter(2)), pytest.raises(KeyboardInterrupt):
+        run(splits, tmp_path / "parts", recipe(**changes))
+    resumed, resumed_lines = run(splits, tmp_path / "parts", recipe(**changes))
+    assert [line["epoch"] for line in resumed_lines] == [0, 1, 2, 3]
+    for (name, a), (_, b) in zip(whole.state_dict().items(), resumed.state_dict().items(), strict=True):
+        assert torch.equal(a, b), name
+    assert [line["train_loss"] for line in lines] == [line["train_loss"] for line in resumed_lines]
+
+
+def test_it_learns_and_another_seed_gives_other_weights(splits: dict[str, Sample], tmp_path: Path) -> None:
+    chosen = recipe(**{"fit.epochs": 8, "augment.shift": 0.0})
+    first, lines = run(splits, tmp_path / "a", chosen)
+    assert lines[-1]["train_accuracy"] > 0.85
+    assert lines[-1]["train_loss"] < lines[0]["train_loss"]
+    other, _ = run(splits, tmp_path / "b", chosen, seed=1)
+    assert not torch.equal(first.body.head.weight, other.body.head.weight)
+
+
+def test_the_best_weights_are_restored(splits: dict[str, Sample], tmp_path: Path) -> None:
+    classifier, lines = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 6}))
+    best = min(lines, key=lambda line: line["validation_loss"])
+    again = loop.validate(classifier.body, splits["validation"], classifier.mean, classifier.std, 32)
+    assert again["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-4)
+
+
+def test_a_checkpoint_of_another_training_is_refused(splits: dict[str, Sample], tmp_path: Path) -> None:
+    run(splits, tmp_path / "a", recipe(**{"fit.epochs": 1}))
+    with pytest.raises(UsageError, match="another recipe, data or seed"):
+        Checkpoint(tmp_path / "a", "other").load()
+    (tmp_path / "a" / "state.safetensors").write_bytes(b"half")
+    with pytest.raises(UsageError, match="cannot be read; train without --resume"):
+        Checkpoint(tmp_path / "a", "same").load()
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(splits: dict[str, Sample], tmp_path: Path) -> None:
+    with pytest.raises(FaceValueError, match="try a lower --lr"):
+        run(
+            splits,
+            tmp_path / "a",
+            recipe(**{"optimizer.name": "sgd", "optimizer.lr": 1e30, "schedule.warmup_epochs": 0}),
+        )
+
+
+def test_only_the_last_stages_and_the_head_train(splits: dict[str, Sample], tmp_path: Path) -> None:
+    chosen = recipe(**{"fit.stages": 1, "fit.epochs": 2})
+    before = new_classifier(chosen, ("face", "not-face"), 0)
+    after, _ = run(splits, tmp_path / "a", chosen)
+    first, last = before.body.stages()[0], before.body.stages()[-1]
+    for old, new in zip(first.state_dict().values(), after.body.stages()[0].state_dict().values(), strict=True):
+        assert torch.equal(old, new)  # batch norm's statistics too
+    changed = zip(last.parameters(), after.body.stages()[-1].parameters(), strict=True)
+    assert any(not torch.equal(old, new) for old, new in changed)
+    assert all(p.requires_grad for p in after.parameters())
+
+
+def test_frozen_batch_norm_keeps_its_statistics(splits: dict[str, Sample], tmp_path: Path) -> None:
+    chosen = recipe(**{"fit.freeze_batchnorm": True, "fit.epochs": 1})
+    after, _ = run(splits, tmp_path / "a", chosen)
+    statistics = [b for name, b in after.body.named_buffers() if name.endswith("running_mean")]
+    assert statistics
+    assert all(not b.any() for b in statistics)
+
+
+def test_pictures_too_many_for_memory_give_the_same_weights(
+    splits: dict[str, Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, _ = run(splits, tmp_path / "a", recipe(**{"fit.epochs": 1}))
+    monkeypatch.setattr(loop, "KEPT_BYTES", 0)
+    streamed = {name: sample(s.pictures) for name, s in splits.items()}
+    assert all(s.squares is None for s in streamed.values())
+    again, _ = run(streamed, tmp_path / "b", recipe(**{"fit.epochs": 1}))
+    assert torch.equal(kept.body.head.weight, again.body.head.weight)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "sgd"])
+def test_weight_decay_spares_biases_and_norms_and_the_head_has_its_rate(name: str) -> None:
+    chosen = recipe()
+    body = new_classifier(chosen, ("a", "b"), 0).body
+    settings = OptimizerSettings(name=name, lr=0.1, weight_decay=0.01)  # type: ignore[arg-type]
+    fit = FitSettings(head_lr_factor=10.0)
+    thaw(body, fit)
+    groups = make_optimizer(body, settings, fit).param_groups
+    for group in groups:
+        assert {p.ndim > 1 for p in group["params"]} == {group["weight_decay"] > 0}
+    head = next(g for g in groups if any(p is body.head.weight for p in g["params"]))
+    assert head["lr"] == pytest.approx(1.0)
+    assert sum(len(g["params"]) for g in groups) == len(list(body.parameters()))
+
+
+def test_balanced_class_weights_make_classes_weigh_alike() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    weights = class_weights(labels, 2, FitSettings(class_weights="balanced")).numpy()
+    assert weights[0] * 90 == pytest.approx(weights[1] * 10)
+    assert (weights * np.bincount(labels)).sum() == pytest.approx(100)
+
+
+def test_early_stopping_waits_for_patience_epochs() -> None:
+    lines = [
+        {"epoch": i, "validation_loss": v, "validation_accuracy": a}
+        for i, (v, a) in enumerate([(1, 0.5), (0.5, 0.9), (0.6, 0.9), (0.7, 0.95)])
+    ]
+    assert best_epoch(lines, FitSettings()) == 1
+    assert best_epoch(lines, FitSettings(monitor="accuracy")) == 3
+    assert stopped(lines, FitSettings(patience=2))
+    assert not stopped(lines, FitSettings(patience=3))
+    assert not stopped(lines, FitSettings(patience=0))

@@ -1,0 +1,59 @@
+"""The linear probe against scikit-learn, and its choice of strength."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from facevalue.training.probe import fit_probe
+
+
+def blobs(n: int, classes: int, apart: float, seed: int) -> tuple[torch.Tensor, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    centres = np.random.default_rng(7).normal(size=(classes, 20))
+    return torch.from_numpy(apart * centres[y] + rng.normal(size=(n, 20)) * np.linspace(0.1, 3, 20)).float(), y
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_the_head_gives_scikit_learns_probabilities(classes: int) -> None:
+    train, validation = blobs(300, classes, 1.0, 0), blobs(150, classes, 1.0, 1)
+    probe = fit_probe(train, validation, classes, [1e-2])
+    head = nn.Linear(20, classes)
+    probe.put_into(head)
+    x = train[0].double().numpy()
+    scale = np.sqrt(x.var(0).mean())
+    peer = LogisticRegression(C=1e-2 * 1000 / 300, max_iter=2000, tol=1e-8).fit((x - x.mean(0)) / scale, train[1])
+    expected = peer.predict_proba((validation[0].numpy() - x.mean(0)) / scale)
+    got = torch.softmax(head(validation[0]), 1).detach().numpy()
+    assert np.abs(got - expected).max() < 2e-3
+    assert probe.history[0]["validation_accuracy"] == pytest.approx(float((got.argmax(1) == validation[1]).mean()))
+
+
+def test_noise_gets_a_strong_penalty_and_separable_classes_do_not_get_the_weakest() -> None:
+    rng = np.random.default_rng(0)
+    noise = (torch.from_numpy(rng.normal(size=(60, 200))).float(), rng.integers(0, 2, 60))
+    held_out = (torch.from_numpy(rng.normal(size=(200, 200))).float(), rng.integers(0, 2, 200))
+    strengths = (1e-6, 1e-4, 1e-2, 1.0)
+    assert fit_probe(noise, held_out, 2, strengths).strength <= 1e-4
+    assert fit_probe(blobs(200, 2, 6.0, 0), blobs(100, 2, 6.0, 1), 2, strengths).strength < 1.0
+
+
+def test_balanced_weights_lift_the_rare_class() -> None:
+    x, y = blobs(400, 2, 0.2, 0)
+    keep = np.flatnonzero((y == 0) | (np.arange(400) % 10 == 1))
+    rare = (x[keep], y[keep])
+    recall = {}
+    for balanced in (False, True):
+        head = nn.Linear(20, 2)
+        fit_probe(rare, blobs(100, 2, 0.2, 1), 2, [1e-2], balanced).put_into(head)
+        recall[balanced] = float((head(x[y == 1]).argmax(1) == 1).float().mean())
+    assert recall[True] > recall[False]
+
+
+def test_a_dead_feature_does_no_harm() -> None:
+    x, y = blobs(200, 2, 2.0, 0)
+    dead = torch.cat([x, torch.zeros(200, 3)], 1)
+    probe = fit_probe((dead, y), (dead, y), 2, [1e-2])
+    assert torch.isfinite(probe.weight).all()
