@@ -34,7 +34,8 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self.max_bytes:
-                await _drain(receive, 4 * self.max_bytes)
+                if message.get("more_body", False):
+                    await _drain(receive, 4 * self.max_bytes)
                 raise refusal
             return message
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,5 +64,6 @@ def run(folder: Path | str, settings: Settings | None = None) -> None:
         server_header=False,
         ws="none",
     )
-    with listener:
+    # uvicorn raises KeyboardInterrupt once more after an orderly end; for a server, Ctrl-C is no failure.
+    with listener, suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])

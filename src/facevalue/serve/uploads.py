@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from typing import final
+
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from facevalue.serve.answers import Refusal
@@ -38,18 +41,26 @@ async def pictures_in(request: Request, max_files: int) -> list[Upload]:
     return found
 
 
+@final
+class _InMemory(MultiPartParser):
+    """Pictures never touch the disk: the body's size is limited, and the page says that nothing is stored."""
+
+    spool_max_size = sys.maxsize
+
+
 async def _files(request: Request, max_files: int) -> list[Upload]:
+    parser = _InMemory(request.headers, request.stream(), max_files=max_files, max_fields=8)
     try:
-        # One more than allowed, so that the count is refused in our words.
-        async with request.form(max_files=max_files + 1, max_fields=8) as form:
-            parts = form.getlist(FIELD)
-            files = [part for part in parts if isinstance(part, UploadFile)]
-            if len(files) != len(parts):
-                raise Refusal(400, f"the field {FIELD} holds text; send each picture as a file")
-            if len(files) > max_files:
-                raise Refusal(413, f"more than the {max_files} pictures allowed in one request")
-            return [(file.filename or None, await file.read()) for file in files]
+        form = await parser.parse()
     except MultiPartException as error:
-        if "too many files" in error.message.lower():
+        if error.message.startswith("Too many files"):
             raise Refusal(413, f"more than the {max_files} pictures allowed in one request") from error
         raise Refusal(400, f"the form cannot be read: {error.message}") from error
+    try:
+        parts = form.getlist(FIELD)
+        files = [part for part in parts if isinstance(part, UploadFile)]
+        if len(files) != len(parts):
+            raise Refusal(400, f"the field {FIELD} holds text; send each picture as a file")
+        return [(file.filename or None, await file.read()) for file in files]
+    finally:
+        await form.close()

@@ -113,7 +113,9 @@ function showHeat(article, verdict) {
     note.textContent = "This kind of network cannot show what spoke for its answer.";
     return;
   }
-  note.textContent = `Warm areas spoke for “${verdict.leaning}”.`;
+  note.textContent = verdict.heat.flat().some((value) => value > 0)
+    ? `Warm areas spoke for “${verdict.leaning}”.`
+    : `No area of the picture spoke for “${verdict.leaning}” more than against it.`;
   const img = article.querySelector("img");
   const canvas = article.querySelector("canvas");
   if (!img) return; // the browser could not show the file
