@@ -247,6 +247,11 @@ class Card(Record, frozen=True):
         if self.positive is not None and (self.positive not in self.classes or len(self.classes) != 2):
             raise ModelFolderError(f"Expected positive to be one of two classes, but got {self.positive!r}")
 
+    @property
+    def positive_index(self) -> int | None:
+        """Place of ``positive`` in ``classes``; ``None`` for more than two classes."""
+        return None if self.positive is None else self.classes.index(self.positive)
+
     def with_evidence(self, *evidence: Evidence) -> Card:
         """A new card with more evidence at the end."""
         return self.changed(evidence=(*self.evidence, *evidence))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
@@ -12,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from facevalue import files
+from facevalue import files, metrics
 from facevalue.card import WEIGHTS, Card
 from facevalue.errors import ModelFolderError
 from facevalue.networks import build
@@ -71,6 +72,11 @@ class Classifier(nn.Module):
         """(n, k) logits to calibrated probabilities (Guo et al. 2017, arXiv:1706.04599)."""
         return torch.softmax(logits / self.card.temperature, dim=1)
 
+    def decide(self, logits: Tensor) -> Tensor:
+        """(n,) int64, the class decided for, by the card's rule: the threshold for two classes, else the likeliest."""
+        p = self.calibrated(logits).detach().double().cpu().numpy()
+        return torch.from_numpy(metrics.decide(p, self.card.positive_index, self.card.threshold)).to(logits.device)
+
     def novelty(self, features: Tensor) -> Tensor:
         """(n,) distance of (n, d) features from the nearest class of the training data.
 
@@ -113,6 +119,21 @@ class Classifier(nn.Module):
         card = self.card.changed(files={**self.card.files, WEIGHTS: files.sha256(path)})
         card.save(folder)
         return card
+
+
+@contextmanager
+def held_still(classifier: Classifier) -> Iterator[None]:
+    """Eval mode and no gradients of weights inside the block; afterwards every module and weight is as it was."""
+    modes = [(module, module.training) for module in classifier.modules()]
+    flags = [(weight, weight.requires_grad) for weight in classifier.parameters()]
+    try:
+        classifier.eval().requires_grad_(False)
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for weight, flag in flags:
+            weight.requires_grad_(flag)
 
 
 def load(folder: Path | str) -> Classifier:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -50,18 +49,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def abstentions(
-    card: Card, p: NDArray[np.floating], novelty: NDArray[np.floating], decided: NDArray[np.int64]
-) -> dict[str, NDArray[np.bool_]]:
-    """(n,) masks by reason for pictures that the model does not answer; the runtime decides by the same rule."""
-    limit = card.abstention.novelty
-    leaning = p[np.arange(len(p)), decided]
-    return {
-        "novel": novelty > limit if limit is not None else np.zeros(len(p), bool),
-        "uncertain": leaning < card.abstention.confidence,
-    }
-
-
 def figures(card: Card, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]) -> Report:
     """The figures alone.
 
@@ -72,19 +59,16 @@ def figures(card: Card, y: NDArray[np.int64], p: NDArray[np.float64], novelty: N
     novelty : (n,) distances.
     """
     k, n = len(card.classes), len(y)
-    positive = card.classes.index(card.positive) if card.positive is not None else None
+    positive = card.positive_index
     decided = metrics.decide(p, positive, card.threshold)
     right = decided == y
-    why = abstentions(card, p, novelty, decided)
+    why = metrics.abstentions(card.abstention, p[np.arange(n), decided], novelty)
     answered = ~np.logical_or.reduce(list(why.values()))
     n_answered, right_answered = int(answered.sum()), int((right & answered).sum())
     present = [c for c in range(k) if (y == c).any()]
     draws = 500 if n <= 20_000 else 100
 
-    def interval(statistic: Callable[[NDArray[np.integer]], float]) -> Interval:
-        return metrics.bootstrap(statistic, n, draws=draws)
-
-    auroc = metrics.auroc(y, p, positive)
+    auroc, ece = metrics.auroc(y, p, positive), metrics.ece(y, p)
     average_precision = metrics.average_precision(y, p, positive)
     warnings = [
         f"only {int((y == c).sum())} pictures of {card.classes[c]!r}: read the intervals, not the figures"
@@ -99,12 +83,12 @@ def figures(card: Card, y: NDArray[np.int64], p: NDArray[np.float64], novelty: N
         accuracy=float(right.mean()),
         accuracy_ci=metrics.wilson(int(right.sum()), n),
         balanced_accuracy=metrics.balanced_accuracy(y, decided, k),
-        balanced_accuracy_ci=interval(lambda i: metrics.balanced_accuracy(y[i], decided[i], k)),
+        balanced_accuracy_ci=metrics.mean_of_rates([(int(right[y == c].sum()), int((y == c).sum())) for c in present]),
         auroc=None if np.isnan(auroc) else auroc,
-        auroc_ci=None if np.isnan(auroc) else interval(lambda i: metrics.auroc(y[i], p[i], positive)),
+        auroc_ci=None if np.isnan(auroc) else _auroc_ci(auroc, y, p, positive, draws),
         average_precision=None if np.isnan(average_precision) else average_precision,
-        ece=metrics.ece(y, p),
-        ece_ci=interval(lambda i: metrics.ece(y[i], p[i])),
+        ece=ece,
+        ece_ci=metrics.bootstrap(lambda i: metrics.ece(y[i], p[i]), n, draws=draws, around=ece),
         brier=metrics.brier(y, p),
         nll=metrics.nll(y, p),
         confusion=tuple(tuple(int(v) for v in row) for row in metrics.confusion(y, decided, k)),
@@ -118,3 +102,10 @@ def figures(card: Card, y: NDArray[np.int64], p: NDArray[np.float64], novelty: N
         reliability=metrics.reliability(y, p),
         warnings=tuple(warnings),
     )
+
+
+def _auroc_ci(area: float, y: NDArray[np.int64], p: NDArray[np.float64], positive: int | None, draws: int) -> Interval:
+    if positive is not None:
+        of_positive = int((y == positive).sum())
+        return metrics.auroc_interval(area, of_positive, len(y) - of_positive)
+    return metrics.bootstrap(lambda i: metrics.auroc(y[i], p[i]), len(y), draws=draws)

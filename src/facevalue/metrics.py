@@ -6,12 +6,13 @@ rates are in [0, 1]; intervals are 95 % unless told otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facevalue.card import Bin, Interval
+from facevalue.card import Abstention, Bin, Interval
+from facevalue.verdict import Reason
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -39,12 +40,63 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     return (low, high)
 
 
-def bootstrap(
-    statistic: Callable[[Ints], float], n: int, *, draws: int = 500, seed: int = 0, confidence: float = 0.95
-) -> Interval:
-    """Percentile bootstrap over pictures (Efron 1979): ``statistic`` takes (n,) indices drawn with replacement.
+def mean_of_rates(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> Interval:
+    """Interval of the mean of independent proportions, each (successes, n), from their Wilson intervals.
 
-    Draws where the statistic is undefined (NaN, e.g. a class is missing) are left out.
+    The square-and-add rule (MOVER: Zou & Donner 2008, Statistics in Medicine 27:1693). Unlike a bootstrap it does not
+    collapse where every rate is 0 or 1.
+
+    >>> [round(x, 3) for x in mean_of_rates([(20, 20), (20, 20)])]
+    [0.886, 1.0]
+    """
+    rates = [right / n for right, n in counts]
+    intervals = [wilson(right, n, confidence) for right, n in counts]
+    centre, k = sum(rates) / len(rates), len(rates)
+    below = sum((rate - low) ** 2 for rate, (low, _) in zip(rates, intervals, strict=True)) ** 0.5 / k
+    above = sum((high - rate) ** 2 for rate, (_, high) in zip(rates, intervals, strict=True)) ** 0.5 / k
+    return (max(0.0, centre - below), min(1.0, centre + above))
+
+
+def auroc_interval(area: float, positives: int, negatives: int, confidence: float = 0.95) -> Interval:
+    """Score-like interval of an area under the ROC curve, two classes.
+
+    Newcombe's method 5 (2006, Statistics in Medicine 25:559): the areas that lie ``z`` of their own standard errors
+    (Hanley & McNeil's, with the mean of the class sizes) from the measured one. It does not collapse at 1.
+
+    >>> [round(x, 3) for x in auroc_interval(1.0, 20, 20)]
+    [0.899, 1.0]
+    """
+    from statistics import NormalDist
+
+    from scipy.optimize import brentq
+
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    m, n = positives, negatives
+    star = (m + n) / 2 - 1
+
+    def away(theta: float) -> float:
+        spread = 1 + star * (1 - theta) / (2 - theta) + star * theta / (1 + theta)
+        return abs(area - theta) - z * float((theta * (1 - theta) * spread / (m * n)) ** 0.5)
+
+    low = 0.0 if area <= 0 else brentq(away, 0.0, area - 1e-12)
+    high = 1.0 if area >= 1 else brentq(away, area + 1e-12, 1.0)
+    return (float(low), float(high))
+
+
+def bootstrap(
+    statistic: Callable[[Ints], float],
+    n: int,
+    *,
+    draws: int = 500,
+    seed: int = 0,
+    confidence: float = 0.95,
+    around: float | None = None,
+) -> Interval:
+    """Bootstrap interval over pictures (Efron 1979): ``statistic`` takes (n,) indices drawn with replacement.
+
+    Draws where the statistic is undefined (NaN, e.g. a class is missing) are left out. By default the percentiles; with
+    ``around``, the statistic of all pictures, the basic interval mirrored about it, for figures that resampling biases
+    upwards (a calibration error is a sum of absolute values). No end goes below 0.
     """
     rng = np.random.default_rng(seed)
     values = np.array([statistic(rng.integers(0, n, n)) for _ in range(draws)])
@@ -52,8 +104,10 @@ def bootstrap(
     if values.size == 0:
         return (0.0, 1.0)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return (float(low), float(high))
+    low, high = (float(end) for end in np.quantile(values, [tail, 1 - tail]))
+    if around is not None:
+        low, high = 2 * around - high, max(around, 2 * around - low)
+    return (max(0.0, low), high)
 
 
 def confusion(y: ArrayLike, decided: ArrayLike, k: int) -> NDArray[np.int64]:
@@ -79,6 +133,24 @@ def decide(p: Floats, positive: int | None = None, threshold: float = 0.5) -> ND
     else:
         decided = np.where(p[:, positive] >= threshold, positive, 1 - positive).astype(np.int64)
     return decided
+
+
+def abstentions(limits: Abstention, leaning: Floats, novelty: Floats) -> dict[Reason, NDArray[np.bool_]]:
+    """(n,) masks, by reason, of pictures that a model does not answer.
+
+    Parameters
+    ----------
+    leaning : (n,) calibrated probability of the class decided for.
+    novelty : (n,) distance from the training data.
+
+    >>> masks = abstentions(Abstention(confidence=0.6, novelty=2.0), np.array([0.9, 0.55]), np.array([2.5, 1.0]))
+    >>> {reason: mask.tolist() for reason, mask in masks.items()}
+    {'novel': [True, False], 'uncertain': [False, True]}
+    """
+    return {
+        "novel": novelty > (np.inf if limits.novelty is None else limits.novelty),
+        "uncertain": leaning < limits.confidence,
+    }
 
 
 def balanced_accuracy(y: Ints, decided: Ints, k: int) -> float:

@@ -13,8 +13,8 @@ from facevalue.attacks.base import Threat
 from facevalue.attacks.bim import BIM
 from facevalue.attacks.fgsm import FGSM
 from facevalue.attacks.pgd import PGD
-from facevalue.attacks.victim import Victim, held_still
-from facevalue.classifier import Classifier
+from facevalue.attacks.victim import Victim
+from facevalue.classifier import Classifier, held_still
 
 SIDE = 25
 LEVELS = (1, 2, 4, 8)

@@ -12,9 +12,9 @@ from facevalue.attacks import honesty
 from facevalue.attacks.base import Threat
 from facevalue.attacks.gradients import input_gradient, log_odds
 from facevalue.attacks.pgd import PGD
-from facevalue.attacks.victim import Victim, held_still
+from facevalue.attacks.victim import Victim
 from facevalue.card import AttackFigures
-from facevalue.classifier import Classifier
+from facevalue.classifier import Classifier, held_still
 
 Faces = tuple[Tensor, Tensor]
 

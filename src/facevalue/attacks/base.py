@@ -12,8 +12,8 @@ from torch import Tensor
 
 from facevalue.attacks.gradients import log_odds
 from facevalue.attacks.threat import FLOAT_ERROR, Norm, Threat, per_picture
-from facevalue.attacks.victim import Victim, decisions, held_still
-from facevalue.classifier import Classifier
+from facevalue.attacks.victim import Victim
+from facevalue.classifier import Classifier, held_still
 from facevalue.errors import UsageError
 
 __all__ = ["Attack", "AttackResult", "Norm", "Threat", "Victim"]
@@ -116,7 +116,7 @@ class Attack(ABC):
             x = x.detach().to(device).clone(memory_format=torch.channels_last)
             y = y.detach().to(device, copy=True)
             clean_logits = classifier.logits(x)
-            clean_decisions = decisions(classifier, clean_logits)
+            clean_decisions = classifier.decide(clean_logits)
             queries = torch.zeros(len(x), dtype=torch.int64)
             unrounded = _Judged(x.clone(), clean_decisions.clone())
             rounded = unrounded
@@ -169,7 +169,7 @@ class _Judged:
         if len(rows) == 0:
             return
         logits = classifier.logits(found)
-        decided = decisions(classifier, logits)
+        decided = classifier.decide(logits)
         better = (decided != y) | (log_odds(logits, y) > floor)
         self.pictures[rows[better]] = found[better]
         self.decided[rows[better]] = decided[better]

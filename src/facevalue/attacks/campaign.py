@@ -16,9 +16,8 @@ from facevalue.attacks import find, honesty
 from facevalue.attacks.base import Attack, AttackResult
 from facevalue.attacks.examples import AN_ATTACK, Example, turned
 from facevalue.attacks.threat import Norm, Threat
-from facevalue.attacks.victim import decisions, held_still
 from facevalue.card import AttackFigures, AttackReport
-from facevalue.classifier import Classifier
+from facevalue.classifier import Classifier, held_still
 from facevalue.data.pictures import Pictures
 from facevalue.errors import DataError, UsageError
 
@@ -180,7 +179,7 @@ def _right_under_noise(
     device = classifier.mean.device
     noise = honesty.noisy(x, threat, torch.Generator().manual_seed(seed)).to(device)
     with held_still(classifier), torch.no_grad():
-        decided = decisions(classifier, classifier.logits(noise)).cpu()
+        decided = classifier.decide(classifier.logits(noise)).cpu()
     return int(((decided == y) & (clean_decisions == y)).sum())
 
 

@@ -16,9 +16,9 @@ from facevalue import metrics
 from facevalue.attacks.bim import BIM
 from facevalue.attacks.gradients import input_gradient, steepest
 from facevalue.attacks.threat import Threat, eps_text
-from facevalue.attacks.victim import Victim, decisions, held_still
+from facevalue.attacks.victim import Victim
 from facevalue.card import AttackFigures
-from facevalue.classifier import Classifier
+from facevalue.classifier import Classifier, held_still
 
 SAMPLE = 64
 """Pictures that :func:`of_model` is asked about at most."""
@@ -45,7 +45,7 @@ def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[str]:
         apart = (classifier.calibrated(first) - classifier.calibrated(second)).abs().amax(dim=1)
         differ = int((apart > _SAME).sum())
         if differ:
-            flipped = int((decisions(classifier, first) != decisions(classifier, second)).sum())
+            flipped = int((classifier.decide(first) != classifier.decide(second)).sum())
             warnings.append(
                 f"the model is not deterministic: two runs differ by up to {float(apart.max()):.3f} in probability on "
                 f"{differ} of {n} pictures ({flipped} decided otherwise), so a success may be luck"

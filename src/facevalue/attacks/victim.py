@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import final
 
 import torch
 from torch import Tensor
 
-from facevalue import metrics
 from facevalue.classifier import Classifier
-
-
-@contextmanager
-def held_still(classifier: Classifier) -> Iterator[None]:
-    """In eval mode and without gradients of parameters inside the block; afterwards as it was, module by module."""
-    modes = [(module, module.training) for module in classifier.modules()]
-    wanted = [(parameter, parameter.requires_grad) for parameter in classifier.parameters()]
-    try:
-        classifier.eval()
-        for parameter, _ in wanted:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for parameter, requires_grad in wanted:
-            parameter.requires_grad_(requires_grad)
-
-
-def decisions(classifier: Classifier, logits: Tensor) -> Tensor:
-    """(n,) int64 classes decided for by the classifier's own rule, with its temperature and threshold."""
-    card = classifier.card
-    positive = None if card.positive is None else card.classes.index(card.positive)
-    p = classifier.calibrated(logits).detach().cpu().numpy()
-    return torch.from_numpy(metrics.decide(p, positive, card.threshold)).to(logits.device)
 
 
 @final
@@ -70,4 +42,4 @@ class Victim:
 
     def wrong(self, logits: Tensor, y: Tensor) -> Tensor:
         """(n,) whether the classifier, with these logits, decides against the true classes ``y`` (n,)."""
-        return decisions(self._classifier, logits) != y
+        return self._classifier.decide(logits) != y

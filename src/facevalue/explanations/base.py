@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, final
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facevalue import files, metrics
-from facevalue.classifier import Classifier
+from facevalue.classifier import Classifier, held_still
 from facevalue.errors import UsageError
 from facevalue.explanations.faithfulness import Faithfulness, deletion
 from facevalue.explanations.overlay import side_by_side
@@ -122,9 +121,9 @@ class Explanation(Method, ABC):
             ``x`` or ``target`` is not as above, or the method cannot look into this network.
         """
         check_pictures(classifier, x)
-        with undisturbed(classifier):
+        with held_still(classifier):
             if target is None:
-                target = decided(classifier, x)
+                target = classifier.decide(classifier.logits(x))
             check_target(classifier, x, target)
             with torch.enable_grad():
                 raw = self.run(classifier, x.detach().clone().requires_grad_(True), target.to(x.device)).detach()
@@ -157,32 +156,8 @@ class Explanation(Method, ABC):
                 sheet.save(partial, format="PNG")
             paths.append((path,))
         heats, targets = torch.from_numpy(found.heat), torch.from_numpy(found.target)
-        with undisturbed(classifier):
+        with held_still(classifier):
             return Written(tuple(paths), deletion(classifier, x, heats.to(x.device), targets.to(x.device)))
-
-
-@contextmanager
-def undisturbed(classifier: Classifier) -> Iterator[None]:
-    """Eval mode and frozen weights inside the block; afterwards every module and weight is as it was before."""
-    modes = [(module, module.training) for module in classifier.modules()]
-    flags = [(weight, weight.requires_grad) for weight in classifier.parameters()]
-    try:
-        classifier.eval().requires_grad_(False)
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for weight, flag in flags:
-            weight.requires_grad_(flag)
-
-
-def decided(classifier: Classifier, x: Tensor) -> Tensor:
-    """(n,) int64, the class decided for by the card's rule; call it inside :func:`undisturbed`."""
-    card = classifier.card
-    with torch.no_grad():
-        p = classifier.probabilities(x).double().cpu().numpy()
-    positive = None if card.positive is None else card.classes.index(card.positive)
-    return torch.from_numpy(metrics.decide(p, positive, card.threshold)).to(x.device)
 
 
 def as_batch(classifier: Classifier, pictures: Sequence[Picture]) -> Tensor:
@@ -193,21 +168,20 @@ def as_batch(classifier: Classifier, pictures: Sequence[Picture]) -> Tensor:
 
 def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
     """One line a picture: what the classifier says of it, how sure it is, and whether it abstains."""
-    card = classifier.card
-    with undisturbed(classifier), torch.no_grad():
+    classes = classifier.card.classes
+    with held_still(classifier), torch.no_grad():
         features = classifier.features(x)
-        p = classifier.calibrated(classifier.body.head(features)).double().cpu().numpy()
-        novelty = classifier.novelty(features).cpu().numpy()
-        winners = decided(classifier, x).cpu().numpy()
+        logits = classifier.body.head(features)
+        p = classifier.calibrated(logits).double().cpu().numpy()
+        novelty = classifier.novelty(features).double().cpu().numpy()
+        winners = classifier.decide(logits).cpu().numpy()
+    leaning = p[np.arange(len(p)), winners]
+    masks = metrics.abstentions(classifier.card.abstention, leaning, novelty)
     captions = []
-    for row, winner, away in zip(p, winners, novelty, strict=True):
-        lean = f"{card.classes[winner]}, {row[winner]:.1%}"
-        reasons = []
-        if card.abstention.novelty is not None and away > card.abstention.novelty:
-            reasons.append("novel")
-        if row[winner] < card.abstention.confidence:
-            reasons.append("uncertain")
-        captions.append(f"abstains ({', '.join(reasons)}), leaning to {lean}" if reasons else lean)
+    for row, winner in enumerate(winners):
+        lean = f"{classes[winner]}, {leaning[row]:.1%}"
+        reasons = ", ".join(reason for reason, mask in masks.items() if mask[row])
+        captions.append(f"abstains ({reasons}), leaning to {lean}" if reasons else lean)
     return captions
 
 

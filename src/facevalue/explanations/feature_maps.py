@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from facevalue import files
-from facevalue.classifier import Classifier
+from facevalue.classifier import Classifier, held_still
 from facevalue.errors import UsageError
-from facevalue.explanations.base import Method, Picture, Written, as_batch, undisturbed
+from facevalue.explanations.base import Method, Picture, Written, as_batch
 from facevalue.explanations.overlay import INK, PAPER, QUIET, coloured, font, sheet
 
 MOST_CHANNELS = 64
@@ -112,7 +112,7 @@ def layer_maps(classifier: Classifier, x: Tensor) -> list[LayerMaps]:
     classifier : left as it is.
     x : (1, 3, s, s) float in [0, 1].
     """
-    with undisturbed(classifier), torch.no_grad():
+    with held_still(classifier), torch.no_grad():
         recorder = _Recorder(classifier.body)
         try:
             with recorder:

@@ -122,7 +122,7 @@ def _compare(
     card = model.card
     expected, distance = _in_torch(model, pictures)
     got = np.array([[verdict.probabilities[name] for name in card.classes] for verdict in verdicts])
-    positive = None if card.positive is None else card.classes.index(card.positive)
+    positive = card.positive_index
     wanted = metrics.decide(expected, positive, card.threshold)
     decided = np.array([card.classes.index(verdict.leaning or "") for verdict in verdicts])
     agrees = (decided == wanted) | (_margin(expected, positive, card.threshold) <= tolerance)

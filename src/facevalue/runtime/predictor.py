@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue import machine, pixels
+from facevalue import machine, metrics, pixels
 from facevalue.card import ONNX, Card
 from facevalue.errors import ModelFolderError, PictureError
 from facevalue.runtime.picture_files import expand
-from facevalue.verdict import Reason, Verdict
+from facevalue.verdict import Verdict
 
 BATCH = 8
 """Pictures for one run of the network. ONNX Runtime is quickest at 4 to 8, and memory stays small."""
@@ -146,25 +146,17 @@ class Predictor:
     def _verdict(
         self, path: str | None, p: NDArray[np.float32], distance: np.float32, heat: NDArray[np.float32] | None
     ) -> Verdict:
-        card, limits = self.card, self.card.abstention
-        if card.positive is None:
-            winner = int(p.argmax())
-        else:
-            positive = card.classes.index(card.positive)
-            winner = positive if p[positive] >= card.threshold else 1 - positive
-        novelty = None if limits.novelty is None else float(distance) / limits.novelty
-        reasons: list[Reason] = []
-        if novelty is not None and novelty > 1:
-            reasons.append("novel")
-        if p[winner] < limits.confidence:
-            reasons.append("uncertain")
+        card, limit = self.card, self.card.abstention.novelty
+        winner = int(metrics.decide(p[None], card.positive_index, card.threshold)[0])
+        masks = metrics.abstentions(card.abstention, p[winner : winner + 1], np.array([distance]))
+        reasons = tuple(reason for reason, mask in masks.items() if mask[0])
         leaning = card.classes[winner]
         return Verdict(
             label=None if reasons else leaning,
             probabilities={label: float(value) for label, value in zip(card.classes, p, strict=True)},
             threshold=None if card.positive is None else card.threshold,
-            reasons=tuple(reasons),
-            novelty=novelty,
+            reasons=reasons,
+            novelty=None if limit is None else float(distance) / limit,
             leaning=leaning,
             heat=None if heat is None else _scaled(heat),
             path=path,

@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 8000
-    max_body_bytes: int = 20 * 2**20
+    max_body_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
     max_files: int = 32
     gate: Literal["none"] = "none"
