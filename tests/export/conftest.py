@@ -9,17 +9,11 @@ import torch
 from facevalue import networks
 from facevalue.card import Abstention, Card, NetworkFacts
 from facevalue.classifier import Classifier
-from facevalue.data.embedded import write_lfw_subset
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
 from facevalue.pixels import Geometry
 
 Make = Callable[..., Classifier]
-
-
-@pytest.fixture(scope="session")
-def lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_lfw_subset(tmp_path_factory.mktemp("lfw") / "lfw")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import Tensor, nn
 
 from facevalue import networks
 from facevalue.classifier import Classifier
@@ -15,8 +17,11 @@ from facevalue.data.pictures import Pictures
 from facevalue.errors import FaceValueError
 from facevalue.export import onnx as exporting
 from facevalue.export.onnx import Graph, OnnxExporter, captured, traced
+from facevalue.networks.base import Body
 
 from .conftest import Make
+
+Write = Callable[[Graph, Tensor, Path], None]
 
 
 def answers(path: Path, pixels: np.ndarray) -> dict[str, np.ndarray]:
@@ -55,10 +60,42 @@ def assert_same_answers(classifier: Classifier, path: Path) -> None:
 
 @pytest.mark.parametrize("write", [traced, captured])
 @pytest.mark.parametrize("name", ["small-resnet", "small-cnn"])
-def test_both_ways_of_writing_give_the_model_s_answers(write, name: str, make: Make, tmp_path: Path) -> None:
-    classifier = make(name)
+def test_both_ways_of_writing_give_the_model_s_answers(write: Write, name: str, make: Make, tmp_path: Path) -> None:
+    classifier = make(name, options={"widths": (8, 16)} if name == "small-resnet" else None)
     write(Graph(classifier).eval(), torch.zeros(2, 32, 32, 3, dtype=torch.uint8), tmp_path / "m.onnx")
     onnx.checker.check_model(tmp_path / "m.onnx", full_check=True)
+    assert_same_answers(classifier, tmp_path / "m.onnx")
+
+
+class Spectral(Body):
+    """Features from a Fourier transform, which the recording cannot write and ``torch.export`` can."""
+
+    pooled = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.head = nn.Linear(8, 2)
+
+    def maps(self, x: Tensor) -> Tensor:
+        return torch.view_as_real(torch.fft.rfft(self.conv(x), dim=-1)).square().sum(-1)
+
+    def embed(self, maps: Tensor) -> Tensor:
+        return maps.mean((2, 3)).log1p()
+
+    def stages(self) -> list[nn.Module]:
+        return [self.conv]
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.conv
+
+
+def test_what_cannot_be_recorded_is_captured(make: Make, tmp_path: Path) -> None:
+    classifier = Classifier(Spectral(), make("small-cnn").card).eval().requires_grad_(False)
+    with pytest.raises(torch.onnx.errors.UnsupportedOperatorError):
+        traced(Graph(classifier).eval(), torch.zeros(2, 32, 32, 3, dtype=torch.uint8), tmp_path / "m.onnx")
+    OnnxExporter().write(classifier, tmp_path / "m.onnx")
     assert_same_answers(classifier, tmp_path / "m.onnx")
 
 

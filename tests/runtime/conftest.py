@@ -5,14 +5,8 @@ from pathlib import Path
 import pytest
 
 from facevalue.classifier import Classifier
-from facevalue.data.embedded import write_lfw_subset
 
 from .model_folders import write_model
-
-
-@pytest.fixture(scope="session")
-def lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_lfw_subset(tmp_path_factory.mktemp("lfw") / "lfw")
 
 
 @pytest.fixture(scope="session")

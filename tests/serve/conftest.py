@@ -13,11 +13,10 @@ import pytest
 import uvicorn
 
 from facevalue.card import Abstention
-from facevalue.data.embedded import write_lfw_subset
 from facevalue.serve import Settings
 from facevalue.serve.app import create_app
 
-from ..runtime.model_folders import write_model  # noqa: TID252 - tests are no package on the path
+from ..runtime.model_folders import write_model
 
 
 @contextmanager
@@ -38,11 +37,6 @@ def serving(folder: Path, **settings: object) -> Iterator[httpx.Client]:
         finally:
             server.should_exit = True
             thread.join(20)
-
-
-@pytest.fixture(scope="session")
-def lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_lfw_subset(tmp_path_factory.mktemp("lfw") / "lfw")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from facevalue.card import Abstention
 from facevalue.pixels import Geometry
 
-from ..runtime.model_folders import write_model  # noqa: TID252 - tests are no package on the path
+from ..runtime.model_folders import write_model
 from .conftest import serving, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -1,0 +1,112 @@
+"""The container's recipe, as far as it can be checked without building it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def instructions() -> list[tuple[str, str]]:
+    joined = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+    return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines]
+
+
+def test_what_is_copied_is_there_and_not_ignored() -> None:
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = [shlex.split(rest)[:-1] for name, rest in instructions() if name == "COPY" and "--from" not in rest]
+    sources = {source.removeprefix("./") for sources in copied for source in sources}
+    assert sources == kept
+    for source in sources:
+        assert (ROOT / source).exists(), source
+
+
+def test_the_runtime_alone_as_an_ordinary_user() -> None:
+    found = instructions()
+    installs = [rest for name, rest in found if name == "RUN" and "pip install" in rest]
+    assert len(installs) == 1
+    assert re.search(r'"\.\[serve\]" -c constraints\.txt', installs[0])
+    last_stage = found[max(i for i, (name, _) in enumerate(found) if name == "FROM") :]
+    (user,) = [rest for name, rest in last_stage if name == "USER"]
+    assert user.split(":")[0].isdigit()
+    assert int(user.split(":")[0]) > 0
+
+
+def test_the_command_is_one_that_the_command_line_knows() -> None:
+    from facevalue.cli.serve import run
+
+    found = dict(instructions())
+    assert json.loads(found["ENTRYPOINT"]) == ["facevalue"]
+    verb, folder, *options = json.loads(found["CMD"])
+    assert verb == "serve"
+    assert Path(folder).parent == Path(found["VOLUME"])
+    assert {option.removeprefix("--") for option in options[::2]} <= set(run.__annotations__)
+    assert options[options.index("--port") + 1] == found["EXPOSE"]
+
+
+def test_compose_matches_the_image() -> None:
+    found = dict(instructions())
+    (service,) = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"].values()
+    assert service["read_only"] is True
+    assert service["volumes"][0].endswith(f":{found['VOLUME']}:ro")
+    assert service["ports"][0].endswith(f":{found['EXPOSE']}")
+    assert service["healthcheck"]["test"][1:] == json.loads(found["HEALTHCHECK"].partition("CMD")[2])
+
+
+def test_the_server_s_extra_and_base_hold_no_torch() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = [*project["dependencies"], *project["optional-dependencies"]["serve"]]
+    assert not [name for name in names if re.match(r"torch|timm|pandas|scikit|onnx\b|facevalue", name)]
+    assert any(name.startswith("onnxruntime") for name in names)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree, unpacked: what an image holds, without what is only in the repository."""
+    pytest.importorskip("setuptools", minversion="80")
+    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, out], cwd=tree, check=True, capture_output=True)
+    (wheel,) = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(out / "site")
+    return out / "site"
+
+
+def test_the_wheel_serves_its_page_without_the_workshop(installed: Path, folder: Path) -> None:
+    program = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "timm", "pandas", "scipy", "sklearn", "onnx", "matplotlib", "pyarrow"}:
+            raise ImportError(f"{name} is not in the image")
+sys.meta_path.insert(0, Blocked())
+sys.path.insert(0, sys.argv[1])
+import facevalue.cli, facevalue.serve.start
+from facevalue.serve.app import create_app, STATIC
+assert str(STATIC).startswith(sys.argv[1]), STATIC
+create_app(sys.argv[2]).state.model.refresh()
+print(*sorted(path.name for path in STATIC.iterdir()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, installed, folder], capture_output=True, text=True, cwd=installed
+    )
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in (ROOT / "src" / "facevalue" / "serve" / "static").iterdir())
+    assert done.stdout.split() == names
