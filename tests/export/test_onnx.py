@@ -58,8 +58,15 @@ def assert_same_answers(classifier: Classifier, path: Path) -> None:
             np.testing.assert_allclose(got[name] / scale, value.numpy() / scale, atol=5e-5, err_msg=f"{name}, n={n}")
 
 
-@pytest.mark.parametrize("write", [traced, captured])
-@pytest.mark.parametrize("name", ["small-resnet", "small-cnn"])
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (traced, "small-resnet"),
+        (traced, "small-cnn"),
+        (captured, "small-cnn"),
+        pytest.param(captured, "small-resnet", marks=pytest.mark.slow),
+    ],
+)
 def test_both_ways_of_writing_give_the_model_s_answers(write: Write, name: str, make: Make, tmp_path: Path) -> None:
     classifier = make(name, options={"widths": (8, 16)} if name == "small-resnet" else None)
     write(Graph(classifier).eval(), torch.zeros(2, 32, 32, 3, dtype=torch.uint8), tmp_path / "m.onnx")

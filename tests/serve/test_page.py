@@ -173,7 +173,7 @@ def test_a_bad_file_gets_a_reason_and_the_next_a_verdict(
     browser.find_element(By.ID, "pick").send_keys(f"{tmp_path / '<b>bad.jpg'}\n{lfw / 'face' / 'face-003.png'}")
     bad, good = articles(browser, 2)
     assert bad.find_element(By.TAG_NAME, "h3").text == "No verdict"
-    assert bad.find_element(By.CLASS_NAME, "why").text == "The picture is not a picture in a known format."
+    assert bad.find_element(By.CLASS_NAME, "why").text == "The file is not a picture in a known format."
     assert bad.find_element(By.TAG_NAME, "figcaption").text == "<b>bad.jpg"  # text, not markup
     assert good.find_element(By.TAG_NAME, "h3").text in ("face", "not-face")
     assert complaints(browser) == []

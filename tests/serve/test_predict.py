@@ -109,7 +109,7 @@ def test_bad_files_among_good_ones_are_rows(client: httpx.Client, lfw: Path) -> 
 @pytest.mark.parametrize(
     ("name", "data", "status", "reason"),
     [
-        ("text.jpg", b"no picture", 422, "the picture is not a picture in a known format"),
+        ("text.jpg", b"no picture", 422, "the file is not a picture in a known format"),
         ("page.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 422, "known format"),
         ("huge.png", huge_png(20_000, 20_000), 413, "more than the 50,000,000"),
         ("large.png", huge_png(8_000, 7_000), 413, "8,000 x 7,000"),
@@ -129,7 +129,7 @@ def test_a_truncated_picture_is_refused(client: httpx.Client, lfw: Path) -> None
     data = (lfw / "face" / "face-000.png").read_bytes()
     response = post(client, ("cut.png", data[: len(data) // 2]))
     assert response.status_code == 422
-    assert response.json()["error"] == "the picture is truncated"
+    assert response.json()["error"] == "the file is truncated"
     assert response.json()["path"] == "cut.png"
 
 

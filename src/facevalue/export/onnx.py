@@ -49,9 +49,9 @@ class Graph(nn.Module):
     def _decided(self, probabilities: Tensor) -> Tensor:
         """(n,) the class decided for, by the rule of :func:`facevalue.metrics.decide`."""
         card = self.classifier.card
-        if card.positive is None:
+        positive = card.positive_index
+        if positive is None:
             return probabilities.argmax(1)
-        positive = card.classes.index(card.positive)
         above = (probabilities[:, positive] >= card.threshold).to(torch.int64)
         return above if positive == 1 else 1 - above
 

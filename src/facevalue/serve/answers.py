@@ -45,7 +45,7 @@ def unreadable(verdicts: Sequence[Verdict]) -> Refusal:
     too_large = all((verdict.error or "").endswith("allowed") for verdict in verdicts)
     return Refusal(
         413 if too_large else 422,
-        f"the picture {first.error}" if len(verdicts) == 1 else f"none of the {len(verdicts)} pictures can be read",
+        f"the file {first.error}" if len(verdicts) == 1 else f"none of the {len(verdicts)} pictures can be read",
         path=first.path,
         results=[verdict.as_dict() for verdict in verdicts],
     )
