@@ -14,7 +14,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from facevalue import metrics
+from facevalue import decision, metrics
 
 LABELS = st.lists(st.integers(0, 1), min_size=2, max_size=60).filter(lambda y: len(set(y)) == 2)
 
@@ -90,7 +90,7 @@ def test_four_classes_against_scikit_learn(ties: bool) -> None:
     y, p = drawn(300, 4, 0, ties)
     assert metrics.auroc(y, p) == pytest.approx(roc_auc_score(y, p, multi_class="ovr", average="macro"))
     assert metrics.average_precision(y, p) == pytest.approx(average_precision_score(np.eye(4)[y], p, average="macro"))
-    decided = metrics.decide(p)
+    decided = decision.decide(p)
     np.testing.assert_array_equal(metrics.confusion(y, decided, 4), confusion_matrix(y, decided))
     assert metrics.balanced_accuracy(y, decided, 4) == pytest.approx(balanced_accuracy_score(y, decided))
 
@@ -108,7 +108,7 @@ def test_what_is_undefined_is_nan() -> None:
     y, p = np.zeros(4, int), np.tile([0.6, 0.4], (4, 1))
     assert np.isnan(metrics.auroc(y, p, 1))
     assert np.isnan(metrics.average_precision(y, p, 1))
-    assert metrics.balanced_accuracy(y, metrics.decide(p), 2) == 1.0
+    assert metrics.balanced_accuracy(y, decision.decide(p), 2) == 1.0
 
 
 def test_calibration_error_by_hand() -> None:
@@ -134,8 +134,8 @@ def test_a_calibrated_forecast_has_a_small_calibration_error() -> None:
 @given(st.floats(0.01, 0.99), st.floats(0, 1))
 def test_the_threshold_is_of_the_positive_class(threshold: float, p1: float) -> None:
     p = np.array([[1 - p1, p1]])
-    assert metrics.decide(p, 1, threshold).tolist() == [1 if p1 >= threshold else 0]
-    assert metrics.decide(p[:, ::-1], 0, threshold).tolist() == [0 if p1 >= threshold else 1]
+    assert decision.decide(p, 1, threshold).tolist() == [1 if p1 >= threshold else 0]
+    assert decision.decide(p[:, ::-1], 0, threshold).tolist() == [0 if p1 >= threshold else 1]
 
 
 def test_a_sure_mistake_costs_much_but_not_everything() -> None:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from facevalue import files, metrics
+from facevalue import decision, files
 from facevalue.card import WEIGHTS, Card
 from facevalue.errors import ModelFolderError
 from facevalue.networks import build
@@ -75,7 +75,7 @@ class Classifier(nn.Module):
     def decide(self, logits: Tensor) -> Tensor:
         """(n,) int64, the class decided for, by the card's rule: the threshold for two classes, else the likeliest."""
         p = self.calibrated(logits).detach().double().cpu().numpy()
-        return torch.from_numpy(metrics.decide(p, self.card.positive_index, self.card.threshold)).to(logits.device)
+        return torch.from_numpy(decision.decide(p, self.card.positive_index, self.card.threshold)).to(logits.device)
 
     def novelty(self, features: Tensor) -> Tensor:
         """(n,) distance of (n, d) features from the nearest class of the training data.

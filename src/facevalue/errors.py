@@ -27,6 +27,10 @@ class PictureError(FaceValueError):
     """One file is not a readable picture. The message is the reason alone, without the path."""
 
 
+class PictureTooLargeError(PictureError):
+    """One file has more pixels than allowed; it was not decoded."""
+
+
 class ModelFolderError(UsageError):
     """A model folder is missing, incomplete, altered or from another version."""
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue import metrics
+from facevalue import decision, metrics
 from facevalue.card import Card, Interval, Report
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
@@ -60,9 +60,9 @@ def figures(card: Card, y: NDArray[np.int64], p: NDArray[np.float64], novelty: N
     """
     k, n = len(card.classes), len(y)
     positive = card.positive_index
-    decided = metrics.decide(p, positive, card.threshold)
+    decided = decision.decide(p, positive, card.threshold)
     right = decided == y
-    why = metrics.abstentions(card.abstention, p[np.arange(n), decided], novelty)
+    why = decision.abstentions(card.abstention, p[np.arange(n), decided], novelty)
     answered = ~np.logical_or.reduce(list(why.values()))
     n_answered, right_answered = int(answered.sum()), int((right & answered).sum())
     present = [c for c in range(k) if (y == c).any()]

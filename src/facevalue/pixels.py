@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from facevalue.errors import PictureError, UsageError
+from facevalue.errors import PictureError, PictureTooLargeError, UsageError
 
 MAX_PIXELS = 89_478_485
 """Most pixels a picture may have before it is decoded (about 9,400 x 9,400). ``FACEVALUE_MAX_PIXELS`` lowers it."""
@@ -74,14 +74,14 @@ def open_picture(data: bytes, max_pixels: int | None = None) -> Image.Image:
     # Pillow warns above its own limit, which is ours at most, and raises above twice that. The warning is not switched
     # off: filters belong to the process, and threads that decode would change them under each other.
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(f"has more than the {limit:,} pixels allowed") from error
+        raise PictureTooLargeError(f"has more than the {limit:,} pixels allowed") from error
     except UnidentifiedImageError as error:
         raise PictureError("is not a picture in a known format") from error
     except Exception as error:  # a broken header can raise nearly anything in a decoder
         raise PictureError(f"is damaged: {_one_line(error)}") from error
     width, height = image.size
     if width * height > limit:
-        raise PictureError(f"has {width:,} x {height:,} pixels, more than the {limit:,} allowed")
+        raise PictureTooLargeError(f"has {width:,} x {height:,} pixels, more than the {limit:,} allowed")
     return image
 
 

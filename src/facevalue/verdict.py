@@ -27,6 +27,7 @@ class Verdict:
     heat : (h, w) float32 in [0, 1], what in the picture spoke for ``leaning``; only if asked and the network has it.
     path : the file, where there was one.
     error : why the file could not be read, else ``None``.
+    too_large : whether that is because it has more pixels than allowed.
     """
 
     label: str | None
@@ -38,6 +39,7 @@ class Verdict:
     heat: NDArray[np.float32] | None = None
     path: str | None = None
     error: str | None = None
+    too_large: bool = False
 
     @property
     def abstained(self) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -239,7 +240,7 @@ def evaluate(
 
 
 def _labelled(
-    folder: Path, classifier: Classifier, data: Path, split: str | None = None
+    folder: Path, classifier: Classifier, data: Path, split: str | None = None, own_split: str = "test"
 ) -> tuple[Pictures, tuple[str, ...]]:
     """Pictures of ``data`` for a model, and what should be known of them: were they trained on?"""
     if split not in (None, "all", *SPLITS):
@@ -248,23 +249,23 @@ def _labelled(
     own = pd.read_parquet(classifier.card.checked_file(folder, MANIFEST))
     part = manifest.table["sha256"].map(dict(zip(own["sha256"], own["split"], strict=True))).fillna("")
     given = set(manifest.readable["split"]) - {""}
-    familiar = bool((part[manifest.readable.index] != "").all())
+    familiar = set(manifest.readable["sha256"]) == set(own["sha256"][own["split"] != ""])
     if given and split is None:
         held_out = given - {"train"}
         split = "test" if "test" in held_out or not held_out else sorted(held_out)[0]
     elif not given and (familiar if split is None else split != "all"):
-        # The folder that the model was made from: by default its held-out part, which says something.
-        split = split or "test"
+        # The folder that the model was made from: by default the part of it that was kept for this.
+        split = split or own_split
         manifest = manifest.changed(split=part)
         progress.note(f"{data} is what the model was made from: taking its {split} pictures")
     wanted = [split] if split not in (None, "all") else []
-    same = manifest.fingerprint(*wanted) == manifest.changed(split=part).fingerprint(*wanted)
+    same = bool(wanted) and manifest.fingerprint(*wanted) == Manifest(own, "").fingerprint(*wanted)
     chosen = pictures(
         manifest,
         classifier.card.geometry,
         classifier.card.classes,
         *wanted,
-        name=wanted[0] if wanted and same else data.name,
+        name=wanted[0] if same else data.name,
     )
     seen = int(part[manifest.rows(*wanted).index].isin(["train", "validation", "calibration"]).sum())
     warnings = manifest.warnings
@@ -309,7 +310,7 @@ def calibrate(model: Path | str, data: Path | str, output: Path | str, *, comman
     """
     folder, output = Path(model), _free_place(Path(output), overwrite=False)
     classifier = load(folder)
-    held_out, warnings = _labelled(folder, classifier, Path(data))
+    held_out, warnings = _labelled(folder, classifier, Path(data), own_split="calibration")
     machine.keep_memory()
     recipe = read("probe").calibration
     classifier = calibrated(
@@ -499,5 +500,8 @@ def demo(output: Path | str = "facevalue-demo") -> TrainResult:
     test = table[table["split"] == "test"]
     shown = [*test[test["label"] == "face"]["path"][:2], *test[test["label"] == "not-face"]["path"][:2]]
     explained = explain(model, shown, output / "explain")
-    write_report(model, gallery=[(Path(f), Path(f).stem) for f in explained["files"]])
+    (model / "pictures").mkdir()
+    for file in map(Path, explained["files"]):
+        shutil.copyfile(file, model / "pictures" / file.name)  # the report shows what lies there
+    write_report(model)
     return TrainResult(made.folder, Card.load(model))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from facevalue import metrics
+from facevalue import decision
 from facevalue.attacks import ATTACKS, find
 from facevalue.attacks.base import AttackResult, Threat
 from facevalue.classifier import Classifier
@@ -165,8 +165,8 @@ def test_the_classifiers_own_threshold_decides(
     strict = trained.changed(trained.card.changed(threshold=usual, temperature=1.5))
     result = find(name)(strict, x, y, THREATS[norm])
     with torch.no_grad():
-        clean = metrics.decide(strict.probabilities(x).numpy(), 0, usual)
-        after = metrics.decide(strict.probabilities(result.adversarial).numpy(), 0, usual)
+        clean = decision.decide(strict.probabilities(x).numpy(), 0, usual)
+        after = decision.decide(strict.probabilities(result.adversarial).numpy(), 0, usual)
     assert np.array_equal(result.clean_decisions.numpy(), clean)
     assert (result.decisions.numpy() == after).mean() >= 0.98  # a picture on the border may fall to either side
     plain = find(name)(trained, x, y, THREATS[norm])

@@ -10,8 +10,18 @@ from facevalue.training.augment import augment, damage, mixed
 from facevalue.training.recipe import AugmentSettings
 
 EVERYTHING = AugmentSettings(
-    flip=True, rotation=0.2, zoom=0.2, shift=0.1, height=0.2, width=0.2,
-    brightness=0.3, contrast=0.3, saturation=0.3, jpeg=40, blur=1.5, rescale=0.5,
+    flip=True,
+    rotation=0.2,
+    zoom=0.2,
+    shift=0.1,
+    height=0.2,
+    width=0.2,
+    brightness=0.3,
+    contrast=0.3,
+    saturation=0.3,
+    jpeg=40,
+    blur=1.5,
+    rescale=0.5,
     randaugment=5,
 )
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facevalue import files, metrics
+from facevalue import decision, files
 from facevalue.classifier import Classifier, held_still
 from facevalue.errors import UsageError
 from facevalue.explanations.faithfulness import Faithfulness, deletion
@@ -176,7 +176,7 @@ def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
         novelty = classifier.novelty(features).double().cpu().numpy()
         winners = classifier.decide(logits).cpu().numpy()
     leaning = p[np.arange(len(p)), winners]
-    masks = metrics.abstentions(classifier.card.abstention, leaning, novelty)
+    masks = decision.abstentions(classifier.card.abstention, leaning, novelty)
     captions = []
     for row, winner in enumerate(winners):
         lean = f"{classes[winner]}, {leaning[row]:.1%}"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facevalue import files, metrics
+from facevalue import decision, files
 from facevalue.card import Card, ExportReport
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
@@ -123,7 +123,7 @@ def _compare(
     expected, distance = _in_torch(model, pictures)
     got = np.array([[verdict.probabilities[name] for name in card.classes] for verdict in verdicts])
     positive = card.positive_index
-    wanted = metrics.decide(expected, positive, card.threshold)
+    wanted = decision.decide(expected, positive, card.threshold)
     decided = np.array([card.classes.index(verdict.leaning or "") for verdict in verdicts])
     agrees = (decided == wanted) | (_margin(expected, positive, card.threshold) <= tolerance)
     difference = float(np.abs(got - expected).max())

@@ -47,7 +47,7 @@ class Graph(nn.Module):
         return (*answers, model.heat(maps, self._decided(probabilities))) if model.body.pooled else answers
 
     def _decided(self, probabilities: Tensor) -> Tensor:
-        """(n,) the class decided for, by the rule of :func:`facevalue.metrics.decide`."""
+        """(n,) the class decided for, by the rule of :func:`facevalue.decision.decide`."""
         card = self.classifier.card
         positive = card.positive_index
         if positive is None:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue import machine, metrics, pixels
+from facevalue import decision, machine, pixels
 from facevalue.card import ONNX, Card
-from facevalue.errors import ModelFolderError, PictureError
+from facevalue.errors import ModelFolderError, PictureError, PictureTooLargeError
 from facevalue.runtime.picture_files import expand
 from facevalue.verdict import Verdict
 
@@ -117,21 +117,27 @@ class Predictor:
         try:
             data = pixels.read_bytes(source)
         except PictureError as error:
-            return _Square(str(source), None, str(error))
+            return _Square(str(source), None, error)
         return self._decode(data, str(source))
 
     def _decode(self, data: bytes, path: str | None) -> _Square:
         try:
             return _Square(path, self.card.geometry.read(data, self.max_pixels), None)
         except PictureError as error:
-            return _Square(path, None, str(error))
+            return _Square(path, None, error)
 
     def _judge(self, squares: Sequence[_Square], heat: bool) -> list[Verdict]:
         """Verdicts on at most a batch of squares; the unreadable pass through."""
         readable = [square.pixels for square in squares if square.pixels is not None]
         answers = iter(self._run(np.stack(readable), heat) if readable else [])
         return [
-            Verdict(label=None, probabilities={}, path=square.path, error=square.error)
+            Verdict(
+                label=None,
+                probabilities={},
+                path=square.path,
+                error=str(square.error),
+                too_large=isinstance(square.error, PictureTooLargeError),
+            )
             if square.pixels is None
             else self._verdict(square.path, *next(answers))
             for square in squares
@@ -147,8 +153,8 @@ class Predictor:
         self, path: str | None, p: NDArray[np.float32], distance: np.float32, heat: NDArray[np.float32] | None
     ) -> Verdict:
         card, limit = self.card, self.card.abstention.novelty
-        winner = int(metrics.decide(p[None], card.positive_index, card.threshold)[0])
-        masks = metrics.abstentions(card.abstention, p[winner : winner + 1], np.array([distance]))
+        winner = int(decision.decide(p[None], card.positive_index, card.threshold)[0])
+        masks = decision.abstentions(card.abstention, p[winner : winner + 1], np.array([distance]))
         reasons = tuple(reason for reason, mask in masks.items() if mask[0])
         leaning = card.classes[winner]
         return Verdict(
@@ -169,7 +175,7 @@ class _Square(NamedTuple):
 
     path: str | None
     pixels: NDArray[np.uint8] | None
-    error: str | None
+    error: PictureError | None
 
 
 def _sources(one: Input) -> Iterator[Path | bytes]:

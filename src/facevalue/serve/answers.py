@@ -42,7 +42,7 @@ def verdict_as_json(verdict: Verdict, heat: bool) -> dict[str, Any]:
 def unreadable(verdicts: Sequence[Verdict]) -> Refusal:
     """The refusal of a request in which no picture can be read: 413 where all are too large, else 422."""
     first = verdicts[0]
-    too_large = all((verdict.error or "").endswith("allowed") for verdict in verdicts)
+    too_large = all(verdict.too_large for verdict in verdicts)
     return Refusal(
         413 if too_large else 422,
         f"the file {first.error}" if len(verdicts) == 1 else f"none of the {len(verdicts)} pictures can be read",

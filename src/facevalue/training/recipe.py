@@ -285,15 +285,3 @@ def _explained(error: msgspec.ValidationError) -> str:
     for part in where.split(".") if where else []:
         table = get_type_hints(table)[part]
     return f"{text}; the settings there are {', '.join(f.name for f in msgspec.structs.fields(table))}"
-
-
-def parse_value(text: str) -> Any:
-    """A value as TOML would read it, else the text itself.
-
-    >>> parse_value("0.5"), parse_value("true"), parse_value("adam")
-    (0.5, True, 'adam')
-    """
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -1,0 +1,104 @@
+"""Temperature, confidence and novelty against closed forms and independent optimisers."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+
+from facevalue import metrics
+from facevalue.calibration import choose_confidence, fit_novelty, fit_temperature, novelty_limit
+
+
+def drawn(n: int, temperature: float, seed: int, k: int = 2) -> tuple[torch.Tensor, np.ndarray]:
+    """Logits whose labels are drawn from softmax(logits / temperature)."""
+    rng = np.random.default_rng(seed)
+    logits = torch.from_numpy(rng.normal(size=(n, k)) * 3)
+    p = torch.softmax(logits / temperature, 1).numpy()
+    return logits, (p.cumsum(1) > rng.random((n, 1))).argmax(1)
+
+
+@pytest.mark.parametrize("k", [2, 5])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7, 4.0])
+def test_the_temperature_that_made_the_labels_is_found(temperature: float, k: int) -> None:
+    logits, y = drawn(20_000, temperature, 0, k)
+    assert fit_temperature(logits, y) == pytest.approx(temperature, rel=0.06)
+
+
+def test_it_is_the_minimum_that_another_optimiser_finds() -> None:
+    logits, y = drawn(400, 2.3, 1, 3)
+    best = minimize_scalar(
+        lambda log_t: metrics.nll(y, torch.softmax(logits / math.exp(log_t), 1).numpy()),
+        bounds=(-3, 3),
+        method="bounded",
+    )
+    assert fit_temperature(logits, y) == pytest.approx(math.exp(best.x), rel=0.01)
+
+
+def test_all_right_gives_a_finite_temperature_and_order_never_changes() -> None:
+    logits = torch.tensor([[4.0, -4.0], [-4.0, 4.0]] * 30)
+    y = np.array([0, 1] * 30)
+    temperature = fit_temperature(logits, y)
+    assert 0.05 < temperature < 2
+    assert torch.equal((logits / temperature).argmax(1), logits.argmax(1))
+
+
+def test_it_does_not_make_calibration_worse() -> None:
+    for seed in range(5):
+        logits, y = drawn(300, 3.0, seed)
+        before = metrics.nll(y, torch.softmax(logits, 1).numpy())
+        after = metrics.nll(y, torch.softmax(logits / fit_temperature(logits, y), 1).numpy())
+        assert after < before
+
+
+def test_the_confidence_limit_reaches_its_target_on_calibration_and_holds_on_new_pictures() -> None:
+    logits, y = drawn(4_000, 2.0, 0)
+    p = torch.softmax(logits / 2.0, 1).numpy()
+    limit = choose_confidence(p, y, target=0.9)
+    answered = p.max(1) >= limit
+    assert (p.argmax(1) == y)[answered].mean() >= 0.9
+    assert 0.6 < limit < 1
+    new_logits, new_y = drawn(20_000, 2.0, 1)
+    q = torch.softmax(new_logits / 2.0, 1).numpy()
+    answered = q.max(1) >= limit
+    assert (q.argmax(1) == new_y)[answered].mean() == pytest.approx(0.9, abs=0.02)
+
+
+def test_the_limit_is_the_floor_where_all_is_right_and_leaves_half_answered_where_nothing_helps() -> None:
+    y = np.array([0, 1] * 50)
+    sure = np.eye(2)[y] * 0.98 + 0.01
+    assert choose_confidence(sure, y, target=0.95, floor=0.6) == 0.6
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.6, 1, 100)
+    wrong = np.where(np.eye(2)[1 - y] == 1, confidence[:, None], 1 - confidence[:, None])
+    limit = choose_confidence(wrong, y, target=0.95)
+    assert (wrong.max(1) >= limit).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_novelty_is_the_distance_of_probabilistic_pca() -> None:
+    rng = np.random.default_rng(0)
+    d, n = 100, 3_000
+    basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    spread = np.r_[np.linspace(5, 2, 64), np.full(d - 64, 0.5)]
+    centres = rng.normal(size=(2, d)) * 20
+    y = np.arange(n) % 2
+    x = centres[y] + (rng.normal(size=(n, d)) * spread) @ basis.T
+    buffers = fit_novelty(torch.from_numpy(x).float(), y, 2)
+    assert buffers["novelty_scale"].numpy() == pytest.approx(spread[:64], rel=0.1)
+    assert float(buffers["novelty_rest"]) == pytest.approx(0.5, rel=0.05)
+    means = buffers["novelty_means"].numpy()
+    assert np.abs(means - centres).max() < 0.6
+
+
+def test_a_flat_feature_space_does_not_divide_by_zero() -> None:
+    buffers = fit_novelty(torch.ones(10, 8), np.array([0, 1] * 5), 2)
+    assert all(torch.isfinite(b).all() for b in buffers.values())
+    assert float(buffers["novelty_rest"]) > 0
+
+
+def test_the_novelty_limit_is_exceeded_as_rarely_as_promised() -> None:
+    rng = np.random.default_rng(0)
+    over = [(rng.normal(size=500) > novelty_limit(rng.normal(size=199), quantile=0.95)).mean() for _ in range(400)]
+    assert np.mean(over) == pytest.approx(0.05, abs=0.006)
+    assert novelty_limit(np.arange(1, 51.0), quantile=0.99) == pytest.approx(55)

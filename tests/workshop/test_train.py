@@ -1,0 +1,226 @@
+"""Training makes a whole model folder, and says what is wrong with what cannot be trained on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from facevalue import workshop
+from facevalue.card import Card, ExportReport
+from facevalue.classifier import load
+from facevalue.data.manifest import SPLITS
+from facevalue.errors import DataError, ModelFolderError, UsageError, WeightsError
+from facevalue.runtime import open_folder
+
+
+def test_the_folder_holds_all_that_the_design_names(made: workshop.TrainResult) -> None:
+    names = {p.name for p in made.folder.iterdir()}
+    assert names == {
+        "card.json",
+        "weights.safetensors",
+        "model.onnx",
+        "history.jsonl",
+        "report.html",
+        "manifest.parquet",
+    }
+    card = Card.load(made.folder)
+    for name in names - {"card.json", "report.html"}:
+        card.checked_file(made.folder, name)
+    assert card.classes == ("face", "not-face")
+    assert (card.positive, card.seed, card.geometry.size) == ("not-face", 0, 24)
+    assert card.recipe["fit"]["epochs"] == 6
+    assert card.temperature != 1.0
+    assert card.abstention.n == sum(card.data.counts["calibration"].values())
+    assert card.abstention.novelty is not None
+    assert len((made.folder / "history.jsonl").read_text().splitlines()) == 6
+    assert not made.folder.with_name("model.training").exists()
+    assert oct(made.folder.stat().st_mode)[-3:] == "755"
+
+
+def test_the_figures_have_the_keys_of_the_design(made: workshop.TrainResult) -> None:
+    figures = made.figures()
+    assert {"test", "validation", "train", "parameters", "seconds", "seconds_per_epoch", "temperature"} <= set(figures)
+    assert {"network", "seed"} <= set(figures)
+    keys = "n classes accuracy accuracy_ci balanced_accuracy auroc average_precision ece brier nll confusion abstained"
+    assert {*keys.split(), "coverage"} <= set(figures["test"])
+    assert figures["test"]["n"] == sum(made.card.data.counts["test"].values())
+    json.dumps(figures, allow_nan=False)
+    assert figures["test"]["accuracy"] > 0.8  # faces and walls: a net this small sees the difference
+
+
+def test_parity_was_measured_from_file_bytes(made: workshop.TrainResult) -> None:
+    [exported] = [e for e in made.card.evidence if isinstance(e, ExportReport)]
+    assert exported.label_agreement == 1
+    assert exported.max_probability_difference < 1e-4
+    assert exported.n > 20
+
+
+def test_no_group_crosses_and_every_split_has_every_class(made: workshop.TrainResult) -> None:
+    table = pd.read_parquet(made.folder / "manifest.parquet")
+    assert set(table["split"]) == set(SPLITS)
+    assert (table.groupby("group")["split"].nunique() == 1).all()
+    assert (table.groupby("split")["label"].nunique() == 2).all()
+
+
+def test_the_runtime_answers_as_the_workshop_does(made: workshop.TrainResult, lfw: Path) -> None:
+    files = sorted((lfw / "face").iterdir())[:7]
+    classifier = load(made.folder)
+    squares = np.stack([classifier.card.geometry.read(f.read_bytes()) for f in files])
+    with torch.inference_mode():
+        p = classifier.probabilities(torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255).numpy()
+    for row, verdict in zip(p, open_folder(made.folder).predict(files), strict=True):
+        assert verdict.probabilities["face"] == pytest.approx(float(row[0]), abs=1e-5)
+
+
+def test_a_folder_that_is_taken_is_not_touched(made: workshop.TrainResult, lfw: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds a model already"):
+        workshop.train(lfw, made.folder, recipe="scratch")
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(UsageError, match="is not a model folder"):
+        workshop.train(lfw, tmp_path, recipe="scratch", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_the_same_seed_gives_the_same_model(
+    tiny: dict[str, object], made: workshop.TrainResult, lfw: Path, tmp_path: Path
+) -> None:
+    again = workshop.train(lfw, tmp_path / "m", recipe="scratch", size=24, epochs=6, set=tiny)
+    assert again.card.data.fingerprint == made.card.data.fingerprint
+    first, second = (load_file(m.folder / "weights.safetensors") for m in (made, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_probe_and_finetune_start_from_a_file(
+    tiny: dict[str, object], made: workshop.TrainResult, lfw: Path, tmp_path: Path
+) -> None:
+    weights = str(made.folder / "weights.safetensors")
+    same = {"network": "small-resnet", "weights": weights, "size": 24}
+    options = {"network.options": tiny["network.options"]}
+    probe = workshop.train(lfw, tmp_path / "probe", recipe="probe", set=options, **same)
+    before, after = load_file(weights), load_file(probe.folder / "weights.safetensors")
+    for name in before:
+        if name.startswith("body.") and not name.startswith("body.head."):
+            assert torch.equal(before[name], after[name]), name
+    assert not torch.equal(before["body.head.weight"], after["body.head.weight"])
+    tuned = workshop.train(lfw, tmp_path / "tuned", recipe="finetune", epochs=1, set=options, **same)
+    phases = [json.loads(line)["phase"] for line in (tuned.folder / "history.jsonl").read_text().splitlines()]
+    assert phases == ["probe"] * 6 + ["fit"]
+    assert tuned.card.network.weights_sha256 == probe.card.network.weights_sha256 is not None
+
+
+def test_weights_that_do_not_fit_are_listed(made: workshop.TrainResult, lfw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    wide = {"network.options": {"widths": [12, 16]}}
+    with pytest.raises(
+        WeightsError,
+        match=r"does not fit small-resnet: \d+ of another shape: .* \(8, 8, 3, 3\) instead of \(12, 12, 3, 3\), .*…",
+    ):
+        workshop.train(
+            lfw,
+            out,
+            recipe="probe",
+            network="small-resnet",
+            size=24,
+            set=wide,
+            weights=str(made.folder / "weights.safetensors"),
+        )
+    save_file({"conv.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match=r"\d+ missing: .*; 1 unknown: conv.weight"):
+        workshop.train(lfw, out, recipe="probe", network="small-resnet", weights=str(tmp_path / "other.safetensors"))
+    torch.save({"state_dict": torch.nn.Linear(2, 2)}, tmp_path / "pickled.pth")
+    with pytest.raises(WeightsError, match="runs no code from files"):
+        workshop.train(lfw, out, recipe="probe", network="small-resnet", weights=str(tmp_path / "pickled.pth"))
+    (tmp_path / "broken.safetensors").write_bytes(b"\x00" * 40)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        workshop.train(lfw, out, recipe="probe", network="small-resnet", weights=str(tmp_path / "broken.safetensors"))
+    with pytest.raises(WeightsError, match="no such file"):
+        workshop.train(lfw, out, recipe="probe", network="small-resnet", weights="nowhere.pth")
+    with pytest.raises(WeightsError, match="no published weights"):
+        workshop.train(lfw, out, recipe="probe", network="small-resnet", weights="hub")
+    assert not out.exists()
+
+
+def copied(source: Path, target: Path, **counts: int) -> Path:
+    for label, n in counts.items():
+        (target / label).mkdir(parents=True)
+        for file in sorted((source / label.replace("_", "-")).iterdir())[:n]:
+            shutil.copy(file, target / label)
+    return target
+
+
+def test_folders_that_cannot_be_learned_from(lfw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+
+    def refused(data: Path, error: type[Exception], told: str) -> None:
+        with pytest.raises(error, match=told) as caught:
+            workshop.train(data, out, recipe="scratch", epochs=1)
+        assert "\n" not in str(caught.value)
+        assert not out.exists()
+        assert not list(tmp_path.glob(".model*"))
+
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", DataError, "has no pictures to learn from")
+    refused(tmp_path / "nowhere", UsageError, "is not there")
+    refused(copied(lfw, tmp_path / "one", face=9), DataError, "has one class only")
+    refused(
+        copied(lfw, tmp_path / "single", face=9, not_face=1), DataError, "has 1 readable picture in 1 independent group"
+    )
+    broken = copied(lfw, tmp_path / "broken", face=9, not_face=9)
+    for file in (broken / "not_face").iterdir():
+        file.write_bytes(b"no picture")
+    refused(broken, DataError, "no picture of class 'not_face' .* can be read")
+    refused(lfw / "face" / "face-000.png", UsageError, "neither a folder nor a manifest")
+
+
+def test_files_that_cannot_be_read_are_named_counted_and_left_out(
+    tiny: dict[str, object], lfw: Path, tmp_path: Path
+) -> None:
+    data = copied(lfw, tmp_path / "data", face=30, not_face=30)
+    (data / "face" / "text.jpg").write_text("no picture")
+    whole = (data / "face" / "face-000.png").read_bytes()
+    (data / "not_face" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (data / "face" / "notes.txt").write_text("not even called one")
+    wide = Image.new("1", (20_000, 20_000))
+    wide.save(data / "face" / "huge.png")
+    Image.new("RGB", (1, 1)).save(data / "face" / "dot.png")
+    made = workshop.train(data, tmp_path / "m", recipe="scratch", size=24, epochs=1, set=tiny)
+    bad = {Path(entry["path"]).name: entry["reason"] for entry in made.card.data.unreadable}
+    assert set(bad) == {"text.jpg", "cut.png", "huge.png"}
+    assert "truncated" in bad["cut.png"]
+    assert "pixels allowed" in bad["huge.png"]
+    assert sum(sum(c.values()) for c in made.card.data.counts.values()) == 61  # the dot is a picture
+
+
+def test_a_manifest_with_splits_and_groups_is_followed(tiny: dict[str, object], lfw: Path, tmp_path: Path) -> None:
+    rows = []
+    for label in ("face", "not-face"):
+        for i, file in enumerate(sorted((lfw / label).iterdir())):
+            split = ("train", "train", "train", "validation", "calibration", "test")[i % 6]
+            rows.append({"path": str(file), "label": label, "split": split, "camera": f"c{i % 6}"})
+    manifest = tmp_path / "pictures.csv"
+    pd.DataFrame(rows).to_csv(manifest, index=False)
+    made = workshop.train(manifest, tmp_path / "m", recipe="scratch", size=24, epochs=1, groups="camera", set=tiny)
+    assert made.card.data.counts["test"] == {"face": 16, "not-face": 16}
+    assert made.card.data.groups == "camera"
+
+
+def test_a_model_folder_that_was_changed_is_refused(made: workshop.TrainResult, lfw: Path, tmp_path: Path) -> None:
+    for name in ("model.onnx", "weights.safetensors", "manifest.parquet"):
+        folder = tmp_path / name
+        shutil.copytree(made.folder, folder)
+        data = bytearray((folder / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (folder / name).write_bytes(bytes(data))
+        with pytest.raises(ModelFolderError, match=f"{name} is not the file that the card was written with"):
+            open_folder(folder) if name == "model.onnx" else workshop.evaluate(folder, lfw)
+        (folder / name).unlink()
+        with pytest.raises(ModelFolderError, match=f"{name} is missing"):
+            open_folder(folder) if name == "model.onnx" else workshop.evaluate(folder, lfw)

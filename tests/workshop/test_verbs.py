@@ -1,0 +1,130 @@
+"""The other verbs on a trained model."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from facevalue import workshop
+from facevalue.card import AttackReport, Card, Report
+from facevalue.errors import DataError, UsageError
+
+
+@pytest.fixture
+def model(made: workshop.TrainResult, tmp_path: Path) -> Path:
+    """A copy that a test may add evidence to."""
+    return Path(shutil.copytree(made.folder, tmp_path / "model"))
+
+
+def test_evaluating_what_it_was_made_from_takes_the_test_pictures(model: Path, lfw: Path) -> None:
+    report = workshop.evaluate(model, lfw)
+    known = Card.load(model).report("test")
+    assert known is not None
+    assert report.confusion == known.confusion
+    assert report.n == known.n
+    assert not any("took part" in w for w in report.warnings)
+
+
+def test_asking_for_all_of_it_says_that_it_was_trained_on(model: Path, lfw: Path) -> None:
+    report = workshop.evaluate(model, lfw, split="all", save=False)
+    assert report.n == 200
+    assert any("of 200 pictures took part in making the model" in w for w in report.warnings)
+    assert workshop.evaluate(model, lfw, split="train", save=False).n == sum(
+        Card.load(model).data.counts["train"].values()
+    )
+
+
+def test_evidence_is_kept_once_and_the_report_drawn_anew(model: Path, lfw: Path, tmp_path: Path) -> None:
+    data = tmp_path / "new"
+    shutil.copytree(lfw / "face", data / "face")
+    before = len(Card.load(model).evidence)
+    for _ in range(2):
+        workshop.evaluate(model, data, command="facevalue evaluate model new")
+    card = Card.load(model)
+    assert len(card.evidence) == before + 1
+    last = card.evidence[-1]
+    assert isinstance(last, Report)
+    assert (last.split, last.command) == ("new", "facevalue evaluate model new")
+    assert last.auroc is None  # one class only: no curve
+    assert "facevalue evaluate model new" in (model / "report.html").read_text()
+
+
+def test_classes_are_matched_by_name_and_others_name_both_lists(model: Path, lfw: Path, tmp_path: Path) -> None:
+    data = tmp_path / "other"
+    shutil.copytree(lfw / "face", data / "zebra")
+    shutil.copytree(lfw / "not-face", data / "face")
+    with pytest.raises(DataError, match=r"the model knows face, not-face; .* has face, zebra"):
+        workshop.evaluate(model, data)
+    (data / "zebra").rename(data / "not-face")  # now the labels are swapped, and the figures must say so
+    swapped = workshop.evaluate(model, data, split="all", save=False)
+    right = workshop.evaluate(model, lfw, split="all", save=False)
+    assert swapped.accuracy == pytest.approx(1 - right.accuracy)
+
+
+def test_compare_gives_the_published_columns_and_draws(model: Path, made: workshop.TrainResult, tmp_path: Path) -> None:
+    rows = workshop.compare([model, made.folder], plot=tmp_path / "curves.png")
+    assert [row["model"] for row in rows] == [str(model), str(made.folder)]
+    row = rows[0]
+    assert row["gap"] == pytest.approx(row["train_accuracy"] - row["test_accuracy"])
+    assert {"validation_accuracy", "parameters", "seconds_per_epoch", "ece"} <= set(row)
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UsageError, match="at least one"):
+        workshop.compare([])
+
+
+def test_attack_goes_on_the_card_and_draws(model: Path, lfw: Path, tmp_path: Path) -> None:
+    report = workshop.attack(
+        model, lfw, attacks=["fgsm"], eps=[2 / 255, 8 / 255], plot=tmp_path / "p.png", sheet=tmp_path / "s.png"
+    )
+    weak, strong = report.results
+    assert strong.robust_accuracy <= weak.robust_accuracy <= weak.clean_accuracy
+    assert sum(map(sum, strong.confusion)) == strong.n == report.n
+    assert any(isinstance(e, AttackReport) for e in Card.load(model).evidence)
+    assert (tmp_path / "p.png").stat().st_size > 5_000
+    assert (tmp_path / "s.png").stat().st_size > 1_000
+
+
+def test_export_measures_parity_and_names_targets(model: Path, lfw: Path, tmp_path: Path) -> None:
+    report = workshop.export(model, tmp_path / "out.onnx", to="onnx", pictures=lfw)
+    assert (report.label_agreement, report.target) == (1.0, "onnx")
+    assert (tmp_path / "out.onnx").stat().st_size == report.bytes
+    with pytest.raises(UsageError, match="expected --to to be one of onnx"):
+        workshop.export(model, tmp_path / "x", to="fax")
+
+
+def test_calibrating_on_other_pictures_makes_a_new_folder(model: Path, lfw: Path, tmp_path: Path) -> None:
+    with (tmp_path / "some.csv").open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["path", "label"])
+        rows.writerows([str(f), label] for label in ("face", "not-face") for f in sorted((lfw / label).iterdir())[:40])
+    old = Card.load(model)
+    card = workshop.calibrate(model, tmp_path / "some.csv", tmp_path / "calibrated")
+    assert card.abstention.n == 80
+    assert card.temperature != old.temperature
+    assert Card.load(model) == old
+    assert not [e for e in card.evidence if isinstance(e, Report)]  # figures of the old temperature say nothing
+    assert [v.error for v in workshop.predict(tmp_path / "calibrated", [lfw / "face"])] == [None] * 100
+
+
+def test_explain_check_and_report(model: Path, lfw: Path, tmp_path: Path) -> None:
+    explained = workshop.explain(model, [lfw / "face" / "face-000.png"], tmp_path / "heat")
+    assert [Path(f).is_file() for f in explained["files"]] == [True]
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[require]\naccuracy_lower = 0.999\n")
+    checked = workshop.check(model, policy)
+    assert checked["passed"] is False
+    assert checked["failed"]
+    policy.write_text("[require]\naccuracy = 0.5\n")
+    assert workshop.check(model, policy)["passed"] is True
+    page = workshop.report(model, tmp_path / "page.html")
+    assert "not-face" in page.read_text()
+
+
+def test_predict_gives_a_row_for_every_file(model: Path, lfw: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_text("no picture")
+    rows = list(workshop.predict(model, [lfw / "face" / "face-000.png", tmp_path / "bad.jpg"]))
+    assert [row.error is None for row in rows] == [True, False]
+    assert sum(rows[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
