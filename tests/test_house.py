@@ -1,0 +1,95 @@
+"""The house's own rules that lint cannot see: what importing loads, and how plug-in folders look."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+PLUGINS = {"networks": "NETWORKS", "attacks": "ATTACKS", "explanations": "EXPLANATIONS", "export": "EXPORTERS"}
+VERBS = "train evaluate predict compare attack explain export report check calibrate demo".split()
+
+
+def python(program: str, cwd: Path | None = None) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=cwd)
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_importing_is_light_and_has_no_side_effect(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys, threading, warnings
+before = (dict(os.environ), list(warnings.filters), signal.getsignal(signal.SIGINT), set(sys.modules))
+import facevalue
+after = (dict(os.environ), list(warnings.filters), signal.getsignal(signal.SIGINT))
+assert after == before[:3]
+assert threading.active_count() == 1
+loaded = {name.partition(".")[0] for name in set(sys.modules) - before[3]}
+print(*sorted(loaded - set(sys.stdlib_module_names)))
+"""
+    assert python(program, tmp_path) == "facevalue"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_verb_is_there_and_none_is_a_module() -> None:
+    # `report` and `export` are modules as well; whichever is imported first, the name is the verb.
+    program = f"""
+import facevalue.report, facevalue.export.onnx, facevalue.workshop
+import facevalue, types
+for name in {VERBS!r}:
+    verb = getattr(facevalue, name)
+    assert isinstance(verb, types.FunctionType), name
+    assert verb is getattr(facevalue.workshop, name), name
+from facevalue import train, report
+from facevalue.report import write_report
+assert facevalue.open.__name__ == "open_folder"
+assert facevalue.load.__module__ == "facevalue.classifier"
+assert set(facevalue.__all__) == set(dir(facevalue)) == {{*{VERBS!r}, "open", "load", "__version__"}}
+print(facevalue.__version__)
+"""
+    assert python(program)[0].isdigit()
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    import facevalue
+
+    with pytest.raises(AttributeError, match="module 'facevalue' has no attribute 'tarin'"):
+        facevalue.tarin  # noqa: B018
+
+
+def test_opening_a_model_needs_no_torch() -> None:
+    heavy = "{'torch', 'pandas', 'sklearn', 'scipy', 'matplotlib', 'timm'}"
+    assert python(f"import sys, facevalue; facevalue.open; print(sorted({heavy} & set(sys.modules)))") == "[]"
+
+
+@pytest.mark.parametrize(("folder", "name"), PLUGINS.items())
+def test_a_plug_in_folder_has_a_base_and_one_dict(root: Path, folder: str, name: str) -> None:
+    package = root / "src" / "facevalue" / folder
+    assert (package / "base.py").is_file()
+    tree = ast.parse((package / "__init__.py").read_text())
+    dicts = [
+        node.target.id
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id.isupper()
+        if ast.unparse(node.annotation).startswith("dict[")
+    ]
+    assert dicts == [name]
+    members = getattr(import_module(f"facevalue.{folder}"), name)
+    assert members
+    assert all(getattr(member, "name", key) == key for key, member in members.items())
+
+
+def test_files_stay_small_and_are_documented(root: Path) -> None:
+    for path in sorted((root / "src").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert ast.get_docstring(ast.parse(text)), f"{path} does not say what it holds"
+
+
+def test_python_and_the_command_line_use_the_same_words() -> None:
+    from facevalue.cli import VERBS as TYPED
+
+    assert set(TYPED) == {*VERBS, "serve"}

@@ -1,0 +1,158 @@
+"""Every block of README.md and docs/*.md runs as it stands.
+
+A file's ```bash, ```console and ```python blocks run in order in one temporary folder; what one leaves, files or Python
+names, the next finds. README.md begins in an empty folder, as its reader does. The pages of docs/ begin in one with
+``pictures`` (a folder a class), ``model`` (a small one trained on them) and ``photo.jpg``. A block after
+``<!-- not run: reason -->`` is left out, and the reason must be given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))] if page.is_file()]
+FENCE = re.compile(
+    r"(?:^<!--\s*not run:(?P<reason>.*?)-->\s*\n)?"
+    r"^(?P<fence>`{3,})(?P<language>[\w+-]*)[^\n]*\n(?P<body>.*?)^(?P=fence)\s*$",
+    re.DOTALL | re.MULTILINE,
+)
+SHELLS = ("bash", "sh", "shell", "console")
+SECONDS = 180
+"""Longest that one shell block may take, and still be for a reader."""
+
+
+@dataclass(frozen=True)
+class Block:
+    line: int
+    language: str
+    body: str
+    reason: str | None
+
+
+def blocks(text: str) -> Iterator[Block]:
+    for found in FENCE.finditer(text):
+        line = text.count("\n", 0, found.start("fence")) + 1
+        yield Block(line, found["language"].lower(), found["body"], found["reason"])
+
+
+def commands(block: Block) -> str:
+    """A shell block's commands; of a ``console`` block the lines after ``$ ``, without what they print."""
+    if block.language != "console":
+        return block.body
+    typed = re.findall(r"^\$ ((?:.*\\\n)*.*)$", block.body, re.MULTILINE)
+    return "\n".join(typed) + "\n"
+
+
+def typed(text: str) -> tuple[int | str, str]:
+    """Run commands as bash does; the exit code and all that was printed. What they leave running is ended."""
+    with tempfile.TemporaryFile("w+") as output:  # not a pipe: a server in the background would hold it open
+        process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", text], stdout=output, stderr=output, start_new_session=True
+        )
+        code: int | str
+        try:
+            code = process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            code = f"nothing after {SECONDS} s; a server's block needs <!-- not run: reason -->"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        output.seek(0)
+        return code, output.read()
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory, lfw: Path) -> Path:
+    """What the pages of docs/ begin with."""
+    import facevalue
+
+    folder = tmp_path_factory.mktemp("stage")
+    shutil.copytree(lfw, folder / "pictures")
+    with Image.open(lfw / "face" / "face-000.png") as image:
+        image.convert("RGB").resize((200, 200)).save(folder / "photo.jpg")
+    small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0}
+    with contextlib.chdir(folder):
+        facevalue.train("pictures", "model", recipe="scratch", size=24, epochs=2, set=small)
+    return folder
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_runs(
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if page.name != "README.md":
+        shutil.copytree(request.getfixturevalue("stage"), tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)  # classes that a block defines look their module up
+    for block in blocks(page.read_text(encoding="utf-8")):
+        where = f"{page.name}:{block.line}"
+        if block.reason is not None:
+            assert block.reason.strip(), f"{where}: say why this block is not run"
+        elif block.language == "python":
+            exec(compile("\n" * block.line + block.body, str(page), "exec"), module.__dict__)
+        elif block.language in SHELLS:
+            code, output = typed(commands(block))
+            assert code == 0, f"{where} ended with {code}:\n{output}"
+
+
+def test_blocks_are_found_as_they_are_written() -> None:
+    text = """
+```bash
+echo one
+```
+<!-- not run: needs the internet -->
+```bash
+curl example.org
+```
+```console
+$ echo two \\
+    three
+two three
+$ true
+```
+````markdown
+```python
+inside another block
+```
+````
+<!-- not run: -->
+```python
+x = 1
+```
+```text
+plain
+```
+"""
+    found = list(blocks(text))
+    assert [(b.line, b.language, b.reason) for b in found] == [
+        (2, "bash", None),
+        (6, "bash", " needs the internet "),
+        (9, "console", None),
+        (15, "markdown", None),
+        (21, "python", " "),
+        (24, "text", None),
+    ]
+    assert commands(found[2]) == "echo two \\\n    three\ntrue\n"
+
+
+def test_the_readme_is_there() -> None:
+    assert ROOT / "README.md" in PAGES
