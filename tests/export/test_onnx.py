@@ -15,8 +15,9 @@ from facevalue import networks
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
 from facevalue.errors import FaceValueError
-from facevalue.export import onnx as exporting
-from facevalue.export.onnx import Graph, OnnxExporter, captured, traced
+from facevalue.export.onnx import Graph, OnnxExporter
+from facevalue.graphs import record
+from facevalue.graphs.record import captured, traced
 from facevalue.networks.base import Body
 
 from .conftest import Make
@@ -163,6 +164,6 @@ def test_the_file_says_what_it_is(make: Make, tmp_path: Path) -> None:
 
 
 def test_more_weights_than_one_file_holds(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "MAX_BYTES", 1000)
+    monkeypatch.setattr(record, "MAX_BYTES", 1000)
     with pytest.raises(FaceValueError, match="holds at most 2"):
         OnnxExporter().write(make(), tmp_path / "m.onnx")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import ClassVar, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from facevalue import decision, files
@@ -18,6 +17,7 @@ from facevalue.card import Card, ExportReport
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
 from facevalue.errors import DataError, FaceValueError, ParityError
+from facevalue.outputs import outputs_of
 from facevalue.verdict import Verdict
 
 BATCHES = (1, 2, 3, 5)
@@ -120,7 +120,8 @@ def _compare(
         reason = f"{bad[0].path} {bad[0].error}" if bad else f"{len(verdicts)} answers to {len(pictures)} pictures"
         raise ParityError(f"the exported file could not be compared: {reason}")
     card = model.card
-    expected, distance = _in_torch(model, pictures)
+    outputs = outputs_of(model, pictures, engine="torch")
+    expected, distance = outputs.probabilities(model), outputs.novelty(model)
     got = np.array([[verdict.probabilities[name] for name in card.classes] for verdict in verdicts])
     positive = card.positive_index
     wanted = decision.decide(expected, positive, card.threshold)
@@ -142,19 +143,7 @@ NOVELTY_TOLERANCE = 1e-2
 """Squares of features, divided by small variances, are summed for it: about two digits fewer than a probability has."""
 
 
-def _in_torch(model: Classifier, pictures: Pictures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, k) probabilities and (n,) novelty of the model itself, from the same files."""
-    probabilities, novelty = [], []
-    with torch.inference_mode():
-        for squares, _ in pictures.batches(8):
-            x = torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255
-            features = model.features(x)
-            probabilities.append(model.calibrated(model.body.head(features)).numpy())
-            novelty.append(model.novelty(features).numpy())
-    return np.concatenate(probabilities), np.concatenate(novelty)
-
-
-def _margin(p: NDArray[np.float32], positive: int | None, threshold: float) -> NDArray[np.float64]:
+def _margin(p: NDArray[np.float64], positive: int | None, threshold: float) -> NDArray[np.float64]:
     """(n,) how far each decision is from the other one, in probability."""
     if positive is not None:
         return np.asarray(np.abs(p[:, positive] - threshold), np.float64)
