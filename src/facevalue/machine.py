@@ -15,9 +15,11 @@ def keep_memory() -> bool:
     """
     if platform.libc_ver()[0] != "glibc" or "MALLOC_TRIM_THRESHOLD_" in os.environ:
         return False
-    m_trim_threshold, m_mmap_max = -1, -4
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
     libc = ctypes.CDLL(None)
-    return bool(libc.mallopt(m_mmap_max, 0)) and bool(libc.mallopt(m_trim_threshold, 2**31 - 1))
+    # The heap grows in steps of 64 MiB rather than a page at a time.
+    settings = ((m_mmap_max, 0), (m_trim_threshold, 2**31 - 1), (m_top_pad, 64 * 2**20))
+    return all(libc.mallopt(name, value) for name, value in settings)
 
 
 def cores() -> int:
