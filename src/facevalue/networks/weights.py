@@ -143,7 +143,7 @@ def from_hub(network: Network) -> dict[str, Tensor]:
         raise WeightsError(f"timm has no weights for {network.timm_name}; use --weights none or a file")
     from huggingface_hub.utils import logging
 
-    logging.set_verbosity_error()  # its retries would each be a warning; the error below says it once
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # each retry would warn; the error below says it once
     try:
         with progress.work(f"fetching {network.timm_name} weights", unit="files"):
             model: nn.Module = timm.create_model(network.timm_name, pretrained=True)
