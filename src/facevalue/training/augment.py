@@ -43,7 +43,7 @@ def augment(
 
 
 def _warped(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
-    """All of the geometry as one bilinear warp; what comes in from outside mirrors the edge."""
+    """All of the geometry as one bilinear warp."""
     maps = np.empty((len(rngs), 2, 3), np.float32)
     for row, rng in zip(maps, rngs, strict=True):
         flip, rotation, zoom, height, width, right, down = rng.uniform(-1, 1, 7)
@@ -55,7 +55,10 @@ def _warped(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator
         row[:, :2] = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) * [wide, high]
         row[:, 2] = 2 * settings.shift * np.array([right, down])
     grid = torch.nn.functional.affine_grid(torch.from_numpy(maps), list(x.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+    if settings.fill == "mirror":
+        return torch.nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+    plain = torch.tensor([rng.random() for rng in rngs], dtype=x.dtype).view(-1, 1, 1, 1)
+    return torch.nn.functional.grid_sample(x - plain, grid, padding_mode="zeros", align_corners=False) + plain
 
 
 def _coloured(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:

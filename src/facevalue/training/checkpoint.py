@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 from collections.abc import Mapping
@@ -9,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from facevalue import files
 from facevalue.errors import UsageError
+from facevalue.tensors import write
 
 STATE, TENSORS = "state.json", "state.safetensors"
 
@@ -64,7 +66,7 @@ class Checkpoint:
         }
         with files.replacing_folder(self.folder) as partial:
             # Clones: tensors that share memory (best is weights after a good epoch) cannot be in one file.
-            save_file({n: v.detach().cpu().clone().contiguous() for n, v in tensors.items()}, partial / TENSORS)
+            write({n: v.detach().cpu().clone() for n, v in tensors.items()}, partial / TENSORS)
             (partial / STATE).write_text(json.dumps(plain))
 
     def load(self) -> State | None:
@@ -100,5 +102,6 @@ class Checkpoint:
         return State(parts["weights"], parts["best"], optimizer, plain["history"])
 
     def clear(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the folder, and what a training killed while it wrote left beside it."""
+        for left in (self.folder, *self.folder.parent.glob(f".{glob.escape(self.folder.name)}.*")):
+            shutil.rmtree(left, ignore_errors=True)

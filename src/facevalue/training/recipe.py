@@ -113,7 +113,8 @@ class AugmentSettings(Settings, frozen=True):
 
     Geometry: ``flip`` left and right; ``rotation`` up to this share of a full turn either way (Keras's unit: 0.2 is
     72 degrees); ``zoom`` in or out by up to this share, both sides alike; ``shift`` by up to this share of the side;
-    ``height`` and ``width`` stretched or shrunk by up to this share. What comes in from outside repeats the edge.
+    ``height`` and ``width`` stretched or shrunk by up to this share. What comes in from outside is ``fill``: ``mirror``
+    the picture, or ``plain``, a grey drawn for each picture, which teaches that empty surroundings mean nothing.
     Colour: ``brightness``, ``contrast``, ``saturation`` by up to this share.
     Damage, each with probability ``damage``: ``jpeg`` saved at a quality from this to 95; ``blur`` up to this radius in
     pixels; ``rescale`` down to no less than this share and up again.
@@ -127,6 +128,7 @@ class AugmentSettings(Settings, frozen=True):
     shift: float = 0.0
     height: float = 0.0
     width: float = 0.0
+    fill: Literal["mirror", "plain"] = "mirror"
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0

@@ -1,0 +1,89 @@
+"""Outputs over pictures: the quick engine gives torch's figures, and steps aside where it cannot."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from facevalue import networks, outputs
+from facevalue.card import Card, NetworkFacts
+from facevalue.classifier import Classifier
+from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.scan import scan
+from facevalue.networks.base import Body
+from facevalue.pixels import Geometry
+
+CLASSES = ("face", "not-face")
+
+
+def classifier(body: Body | None = None) -> Classifier:
+    torch.manual_seed(0)
+    body = body or networks.build("small-resnet", 2, 32, {"widths": (8, 16)})
+    facts = NetworkFacts(name="small-resnet", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))
+    card = Card(classes=CLASSES, positive="face", geometry=Geometry(size=32), network=facts, temperature=1.7)
+    return Classifier(body, card).eval()
+
+
+@pytest.fixture(scope="module")
+def all_of(lfw: Path) -> Pictures:
+    return pictures(scan(lfw), Geometry(size=32), CLASSES)
+
+
+def test_onnx_runtime_gives_torchs_features_in_order(all_of: Pictures) -> None:
+    assert len(all_of) >= outputs.MANY
+    model = classifier()
+    quick = outputs.features_of(model, all_of)
+    slow = outputs.features_of(model, all_of, engine="torch")
+    assert torch.allclose(quick, slow, atol=1e-4)
+    assert not torch.equal(quick, slow)  # it really was another engine
+
+
+def test_logits_and_probabilities_are_the_classifiers_own(all_of: Pictures) -> None:
+    model, some = classifier(), all_of.take(range(20))
+    x = outputs.to_input(some.squares())
+    found = outputs.outputs_of(model, some)
+    with torch.inference_mode():
+        assert torch.allclose(found.logits, model.logits(x), atol=1e-5)
+        assert np.allclose(found.probabilities(model), model.probabilities(x).numpy(), atol=1e-5)
+        assert np.allclose(found.novelty(model), model.novelty(model.features(x)).numpy(), atol=1e-5)
+    assert np.array_equal(found.labels, some.labels)
+
+
+class Moody(Body):
+    """A body whose features differ between what is recorded and what runs: a branch on the data."""
+
+    pooled = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def maps(self, x: Tensor) -> Tensor:
+        return x if bool(x.mean() < -1) else -x  # the blank example goes one way, pictures the other
+
+    def embed(self, maps: Tensor) -> Tensor:
+        return maps.mean((2, 3))
+
+    def stages(self) -> list[nn.Module]:
+        return []
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self
+
+
+def test_where_the_recording_answers_otherwise_torch_does_the_work(all_of: Pictures) -> None:
+    model = classifier(Moody())
+    slow = outputs.features_of(model, all_of, engine="torch")
+    assert torch.equal(outputs.features_of(model, all_of), slow)
+
+
+def test_the_input_is_rgb_in_the_unit_range() -> None:
+    square = np.zeros((1, 8, 8, 3), np.uint8)
+    square[..., 0] = 255
+    x = outputs.to_input(square)
+    assert x.shape == (1, 3, 8, 8)
+    assert (x[0, 0] == 1).all()
+    assert not x[0, 1:].any()
