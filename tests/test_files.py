@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,30 @@ def test_sha256_is_the_published_one(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-4, example B.1
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256(tmp_path / "abc") == expected
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    files.write_text(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real.txt").read_text() == "new"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "way").symlink_to("folder")
+    with files.replacing_folder(tmp_path / "way") as partial:
+        (partial / "a").touch()
+    assert (tmp_path / "way").is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "link.txt", "real.txt", "way"]
+    assert [p.name for p in (tmp_path / "folder").iterdir()] == ["a"]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """As ``--json /dev/stdout`` or ``>(command)``; a rename would put a file in place of the machine's /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        files.write_text(pipe, "figures")
+        assert read.result(10) == "figures"
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -15,15 +15,34 @@ from typing import Any
 
 from facevalue.errors import FaceValueError, UsageError
 
+_NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file grew larger than it may here (ulimit -f)",
+}
+
+
+def ask_writable(target: Path) -> None:
+    """Ask whether a file or folder can be made at ``target``: before the work, which may take hours, not after it.
+
+    Raises
+    ------
+    UsageError
+        The nearest folder that is there cannot be written to, or is none.
+    """
+    near = next((p for p in target.absolute().parents if p.exists()), Path("/"))
+    if not near.is_dir() or not os.access(near, os.W_OK | os.X_OK):
+        raise UsageError(f"{near} cannot be written to")
+
 
 @contextmanager
 def _disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _NO_ROOM:
             raise FaceValueError(
-                f"the disk is full: {target} was not written; free some space and run again"
+                f"{_NO_ROOM[error.errno]}: {target} was not written; free some space and run again"
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise UsageError(f"{target} cannot be written: {os.strerror(error.errno)}; choose another place") from error
@@ -34,8 +53,20 @@ def _disk_errors(target: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
-    """Yield a path beside ``target``; when the block ends well it takes the target's place, else it is removed."""
+    """Yield a path beside ``target``; when the block ends well it takes the target's place, else it is removed.
+
+    A link stays a link: what it points at is replaced. A device or a pipe (``/dev/null``, ``>(command)``) is written
+    to, never replaced.
+    """
+    target = target.resolve()
     with _disk_errors(target):
+        if target.exists() and not target.is_file() and not target.is_dir():
+            with tempfile.TemporaryDirectory(prefix="facevalue-") as folder:
+                whole = Path(folder) / target.name
+                yield whole
+                with whole.open("rb") as read, target.open("wb") as write:
+                    shutil.copyfileobj(read, write)
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
         os.close(handle)
@@ -52,9 +83,10 @@ def replacing_file(target: Path) -> Iterator[Path]:
 def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target`` that takes its place when the block ends well, else is removed.
 
-    A folder that stands at ``target`` is moved aside first and removed only when the new one is in its place.
+    A folder that stands at ``target`` is moved aside first and removed only when the new one is in its place. A link
+    stays a link.
     """
-    target = target.absolute()
+    target = target.resolve()
     with _disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
@@ -73,6 +105,15 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def as_text(name: str) -> str:
+    r"""A file name as UTF-8 can hold it; bytes on disk that are none become ``\\xff``.
+
+    >>> as_text("caf\udce9.png")
+    'caf\\udce9.png'
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def write_text(target: Path, text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from facevalue import files
+from facevalue.errors import UsageError
 
 JSON_ON_STDOUT = Path("-")
 
@@ -26,9 +26,10 @@ def _writable(target: Path | None) -> Path | None:
         return target
     if target.is_dir():
         raise typer.BadParameter(f"{target} is a folder")
-    near = next((p for p in target.absolute().parents if p.exists()), Path("/"))
-    if not near.is_dir() or not os.access(near, os.W_OK | os.X_OK):
-        raise typer.BadParameter(f"{near} cannot be written to")
+    try:
+        files.ask_writable(target)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
     return target
 
 
@@ -71,7 +72,9 @@ def plain(value: Any) -> Any:
     match value:
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
-        case str() | bool() | None:
+        case str():
+            return files.as_text(value)
+        case bool() | None:
             return value
         case Integral():  # NumPy's too
             return int(value)
@@ -87,10 +90,12 @@ def plain(value: Any) -> Any:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A plain table; columns after the first are aligned to the right where they hold numbers."""
     cells = [[_cell(cell) for cell in row] for row in rows]
-    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = Table(
+        title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
     for i, name in enumerate(columns):
         numeric = bool(cells) and all(row[i][:1].isdigit() or row[i] in ("", "-") for row in cells)
-        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        made.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         made.add_row(*(Text(cell) for cell in row))  # as it stands: a file name may look like markup
     return made

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from facevalue import progress
+from facevalue import files, progress
 from facevalue.cli.reporters import reporter_for
 from facevalue.errors import FaceValueError, MissingExtraError
 
@@ -43,7 +43,7 @@ _EXTRAS = {
 
 def command_line() -> str:
     """What the user typed, as a shell would take it."""
-    return shlex.join(["facevalue", *_typed.get()])
+    return files.as_text(shlex.join(["facevalue", *_typed.get()]))
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:
@@ -84,7 +84,7 @@ def told(error: BaseException) -> tuple[str, int]:
         case FaceValueError():
             return _one_line(error), error.exit_code
         case KeyboardInterrupt():
-            return "interrupted; nothing was left half-written", INTERRUPTED
+            return f"interrupted; {_one_line(error) or 'nothing was left half-written'}", INTERRUPTED
         case SystemExit():
             return "", error.code if isinstance(error.code, int) else FAILED
         case BrokenPipeError():

@@ -24,10 +24,9 @@ def row(verdict: Verdict, classes: Sequence[str]) -> dict[str, Any]:
     >>> row(Verdict("cat", {"cat": 0.75, "dog": 0.25}, leaning="cat", path="a.png"), ["cat", "dog"])["p_dog"]
     0.25
     """
-    # A name that is not UTF-8 on disk must not stop a table of millions.
-    path = None if verdict.path is None else verdict.path.encode("utf-8", "backslashreplace").decode()
     return {
-        "path": path,
+        # A name that is not UTF-8 on disk must not stop a table of millions.
+        "path": None if verdict.path is None else files.as_text(verdict.path),
         "label": verdict.label,
         "abstained": verdict.abstained,
         "reasons": " ".join(verdict.reasons),

@@ -51,8 +51,9 @@ def run(folder: Path | str, settings: Settings | None = None) -> None:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]  # Python adds the address, which is said already
         raise UsageError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}; choose another --port"
+            f"cannot listen on {settings.host} port {settings.port}: {reason}; choose another --port"
         ) from error
     logging.config.dictConfig(LOGGING)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
