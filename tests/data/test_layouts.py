@@ -44,6 +44,8 @@ def test_hidden_and_foreign_files_are_passed_over(tmp_path: Path, fill: Fill) ->
         (("training", "val", "test"), {"train", "validation", "test"}),
         (("Train", "Valid"), {"train", "validation"}),
         (("train", "test"), {"train", "test"}),
+        (("validation", "test"), {"validation", "test"}),
+        (("Val",), {"validation"}),
     ],
 )
 def test_official_splits(tmp_path: Path, fill: Fill, folders: tuple[str, ...], splits: set[str]) -> None:
@@ -193,3 +195,35 @@ def test_the_fingerprint_is_of_bytes_labels_and_splits(tmp_path: Path, fill: Fil
     assert scan(tmp_path / "two").fingerprint() == one.fingerprint() == two.fingerprint()
     swapped = Manifest(one.table.assign(label=["b", "a", "b", "b"]), one.source)
     assert swapped.fingerprint() != one.fingerprint()
+
+
+def test_links_are_followed_and_loops_are_cut(tmp_path: Path, fill: Fill) -> None:
+    fill(tmp_path / "data", "a/ann", "b", n=2)
+    fill(tmp_path / "far", "bob", n=1)
+    (tmp_path / "data/a/ann/up").symlink_to("../..")
+    (tmp_path / "data/a/self").symlink_to(".")
+    (tmp_path / "data/a/bob").symlink_to(tmp_path / "far" / "bob")
+    assert [f.key for f in list_files(tmp_path / "data")] == [
+        "a/ann/p00.png",
+        "a/ann/p01.png",
+        "a/bob/p00.png",
+        "b/p00.png",
+        "b/p01.png",
+    ]
+
+
+def test_a_model_folder_among_the_pictures_is_no_class(tmp_path: Path, fill: Fill) -> None:
+    fill(tmp_path, "train/a", "train/b", "test/a", "test/b", "model/pictures", n=1)
+    (tmp_path / "model.training").mkdir()
+    (tmp_path / "model" / "card.json").touch()
+    assert {f.label for f in list_files(tmp_path)} == {"a", "b"}
+    (tmp_path / "model" / "card.json").unlink()
+    with pytest.raises(DataError, match=r"mixes splits .* with other folders \(model\)"):
+        list_files(tmp_path)
+
+
+def test_the_same_picture_in_two_classes_is_told(tmp_path: Path, fill: Fill) -> None:
+    fill(tmp_path, "a", "b", n=8)
+    (tmp_path / "b" / "again.png").write_bytes((tmp_path / "a" / "p00.png").read_bytes())
+    [warning] = with_splits(with_groups(scan(tmp_path))).warnings
+    assert warning == f"2 files hold pictures that are in more than one class, e.g. {tmp_path}/a/p00.png"

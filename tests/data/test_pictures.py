@@ -69,3 +69,10 @@ def test_reading_ahead_keeps_the_order_and_little_in_memory() -> None:
     assert [next(results) for _ in range(10)] == [i * i for i in range(10)]
     assert len(begun) <= 10 + 5
     results.close()
+
+
+def test_a_part_has_a_fingerprint_of_its_own(some: Pictures, tmp_path: Path) -> None:
+    assert some.fingerprint == scan(tmp_path).fingerprint()
+    half = some.some(6, seed=1)
+    assert half.fingerprint not in (some.fingerprint, some.some(6, seed=2).fingerprint)
+    assert half.fingerprint == some.take(range(14)).some(6, seed=1).fingerprint

@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
+from facevalue.card import CARD
 from facevalue.data.manifest import SPLITS, read_table
 from facevalue.errors import DataError, UsageError
 from facevalue.pixels import SUFFIXES
@@ -52,14 +54,16 @@ def list_files(source: Path) -> list[Listed]:
         raise UsageError(f"{source} is not there; give a folder with one sub-folder a class, or a manifest")
     folders = _sub_folders(source)
     splits = {f.name: SPLIT_FOLDERS[f.name.lower()] for f in folders if f.name.lower() in SPLIT_FOLDERS}
-    # A class may be called «test»; only a folder with train/ beside another split brings official splits.
-    official = "train" in splits.values() and len(set(splits.values())) > 1
-    if official and len(splits) != len(folders):
-        odd = sorted(f.name for f in folders if f.name not in splits)
+    odd = [f.name for f in folders if f.name not in splits and any(_pictures_below(f))]
+    # A class may be called «test»: splits are official where train/ stands beside another, or where there is nothing
+    # but splits and each picture lies in a folder within.
+    several = "train" in splits.values() and len(set(splits.values())) > 1
+    official = several or (not odd and all(_only_nested(f) for f in folders if f.name in splits))
+    if official and odd:
         raise DataError(f"{source} mixes splits ({', '.join(splits)}) with other folders ({', '.join(odd[:3])})")
     found: list[Listed] = []
     for folder in folders:
-        if official:
+        if official and folder.name in splits:
             for label in _sub_folders(folder):
                 found.extend(_from_class(source, label, splits[folder.name]))
         else:
@@ -72,24 +76,48 @@ def list_files(source: Path) -> list[Listed]:
 
 
 def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not _passed_over(p))
+
+
+def _passed_over(folder: Path) -> bool:
+    # A model folder may lie among the pictures it was made from; what its report shows is no class.
+    return folder.name.startswith(".") or os.access(folder / CARD, os.F_OK)
+
+
+def _only_nested(split: Path) -> bool:
+    """Whether pictures lie in folders within, as classes do in a split, and none loose."""
+    parents = {path.parent == split for path in _pictures_below(split)}
+    return parents == {False}
+
+
+def _pictures_below(folder: Path) -> Iterator[Path]:
+    """Picture files at any depth, links followed; a link to a folder that it lies in is cut."""
+
+    def refuse(error: OSError) -> NoReturn:
+        # Going on would train on a part of the pictures, and say nothing.
+        raise DataError(f"{error.filename} cannot be listed: {os.strerror(error.errno or 0)}") from error
+
+    for where, names, file_names in os.walk(folder, followlinks=True, onerror=refuse):
+        names[:] = sorted(n for n in names if not _passed_over(Path(where, n)) and not _leads_back(Path(where, n)))
+        for name in sorted(file_names):
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield Path(where, name)
+
+
+def _leads_back(folder: Path) -> bool:
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _from_class(root: Path, folder: Path, split: str) -> Iterator[Listed]:
-    for where, names, file_names in os.walk(folder, followlinks=True):
-        names[:] = sorted(n for n in names if not n.startswith("."))
-        for name in sorted(file_names):
-            path = Path(where) / name
-            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
-                continue
-            inside = path.relative_to(folder)
-            yield Listed(
-                path=path,
-                key=str(PurePosixPath(path.relative_to(root))),
-                label=folder.name,
-                split=split,
-                parent=str(PurePosixPath(inside.parent)) if len(inside.parts) > 1 else "",
-            )
+    for path in _pictures_below(folder):
+        inside = path.relative_to(folder)
+        yield Listed(
+            path=path,
+            key=str(PurePosixPath(path.relative_to(root))),
+            label=folder.name,
+            split=split,
+            parent=str(PurePosixPath(inside.parent)) if len(inside.parts) > 1 else "",
+        )
 
 
 def _from_manifest(source: Path) -> list[Listed]:

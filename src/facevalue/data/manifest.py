@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,7 @@ class Manifest:
 
     def fingerprint(self, *splits: str) -> str:
         """SHA-256 over bytes, label and split of every picture, whatever the files are called."""
-        rows = self.rows(*splits)
-        facts = zip(rows["sha256"], rows["label"], rows["split"], strict=True)
-        lines = sorted(f"{sha256} {label} {split}" for sha256, label, split in facts)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return fingerprint(facts(self.rows(*splits)))
 
     def changed(self, *, groups: str | None = None, warnings: Sequence[str] | None = None, **columns: Any) -> Manifest:
         """A new manifest with columns replaced."""
@@ -98,6 +95,19 @@ class Manifest:
         """Write as Parquet, whole or not at all."""
         with files.replacing_file(path) as partial:
             self.table.to_parquet(partial, index=False)
+
+
+def facts(rows: pd.DataFrame) -> tuple[str, ...]:
+    """What a fingerprint knows of each picture: SHA-256 of its bytes, label, split."""
+    return tuple(
+        f"{sha256} {label} {split}"
+        for sha256, label, split in zip(rows["sha256"], rows["label"], rows["split"], strict=True)
+    )
+
+
+def fingerprint(facts: Iterable[str]) -> str:
+    """SHA-256 over :func:`facts`, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(facts)).encode()).hexdigest()
 
 
 def _order(split: str) -> tuple[int, str]:

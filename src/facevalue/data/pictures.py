@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue import pixels
-from facevalue.data.manifest import Manifest
+from facevalue.data.manifest import Manifest, facts, fingerprint
 from facevalue.data.scan import in_order
 from facevalue.errors import DataError, PictureError
 from facevalue.pixels import Geometry
@@ -30,7 +30,7 @@ class Pictures:
     geometry : the network's.
     name : ``train``, ``test``, … or the folder's, for reports.
     source : as the user named it.
-    fingerprint : SHA-256 over bytes and labels.
+    facts : (n,) see :func:`facevalue.data.manifest.facts`.
     unreadable : what was left out, with reasons.
     """
 
@@ -40,11 +40,16 @@ class Pictures:
     geometry: Geometry
     name: str = "all"
     source: str = ""
-    fingerprint: str = ""
+    facts: tuple[str, ...] = ()
     unreadable: tuple[dict[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over bytes, label and split of these pictures, whatever the files are called."""
+        return fingerprint(self.facts)
 
     def batches(self, size: int = 32) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         """Squares (b, s, s, 3) uint8 RGB with labels (b,), in order, decoded ahead by threads."""
@@ -66,7 +71,12 @@ class Pictures:
     def take(self, indices: Sequence[int] | NDArray[np.integer]) -> Pictures:
         """The pictures at these positions."""
         chosen = [int(i) for i in indices]
-        return replace(self, paths=tuple(self.paths[i] for i in chosen), labels=self.labels[chosen])
+        return replace(
+            self,
+            paths=tuple(self.paths[i] for i in chosen),
+            labels=self.labels[chosen],
+            facts=tuple(self.facts[i] for i in chosen),
+        )
 
     def some(self, n: int, seed: int = 0) -> Pictures:
         """At most ``n`` pictures, drawn evenly from the classes, in their old order."""
@@ -113,6 +123,6 @@ def pictures(manifest: Manifest, geometry: Geometry, classes: Sequence[str], *sp
         geometry=geometry,
         name=name or "+".join(splits) or Path(manifest.source).name,
         source=manifest.source,
-        fingerprint=manifest.fingerprint(*splits),
+        facts=facts(rows),
         unreadable=manifest.unreadable,
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from facevalue import machine, pixels, progress
+from facevalue import files, machine, pixels, progress
 from facevalue.data.layout import Listed, list_files
 from facevalue.data.manifest import COLUMNS, Manifest
 from facevalue.errors import DataError, PictureError
@@ -67,10 +67,10 @@ def in_order(function: Callable[[T], R], items: Iterable[T], ahead: int = 64) ->
 def _row(file: Listed) -> dict[str, object]:
     row: dict[str, object] = dict(file.extra)
     row |= {
-        "path": str(file.path),
-        "key": file.key,
-        "label": file.label,
-        "group": row.get("group", file.parent),
+        "path": files.as_text(str(file.path)),
+        "key": files.as_text(file.key),
+        "label": files.as_text(file.label),
+        "group": files.as_text(str(row.get("group", file.parent))),
         "split": file.split,
         "sha256": "",
         "phash": "",
@@ -81,6 +81,8 @@ def _row(file: Listed) -> dict[str, object]:
         "bytes": 0,
         "error": "",
     }
+    if row["path"] != str(file.path):
+        return row | {"error": "has a name that is not UTF-8, which no table can hold; rename it"}
     try:
         data = pixels.read_bytes(file.path)
         row["bytes"] = len(data)

@@ -37,7 +37,7 @@ def with_splits(manifest: Manifest, shares: Mapping[str, float] = DEFAULT, seed:
     _check_classes(manifest)
     split = table["split"].to_numpy(object).copy()
     given = set(split[readable]) - {""}
-    warnings = list(manifest.warnings)
+    warnings = [*manifest.warnings, *_contradictions(table[readable])]
     if not given:
         free, missing = readable.to_numpy(), [*shares]
     else:
@@ -66,6 +66,14 @@ def _check_classes(manifest: Manifest) -> None:
         raise DataError(f"no picture of class {empty[0]!r} in {manifest.source} can be read")
     if len(counts) < 2:
         raise DataError(f"{manifest.source} has one class only ({counts.index[0]!r}); a classifier needs at least two")
+
+
+def _contradictions(table: pd.DataFrame) -> list[str]:
+    labels = table.groupby("sha256")["label"].nunique()
+    torn = table[table["sha256"].isin(labels.index[labels > 1])]
+    if torn.empty:
+        return []
+    return [f"{len(torn)} files hold pictures that are in more than one class, e.g. {torn['path'].iloc[0]}"]
 
 
 def _leaks(table: pd.DataFrame) -> list[str]:
