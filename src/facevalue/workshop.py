@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,7 +128,12 @@ def train(
         checkpoint.clear()
     classifier = new_classifier(chosen, manifest.classes, seed)
     splits = {s: pictures(manifest, classifier.card.geometry, manifest.classes, s) for s in SPLITS}
-    trained = train_method(classifier, splits, chosen, seed, checkpoint)
+    try:
+        trained = train_method(classifier, splits, chosen, seed, checkpoint)
+    except KeyboardInterrupt as error:
+        if checkpoint.folder.exists():
+            raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error
+        raise
     classifier = _calibrated(trained, chosen)
     reports = [
         evaluate_pictures(classifier, splits[s], outputs=trained.outputs[s], command=command) for s in reversed(SPLITS)
@@ -143,11 +149,17 @@ def train(
 
 
 def _free_place(output: Path, overwrite: bool) -> Path:
+    if files.as_text(str(output)) != str(output):
+        raise UsageError(f"{files.as_text(str(output))} is not UTF-8; choose another name with -o")
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         if not (output / CARD).is_file():
             raise UsageError(f"{output} is there and is not a model folder; choose another place with -o")
         if not overwrite:
             raise UsageError(f"{output} holds a model already; choose another place with -o, or give --overwrite")
+    # A folder is replaced whole, which neither a mounted one nor the one that the user stands in survives.
+    if output.is_mount() or output.resolve() == Path.cwd():
+        raise UsageError(f"{output} cannot be replaced where it is; choose a folder inside it with -o")
+    files.ask_writable(output.resolve())
     return output
 
 
@@ -201,7 +213,8 @@ def _write_folder(
     start: float,
 ) -> Card:
     (folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
-    manifest.save(folder / MANIFEST)
+    # Absolute, so that the pictures are found again from elsewhere; no fingerprint knows of paths.
+    manifest.changed(path=manifest.table["path"].map(os.path.abspath)).save(folder / MANIFEST)
     card = classifier.save(folder)
     exported = EXPORTERS["onnx"](classifier, folder / ONNX, splits["test"].some(PARITY_PICTURES))
     made = {name: files.sha256(folder / name) for name in (ONNX, HISTORY, MANIFEST)}
@@ -230,6 +243,8 @@ def evaluate(
     """
     folder = Path(model)
     classifier = load(folder)
+    if save:
+        _ask_kept(folder)
     chosen, warnings = _labelled(folder, classifier, Path(data), split)
     machine.keep_memory()
     report = evaluate_pictures(classifier, chosen, command=command)
@@ -265,13 +280,26 @@ def _labelled(
         classifier.card.geometry,
         classifier.card.classes,
         *wanted,
-        name=wanted[0] if same else data.name,
+        name=wanted[0] if same else _folder_name(data),
     )
     seen = int(part[manifest.rows(*wanted).index].isin(["train", "validation", "calibration"]).sum())
     warnings = manifest.warnings
     if seen and split not in ("train", "validation", "calibration"):
         warnings = (*warnings, f"{seen} of {len(chosen)} pictures took part in making the model")
     return chosen, warnings
+
+
+def _folder_name(data: Path) -> str:
+    """What a report on other pictures is called: never as a split of the model's own."""
+    whole = data.resolve()
+    return f"{whole.parent.name}/{whole.name}" if whole.name in SPLITS else whole.name
+
+
+def _ask_kept(folder: Path) -> None:
+    try:
+        files.ask_writable(folder / CARD)
+    except UsageError as error:
+        raise UsageError(f"{error}, so the figures cannot be kept there; --no-save only shows them") from error
 
 
 def _keep(folder: Path, *evidence: Evidence) -> None:
@@ -395,6 +423,8 @@ def attack(
     """
     folder = Path(model)
     classifier = load(folder)
+    if save:
+        _ask_kept(folder)
     chosen, warnings = _labelled(folder, classifier, Path(data))
     machine.keep_memory()
     chosen = chosen.some(limit, seed) if limit is not None else chosen
