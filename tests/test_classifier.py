@@ -168,12 +168,3 @@ def test_weights_of_another_shape_and_no_weights_at_all(tmp_path: Path) -> None:
         Card.load(tmp_path).changed(files={WEIGHTS: files.sha256(path)}).save(tmp_path)
         with pytest.raises(ModelFolderError, match="does not fit small-resnet"):
             load(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["small-resnet", "mobilenetv2_100"])
-def test_loading_draws_no_weights(tmp_path: Path, name: str) -> None:
-    """Inception's initial weights take seconds to draw, and a file's take their place."""
-    made(name).save(tmp_path)
-    before = torch.get_rng_state()
-    load(tmp_path)
-    assert torch.equal(torch.get_rng_state(), before)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from facevalue import decision, files, tensors
 from facevalue.card import WEIGHTS, Card
@@ -137,29 +136,6 @@ def held_still(classifier: Classifier) -> Iterator[None]:
             weight.requires_grad_(flag)
 
 
-class _NoDraws(TorchFunctionMode):
-    """Leaves out drawing initial weights, which for Inception takes seconds: they are all replaced by a file's."""
-
-    # What draws, and erfinv_, which turns uniform draws into normal ones and takes most of the time.
-    _DRAWS = (Tensor.normal_, Tensor.uniform_, Tensor.erfinv_)
-    # These hand themselves over whole, before they come to the tensor's own.
-    _DRAWS_BY_NAME = (
-        nn.init.normal_,
-        nn.init.uniform_,
-        nn.init.trunc_normal_,
-        nn.init.kaiming_normal_,
-        nn.init.kaiming_uniform_,
-    )
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        given = dict(kwargs or {})
-        if func in self._DRAWS or func in self._DRAWS_BY_NAME:
-            return args[0] if args else given["tensor"]
-        return func(*args, **given)
-
-
 def load(folder: Path | str) -> Classifier:
     """Open a model folder in the workshop, in eval mode on the CPU.
 
@@ -171,8 +147,7 @@ def load(folder: Path | str) -> Classifier:
     folder = Path(folder)
     card = Card.load(folder)
     path = card.checked_file(folder, WEIGHTS)
-    with _NoDraws():
-        body = build(card.network.name, len(card.classes), card.geometry.size, card.network.options)
+    body = build(card.network.name, len(card.classes), card.geometry.size, card.network.options)
     classifier = Classifier(body, card)
     try:
         missing, unexpected = classifier.load_state_dict(load_file(path), strict=False)
