@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from facevalue.data.pictures import Pictures, pictures
-from facevalue.data.scan import in_order, scan
+from facevalue.data.scan import scan
 from facevalue.errors import DataError
+from facevalue.machine import in_order
 from facevalue.pixels import Geometry
 
 Fill = Callable[..., Path]

@@ -62,3 +62,9 @@ def test_an_unknown_recipe_names_the_known_ones(tmp_path: Path) -> None:
     broken.write_text("method = ")
     with pytest.raises(UsageError, match="is not TOML"):
         recipes.read(str(broken))
+
+
+def test_a_file_that_is_no_text_is_said_to_be_no_recipe(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="is not TOML: 'utf-8' codec"):
+        recipes.read(str(tmp_path / "r.toml"))

@@ -128,3 +128,21 @@ def test_predict_gives_a_row_for_every_file(model: Path, lfw: Path, tmp_path: Pa
     rows = list(workshop.predict(model, [lfw / "face" / "face-000.png", tmp_path / "bad.jpg"]))
     assert [row.error is None for row in rows] == [True, False]
     assert sum(rows[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_folder_called_test_is_not_the_models_test_split(model: Path, lfw: Path, tmp_path: Path) -> None:
+    own = Card.load(model).report("test")
+    for label in ("face", "not-face"):
+        (tmp_path / "other" / "test" / label).mkdir(parents=True)
+        for file in sorted((lfw / label).iterdir())[:5]:
+            shutil.copy(file, tmp_path / "other" / "test" / label)
+    assert workshop.evaluate(model, tmp_path / "other" / "test").split == "other/test"
+    assert Card.load(model).report("test") == own
+
+
+def test_an_attack_on_some_pictures_says_so(model: Path, lfw: Path) -> None:
+    few = workshop.attack(model, lfw, eps=[1 / 255], limit=4)
+    whole = workshop.attack(model, lfw, eps=[1 / 255])
+    assert (few.n, whole.n) == (4, 42)
+    assert few.fingerprint != whole.fingerprint
+    assert [e.n for e in Card.load(model).evidence if isinstance(e, AttackReport)] == [4, 42]

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from facevalue import pixels
+from facevalue import machine, pixels
 from facevalue.data.manifest import Manifest, facts, fingerprint
-from facevalue.data.scan import in_order
 from facevalue.errors import DataError, PictureError
 from facevalue.pixels import Geometry
 
@@ -53,7 +52,7 @@ class Pictures:
 
     def batches(self, size: int = 32) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         """Squares (b, s, s, 3) uint8 RGB with labels (b,), in order, decoded ahead by threads."""
-        decoded = in_order(partial(_square, self.geometry), self.paths, ahead=4 * size)
+        decoded = machine.in_order(partial(_square, self.geometry), self.paths, ahead=4 * size)
         for start in range(0, len(self), size):
             count = min(size, len(self) - start)
             yield np.stack([next(decoded) for _ in range(count)]), self.labels[start : start + count]

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,8 +16,6 @@ from facevalue.data.manifest import COLUMNS, Manifest
 from facevalue.errors import DataError, PictureError
 
 HASH_SIDE = 16  # 16 x 16 frequencies: 256 bits
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def scan(source: Path | str) -> Manifest:
@@ -38,7 +32,7 @@ def scan(source: Path | str) -> Manifest:
     """
     source = Path(source)
     listed = list_files(source)
-    rows = list(progress.track(in_order(_row, listed), "reading pictures", total=len(listed)))
+    rows = list(progress.track(machine.in_order(_row, listed), "reading pictures", total=len(listed)))
     table = pd.DataFrame(rows)
     table = table[[*COLUMNS, *(c for c in table.columns if c not in COLUMNS)]]
     manifest = Manifest(table=table, source=str(source))
@@ -46,22 +40,6 @@ def scan(source: Path | str) -> Manifest:
         first = manifest.unreadable[0]
         raise DataError(f"none of the {len(table)} files in {source} can be read; {first['path']} {first['reason']}")
     return manifest
-
-
-def in_order(function: Callable[[T], R], items: Iterable[T], ahead: int = 64) -> Iterator[R]:
-    """``map`` over threads, results in order, at most ``ahead`` of them waiting (so memory stays flat)."""
-    with ThreadPoolExecutor(machine.cores()) as pool:
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def _row(file: Listed) -> dict[str, object]:

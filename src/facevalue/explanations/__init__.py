@@ -13,6 +13,7 @@ from facevalue.explanations.base import Explanation, Heat, Method, Picture, Writ
 from facevalue.explanations.faithfulness import pooled
 from facevalue.explanations.feature_maps import FeatureMaps
 from facevalue.explanations.gradcam import GradCam
+from facevalue.runtime.picture_files import expand
 
 __all__ = ["EXPLANATIONS", "Explanation", "Heat", "Method", "Picture", "Written", "explain_files", "find"]
 
@@ -89,7 +90,7 @@ def _listed(paths: Sequence[Path | str]) -> list[Path]:
     listed: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in pixels.SUFFIXES and p.is_file())
+            inside = list(expand(path))
             if not inside:
                 raise UsageError(f"{path} holds no picture")
             listed.extend(inside)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, final
@@ -26,7 +24,6 @@ PathLike = str | os.PathLike[str]
 Input = PathLike | bytes
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 def open_folder(folder: PathLike, *, max_pixels: int | None = None) -> Predictor:
@@ -103,7 +100,7 @@ class Predictor:
         return self._all(lambda pair: self._decode(pair[1], pair[0]), named, heat)
 
     def _all(self, read: Callable[[T], _Square], sources: Iterable[T], heat: bool) -> Iterator[Verdict]:
-        squares = _ahead(read, sources, ahead=4 * BATCH)
+        squares = machine.in_order(read, sources, ahead=4 * BATCH)
         while batch := list(islice(squares, BATCH)):
             yield from self._judge(batch, heat)
 
@@ -205,24 +202,3 @@ def _session(model: Path) -> Any:
     except Exception as error:  # ONNX Runtime's errors have no common base but Exception
         text = " ".join(str(error).split())[:200]
         raise ModelFolderError(f"{model} cannot be run: {text}") from error
-
-
-def _ahead(function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """``map`` over threads, results in order, at most ``ahead`` begun and not yet taken."""
-    source = iter(items)
-    first = list(islice(source, 2))
-    if len(first) < 2:  # one picture needs no threads
-        yield from map(function, first)
-        return
-    with ThreadPoolExecutor(machine.cores()) as pool:
-        waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in first)
-        try:
-            for item in source:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from facevalue.data.scan import in_order
+from facevalue.machine import in_order
 from facevalue.networks import torchvision_ready
 from facevalue.outputs import to_input
 from facevalue.training.recipe import AugmentSettings

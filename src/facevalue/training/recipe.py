@@ -249,14 +249,14 @@ def read(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"--recipe {name}: there is no such file")
-        text = path.read_text(encoding="utf-8")
+        encoded = path.read_bytes()
     elif name in built_in():
-        text = (resources.files("facevalue") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+        encoded = (resources.files("facevalue") / "recipes" / f"{name}.toml").read_bytes()
     else:
         raise UsageError(f"there is no recipe {name!r}; there are {', '.join(built_in())}, or give a .toml file")
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(encoded.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--recipe {name} is not TOML: {error}") from error
     table.setdefault("name", Path(name).stem if name.endswith(".toml") else name)
     for key, value in (changes or {}).items():

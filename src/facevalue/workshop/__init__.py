@@ -1,0 +1,21 @@
+"""The verbs in Python, with the same words as the command line."""
+
+from facevalue.workshop.demonstration import demo
+from facevalue.workshop.judging import attack, check, compare, evaluate
+from facevalue.workshop.making import TrainResult, calibrate, train
+from facevalue.workshop.showing import explain, export, predict, report
+
+__all__ = [
+    "TrainResult",
+    "attack",
+    "calibrate",
+    "check",
+    "compare",
+    "demo",
+    "evaluate",
+    "explain",
+    "export",
+    "predict",
+    "report",
+    "train",
+]

@@ -1,0 +1,87 @@
+"""Evidence: the pictures that a model is asked about, and what its card keeps of the answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from facevalue import files, progress
+from facevalue.card import CARD, MANIFEST, AttackReport, Card, Evidence, ExportReport, Report
+from facevalue.classifier import Classifier
+from facevalue.data.manifest import SPLITS, Manifest
+from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.scan import scan
+from facevalue.errors import UsageError
+from facevalue.report import write_report
+
+PARITY_PICTURES = 32
+"""Pictures that an exported file is compared on."""
+
+
+def labelled(
+    folder: Path, classifier: Classifier, data: Path, split: str | None = None, own_split: str = "test"
+) -> tuple[Pictures, tuple[str, ...]]:
+    """Pictures of ``data`` for a model, and what should be known of them: were they trained on?"""
+    if split not in (None, "all", *SPLITS):
+        raise UsageError(f"expected split to be all or one of {', '.join(SPLITS)}, but got {split!r}")
+    manifest = scan(data)
+    own = pd.read_parquet(classifier.card.checked_file(folder, MANIFEST))
+    part = manifest.table["sha256"].map(dict(zip(own["sha256"], own["split"], strict=True))).fillna("")
+    given = set(manifest.readable["split"]) - {""}
+    familiar = set(manifest.readable["sha256"]) == set(own["sha256"][own["split"] != ""])
+    if given and split is None:
+        held_out = given - {"train"}
+        split = "test" if "test" in held_out or not held_out else sorted(held_out)[0]
+    elif not given and (familiar if split is None else split != "all"):
+        # The folder that the model was made from: by default the part of it that was kept for this.
+        split = split or own_split
+        manifest = manifest.changed(split=part)
+        progress.note(f"{data} is what the model was made from: taking its {split} pictures")
+    wanted = [split] if split not in (None, "all") else []
+    same = bool(wanted) and manifest.fingerprint(*wanted) == Manifest(own, "").fingerprint(*wanted)
+    chosen = pictures(
+        manifest,
+        classifier.card.geometry,
+        classifier.card.classes,
+        *wanted,
+        name=wanted[0] if same else _folder_name(data),
+    )
+    seen = int(part[manifest.rows(*wanted).index].isin(["train", "validation", "calibration"]).sum())
+    warnings = manifest.warnings
+    if seen and split not in ("train", "validation", "calibration"):
+        warnings = (*warnings, f"{seen} of {len(chosen)} pictures took part in making the model")
+    return chosen, warnings
+
+
+def _folder_name(data: Path) -> str:
+    """What a report on other pictures is called: never as a split of the model's own."""
+    whole = data.resolve()
+    return f"{whole.parent.name}/{whole.name}" if whole.name in SPLITS else whole.name
+
+
+def ask_kept(folder: Path) -> None:
+    """Raise, before the long work and not after it, where the card could not be written."""
+    try:
+        files.ask_writable(folder / CARD)
+    except UsageError as error:
+        raise UsageError(f"{error}, so the figures cannot be kept there; --no-save only shows them") from error
+
+
+def keep(folder: Path, *evidence: Evidence) -> None:
+    """Put evidence on the card, in place of what was found the same way before, and draw the report anew."""
+    card = Card.load(folder)
+    kept = [old for old in card.evidence if not any(_same(old, new) for new in evidence)]
+    card.changed(evidence=(*kept, *evidence)).save(folder)
+    write_report(folder)
+
+
+def _same(old: Evidence, new: Evidence) -> bool:
+    if isinstance(old, Report) and isinstance(new, Report):
+        return (old.split, old.fingerprint) == (new.split, new.fingerprint)
+    if isinstance(old, AttackReport) and isinstance(new, AttackReport):
+        asked = [(r.attack, r.norm, r.eps) for r in old.results] == [(r.attack, r.norm, r.eps) for r in new.results]
+        return asked and old.fingerprint == new.fingerprint
+    if isinstance(old, ExportReport) and isinstance(new, ExportReport):
+        return (old.target, old.path) == (new.target, new.path)
+    return False

@@ -1,0 +1,142 @@
+"""Judging a model: on pictures with known labels, under attack, beside others, against a policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from facevalue import machine, plots
+from facevalue.attacks.campaign import attack_pictures
+from facevalue.card import HISTORY, AttackReport, Card, Report
+from facevalue.classifier import load
+from facevalue.data.manifest import SPLITS
+from facevalue.errors import UsageError
+from facevalue.evaluation import evaluate_pictures, now
+from facevalue.policy import check_policy
+from facevalue.workshop.evidence import ask_kept, keep, labelled
+
+
+def evaluate(
+    model: Path | str, data: Path | str, *, split: str | None = None, save: bool = True, command: str = ""
+) -> Report:
+    """Every figure of a model on pictures with known labels, kept on its card.
+
+    Parameters
+    ----------
+    data : a folder a class, a folder of splits (its test pictures are taken), or a manifest. Classes are matched by
+        name; a folder may lack some.
+    split : take these pictures instead. Where ``data`` brings no splits, those that the model was made with.
+    save : keep the report on the model's card.
+
+    Raises
+    ------
+    DataError
+        ``data`` has a class that the model does not know, or nothing to evaluate on.
+    """
+    folder = Path(model)
+    classifier = load(folder)
+    if save:
+        ask_kept(folder)
+    chosen, warnings = labelled(folder, classifier, Path(data), split)
+    machine.keep_memory()
+    report = evaluate_pictures(classifier, chosen, command=command)
+    report = report.changed(warnings=(*warnings, *report.warnings))
+    if save:
+        keep(folder, report)
+    return report
+
+
+def attack(
+    model: Path | str,
+    data: Path | str,
+    *,
+    attacks: Sequence[str] = ("fgsm",),
+    norm: str = "linf",
+    eps: Sequence[float] = (1 / 255, 2 / 255, 4 / 255, 8 / 255),
+    limit: int | None = None,
+    seed: int = 0,
+    plot: Path | str | None = None,
+    sheet: Path | str | None = None,
+    save: bool = True,
+    command: str = "",
+) -> AttackReport:
+    """What is left of the accuracy when someone pushes back.
+
+    Parameters
+    ----------
+    eps : distances in [0, 1] units of the network's square.
+    limit : attack at most this many pictures, drawn evenly from the classes.
+    plot : a PNG of accuracy against eps.
+    sheet : a PNG of originals, perturbations and adversarial pictures.
+    """
+    folder = Path(model)
+    classifier = load(folder)
+    if save:
+        ask_kept(folder)
+    chosen, warnings = labelled(folder, classifier, Path(data))
+    machine.keep_memory()
+    chosen = chosen.some(limit, seed) if limit is not None else chosen
+    report, examples = attack_pictures(classifier, chosen, attacks, norm, eps, seed=seed)
+    report = report.changed(
+        warnings=(*warnings, *report.warnings),
+        fingerprint=chosen.fingerprint,
+        source=chosen.source,
+        command=command,
+        created=now(),
+    )
+    if plot is not None:
+        plots.save_png(plots.accuracy_against_eps(report), Path(plot))
+    if sheet is not None:
+        from facevalue.attacks.sheet import draw_sheet
+
+        draw_sheet(examples, Path(sheet))
+    if save:
+        keep(folder, report)
+    return report
+
+
+def compare(models: Sequence[Path | str], *, plot: Path | str | None = None) -> list[dict[str, Any]]:
+    """One row a model: accuracies by split, their gap, size, speed and calibration error.
+
+    Parameters
+    ----------
+    plot : a PNG of the training curves, side by side.
+    """
+    if not models:
+        raise UsageError("compare needs at least one model folder")
+    rows, curves = [], {}
+    for model in models:
+        folder = Path(model)
+        card = Card.load(folder)
+        accuracy = {s: found.accuracy if (found := card.report(s)) else None for s in SPLITS}
+        test = card.report("test")
+        train_accuracy, test_accuracy = accuracy["train"], accuracy["test"]
+        gap = None if train_accuracy is None or test_accuracy is None else train_accuracy - test_accuracy
+        rows.append(
+            {
+                "model": str(model),
+                "network": card.network.name,
+                "method": card.recipe.get("method"),
+                "train_accuracy": train_accuracy,
+                "validation_accuracy": accuracy["validation"],
+                "test_accuracy": test_accuracy,
+                "test_accuracy_ci": test.accuracy_ci if test else None,
+                "gap": gap,
+                "parameters": card.network.parameters,
+                "seconds_per_epoch": card.seconds_per_epoch,
+                "ece": test.ece if test else None,
+                "coverage": test.coverage if test else None,
+            }
+        )
+        lines = card.checked_file(folder, HISTORY).read_text(encoding="utf-8").splitlines()
+        curves[str(model)] = [json.loads(line) for line in lines]
+    if plot is not None:
+        plots.save_png(plots.compare_curves(curves), Path(plot))
+    return rows
+
+
+def check(model: Path | str, policy: Path | str) -> dict[str, Any]:
+    """Whether a model meets the figures that a policy file requires."""
+    return check_policy(Card.load(Path(model)), Path(policy))

@@ -1,0 +1,244 @@
+"""Making a model folder: scan → split → fit → calibrate → evaluate → export → card."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from facevalue import files, machine, progress
+from facevalue.calibration import calibrated, with_novelty
+from facevalue.card import CARD, HISTORY, MANIFEST, ONNX, Card, DataFacts, ExportReport
+from facevalue.classifier import Classifier, load
+from facevalue.data.groups import with_groups
+from facevalue.data.manifest import SPLITS, Manifest
+from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.scan import scan
+from facevalue.data.splits import with_splits
+from facevalue.errors import UsageError
+from facevalue.evaluation import evaluate_pictures, now
+from facevalue.export import EXPORTERS
+from facevalue.outputs import outputs_of
+from facevalue.report import write_report
+from facevalue.training.methods import Trained, checkpoint_beside, new_classifier, train_method
+from facevalue.training.recipe import SHORT, Recipe, read
+from facevalue.workshop.evidence import PARITY_PICTURES, labelled
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A model folder, just made."""
+
+    folder: Path
+    card: Card
+
+    def figures(self) -> dict[str, Any]:
+        """What ``train --json`` writes."""
+        card = self.card
+        reports = {split: found.as_dict() for split in SPLITS if (found := card.report(split)) is not None}
+        exported = [e.as_dict() for e in card.evidence if isinstance(e, ExportReport)]
+        return {
+            "model": str(self.folder),
+            **reports,
+            "parameters": card.network.parameters,
+            "seconds": card.seconds,
+            "seconds_per_epoch": card.seconds_per_epoch,
+            "temperature": card.temperature,
+            "threshold": card.threshold,
+            "abstention": card.abstention.as_dict(),
+            "network": card.network.name,
+            "recipe": card.recipe,
+            "classes": list(card.classes),
+            "data": card.data.as_dict(),
+            "exports": exported,
+            "seed": card.seed,
+        }
+
+
+def train(
+    data: Path | str,
+    output: Path | str,
+    *,
+    recipe: str = "probe",
+    groups: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    command: str = "",
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
+    **settings: Any,
+) -> TrainResult:
+    """Make a model folder from pictures.
+
+    Parameters
+    ----------
+    data : a folder with one sub-folder a class, one with ``train/`` and held-out folders, or a manifest.
+    output : the model folder to be.
+    recipe : ``probe``, ``finetune``, ``scratch``, another recipe's name, or a TOML file.
+    groups : see :func:`facevalue.data.groups.with_groups`.
+    resume : go on with a training that was stopped, from its last epoch.
+    overwrite : replace a model folder that is there already.
+    set : recipe settings by dotted key, ``{"augment.flip": True}``.
+    settings : the settings with a short name: ``network``, ``weights``, ``epochs``, ``batch_size``, ``lr``, ``size``,
+        ``optimizer``, ``positive``.
+
+    Raises
+    ------
+    UsageError
+        A path, name or setting cannot be right; or ``output`` is taken.
+    DataError
+        The pictures cannot serve.
+    WeightsError
+        The weights cannot be had or do not fit.
+    """
+    start = time.perf_counter()
+    unknown = sorted(settings.keys() - SHORT.keys())
+    if unknown:
+        raise UsageError(f"train has no setting {unknown[0]!r}; it knows {', '.join(SHORT)}, and the rest by set={{…}}")
+    chosen = read(recipe, {SHORT[k]: v for k, v in settings.items()} | dict(set or {}))
+    output = free_place(Path(output), overwrite)
+    machine.keep_memory()
+    manifest = _prepared(Path(data), chosen, groups, seed)
+    for warning in manifest.warnings:
+        progress.note(f"warning: {warning}")
+    if manifest.unreadable:
+        first = manifest.unreadable[0]
+        more = len(manifest.unreadable) - 1
+        progress.note(f"left out: {first['path']} {first['reason']}" + (f", and {more} more" if more else ""))
+    checkpoint = checkpoint_beside(output, chosen, manifest.fingerprint(), seed)
+    if not resume:
+        checkpoint.clear()
+    classifier = new_classifier(chosen, manifest.classes, seed)
+    splits = {s: pictures(manifest, classifier.card.geometry, manifest.classes, s) for s in SPLITS}
+    try:
+        trained = train_method(classifier, splits, chosen, seed, checkpoint)
+    except KeyboardInterrupt as error:
+        if checkpoint.folder.exists():
+            raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error
+        raise
+    classifier = _calibrated(trained, chosen)
+    reports = [
+        evaluate_pictures(classifier, splits[s], outputs=trained.outputs[s], command=command) for s in reversed(SPLITS)
+    ]
+    card = classifier.card.changed(
+        data=_facts(manifest), seconds_per_epoch=trained.seconds_per_epoch, command=command, created=now()
+    )
+    card = card.changed(versions=_versions(), evidence=tuple(reversed(reports)))
+    with files.replacing_folder(output) as folder:
+        card = _write_folder(folder, classifier.changed(card), manifest, trained.history, splits, start)
+    checkpoint.clear()
+    return TrainResult(output, card)
+
+
+def _prepared(data: Path, recipe: Recipe, groups: str | None, seed: int) -> Manifest:
+    split = recipe.split
+    manifest = with_groups(scan(data), groups, split.near if split.near >= 0 else None)
+    shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
+    return with_splits(manifest, shares, seed)
+
+
+def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
+    settings = recipe.calibration
+    return calibrated(
+        with_novelty(trained.classifier, trained.outputs["train"]),
+        trained.outputs["calibration"],
+        target=settings.target,
+        floor=settings.floor,
+        quantile=settings.quantile,
+    )
+
+
+def _facts(manifest: Manifest) -> DataFacts:
+    rows = manifest.readable
+    by_split = rows.groupby("split")["group"]
+    shared = rows.groupby("group")["key"].transform("size") > 1
+    return DataFacts(
+        source=manifest.source,
+        fingerprint=manifest.fingerprint(),
+        counts=manifest.counts(),
+        groups=manifest.groups,
+        group_count={str(split): int(groups.nunique()) for split, groups in by_split},
+        grouped=int(shared.sum()),
+        unreadable=manifest.unreadable,
+        warnings=manifest.warnings,
+    )
+
+
+def _versions() -> dict[str, str]:
+    import platform
+
+    names = ("facevalue", "torch", "timm", "onnx", "onnxruntime", "numpy", "pillow", "scikit-learn")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def _write_folder(
+    folder: Path,
+    classifier: Classifier,
+    manifest: Manifest,
+    history: Sequence[Mapping[str, Any]],
+    splits: Mapping[str, Pictures],
+    start: float,
+) -> Card:
+    (folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
+    # Absolute, so that the pictures are found again from elsewhere; no fingerprint knows of paths.
+    manifest.changed(path=manifest.table["path"].map(os.path.abspath)).save(folder / MANIFEST)
+    card = classifier.save(folder)
+    exported = EXPORTERS["onnx"](classifier, folder / ONNX, splits["test"].some(PARITY_PICTURES))
+    made = {name: files.sha256(folder / name) for name in (ONNX, HISTORY, MANIFEST)}
+    card = card.changed(files={**card.files, **made}, seconds=time.perf_counter() - start).with_evidence(exported)
+    card.save(folder)
+    write_report(folder)
+    return card
+
+
+def calibrate(model: Path | str, data: Path | str, output: Path | str, *, command: str = "") -> Card:
+    """A new model folder whose temperature and abstention limits are fitted on other pictures.
+
+    Raises
+    ------
+    UsageError
+        ``output`` is taken.
+    DataError
+        ``data`` lacks a class, or has one that the model does not know.
+    """
+    folder, output = Path(model), free_place(Path(output), overwrite=False)
+    classifier = load(folder)
+    held_out, warnings = labelled(folder, classifier, Path(data), own_split="calibration")
+    machine.keep_memory()
+    recipe = read("probe").calibration
+    classifier = calibrated(
+        classifier, outputs_of(classifier, held_out), target=recipe.target, floor=recipe.floor, quantile=recipe.quantile
+    )
+    # Evidence of the old temperature says nothing of the new one.
+    data_facts = classifier.card.data.changed(warnings=(*classifier.card.data.warnings, *warnings))
+    card = classifier.card.changed(evidence=(), data=data_facts, command=command, created=now())
+    with files.replacing_folder(output) as partial:
+        for name in (HISTORY, MANIFEST):
+            (partial / name).write_bytes(classifier.card.checked_file(folder, name).read_bytes())
+        card = classifier.changed(card).save(partial)
+        exported = EXPORTERS["onnx"](classifier.changed(card), partial / ONNX, held_out.some(PARITY_PICTURES))
+        card = card.changed(files={**card.files, ONNX: files.sha256(partial / ONNX)}).with_evidence(exported)
+        card.save(partial)
+        write_report(partial)
+    return card
+
+
+def free_place(output: Path, overwrite: bool) -> Path:
+    """The place of a model folder to be, after asking that it is free, or a model that may be replaced."""
+    if files.as_text(str(output)) != str(output):
+        raise UsageError(f"{files.as_text(str(output))} is not UTF-8; choose another name with -o")
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        if not (output / CARD).is_file():
+            raise UsageError(f"{output} is there and is not a model folder; choose another place with -o")
+        if not overwrite:
+            raise UsageError(f"{output} holds a model already; choose another place with -o, or give --overwrite")
+    # A folder is replaced whole, which neither a mounted one nor the one that the user stands in survives.
+    if output.is_mount() or output.resolve() == Path.cwd():
+        raise UsageError(f"{output} cannot be replaced where it is; choose a folder inside it with -o")
+    files.ask_writable(output.resolve())
+    return output
