@@ -27,7 +27,7 @@ UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 
 def facevalue(*arguments: object, epochs: int = 1, **options: object) -> subprocess.CompletedProcess[str]:
     """Run the command line; ``train`` gets settings that take seconds."""
-    return subprocess.run(command(*arguments, epochs=epochs), capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(command(*arguments, epochs=epochs), capture_output=True, text=True, timeout=250, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def command(*arguments: object, epochs: int = 1) -> list[str]:
@@ -89,7 +89,7 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
     def stopped_after(epoch: int, how: signal.Signals, *resume: str) -> tuple[int, str]:
         begun = command("train", lfw, "-o", model, *resume, epochs=epochs)
         with subprocess.Popen(begun, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            until = time.monotonic() + 100
+            until = time.monotonic() + 200
             while process.poll() is None and time.monotonic() < until:
                 try:
                     if len(json.loads((checkpoint / "state.json").read_text())["history"]) >= epoch:
@@ -151,7 +151,7 @@ def test_a_place_that_cannot_hold_a_model_is_told_before_the_work(
 def test_what_may_not_be_read_or_written(made: workshop.TrainResult, lfw: Path, tmp_path: Path) -> None:
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         as_everybody = UNPRIVILEGED if os.geteuid() == 0 else ()
-        return subprocess.run([*as_everybody, *command(*arguments)], capture_output=True, text=True, timeout=120)
+        return subprocess.run([*as_everybody, *command(*arguments)], capture_output=True, text=True, timeout=250)
 
     data, locked = tmp_path / "data", tmp_path / "locked"
     shutil.copytree(lfw, data)
