@@ -20,6 +20,7 @@ from facevalue.card import AttackFigures, AttackReport
 from facevalue.classifier import Classifier, held_still
 from facevalue.data.pictures import Pictures
 from facevalue.errors import DataError, UsageError
+from facevalue.outputs import to_input
 
 
 def attack_pictures(
@@ -169,7 +170,7 @@ def _check(classifier: Classifier, pictures: Pictures) -> None:
 
 def _tensors(squares: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """(n, s, s, 3) uint8 to (n, 3, s, s) float32 in [0, 1], which is channels last without copying."""
-    return torch.from_numpy(squares).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(labels)
+    return to_input(squares), torch.from_numpy(labels)
 
 
 def _right_under_noise(

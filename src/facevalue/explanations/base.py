@@ -18,6 +18,7 @@ from facevalue.classifier import Classifier, held_still
 from facevalue.errors import UsageError
 from facevalue.explanations.faithfulness import Faithfulness, deletion
 from facevalue.explanations.overlay import side_by_side
+from facevalue.outputs import to_input
 
 
 @dataclass(frozen=True)
@@ -162,8 +163,7 @@ class Explanation(Method, ABC):
 
 def as_batch(classifier: Classifier, pictures: Sequence[Picture]) -> Tensor:
     """(n, 3, s, s) float in [0, 1], where the classifier is."""
-    squares = torch.from_numpy(np.stack([picture.square for picture in pictures]))
-    return squares.to(classifier.mean.device).permute(0, 3, 1, 2).float().div(255)
+    return to_input(np.stack([picture.square for picture in pictures]), classifier.mean.device)
 
 
 def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
