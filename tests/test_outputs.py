@@ -34,8 +34,8 @@ def all_of(lfw: Path) -> Pictures:
 def test_onnx_runtime_gives_torchs_features_in_order(all_of: Pictures) -> None:
     assert len(all_of) >= outputs.MANY
     model = classifier()
-    quick = outputs.features_of(model, all_of)
-    slow = outputs.features_of(model, all_of, engine="torch")
+    quick = outputs.Extractor(model).features(all_of)
+    slow = outputs.Extractor(model, "torch").features(all_of)
     assert torch.allclose(quick, slow, atol=1e-4)
     assert not torch.equal(quick, slow)  # it really was another engine
 
@@ -76,8 +76,8 @@ class Moody(Body):
 
 def test_where_the_recording_answers_otherwise_torch_does_the_work(all_of: Pictures) -> None:
     model = classifier(Moody())
-    slow = outputs.features_of(model, all_of, engine="torch")
-    assert torch.equal(outputs.features_of(model, all_of), slow)
+    slow = outputs.Extractor(model, "torch").features(all_of)
+    assert torch.equal(outputs.Extractor(model).features(all_of), slow)
 
 
 def test_the_input_is_rgb_in_the_unit_range() -> None:

@@ -72,30 +72,40 @@ class _Features(Recordable):
         return ["features"]
 
 
-def features_of(
-    classifier: Classifier, pictures: Pictures, what: str = "", engine: Literal["auto", "torch"] = "auto"
-) -> Tensor:
-    """(n, d) features, in eval mode.
+class Extractor:
+    """Features of one classifier, for any number of splits: its graph is recorded at most once.
 
-    Many pictures on the CPU go through ONNX Runtime, which is about twice as fast as torch there; its first batch is
+    Many pictures on the CPU go through ONNX Runtime, which is about twice as fast as torch there; the first batch is
     compared with torch's, and torch goes on alone where they differ.
     """
-    of_batch = _in_torch(classifier)
-    quick = None
-    if engine == "auto" and len(pictures) >= MANY and classifier.mean.device.type == "cpu":
-        quick = _in_onnxruntime(classifier)
-    parts: list[Tensor] = []
-    with progress.work(what or f"computing {pictures.name}", len(pictures)) as work:
-        for squares, _ in pictures.batches(BATCH):
-            if quick is not None and not parts:
-                expected, got = of_batch(squares), quick(squares)
-                near = float(1e-3 * expected.abs().max())
-                quick = quick if torch.allclose(got, expected, rtol=1e-3, atol=near) else None
-                parts.append(expected)
-            else:
-                parts.append((quick or of_batch)(squares))
-            work.advance(len(squares))
-    return torch.cat(parts)
+
+    def __init__(self, classifier: Classifier, engine: Literal["auto", "torch"] = "auto") -> None:
+        self._classifier = classifier
+        self._of_batch = _in_torch(classifier)
+        self._may_record = engine == "auto" and classifier.mean.device.type == "cpu"
+        self._quick: Callable[[NDArray[np.uint8]], Tensor] | None = None
+
+    def features(self, pictures: Pictures, what: str = "") -> Tensor:
+        """(n, d) features, in eval mode."""
+        if self._may_record and len(pictures) >= MANY:
+            self._quick, self._may_record = _in_onnxruntime(self._classifier), False
+        quick = self._quick if len(pictures) >= MANY else None
+        parts: list[Tensor] = []
+        with progress.work(what or f"computing {pictures.name}", len(pictures)) as work:
+            for squares, _ in pictures.batches(BATCH):
+                if quick is not None and not parts:
+                    expected, got = self._of_batch(squares), quick(squares)
+                    near = float(1e-3 * expected.abs().max())
+                    quick = quick if torch.allclose(got, expected, rtol=1e-3, atol=near) else None
+                    parts.append(expected)
+                else:
+                    parts.append((quick or self._of_batch)(squares))
+                work.advance(len(squares))
+        return torch.cat(parts)
+
+    def outputs(self, pictures: Pictures, what: str = "") -> Outputs:
+        """Outputs on pictures, decoded and computed in batches."""
+        return from_features(self._classifier, self.features(pictures, what), pictures.labels)
 
 
 def _in_torch(classifier: Classifier) -> Callable[[NDArray[np.uint8]], Tensor]:
@@ -135,5 +145,5 @@ def from_features(classifier: Classifier, features: Tensor, labels: NDArray[np.i
 def outputs_of(
     classifier: Classifier, pictures: Pictures, what: str = "", engine: Literal["auto", "torch"] = "auto"
 ) -> Outputs:
-    """Outputs on pictures, decoded and computed in batches."""
-    return from_features(classifier, features_of(classifier, pictures, what, engine), pictures.labels)
+    """Outputs on one split; :class:`Extractor` for several."""
+    return Extractor(classifier, engine).outputs(pictures, what)

@@ -18,7 +18,7 @@ from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
 from facevalue.networks.weights import Wanted, prepare
-from facevalue.outputs import Outputs, features_of, from_features, outputs_of
+from facevalue.outputs import Extractor, Outputs, from_features
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.loop import sample, train_body
 from facevalue.training.probe import Probe, fit_probe
@@ -85,14 +85,16 @@ def train_method(
     history: list[dict[str, Any]] = []
     if recipe.method == "finetune":
         # Head first (Kumar et al. 2022, arXiv:2202.10054): a random head's gradients would spoil the backbone.
-        head = {name: features_of(classifier, splits[name], f"head first: {name}") for name in ("train", "validation")}
+        extractor = Extractor(classifier)
+        head = {name: extractor.features(splits[name], f"head first: {name}") for name in ("train", "validation")}
         probe = _fit(head, splits, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
     train, validation = sample(splits["train"]), sample(splits["validation"])
     classifier, lines = train_body(classifier, train, validation, recipe, seed, checkpoint)
     seconds = time.perf_counter() - start
-    outputs = {name: outputs_of(classifier, pictures) for name, pictures in splits.items()}
+    extractor = Extractor(classifier)
+    outputs = {name: extractor.outputs(pictures) for name, pictures in splits.items()}
     return Trained(
         classifier=classifier,
         outputs=outputs,
@@ -104,7 +106,8 @@ def train_method(
 
 def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe) -> Trained:
     start = time.perf_counter()
-    features = {name: features_of(classifier, pictures) for name, pictures in splits.items()}
+    extractor = Extractor(classifier)
+    features = {name: extractor.features(pictures) for name, pictures in splits.items()}
     computed = time.perf_counter()
     probe = _fit(features, splits, recipe)
     classifier = with_head(classifier, probe)
