@@ -12,6 +12,8 @@ import pytest
 
 PLUGINS = {"networks": "NETWORKS", "attacks": "ATTACKS", "explanations": "EXPLANATIONS", "export": "EXPORTERS"}
 VERBS = "train evaluate predict compare attack explain export report check calibrate demo".split()
+DATA_VERBS = "scan".split()  # facevalue.scan_data(…) is `facevalue data scan`
+PUBLIC = [*VERBS, *(f"{verb}_data" for verb in DATA_VERBS)]
 
 
 def python(program: str, cwd: Path | None = None) -> str:
@@ -40,7 +42,7 @@ def test_every_verb_is_there_and_none_is_a_module() -> None:
     program = f"""
 import facevalue.report, facevalue.export.onnx, facevalue.workshop
 import facevalue, types
-for name in {VERBS!r}:
+for name in {PUBLIC!r}:
     verb = getattr(facevalue, name)
     assert isinstance(verb, types.FunctionType), name
     assert verb is getattr(facevalue.workshop, name), name
@@ -48,7 +50,7 @@ from facevalue import train, report
 from facevalue.report import write_report
 assert facevalue.open.__name__ == "open_folder"
 assert facevalue.load.__module__ == "facevalue.classifier"
-assert set(facevalue.__all__) == set(dir(facevalue)) == {{*{VERBS!r}, "open", "load", "__version__"}}
+assert set(facevalue.__all__) == set(dir(facevalue)) == {{*{PUBLIC!r}, "open", "load", "__version__"}}
 print(facevalue.__version__)
 """
     assert python(program)[0].isdigit()
@@ -91,5 +93,7 @@ def test_files_stay_small_and_are_documented(root: Path) -> None:
 
 def test_python_and_the_command_line_use_the_same_words() -> None:
     from facevalue.cli import VERBS as TYPED
+    from facevalue.cli.data import VERBS as TYPED_AFTER_DATA
 
     assert set(TYPED) == {*VERBS, "serve"}
+    assert set(TYPED_AFTER_DATA) == set(DATA_VERBS)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from facevalue.workshop import export as export
     from facevalue.workshop import predict as predict
     from facevalue.workshop import report as report
+    from facevalue.workshop import scan_data as scan_data
     from facevalue.workshop import train as train
 
     open = open_folder  # noqa: A001 - as gzip.open
@@ -41,6 +42,7 @@ _WORKSHOP = (
     "check",
     "calibrate",
     "demo",
+    "scan_data",
 )
 _HOMES = {
     **{verb: ("facevalue.workshop", verb) for verb in _WORKSHOP},

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from facevalue.cli import VERBS
+from facevalue.cli import GROUPS, VERBS
 from facevalue.cli.output import as_json, interval, percent, plain
 from facevalue.cli.parsing import fractions, settings_of, words
 from facevalue.cli.shell import told
@@ -35,10 +35,10 @@ def test_every_verb_has_help_with_an_example(shell: Shell) -> None:
     # One process for all: starting Python a dozen times would be most of the test.
     program = """
 import sys
-from facevalue.cli import VERBS, main
-for name in VERBS:
+from facevalue.cli import GROUPS, VERBS, main
+for words in [*([name] for name in VERBS), *([group, name] for group, of in GROUPS.items() for name in of.VERBS)]:
     try:
-        main([name, "--help"])
+        main([*words, "--help"])
     except SystemExit as end:
         assert end.code == 0
     print("=====")
@@ -46,8 +46,9 @@ for name in VERBS:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "COLUMNS": "300"}
     )
-    pages = dict(zip(VERBS, done.stdout.split("=====\n"), strict=False))
-    assert len(pages) == len(VERBS) == 12
+    names = [*VERBS, *(f"{group} {name}" for group, of in GROUPS.items() for name in of.VERBS)]
+    pages = dict(zip(names, done.stdout.removesuffix("=====\n").split("=====\n"), strict=True))
+    assert len(VERBS) == 12
     for name, page in pages.items():
         assert f"Example: facevalue {name}" in page
         for flag in ("--json", "--seed", "--debug", "--help"):

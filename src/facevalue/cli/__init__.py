@@ -17,6 +17,7 @@ from facevalue.cli import (
     calibrate,
     check,
     compare,
+    data,
     demo,
     evaluate,
     explain,
@@ -43,6 +44,11 @@ VERBS = {
     "serve": serve,
 }
 
+GROUPS = {
+    "data": data,
+}
+"""Verbs under a word of their own, each a package with its own ``VERBS``."""
+
 app = typer.Typer(
     name="facevalue",
     help="Don't take a picture, or a classifier, at face value: train, judge, explain, attack, export and serve"
@@ -53,6 +59,8 @@ app = typer.Typer(
 )
 for _name, _module in VERBS.items():
     app.command(_name, epilog=f"Example: {_module.EXAMPLE}")(verb(_module.run))
+for _name, _group in GROUPS.items():
+    app.add_typer(_group.app, name=_name)
 
 
 @app.callback(invoke_without_command=True)

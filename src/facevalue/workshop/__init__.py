@@ -1,6 +1,7 @@
 """The verbs in Python, with the same words as the command line."""
 
 from facevalue.workshop.demonstration import demo
+from facevalue.workshop.examining import scan_data
 from facevalue.workshop.judging import attack, check, compare, evaluate
 from facevalue.workshop.making import TrainResult, calibrate, train
 from facevalue.workshop.showing import explain, export, predict, report
@@ -17,5 +18,6 @@ __all__ = [
     "export",
     "predict",
     "report",
+    "scan_data",
     "train",
 ]

@@ -1,0 +1,26 @@
+"""``facevalue data``: what is done to pictures before a model is made; one small file a verb."""
+
+from __future__ import annotations
+
+import typer
+
+from facevalue.cli.data import scan
+from facevalue.cli.shell import verb
+
+VERBS = {
+    "scan": scan,
+}
+
+app = typer.Typer(
+    help="Look at pictures before learning from them: what is wrong with them, and what gives their class away.",
+    epilog=f"Example: {scan.EXAMPLE}",
+    invoke_without_command=True,
+)
+for _name, _module in VERBS.items():
+    app.command(_name, epilog=f"Example: {_module.EXAMPLE}")(verb(_module.run))
+
+
+@app.callback()
+def _alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
