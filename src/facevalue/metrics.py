@@ -56,6 +56,47 @@ def mean_of_rates(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -
     return (max(0.0, centre - below), min(1.0, centre + above))
 
 
+def difference_of_rates(a: tuple[int, int], b: tuple[int, int], confidence: float = 0.95) -> Interval:
+    """Interval of the first rate less the second, of different pictures, each (successes, n).
+
+    Newcombe's method 10 (1998, Statistics in Medicine 17:873), from the two Wilson intervals.
+
+    >>> [round(x, 4) for x in difference_of_rates((56, 70), (48, 80))]
+    [0.0524, 0.3339]
+    """
+    p, q = a[0] / a[1], b[0] / b[1]
+    (p_low, p_high), (q_low, q_high) = wilson(*a, confidence), wilson(*b, confidence)
+    below, above = ((p - p_low) ** 2 + (q_high - q) ** 2) ** 0.5, ((p_high - p) ** 2 + (q - q_low) ** 2) ** 0.5
+    return (max(-1.0, p - q - below), min(1.0, p - q + above))
+
+
+def difference_of_paired_rates(both: int, first: int, second: int, neither: int, confidence: float = 0.95) -> Interval:
+    """Interval of the first rate less the second, of the same pictures.
+
+    Newcombe's method 10 for pairs (1998, Statistics in Medicine 17:2635): as for different pictures, less what the two
+    have in common, by the correlation of the pairs with a correction for continuity.
+
+    Parameters
+    ----------
+    both, first, second, neither : pictures right in both, in the first only, in the second only, in none.
+
+    >>> [round(x, 3) for x in difference_of_paired_rates(both=1, first=1, second=7, neither=12)]
+    [-0.507, -0.026]
+    """
+    n = both + first + second + neither
+    a, b = both + first, both + second
+    p, q = a / n, b / n
+    (p_low, p_high), (q_low, q_high) = wilson(a, n, confidence), wilson(b, n, confidence)
+    product, margins = both * neither - first * second, a * (n - a) * b * (n - b)
+    corrected = max(product - n / 2, 0.0) if product > 0 else float(product)
+    phi = corrected / margins**0.5 if margins else 0.0
+
+    def half(u: float, v: float) -> float:
+        return float(max(0.0, u * u - 2 * phi * u * v + v * v) ** 0.5)
+
+    return (max(-1.0, p - q - half(p - p_low, q_high - q)), min(1.0, p - q + half(p_high - p, q - q_low)))
+
+
 def auroc_interval(area: float, positives: int, negatives: int, confidence: float = 0.95) -> Interval:
     """Score-like interval of an area under the ROC curve, two classes.
 

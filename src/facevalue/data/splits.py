@@ -7,56 +7,94 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from facevalue.data.leaks import find_leaks, told
 from facevalue.data.manifest import SPLITS, Manifest
-from facevalue.errors import DataError
+from facevalue.errors import DataError, UsageError
 
 DEFAULT = {"validation": 0.1, "calibration": 0.1, "test": 0.2}
 
 
-def with_splits(manifest: Manifest, shares: Mapping[str, float] = DEFAULT, seed: int = 0) -> Manifest:
+def with_splits(
+    manifest: Manifest,
+    shares: Mapping[str, float] = DEFAULT,
+    seed: int = 0,
+    known: Mapping[str, str] | None = None,
+) -> Manifest:
     """Fill the column ``split``.
 
-    A group goes where the hash of its name and the seed falls, so pictures that come later move no old ones. Official
-    splits stay: where a folder brings ``train`` and only one held-out split, that one becomes ``test``; what is
-    missing of validation and calibration is carved out of train, by group.
+    A group goes where the hash of its name and the seed falls, each class by the same shares: no file order, no random
+    state and no other group has a say, so pictures that come later move no old ones. Two things can: a class with so
+    few groups that a split would have none of it (the nearest group is lent, until one of its own comes), and a
+    near-duplicate that changes the name of the group it joins. ``known`` rules both out.
+
+    Official splits stay: where a folder brings ``train`` and only one held-out split, that one becomes ``test``; what
+    is missing of validation and calibration is carved out of train, by group. A group on both sides of them is a
+    warning.
 
     Parameters
     ----------
     manifest : with groups.
     shares : of the pictures, for validation, calibration and test; the rest is train.
     seed : another gives another split.
+    known : the split of pictures that an earlier manifest holds, by SHA-256 of the file. They stay there, and what is
+        in a group with them follows. A newcomer that is in one group with pictures of two splits is in none, since it
+        would leak into either: its split is ``""``.
 
     Raises
     ------
+    UsageError
+        Shares that leave no room for train, or ``known`` beside official splits.
     DataError
         One class only, or a class with too few groups to be in every split.
     """
-    table = manifest.table
-    readable = table["error"] == ""
+    _check_shares(shares)
     _check_classes(manifest)
+    table = manifest.table
+    readable = (table["error"] == "").to_numpy()
     split = table["split"].to_numpy(object).copy()
     given = set(split[readable]) - {""}
     warnings = [*manifest.warnings, *_contradictions(table[readable])]
-    if not given:
-        free, missing = readable.to_numpy(), [*shares]
-    else:
+    if given:
+        if known:
+            raise UsageError(f"{manifest.source} has splits of its own, which stay; leave out the earlier manifest")
         held_out = given - {"train"}
         if len(held_out) == 1:
             split[split == held_out.pop()] = "test"
-        warnings.extend(_leaks(table.assign(split=split)[readable]))
+        warnings.extend(told(find_leaks(table.assign(split=split)[readable])))
         present = set(split[readable])
-        missing = [s for s in ("validation", "calibration", "test") if s not in present]
-        free = readable.to_numpy() & (split == "train")
-    if missing:
-        split[free] = _assigned(table[free], {s: shares[s] for s in missing}, seed)
-    split[~readable.to_numpy()] = ""
+        missing = [s for s in SPLITS[1:] if s not in present]
+        if missing:
+            free = readable & (split == "train")
+            split[free] = _assigned(table[free], {s: shares[s] for s in missing}, seed, {})
+    else:
+        known = known or {}
+        fixed, torn = _known_groups(table[readable], known)
+        split[readable] = _assigned(table[readable], shares, seed, fixed)
+        if torn:
+            before = table["sha256"].map(known).fillna("").to_numpy(object)
+            between = readable & table["group"].isin(torn).to_numpy()
+            split[between] = before[between]
+            if newcomers := int((between & (before == "")).sum()):
+                first = table["key"][between & (before == "")].iloc[0]
+                warnings.append(
+                    f"{newcomers} new pictures are in one group with earlier ones of several splits and were left out,"
+                    f" e.g. {first}"
+                )
+    split[~readable] = ""
     done = manifest.changed(split=split, warnings=warnings)
     for name in SPLITS:
         absent = [c for c in done.classes if not (done.rows(name)["label"] == c).any()]
         if absent:
             raise DataError(f"class {absent[0]!r} has no readable picture in the {name} split of {manifest.source}")
     return done
+
+
+def _check_shares(shares: Mapping[str, float]) -> None:
+    if any(not 0 < share < 1 for share in shares.values()) or sum(shares.values()) >= 1:
+        given = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        raise UsageError(f"expected shares between 0 and 1 that leave some for train, but got {given}")
 
 
 def _check_classes(manifest: Manifest) -> None:
@@ -76,15 +114,12 @@ def _contradictions(table: pd.DataFrame) -> list[str]:
     return [f"{len(torn)} files hold pictures that are in more than one class, e.g. {torn['path'].iloc[0]}"]
 
 
-def _leaks(table: pd.DataFrame) -> list[str]:
-    crossing = table.groupby("group")["split"].nunique()
-    crossing = crossing[crossing > 1]
-    if crossing.empty:
-        return []
-    n = int(table["group"].isin(crossing.index).sum())
-    return [
-        f"the given splits leak: {n} pictures in {len(crossing)} groups are on both sides, e.g. {crossing.index[0]}"
-    ]
+def _known_groups(table: pd.DataFrame, known: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """The split of every group that holds known pictures, and the groups whose known pictures are in several."""
+    splits = table["sha256"].map(known)
+    of_group = splits[splits.fillna("") != ""].groupby(table["group"]).agg(["first", "nunique"])
+    fixed = {str(group): str(split) for group, split in of_group["first"].items()}
+    return fixed, {str(group) for group in of_group.index[of_group["nunique"] > 1]}
 
 
 def _position(group: str, seed: int) -> float:
@@ -93,24 +128,42 @@ def _position(group: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _assigned(table: pd.DataFrame, shares: Mapping[str, float], seed: int) -> np.ndarray:
+def _assigned(
+    table: pd.DataFrame, shares: Mapping[str, float], seed: int, fixed: Mapping[str, str]
+) -> NDArray[np.object_]:
+    """The split of every row: where its group is fixed, else where the group falls, else where it is needed."""
     names = ["train", *shares]
     ends = np.cumsum([1 - sum(shares.values()), *shares.values()])
-    groups = sorted(table["group"].unique())
-    position = {g: _position(g, seed) for g in groups}
-    where = {g: names[min(int(np.searchsorted(ends, position[g], side="right")), len(names) - 1)] for g in groups}
     middle = dict(zip(names, ends - np.diff(ends, prepend=0) / 2, strict=True))
-    for label, rows in table.groupby("label"):
-        mine = sorted(rows["group"].unique(), key=position.__getitem__)
+    pairs = table[["group", "label"]].drop_duplicates()
+    labels = pairs.groupby("group")["label"].agg(list).to_dict()
+    position = {g: _position(g, seed) for g in labels}
+    where = {
+        g: fixed.get(g, names[min(int(np.searchsorted(ends, at, side="right")), len(names) - 1)])
+        for g, at in position.items()
+    }
+    held = {label: dict.fromkeys(names, 0) for label in sorted(pairs["label"].unique())}
+    for group, label in pairs.itertuples(index=False):
+        held[label][where[group]] += 1
+    for label, counts in held.items():
+        mine = sorted(pairs["group"][pairs["label"] == label], key=position.__getitem__)
         if len(mine) < len(names):
+            rows = int((table["label"] == label).sum())
             raise DataError(
-                f"class {label!r} has {len(rows)} readable picture{'s' * (len(rows) != 1)} in {len(mine)} independent"
+                f"class {label!r} has {rows} readable picture{'s' * (rows != 1)} in {len(mine)} independent"
                 f" group{'s' * (len(mine) != 1)}; at least {len(names)} are needed, one for each split"
             )
-        # Few groups can leave a split empty by chance: it takes the nearest from a split that has several.
+        # Few groups can leave a split empty by chance: it takes the nearest that leaves no split empty behind it, from
+        # train where it can, so that what was held out stays held out.
         for name in names:
-            held = [where[g] for g in mine]
-            if name not in held:
-                spare = [g for g in mine if held.count(where[g]) > 1]
-                where[min(spare, key=lambda g: abs(position[g] - middle[name]))] = name
+            if counts[name]:
+                continue
+            spare = [g for g in mine if g not in fixed and all(held[c][where[g]] > 1 for c in labels[g])]
+            if not spare:
+                continue  # every group that could move is needed where it is; the caller names class and split
+            lent = min(spare, key=lambda g: (where[g] != "train", abs(position[g] - middle[name])))
+            for other in labels[lent]:
+                held[other][where[lent]] -= 1
+                held[other][name] += 1
+            where[lent] = name
     return table["group"].map(where).to_numpy(object)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,12 @@ class Checkpoint:
     ----------
     folder : beside the model folder to be.
     identity : what makes a training the same: recipe, data and seed.
+    watch : is told the history after every epoch, when the state is on disk; what it raises ends the training.
     """
 
     folder: Path
     identity: str
+    watch: Callable[[list[dict[str, Any]]], None] | None = None
 
     def save(self, state: State) -> None:
         """Replace what the folder holds."""
@@ -68,6 +70,8 @@ class Checkpoint:
             # Clones: tensors that share memory (best is weights after a good epoch) cannot be in one file.
             write({n: v.detach().cpu().clone() for n, v in tensors.items()}, partial / TENSORS)
             (partial / STATE).write_text(json.dumps(plain))
+        if self.watch is not None:
+            self.watch(state.history)
 
     def load(self) -> State | None:
         """What the folder holds, or None where there is nothing yet.
