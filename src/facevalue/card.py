@@ -157,10 +157,16 @@ class Report(Record, frozen=True, tag_field="kind", tag="evaluation"):
     warnings: tuple[str, ...] = ()
 
 
+DISTILLATION = "distillation"
+"""The one defence that is inside the weights and not before them; see :class:`AttackFigures`."""
+
+
 class AttackFigures(Record, frozen=True):
     """One attack at one eps. ``eps`` is in [0, 1] units of the network's square; success counts after 8-bit rounding.
 
     ``robust_accuracy_unrounded`` is the same before rounding, to compare with papers and libraries that stop there.
+    ``defense`` names what stood before the model, or how it was hardened; ``adaptive`` says whether the attack knew of
+    it and went through it.
     """
 
     attack: str
@@ -176,6 +182,12 @@ class AttackFigures(Record, frozen=True):
     queries: int
     seconds: float
     adaptive: bool = False
+    defense: str | None = None
+
+    @property
+    def speaks_of_model(self) -> bool:
+        """Whether this is a figure of the model itself: nothing stood before it, and the attack was not held blind."""
+        return self.defense is None or (self.defense == DISTILLATION and self.adaptive)
 
 
 class AttackReport(Record, frozen=True, tag_field="kind", tag="attack"):
@@ -193,6 +205,82 @@ class AttackReport(Record, frozen=True, tag_field="kind", tag="attack"):
     seed: int = 0
 
 
+class CorruptionFigures(Record, frozen=True):
+    """A model on pictures with one kind of everyday damage at one strength, in the damage's own ``unit``."""
+
+    corruption: str
+    strength: float
+    unit: str
+    n: int
+    accuracy: float
+    accuracy_ci: Interval
+
+
+class CorruptionReport(Record, frozen=True, tag_field="kind", tag="corruptions"):
+    """A model on pictures with everyday damage, done to each upright picture before its geometry.
+
+    ``mean_accuracy`` is over all corruptions and strengths, each corruption weighing alike.
+    """
+
+    split: str
+    n: int
+    classes: tuple[str, ...]
+    clean_accuracy: float
+    clean_ci: Interval
+    mean_accuracy: float
+    results: tuple[CorruptionFigures, ...]
+    warnings: tuple[str, ...] = ()
+    fingerprint: str = ""
+    source: str = ""
+    command: str = ""
+    created: str = ""
+    seconds: float = 0.0
+    seed: int = 0
+
+
+class CertifiedAccuracy(Record, frozen=True):
+    """Share of pictures that are right and provably stay so for every change shorter than ``radius`` in L2."""
+
+    radius: float
+    accuracy: float
+    accuracy_ci: Interval
+
+
+class CertificateReport(Record, frozen=True, tag_field="kind", tag="certificate"):
+    """A model behind randomised smoothing (Cohen et al. 2019, arXiv:1902.02918), with radii that are proven.
+
+    Attributes
+    ----------
+    sigma : of the Gaussian noise, in pixels of the network's square scaled to [0, 1].
+    alpha : probability, a picture, that its certificate is wrong.
+    n0, samples : noisy copies a picture for choosing the class, and for the bound.
+    abstained : pictures on which no class surely has the majority.
+    base_accuracy : of the model without smoothing on the same pictures.
+    mean_radius : over all pictures, 0 where wrong or abstained (the average certified radius).
+    curve : by radius, from 0 on.
+    """
+
+    split: str
+    n: int
+    classes: tuple[str, ...]
+    sigma: float
+    alpha: float
+    n0: int
+    samples: int
+    base_accuracy: float
+    abstained: int
+    mean_radius: float
+    curve: tuple[CertifiedAccuracy, ...]
+    norm: str = "l2"
+    warnings: tuple[str, ...] = ()
+    fingerprint: str = ""
+    source: str = ""
+    command: str = ""
+    created: str = ""
+    seconds: float = 0.0
+    seed: int = 0
+
+
 class ExportReport(Record, frozen=True, tag_field="kind", tag="export"):
     """An exported file beside the model, from file bytes to label on ``n`` pictures."""
 
@@ -207,7 +295,7 @@ class ExportReport(Record, frozen=True, tag_field="kind", tag="export"):
     created: str = ""
 
 
-Evidence = Report | AttackReport | ExportReport
+Evidence = Report | AttackReport | CorruptionReport | CertificateReport | ExportReport
 
 
 class Card(Record, frozen=True):

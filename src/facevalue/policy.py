@@ -215,7 +215,7 @@ def _attack_checks(card: Card, name: str, wanted: Mapping[str, Any]) -> Iterator
         for report in card.evidence
         if isinstance(report, AttackReport)
         for f in report.results
-        if f.attack == name and f.norm == norm and f.eps >= eps - _SAME_EPS
+        if f.attack == name and f.norm == norm and f.eps >= eps - _SAME_EPS and f.speaks_of_model
     ]
     nearest = min((f.eps for f in found), default=None)
     latest = next((f for f in reversed(found) if f.eps == nearest), None)

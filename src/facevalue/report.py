@@ -13,13 +13,26 @@ from typing import Any
 from PIL import Image
 
 from facevalue import files, pixels, plots
-from facevalue.card import HISTORY, REPORT, AttackFigures, AttackReport, Card, Evidence, ExportReport, Interval, Report
+from facevalue.card import (
+    HISTORY,
+    REPORT,
+    AttackFigures,
+    AttackReport,
+    Card,
+    CertificateReport,
+    CorruptionReport,
+    Evidence,
+    ExportReport,
+    Interval,
+    Report,
+)
 from facevalue.errors import MissingExtraError, ModelFolderError, PictureError, UsageError
 
 SPLITS = ("train", "validation", "calibration", "test")
 _THUMBNAIL = 900  # pixels, the longer side of a gallery picture
 _GALLERY = 24  # pictures shown at most
 _UNREADABLE = 50  # files listed at most
+_KINDS = {AttackReport: "attack", CorruptionReport: "everyday damage", CertificateReport: "certificate"}
 
 
 def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tuple[Path, str]] = ()) -> Path:
@@ -166,7 +179,7 @@ def warnings_of(card: Card) -> list[tuple[str, str]]:
         found.append(("evidence", "no evaluation on a test split: nothing here says how well the model works"))
     for evidence in card.evidence:
         if not isinstance(evidence, ExportReport):
-            where = evidence.split if isinstance(evidence, Report) else "attack"
+            where = evidence.split if isinstance(evidence, Report) else _KINDS[type(evidence)]
             found.extend((where, warning) for warning in evidence.warnings)
     if card.data.unreadable:
         n = len(card.data.unreadable)
@@ -192,6 +205,10 @@ def _what(evidence: Evidence) -> str:
         return f"evaluation on {evidence.split}"
     if isinstance(evidence, AttackReport):
         return "attack with " + ", ".join(dict.fromkeys(r.attack for r in evidence.results))
+    if isinstance(evidence, CorruptionReport):
+        return f"everyday damage on {evidence.split}"
+    if isinstance(evidence, CertificateReport):
+        return f"certificate on {evidence.split}"
     return f"export to {evidence.target}"
 
 

@@ -7,7 +7,18 @@ from pathlib import Path
 import pandas as pd
 
 from facevalue import files, progress
-from facevalue.card import CARD, MANIFEST, AttackReport, Card, Evidence, ExportReport, Report
+from facevalue.card import (
+    CARD,
+    MANIFEST,
+    AttackFigures,
+    AttackReport,
+    Card,
+    CertificateReport,
+    CorruptionReport,
+    Evidence,
+    ExportReport,
+    Report,
+)
 from facevalue.classifier import Classifier
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.pictures import Pictures, pictures
@@ -80,8 +91,16 @@ def _same(old: Evidence, new: Evidence) -> bool:
     if isinstance(old, Report) and isinstance(new, Report):
         return (old.split, old.fingerprint) == (new.split, new.fingerprint)
     if isinstance(old, AttackReport) and isinstance(new, AttackReport):
-        asked = [(r.attack, r.norm, r.eps) for r in old.results] == [(r.attack, r.norm, r.eps) for r in new.results]
+        asked = [_asked(r) for r in old.results] == [_asked(r) for r in new.results]
         return asked and old.fingerprint == new.fingerprint
+    if isinstance(old, CorruptionReport) and isinstance(new, CorruptionReport):
+        return (old.split, old.fingerprint) == (new.split, new.fingerprint)
+    if isinstance(old, CertificateReport) and isinstance(new, CertificateReport):
+        return (old.split, old.fingerprint, old.sigma) == (new.split, new.fingerprint, new.sigma)
     if isinstance(old, ExportReport) and isinstance(new, ExportReport):
         return (old.target, old.path) == (new.target, new.path)
     return False
+
+
+def _asked(row: AttackFigures) -> tuple[str, str, float, str | None, bool]:
+    return (row.attack, row.norm, row.eps, row.defense, row.adaptive)
