@@ -18,6 +18,7 @@ from facevalue.card import WEIGHTS, Card
 from facevalue.errors import ModelFolderError
 from facevalue.networks import build
 from facevalue.networks.base import Body, normalise
+from facevalue.networks.distance import squared_distance
 
 NOVELTY_RANK = 64
 
@@ -80,15 +81,11 @@ class Classifier(nn.Module):
     def novelty(self, features: Tensor) -> Tensor:
         """(n,) distance of (n, d) features from the nearest class of the training data.
 
-        The Mahalanobis distance (Lee et al. 2018, arXiv:1807.03888) under probabilistic PCA (Tipping & Bishop 1999):
-        the leading directions of the within-class spread each by their own deviation, the rest by one. Divided by
-        the square root of d, so that training pictures lie near 1.
+        The root of :func:`~facevalue.networks.distance.squared_distance`, so that training pictures lie near 1.
         """
-        away = features.unsqueeze(1) - self.novelty_means  # (n, k, d)
-        along = away @ self.novelty_basis  # (n, k, r)
-        rest = (away.square().sum(2) - along.square().sum(2)).clamp_min(0)
-        squared = (along / self.novelty_scale).square().sum(2) + rest / self.novelty_rest.square()
-        return (squared.amin(1) / features.shape[1]).sqrt()
+        return squared_distance(
+            features, self.novelty_means, self.novelty_basis, self.novelty_scale, self.novelty_rest
+        ).sqrt()
 
     def heat(self, maps: Tensor, winner: Tensor) -> Tensor:
         """(n, h, w) class activation map (Zhou et al. 2016, arXiv:1512.04150) of class ``winner`` (n,), positive part.

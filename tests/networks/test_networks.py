@@ -12,7 +12,15 @@ from facevalue.networks import NETWORKS, build, find
 from facevalue.networks.base import Body, count_parameters
 
 # Small squares, so that the tests are quick; 75 is the least that Inception v3 takes.
-SIZES = {"small-cnn": 30, "small-resnet": 32, "small-inception": 32, "inception_v3": 96, "inception_v3-mixed7": 150}
+SIZES = {
+    "small-cnn": 30,
+    "small-resnet": 32,
+    "small-inception": 32,
+    "small-hybrid": 32,
+    "ensemble": 32,
+    "inception_v3": 96,
+    "inception_v3-mixed7": 150,
+}
 # timm takes some seconds to draw Inception's first weights, so it is built once for all of the default run.
 SLOW = ("inception_v3", "inception_v3-mixed7")
 

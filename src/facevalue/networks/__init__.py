@@ -7,10 +7,12 @@ from typing import Any
 
 from facevalue.errors import UsageError
 from facevalue.networks.base import Body, Network
+from facevalue.networks.ensemble import ENSEMBLE
 from facevalue.networks.inception import INCEPTION_V3, INCEPTION_V3_MIXED7
 from facevalue.networks.mobilenetv2 import MOBILENETV2
 from facevalue.networks.resnet18 import RESNET18
 from facevalue.networks.small_cnn import SMALL_CNN
+from facevalue.networks.small_hybrid import SMALL_HYBRID
 from facevalue.networks.small_inception import SMALL_INCEPTION
 from facevalue.networks.small_resnet import SMALL_RESNET
 from facevalue.networks.timm_body import any_timm
@@ -21,10 +23,12 @@ NETWORKS: dict[str, Network] = {
         SMALL_CNN,
         SMALL_RESNET,
         SMALL_INCEPTION,
+        SMALL_HYBRID,
         MOBILENETV2,
         RESNET18,
         INCEPTION_V3,
         INCEPTION_V3_MIXED7,
+        ENSEMBLE,
     )
 }
 
