@@ -73,7 +73,7 @@ def with_splits(
         fixed, torn = _known_groups(table[readable], known)
         split[readable] = _assigned(table[readable], shares, seed, fixed)
         if torn:
-            before = table["sha256"].map(known).fillna("").to_numpy(object)
+            before = _before(table, known)
             between = readable & table["group"].isin(torn).to_numpy()
             split[between] = before[between]
             if newcomers := int((between & (before == "")).sum()):
@@ -114,10 +114,15 @@ def _contradictions(table: pd.DataFrame) -> list[str]:
     return [f"{len(torn)} files hold pictures that are in more than one class, e.g. {torn['path'].iloc[0]}"]
 
 
+def _before(table: pd.DataFrame, known: Mapping[str, str]) -> NDArray[np.object_]:
+    """The split that each picture was in, "" for a new one."""
+    return np.array([known.get(sha256, "") for sha256 in table["sha256"]], dtype=object)
+
+
 def _known_groups(table: pd.DataFrame, known: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
     """The split of every group that holds known pictures, and the groups whose known pictures are in several."""
-    splits = table["sha256"].map(known)
-    of_group = splits[splits.fillna("") != ""].groupby(table["group"]).agg(["first", "nunique"])
+    splits = pd.Series(_before(table, known), index=table.index)
+    of_group = splits[splits != ""].groupby(table["group"]).agg(["first", "nunique"])
     fixed = {str(group): str(split) for group, split in of_group["first"].items()}
     return fixed, {str(group) for group in of_group.index[of_group["nunique"] > 1]}
 
@@ -136,7 +141,9 @@ def _assigned(
     ends = np.cumsum([1 - sum(shares.values()), *shares.values()])
     middle = dict(zip(names, ends - np.diff(ends, prepend=0) / 2, strict=True))
     pairs = table[["group", "label"]].drop_duplicates()
-    labels = pairs.groupby("group")["label"].agg(list).to_dict()
+    labels: dict[str, list[str]] = {}
+    for group, label in pairs.itertuples(index=False):
+        labels.setdefault(group, []).append(label)
     position = {g: _position(g, seed) for g in labels}
     where = {
         g: fixed.get(g, names[min(int(np.searchsorted(ends, at, side="right")), len(names) - 1)])

@@ -1,0 +1,120 @@
+"""Leaks: the same thing on both sides of a split, so that a test measures memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from facevalue.data.manifest import SPLITS, Manifest
+from facevalue.errors import DataError, UsageError
+
+ON_LEAKS = ("warn", "drop", "error")
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A group, or one picture, that several splits hold.
+
+    Attributes
+    ----------
+    group : its name.
+    splits : that hold it, in the order of :data:`SPLITS`.
+    pictures : of it, in all of them.
+    identical : of these, files whose bytes are in more than one of the splits.
+    examples : one key a split.
+    """
+
+    group: str
+    splits: tuple[str, ...]
+    pictures: int
+    identical: int
+    examples: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "group": self.group,
+            "splits": list(self.splits),
+            "pictures": self.pictures,
+            "identical": self.identical,
+            "examples": list(self.examples),
+        }
+
+
+def find_leaks(table: pd.DataFrame) -> tuple[Leak, ...]:
+    """Leaks of readable rows with groups and splits, the largest first.
+
+    A group is a person, a rendering or whatever the grouping was told, with its near-duplicates; files with the same
+    bytes leak also where no grouping joined them.
+    """
+    table = table[table["split"] != ""]
+    twice = _crossing(table, "sha256")
+    found = []
+    for name, rows in table[_crossing(table, "group")].groupby("group"):
+        found.append(_leak(str(name), rows, int(twice[rows.index].sum())))
+    loose = table[twice & ~_crossing(table, "group")]
+    for _, rows in loose.groupby("sha256"):
+        found.append(_leak(str(rows["group"].iloc[0]), rows, len(rows)))
+    return tuple(sorted(found, key=lambda leak: (-leak.pictures, leak.group)))
+
+
+def _crossing(table: pd.DataFrame, column: str) -> pd.Series[bool]:
+    return table.groupby(column)["split"].transform("nunique") > 1
+
+
+def _leak(name: str, rows: pd.DataFrame, identical: int) -> Leak:
+    first = rows.groupby("split")["key"].first()
+    splits = tuple(s for s in SPLITS if s in first.index)
+    return Leak(name, splits, len(rows), identical, tuple(str(first[s]) for s in splits))
+
+
+def told(leaks: Sequence[Leak]) -> list[str]:
+    """Leaks as a warning for people: none where there is none."""
+    if not leaks:
+        return []
+    pictures, identical = sum(leak.pictures for leak in leaks), sum(leak.identical for leak in leaks)
+    worst = leaks[0]
+    example = " and ".join(f"{key} ({split})" for key, split in zip(worst.examples, worst.splits, strict=True))
+    return [
+        f"the given splits leak: {pictures} pictures in {len(leaks)} groups are on both sides"
+        + (f", {identical} of them byte for byte" if identical else "")
+        + f", e.g. {example}"
+    ]
+
+
+def without_leaks(manifest: Manifest, on_leaks: str = "warn") -> tuple[Manifest, tuple[Leak, ...]]:
+    """Do with leaks across given splits what was asked; returns what was found too.
+
+    Parameters
+    ----------
+    manifest : with groups, and splits where its folder brought any.
+    on_leaks : ``warn`` leaves the splits as they were given; ``drop`` takes what leaks out of all but the split that
+        is judged last (test before calibration before validation before train), so that the official test pictures all
+        stay; ``error`` raises.
+
+    Raises
+    ------
+    UsageError
+        ``on_leaks`` is none of these.
+    DataError
+        There are leaks and ``on_leaks`` is ``error``.
+    """
+    if on_leaks not in ON_LEAKS:
+        raise UsageError(f"expected leaks to be one of {', '.join(ON_LEAKS)}, but got {on_leaks!r}")
+    table = manifest.table
+    readable = table["error"] == ""
+    leaks = find_leaks(table[readable])
+    if not leaks or on_leaks == "warn":
+        return manifest, leaks
+    if on_leaks == "error":
+        raise DataError(f"{told(leaks)[0]}; take them out, or give --leaks drop")
+    rank = table["split"].map({split: i for i, split in enumerate(SPLITS)}).fillna(-1)
+    last = rank.where(readable, -1)
+    keep = pd.Series(True, index=table.index)
+    for column in ("group", "sha256"):
+        keep &= last >= last.groupby(table[column]).transform("max")
+    drop = readable & ~keep
+    note = f"{int(drop.sum())} pictures were left out of the given splits, since a later split holds what they show"
+    return manifest.changed(split=table["split"].where(~drop, ""), warnings=(*manifest.warnings, note)), leaks
