@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
-PLUGINS = {"networks": "NETWORKS", "attacks": "ATTACKS", "explanations": "EXPLANATIONS", "export": "EXPORTERS"}
-VERBS = "train evaluate predict compare attack explain export report check calibrate demo".split()
+PLUGINS = {
+    "networks": "NETWORKS",
+    "attacks": "ATTACKS",
+    "defenses": "DEFENSES",
+    "explanations": "EXPLANATIONS",
+    "export": "EXPORTERS",
+}
+VERBS = "train evaluate predict compare attack explain export report check calibrate ensemble demo".split()
 DATA_VERBS = "scan".split()  # facevalue.scan_data(…) is `facevalue data scan`
 PUBLIC = [*VERBS, *(f"{verb}_data" for verb in DATA_VERBS)]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from facevalue.workshop import check as check
     from facevalue.workshop import compare as compare
     from facevalue.workshop import demo as demo
+    from facevalue.workshop import ensemble as ensemble
     from facevalue.workshop import evaluate as evaluate
     from facevalue.workshop import explain as explain
     from facevalue.workshop import export as export
@@ -41,6 +42,7 @@ _WORKSHOP = (
     "report",
     "check",
     "calibrate",
+    "ensemble",
     "demo",
     "scan_data",
 )

@@ -100,9 +100,13 @@ def test_calibrating_on_other_pictures_makes_a_new_folder(model: Path, lfw: Path
         rows = csv.writer(stream)
         rows.writerow(["path", "label"])
         rows.writerows([str(f), label] for label in ("face", "not-face") for f in sorted((lfw / label).iterdir())[:40])
+    recipe = Card.load(model).recipe
+    own = {**recipe, "calibration": {**recipe["calibration"], "target": 0.9}}
+    model = Path(shutil.copytree(model, tmp_path / "own targets"))
+    Card.load(model).changed(recipe=own).save(model)
     old = Card.load(model)
     card = workshop.calibrate(model, tmp_path / "some.csv", tmp_path / "calibrated")
-    assert card.abstention.n == 80
+    assert (card.abstention.n, card.abstention.target) == (80, 0.9)
     assert card.temperature != old.temperature
     assert Card.load(model) == old
     assert not [e for e in card.evidence if isinstance(e, Report)]  # figures of the old temperature say nothing

@@ -131,7 +131,7 @@ class Ensemble(Body):
     def embed(self, maps: Tensor) -> Tensor:
         widths = [s[0] if self.spatial else math.prod(s) for s in self._shapes]
         parts = [
-            part.unflatten(1, s) if not self.spatial else part
+            part if self.spatial else part.reshape(-1, *s)
             for part, s in zip(torch.split(maps, widths, 1), self._shapes, strict=True)
         ]
         features = [m.body.embed(part) for m, part in zip(self.together, parts, strict=True)]

@@ -1,5 +1,6 @@
 """The verbs in Python, with the same words as the command line."""
 
+from facevalue.workshop.combining import ensemble
 from facevalue.workshop.demonstration import demo
 from facevalue.workshop.examining import scan_data
 from facevalue.workshop.judging import attack, check, compare, evaluate
@@ -13,6 +14,7 @@ __all__ = [
     "check",
     "compare",
     "demo",
+    "ensemble",
     "evaluate",
     "explain",
     "export",

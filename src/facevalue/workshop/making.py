@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from facevalue import files, machine, progress
 from facevalue.calibration import calibrated, with_novelty
 from facevalue.card import CARD, HISTORY, MANIFEST, ONNX, Card, DataFacts, ExportReport
@@ -26,7 +28,7 @@ from facevalue.export import EXPORTERS
 from facevalue.outputs import outputs_of
 from facevalue.report import write_report
 from facevalue.training.methods import Trained, checkpoint_beside, new_classifier, train_method
-from facevalue.training.recipe import SHORT, Recipe, read
+from facevalue.training.recipe import SHORT, CalibrationSettings, Recipe, read
 from facevalue.workshop.evidence import PARITY_PICTURES, labelled
 
 
@@ -126,11 +128,11 @@ def train(
         evaluate_pictures(classifier, splits[s], outputs=trained.outputs[s], command=command) for s in reversed(SPLITS)
     ]
     card = classifier.card.changed(
-        data=_facts(manifest), seconds_per_epoch=trained.seconds_per_epoch, command=command, created=now()
+        data=data_facts_of(manifest), seconds_per_epoch=trained.seconds_per_epoch, command=command, created=now()
     )
-    card = card.changed(versions=_versions(), evidence=tuple(reversed(reports)))
+    card = card.changed(versions=versions(), evidence=tuple(reversed(reports)))
     with files.replacing_folder(output) as folder:
-        card = _write_folder(folder, classifier.changed(card), manifest, trained.history, splits, start)
+        card = write_folder(folder, classifier.changed(card), manifest, trained.history, splits, start)
     checkpoint.clear()
     return TrainResult(output, card)
 
@@ -153,7 +155,8 @@ def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
     )
 
 
-def _facts(manifest: Manifest) -> DataFacts:
+def data_facts_of(manifest: Manifest) -> DataFacts:
+    """What a card says of a manifest with groups and splits."""
     rows = manifest.readable
     by_split = rows.groupby("split")["group"]
     shared = rows.groupby("group")["key"].transform("size") > 1
@@ -169,14 +172,15 @@ def _facts(manifest: Manifest) -> DataFacts:
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that a model's figures depend on."""
     import platform
 
     names = ("facevalue", "torch", "timm", "onnx", "onnxruntime", "numpy", "pillow", "scikit-learn")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def _write_folder(
+def write_folder(
     folder: Path,
     classifier: Classifier,
     manifest: Manifest,
@@ -184,6 +188,13 @@ def _write_folder(
     splits: Mapping[str, Pictures],
     start: float,
 ) -> Card:
+    """Fill an empty folder with a finished model: history, manifest, weights, graph with parity, card, report.
+
+    Parameters
+    ----------
+    splits : ``test`` is what the parity of ``model.onnx`` is measured on.
+    start : ``time.perf_counter()`` when the work began.
+    """
     (folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
     # Absolute, so that the pictures are found again from elsewhere; no fingerprint knows of paths.
     manifest.changed(path=manifest.table["path"].map(os.path.abspath)).save(folder / MANIFEST)
@@ -210,9 +221,15 @@ def calibrate(model: Path | str, data: Path | str, output: Path | str, *, comman
     classifier = load(folder)
     held_out, warnings = labelled(folder, classifier, Path(data), own_split="calibration")
     machine.keep_memory()
-    recipe = read("probe").calibration
+    # The model's own targets; a card made by hand has no recipe, and takes what the probe has.
+    own = classifier.card.recipe.get("calibration")
+    settings = read("probe").calibration if own is None else msgspec.convert(own, CalibrationSettings)
     classifier = calibrated(
-        classifier, outputs_of(classifier, held_out), target=recipe.target, floor=recipe.floor, quantile=recipe.quantile
+        classifier,
+        outputs_of(classifier, held_out),
+        target=settings.target,
+        floor=settings.floor,
+        quantile=settings.quantile,
     )
     # Evidence of the old temperature says nothing of the new one.
     data_facts = classifier.card.data.changed(warnings=(*classifier.card.data.warnings, *warnings))

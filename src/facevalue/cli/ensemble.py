@@ -1,0 +1,37 @@
+"""``facevalue ensemble``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from facevalue.cli.evaluate import evaluation_table
+from facevalue.cli.output import Json, deliver
+from facevalue.cli.shell import command_line
+
+EXAMPLE = "facevalue ensemble model-a model-b model-c -o together"
+
+
+def run(
+    models: Annotated[list[Path], Argument(metavar="MODEL...", help="Two or more model folders.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="MODEL", help="The model folder to make.")],
+    data: Annotated[
+        Path | None, Option(metavar="DIR", help="Where the pictures that they were made from are now, if moved.")
+    ] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a model folder that is there.")] = False,
+    json: Json = None,
+) -> None:
+    """Make one model of several: their calibrated probabilities, averaged, in one model.onnx."""
+    from facevalue import workshop
+
+    result = workshop.ensemble(models, output, data=data, overwrite=overwrite, command=command_line())
+    figures = {**result.figures(), "members": result.card.recipe["members"]}
+    reports = [r for split in ("train", "validation", "test") if (r := result.card.report(split)) is not None]
+    deliver(
+        figures,
+        json,
+        evaluation_table(reports),
+        f"{result.folder}: the model folder; next: facevalue predict {result.folder} PICTURE…",
+    )

@@ -1,0 +1,52 @@
+"""The pictures that a model was made from, found again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+
+from facevalue.card import MANIFEST, Card
+from facevalue.data.manifest import Manifest
+from facevalue.data.scan import scan
+from facevalue.errors import DataError
+
+
+def own_manifest(folder: Path, card: Card) -> Manifest:
+    """The manifest in a model folder, as it was when the model was made."""
+    table = pd.read_parquet(card.checked_file(folder, MANIFEST))
+    return Manifest(table, source=card.data.source, groups=card.data.groups, warnings=card.data.warnings)
+
+
+def found_again(manifest: Manifest, splits: Collection[str], moved_to: Path | None, flag: str) -> Manifest:
+    """The manifest with paths at which the pictures of ``splits`` are now.
+
+    Parameters
+    ----------
+    moved_to : where they lie today, matched by their bytes; ``None`` where they have not moved.
+    flag : the option that says so, for the error.
+
+    Raises
+    ------
+    DataError
+        A picture is not there, or is another one now.
+    """
+    table = manifest.table
+    wanted = (table["error"] == "") & table["split"].isin(splits)
+    if moved_to is not None:
+        now = scan(moved_to).readable
+        places = dict(zip(now["sha256"], now["path"], strict=True))
+        table = table.assign(path=table["sha256"].map(places).where(wanted, table["path"]).fillna(""))
+    gone = [key for key, path in zip(table["key"][wanted], table["path"][wanted], strict=True) if not _is_file(path)]
+    if gone:
+        where = f"in {moved_to}" if moved_to is not None else "where they were"
+        raise DataError(
+            f"{len(gone)} of {int(wanted.sum())} pictures that the model was made from are not {where}, "
+            f"e.g. {gone[0]}; say where they are with {flag} DIR"
+        )
+    return Manifest(table, manifest.source, manifest.groups, manifest.warnings)
+
+
+def _is_file(path: str) -> bool:
+    return path != "" and Path(path).is_file()
