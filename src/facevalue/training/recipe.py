@@ -36,6 +36,7 @@ class NetworkSettings(Settings, frozen=True):
     fit: Fit | None = None
     filter: Filter | None = None
     crop_fraction: float | None = None
+    jpeg_gap: float | None = None
     mean: Triple | None = None
     std: Triple | None = None
 
@@ -196,10 +197,9 @@ class Recipe(Settings, frozen=True):
     def geometry(self) -> Geometry:
         """The network's own geometry with this recipe's changes."""
         own = find(self.network.name).geometry
-        changes = {
-            f: v for f in ("size", "fit", "filter", "crop_fraction") if (v := getattr(self.network, f)) is not None
-        }
-        return Geometry(**(msgspec.structs.asdict(own) | changes))
+        fields = msgspec.structs.asdict(own)
+        changes = {name: value for name in fields if (value := getattr(self.network, name)) is not None}
+        return Geometry(**(fields | changes))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as the TOML file would hold them."""
