@@ -27,6 +27,7 @@ from facevalue.evaluation import evaluate_pictures, now
 from facevalue.export import EXPORTERS
 from facevalue.outputs import outputs_of
 from facevalue.report import write_report
+from facevalue.training.distillation import resolved
 from facevalue.training.methods import Trained, checkpoint_beside, new_classifier, train_method
 from facevalue.training.recipe import SHORT, CalibrationSettings, Recipe, read
 from facevalue.workshop.evidence import PARITY_PICTURES, labelled
@@ -87,7 +88,7 @@ def train(
     overwrite : replace a model folder that is there already.
     set : recipe settings by dotted key, ``{"augment.flip": True}``.
     settings : the settings with a short name: ``network``, ``weights``, ``epochs``, ``batch_size``, ``lr``, ``size``,
-        ``optimizer``, ``positive``.
+        ``optimizer``, ``positive``, ``adversarial``, ``eps``, ``teacher``, ``distill_temperature``.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def train(
     unknown = sorted(settings.keys() - SHORT.keys())
     if unknown:
         raise UsageError(f"train has no setting {unknown[0]!r}; it knows {', '.join(SHORT)}, and the rest by set={{…}}")
-    chosen = read(recipe, {SHORT[k]: v for k, v in settings.items()} | dict(set or {}))
+    chosen = resolved(read(recipe, {SHORT[k]: v for k, v in settings.items()} | dict(set or {})))
     output = free_place(Path(output), overwrite)
     machine.keep_memory()
     manifest = _prepared(Path(data), chosen, groups, seed)
