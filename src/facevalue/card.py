@@ -117,6 +117,46 @@ class Bin(Record, frozen=True):
     accuracy: float
 
 
+class SliceFigures(Record, frozen=True):
+    """A model on the pictures that share a value of a column, with 95 % Wilson intervals.
+
+    ``count``, ``recall`` and ``recall_ci`` are by class, of those that occur. ``small`` slices are too small to say.
+    """
+
+    value: str
+    n: int
+    accuracy: float
+    accuracy_ci: Interval
+    count: dict[str, int]
+    recall: dict[str, float]
+    recall_ci: dict[str, Interval]
+    small: bool
+
+
+class Gap(Record, frozen=True):
+    """The largest difference of a figure (``accuracy``, ``recall of CLASS``) between slices that are not small.
+
+    ``gap_ci`` is a 95 % interval for all pairs of slices together; ``sure`` where it lies above 0.
+    """
+
+    figure: str
+    best: str
+    worst: str
+    gap: float
+    gap_ci: Interval
+    sure: bool
+
+
+class SliceStudy(Record, frozen=True):
+    """Figures by the values of one column of the manifest; ``missing`` pictures have none."""
+
+    column: str
+    slices: tuple[SliceFigures, ...]
+    gaps: tuple[Gap, ...]
+    missing: int = 0
+    warnings: tuple[str, ...] = ()
+
+
 class Report(Record, frozen=True, tag_field="kind", tag="evaluation"):
     """A model on pictures with known labels.
 
@@ -148,6 +188,7 @@ class Report(Record, frozen=True, tag_field="kind", tag="evaluation"):
     accuracy_answered_ci: Interval | None
     reasons: dict[str, int]
     reliability: tuple[Bin, ...]
+    slices: tuple[SliceStudy, ...] = ()
     unreadable: tuple[dict[str, str], ...] = ()
     fingerprint: str = ""
     source: str = ""

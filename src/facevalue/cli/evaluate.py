@@ -10,10 +10,11 @@ from rich.table import Table
 from typer import Argument, Option
 
 from facevalue.cli.output import Json, deliver, interval, percent, table
+from facevalue.cli.parsing import words
 from facevalue.cli.shell import command_line
 
 if TYPE_CHECKING:
-    from facevalue.card import Report
+    from facevalue.card import Report, SliceStudy
 
 EXAMPLE = "facevalue evaluate model other-pictures --json figures.json"
 
@@ -24,21 +25,72 @@ def run(
         Path, Argument(metavar="DATA", help="Pictures with labels: a folder a class, splits, or a manifest.")
     ],
     split: Annotated[str | None, Option(metavar="NAME", help="Only this split of the data.")] = None,
+    slices: Annotated[
+        list[str] | None,
+        Option(
+            metavar="COLUMN",
+            help="Tell the figures apart by a manifest's column (several between commas), parent, or stem:REGEX.",
+        ),
+    ] = None,
     save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,
     json: Json = None,
 ) -> None:
     """Measure a model on pictures with known labels, with 95 % intervals."""
     from facevalue import workshop
 
-    report = workshop.evaluate(model, data, split=split, save=save, command=command_line())
+    report = workshop.evaluate(
+        model, data, split=split, slices=columns_of(slices or ()), save=save, command=command_line()
+    )
     deliver(
         report.as_dict(),
         json,
         evaluation_table([report]),
         confusion_table(report.classes, report.confusion),
-        *(f"warning: {text}" for text in report.warnings),
+        *(part for study in report.slices for part in slice_parts(study)),
+        *(f"warning: {text}" for text in (*report.warnings, *(w for s in report.slices for w in s.warnings))),
         *(f"left out: {bad['path']} {bad['reason']}" for bad in report.unreadable),
     )
+
+
+def columns_of(given: Sequence[str]) -> tuple[str, ...]:
+    """Columns of ``--slices``; a pattern may hold commas.
+
+    >>> columns_of(["age, gender", "stem:^(.{1,3})_"])
+    ('age', 'gender', 'stem:^(.{1,3})_')
+    """
+    return tuple(c for text in given for c in ((text,) if text.startswith("stem:") else words(text, "--slices")))
+
+
+def slice_parts(study: SliceStudy) -> list[Table | str]:
+    """The table of one column, and a line a gap."""
+    return [slice_table(study), *gap_lines(study)]
+
+
+def slice_table(study: SliceStudy) -> Table:
+    """One row a slice; those too small to say are marked."""
+    labels = list(dict.fromkeys(label for s in study.slices for label in s.recall))
+    columns = (study.column, "n", "accuracy", "95 %", *(f"{label} right" for label in labels), "")
+    rows = [
+        (
+            s.value,
+            s.n,
+            percent(s.accuracy),
+            interval(s.accuracy_ci),
+            *(percent(s.recall.get(label)) for label in labels),
+            "too small to say" if s.small else "",
+        )
+        for s in study.slices
+    ]
+    return table("", columns, rows)
+
+
+def gap_lines(study: SliceStudy) -> list[str]:
+    """The largest difference of each figure, and whether it is more than chance."""
+    return [
+        f"largest gap in {g.figure}: {100 * g.gap:.1f} points ({100 * g.gap_ci[0]:.1f} to {100 * g.gap_ci[1]:.1f}), "
+        f"{g.best} against {g.worst}" + ("" if g.sure else "; may be chance")
+        for g in study.gaps
+    ]
 
 
 def evaluation_table(reports: Sequence[Report]) -> Table:

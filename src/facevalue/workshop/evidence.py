@@ -34,6 +34,14 @@ def labelled(
     folder: Path, classifier: Classifier, data: Path, split: str | None = None, own_split: str = "test"
 ) -> tuple[Pictures, tuple[str, ...]]:
     """Pictures of ``data`` for a model, and what should be known of them: were they trained on?"""
+    chosen, warnings, _ = labelled_rows(folder, classifier, data, split, own_split)
+    return chosen, warnings
+
+
+def labelled_rows(
+    folder: Path, classifier: Classifier, data: Path, split: str | None = None, own_split: str = "test"
+) -> tuple[Pictures, tuple[str, ...], pd.DataFrame]:
+    """As :func:`labelled`, and the pictures' rows of the manifest, in their order."""
     if split not in (None, "all", *SPLITS):
         raise UsageError(f"expected split to be all or one of {', '.join(SPLITS)}, but got {split!r}")
     manifest = scan(data)
@@ -62,7 +70,7 @@ def labelled(
     warnings = manifest.warnings
     if seen and split not in ("train", "validation", "calibration"):
         warnings = (*warnings, f"{seen} of {len(chosen)} pictures took part in making the model")
-    return chosen, warnings
+    return chosen, warnings, manifest.rows(*wanted)
 
 
 def _folder_name(data: Path) -> str:

@@ -7,19 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from facevalue import machine, plots
+from facevalue import decision, machine, plots
 from facevalue.attacks.campaign import attack_pictures
-from facevalue.card import HISTORY, AttackReport, Card, Report
+from facevalue.card import HISTORY, AttackReport, Card, Report, SliceStudy
 from facevalue.classifier import load
 from facevalue.data.manifest import SPLITS
 from facevalue.errors import UsageError
 from facevalue.evaluation import evaluate_pictures, now
+from facevalue.outputs import outputs_of
 from facevalue.policy import check_policy
-from facevalue.workshop.evidence import ask_kept, keep, labelled
+from facevalue.slices import study, values_of
+from facevalue.workshop.evidence import ask_kept, keep, labelled, labelled_rows
 
 
 def evaluate(
-    model: Path | str, data: Path | str, *, split: str | None = None, save: bool = True, command: str = ""
+    model: Path | str,
+    data: Path | str,
+    *,
+    split: str | None = None,
+    slices: Sequence[str] = (),
+    save: bool = True,
+    command: str = "",
 ) -> Report:
     """Every figure of a model on pictures with known labels, kept on its card.
 
@@ -28,6 +36,7 @@ def evaluate(
     data : a folder a class, a folder of splits (its test pictures are taken), or a manifest. Classes are matched by
         name; a folder may lack some.
     split : take these pictures instead. Where ``data`` brings no splits, those that the model was made with.
+    slices : columns by whose values the figures are told apart; see :func:`facevalue.slices.values_of`.
     save : keep the report on the model's card.
 
     Raises
@@ -39,13 +48,27 @@ def evaluate(
     classifier = load(folder)
     if save:
         ask_kept(folder)
-    chosen, warnings = labelled(folder, classifier, Path(data), split)
+    chosen, warnings, rows = labelled_rows(folder, classifier, Path(data), split)
+    columns = {column: values_of(rows, column) for column in slices}
     machine.keep_memory()
-    report = evaluate_pictures(classifier, chosen, command=command)
-    report = report.changed(warnings=(*warnings, *report.warnings))
+    outputs = outputs_of(classifier, chosen, f"evaluating on {chosen.name}")
+    card = classifier.card
+    decided = decision.decide(outputs.probabilities(classifier), card.positive_index, card.threshold)
+    report = evaluate_pictures(classifier, chosen, outputs=outputs, command=command)
+    report = report.changed(
+        warnings=(*warnings, *report.warnings),
+        slices=tuple(study(name, values, chosen.labels, decided, card.classes) for name, values in columns.items()),
+    )
     if save:
-        keep(folder, report)
+        keep(folder, report.changed(slices=(*report.slices, *_known_slices(card, report))))
     return report
+
+
+def _known_slices(card: Card, report: Report) -> list[SliceStudy]:
+    """What the card says already of the same pictures by other columns."""
+    known = [e for e in card.evidence if isinstance(e, Report) and e.fingerprint == report.fingerprint]
+    asked = {s.column for s in report.slices}
+    return [s for e in known if e.split == report.split for s in e.slices if s.column not in asked]
 
 
 def attack(
