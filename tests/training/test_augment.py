@@ -7,7 +7,7 @@ from PIL import Image
 
 from facevalue.outputs import to_input
 from facevalue.training.augment import augment, damage, mixed
-from facevalue.training.recipe import AugmentSettings
+from facevalue.training.settings import AugmentSettings
 
 EVERYTHING = AugmentSettings(
     flip=True,

@@ -20,7 +20,8 @@ from facevalue.training import loop
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.loop import Sample, best_epoch, class_weights, make_optimizer, sample, stopped, thaw, train_body
 from facevalue.training.methods import new_classifier
-from facevalue.training.recipe import FitSettings, OptimizerSettings, Recipe, read
+from facevalue.training.recipe import Recipe, read
+from facevalue.training.settings import FitSettings, OptimizerSettings
 
 TINY = {
     "network.size": 24,

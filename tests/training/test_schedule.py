@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from facevalue.training.recipe import ScheduleSettings
 from facevalue.training.schedule import factor
+from facevalue.training.settings import ScheduleSettings
 
 EPOCHS = 20
 LOSSES = [1.0, 0.8, 0.9, 0.85, 0.9, 0.95, 0.7, 0.71, 0.72, 0.73, 0.74, 0.75, 0.76, 0.77, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6]

@@ -33,6 +33,23 @@ def fractions(text: str, flag: str = "--eps") -> tuple[float, ...]:
     return tuple(values)
 
 
+def one_fraction(text: str, flag: str = "--eps") -> float:
+    """One number, a decimal or a fraction.
+
+    >>> one_fraction("51/255")
+    0.2
+
+    Raises
+    ------
+    UsageError
+        It is no number, negative, or several.
+    """
+    values = fractions(text, flag)
+    if len(values) != 1:
+        raise UsageError(f"{flag}: expected one number such as 4/255, but got {text!r}")
+    return values[0]
+
+
 def words(text: str, flag: str) -> tuple[str, ...]:
     """Names between commas.
 

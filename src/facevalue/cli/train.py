@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from facevalue.cli.evaluate import evaluation_table
 from facevalue.cli.output import Json, deliver
-from facevalue.cli.parsing import settings_of
+from facevalue.cli.parsing import one_fraction, settings_of
 from facevalue.cli.shell import Seed, command_line
 
 EXAMPLE = "facevalue train pictures -o model --recipe probe --network mobilenetv2_100 --weights hub"
@@ -38,6 +38,18 @@ def run(
     lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate.")] = None,
     size: Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network's square.")] = None,
     optimizer: Annotated[str | None, Option(metavar="NAME", help="rmsprop, adam, adamw or sgd.")] = None,
+    adversarial: Annotated[
+        str | None, Option(metavar="HOW", help="Train on attacked pictures: pgd, fast, trades or free.")
+    ] = None,
+    eps: Annotated[
+        str | None, Option(metavar="EPS", help="How far that attack may move pixels in [0, 1], such as 4/255.")
+    ] = None,
+    teacher: Annotated[
+        Path | None, Option(metavar="MODEL", help="Learn from this model's probabilities (distillation).")
+    ] = None,
+    distill_temperature: Annotated[
+        float | None, Option(min=1, metavar="T", help="How much distillation softens probabilities.")
+    ] = None,
     resume: Annotated[bool, Option("--resume", help="Go on from the last epoch of a run that was stopped.")] = False,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace a model folder that is there.")] = False,
     seed: Seed = 0,
@@ -52,6 +64,10 @@ def run(
         "lr": lr,
         "size": size,
         "optimizer": optimizer,
+        "adversarial": adversarial,
+        "eps": None if eps is None else one_fraction(eps),
+        "teacher": None if teacher is None else str(teacher),
+        "distill_temperature": distill_temperature,
     }
     changed = settings_of(changes or [])
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from facevalue.machine import in_order
 from facevalue.networks import torchvision_ready
 from facevalue.outputs import to_input
-from facevalue.training.recipe import AugmentSettings
+from facevalue.training.settings import AugmentSettings
 
 _GREY = (0.299, 0.587, 0.114)
 
@@ -25,7 +25,7 @@ _GREY = (0.299, 0.587, 0.114)
 def augment(
     squares: NDArray[np.uint8], settings: AugmentSettings, seed: int, epoch: int, indices: NDArray[np.int64]
 ) -> Tensor:
-    """(n, s, s, 3) uint8 to (n, 3, s, s) float in [0, 1], changed.
+    """(n, s, s, 3) uint8 to (n, 3, s, s) float in [0, 1], changed; ``noise`` may lead a little outside.
 
     Parameters
     ----------
@@ -39,6 +39,9 @@ def augment(
         x = _coloured(x, settings, rngs)
     if any((settings.jpeg, settings.blur, settings.rescale, settings.randaugment)):
         x = _per_picture(x, settings, rngs)
+    if settings.noise:
+        noise = np.stack([rng.standard_normal(x.shape[1:], np.float32) for rng in rngs])
+        x = x + settings.noise * torch.from_numpy(noise)
     return x
 
 

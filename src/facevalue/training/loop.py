@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,12 +20,15 @@ from facevalue.errors import FaceValueError
 from facevalue.networks.base import Body, normalise
 from facevalue.outputs import to_input
 from facevalue.training import schedule
+from facevalue.training.adversarial import Adversary, collapsed, method_in, robust_validation, threat_in
 from facevalue.training.augment import augment, mixed
 from facevalue.training.checkpoint import Checkpoint, State
-from facevalue.training.recipe import FitSettings, OptimizerSettings, Recipe
+from facevalue.training.distillation import Teacher
+from facevalue.training.recipe import Recipe
+from facevalue.training.settings import FitSettings, OptimizerSettings
 
 KEPT_BYTES = 4 * 2**30
-"""Decoded training pictures are kept in memory up to this size, and decoded anew each epoch above it."""
+"""Decoded training pictures are kept in memory up to this size, and on disk above it as far as there is room."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,21 @@ class Sample:
 
 
 def sample(pictures: Pictures) -> Sample:
-    """Decode into memory where it fits."""
+    """Decode into memory where it fits, else to disk."""
     side = pictures.geometry.size
-    return Sample(pictures, pictures.squares() if len(pictures) * side * side * 3 <= KEPT_BYTES else None)
+    if len(pictures) * side * side * 3 <= KEPT_BYTES:
+        return Sample(pictures, pictures.squares())
+    return Sample(pictures.cached(), None)
 
 
 def train_body(
-    classifier: Classifier, train: Sample, validation: Sample, recipe: Recipe, seed: int, checkpoint: Checkpoint
+    classifier: Classifier,
+    train: Sample,
+    validation: Sample,
+    recipe: Recipe,
+    seed: int,
+    checkpoint: Checkpoint,
+    teacher: Teacher | None = None,
 ) -> tuple[Classifier, list[dict[str, Any]]]:
     """Train the body; return a classifier with the best weights on validation, and one history line an epoch.
 
@@ -61,7 +72,7 @@ def train_body(
     """
     from lightning_fabric import Fabric
 
-    settings = recipe.fit
+    settings, hardening = recipe.fit, recipe.adversarial
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
     classifier = copy.deepcopy(classifier)
     body = classifier.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -77,7 +88,9 @@ def train_body(
         progress.note(f"going on after epoch {len(history)}")
     rates = [group["initial_lr"] for group in optimizer.param_groups]
     model, optimizer = fabric.setup(body, optimizer)
-    mean, std = classifier.mean.to(fabric.device), classifier.std.to(fabric.device)
+    classifier.to(fabric.device)
+    mean, std = classifier.mean, classifier.std
+    teacher = None if teacher is None else teacher.to(fabric.device)
     classes = len(classifier.card.classes)
     weights = class_weights(train.pictures.labels, classes, settings).to(fabric.device)
 
@@ -91,6 +104,18 @@ def train_body(
             rate = schedule.factor(recipe.schedule, epoch, settings.epochs, [h["validation_loss"] for h in history])
             for group, own in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = own * rate
+            method = method_in(hardening, history)
+            if history and history[-1].get("collapsed"):
+                progress.note("one-step adversarial training collapsed: back to the best weights and on with pgd")
+                body.load_state_dict(best)
+            adversary = Adversary(
+                settings=hardening,
+                method=method,
+                threat=threat_in(hardening, epoch),
+                classifier=classifier,
+                generator=torch.Generator().manual_seed(_seed_of(seed, epoch, 1)),
+                autocast=fabric.autocast,
+            )
             set_mode(body, thawed, settings)
             total, right, seen = 0.0, 0, 0
             order = np.random.default_rng((seed, epoch)).permutation(len(train.pictures))
@@ -104,19 +129,37 @@ def train_body(
                 target = y
                 if recipe.augment.mixup or recipe.augment.cutmix:
                     x, target = mixed(x, y, classes, recipe.augment)
-                logits = model(normalise(x, mean, std))
-                loss = nn.functional.cross_entropy(
-                    logits, target, weight=weights, label_smoothing=settings.label_smoothing
+                taught = None if teacher is None else teacher.logits(x)
+
+                def network(pictures: Tensor) -> Tensor:
+                    return cast(Tensor, model(normalise(pictures, mean, std)))
+
+                def loss_of(logits: Tensor, target: Tensor = target, taught: Tensor | None = taught) -> Tensor:
+                    plain = nn.functional.cross_entropy(
+                        logits, target, weight=weights, label_smoothing=settings.label_smoothing
+                    )
+                    return plain if teacher is None or taught is None else teacher.loss(logits, taught, plain)
+
+                for loss, logits in adversary.lessons(network, x, target, loss_of):
+                    if not torch.isfinite(loss):
+                        raise FaceValueError(f"the loss became {loss.item()} in epoch {epoch + 1}; try a lower --lr")
+                    optimizer.zero_grad()
+                    fabric.backward(loss)
+                    optimizer.step()
+                    total += loss.item() * len(labels)
+                    right += int((logits.argmax(1) == y).sum())
+                    seen += len(labels)
+            softening = 1.0 if teacher is None else teacher.softening
+            held_out: dict[str, Any] = validate(model, validation, mean, std, settings.batch_size, softening)
+            if method != "none":
+                held_out |= adversary.figures() | robust_validation(
+                    classifier,
+                    validation.batches(np.arange(len(validation.pictures)), settings.batch_size),
+                    hardening,
+                    _seed_of(seed, epoch, 2) % 2**31,
                 )
-                if not torch.isfinite(loss):
-                    raise FaceValueError(f"the loss became {loss.item()} in epoch {epoch + 1}; try a lower --lr")
-                optimizer.zero_grad()
-                fabric.backward(loss)
-                optimizer.step()
-                total += loss.item() * len(labels)
-                right += int((logits.argmax(1) == y).sum())
-                seen += len(labels)
-            held_out = validate(model, validation, mean, std, settings.batch_size)
+                held_out["adversarial"] = method
+                held_out["collapsed"] = collapsed(method, history, held_out["validation_robust_accuracy"])
             line = {
                 "epoch": epoch,
                 "phase": "fit",
@@ -133,6 +176,7 @@ def train_body(
             work.advance(
                 detail=f"loss {line['train_loss']:.3f}, validation {held_out['validation_loss']:.3f}, "
                 f"accuracy {held_out['validation_accuracy']:.3f}"
+                + (f", robust {held_out['validation_robust_accuracy']:.3f}" if method != "none" else "")
             )
     body.load_state_dict(best)
     for parameter in body.parameters():
@@ -146,18 +190,20 @@ def _precision(settings: FitSettings) -> Any:
     return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[settings.precision]
 
 
-def _seed_of(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
+def _seed_of(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def validate(model: nn.Module, validation: Sample, mean: Tensor, std: Tensor, batch_size: int) -> dict[str, float]:
-    """Loss and accuracy on a split, in eval mode."""
+def validate(
+    model: nn.Module, validation: Sample, mean: Tensor, std: Tensor, batch_size: int, softening: float = 1.0
+) -> dict[str, float]:
+    """Loss, of logits divided by ``softening``, and accuracy on a split, in eval mode."""
     model.eval()
     loss, right = 0.0, 0
     with torch.inference_mode():
         for squares, labels in validation.batches(np.arange(len(validation.pictures)), batch_size):
             x, y = to_input(squares, mean.device), torch.from_numpy(labels).to(mean.device)
-            logits = model(normalise(x, mean, std)).float()
+            logits = model(normalise(x, mean, std)).float() / softening
             loss += float(nn.functional.cross_entropy(logits, y, reduction="sum"))
             right += int((logits.argmax(1) == y).sum())
     n = len(validation.pictures)
@@ -226,10 +272,15 @@ def class_weights(labels: NDArray[np.int64], classes: int, settings: FitSettings
 
 
 def best_epoch(history: list[dict[str, Any]], settings: FitSettings) -> int:
-    """The first epoch with the best validation figure; of equal accuracies the one with the lower loss."""
+    """The first epoch with the best validation figure; of equal accuracies the one with the lower loss.
+
+    Lines that have a robust accuracy are judged by it.
+    """
 
     def figure(line: dict[str, Any]) -> tuple[float, ...]:
         loss = line["validation_loss"]
+        if "validation_robust_accuracy" in line:
+            return (-line["validation_robust_accuracy"], loss)
         return (loss,) if settings.monitor == "loss" else (-line["validation_accuracy"], loss)
 
     return int(min(history, key=figure)["epoch"])

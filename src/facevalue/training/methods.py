@@ -20,6 +20,7 @@ from facevalue.data.pictures import Pictures
 from facevalue.networks.weights import Wanted, prepare
 from facevalue.outputs import Extractor, Outputs, from_features
 from facevalue.training.checkpoint import Checkpoint
+from facevalue.training.distillation import open_teacher
 from facevalue.training.loop import sample, train_body
 from facevalue.training.probe import Probe, fit_probe
 from facevalue.training.recipe import Recipe
@@ -82,6 +83,7 @@ def train_method(
     if recipe.method == "probe":
         return _probe(classifier, splits, recipe)
     start = time.perf_counter()
+    teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
     if recipe.method == "finetune":
         # Head first (Kumar et al. 2022, arXiv:2202.10054): a random head's gradients would spoil the backbone.
@@ -91,7 +93,7 @@ def train_method(
         classifier = with_head(classifier, probe)
         history = probe.history
     train, validation = sample(splits["train"]), sample(splits["validation"])
-    classifier, lines = train_body(classifier, train, validation, recipe, seed, checkpoint)
+    classifier, lines = train_body(classifier, train, validation, recipe, seed, checkpoint, teacher)
     seconds = time.perf_counter() - start
     extractor = Extractor(classifier)
     outputs = {name: extractor.outputs(pictures) for name, pictures in splits.items()}

@@ -12,165 +12,21 @@ import msgspec
 
 from facevalue.errors import UsageError
 from facevalue.networks import find
-from facevalue.networks.base import Triple
-from facevalue.pixels import Filter, Fit, Geometry
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of a recipe's tables: frozen and strict."""
-
-
-def _expect(good: bool, name: str, wanted: str, got: object) -> None:
-    if not good:
-        raise ValueError(f"expected {name} to be {wanted}, but got {got}")
-
-
-class NetworkSettings(Settings, frozen=True):
-    """Which network, from which weights, on what square. What is ``None`` comes from the network's record."""
-
-    name: str = "mobilenetv2_100"
-    weights: str = "hub"
-    convention: str = "auto"
-    options: dict[str, Any] = {}
-    size: int | None = None
-    fit: Fit | None = None
-    filter: Filter | None = None
-    crop_fraction: float | None = None
-    jpeg_gap: float | None = None
-    mean: Triple | None = None
-    std: Triple | None = None
-
-
-class SplitSettings(Settings, frozen=True):
-    """Shares of the pictures; the rest is train. ``near``: bits between near-duplicates, -1 for no joining."""
-
-    validation: float = 0.1
-    calibration: float = 0.1
-    test: float = 0.2
-    near: int = 32
-
-    def __post_init__(self) -> None:
-        shares = (self.validation, self.calibration, self.test)
-        _expect(
-            min(shares) > 0 and sum(shares) < 0.95,
-            "validation, calibration and test",
-            "above 0 and below 0.95 together",
-            shares,
-        )
-
-
-class OptimizerSettings(Settings, frozen=True):
-    """``weight_decay`` is L2 on weights (not biases or norms), decoupled from the gradient for ``adamw``."""
-
-    name: Literal["rmsprop", "adam", "adamw", "sgd"] = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    momentum: float = 0.9
-
-    def __post_init__(self) -> None:
-        _expect(self.lr > 0, "lr", "above 0", self.lr)
-        _expect(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
-        _expect(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
-
-
-class ScheduleSettings(Settings, frozen=True):
-    """How the learning rate changes by epoch; see :mod:`facevalue.training.schedule`."""
-
-    name: Literal["constant", "cosine", "step", "plateau"] = "constant"
-    warmup_epochs: int = 0
-    factor: float = 0.1
-    patience: int = 2
-    step_epochs: int = 10
-    floor: float = 0.0
-
-    def __post_init__(self) -> None:
-        _expect(0 < self.factor < 1, "factor", "in (0, 1)", self.factor)
-        _expect(self.step_epochs > 0 and self.patience >= 0, "step_epochs and patience", "positive", self.step_epochs)
-
-
-class FitSettings(Settings, frozen=True):
-    """The loop. ``patience`` 0 switches early stopping off; the best weights on validation are kept either way."""
-
-    epochs: int = 15
-    batch_size: int = 32
-    label_smoothing: float = 0.0
-    class_weights: Literal["none", "balanced"] = "none"
-    patience: int = 0
-    monitor: Literal["loss", "accuracy"] = "loss"
-    precision: Literal["auto", "32", "bf16", "16"] = "auto"
-    stages: int | Literal["all"] = "all"
-    head_lr_factor: float = 1.0
-    freeze_batchnorm: bool = False
-
-    def __post_init__(self) -> None:
-        _expect(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        _expect(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        _expect(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
-        _expect(self.stages == "all" or self.stages >= 1, "stages", "'all' or at least 1", self.stages)
-
-
-class AugmentSettings(Settings, frozen=True):
-    """Random changes to training pictures, the same for every class. 0 or false switches one off.
-
-    Geometry: ``flip`` left and right; ``rotation`` up to this share of a full turn either way (Keras's unit: 0.2 is
-    72 degrees); ``zoom`` in or out by up to this share, both sides alike; ``shift`` by up to this share of the side;
-    ``height`` and ``width`` stretched or shrunk by up to this share. What comes in from outside is ``fill``: ``mirror``
-    the picture, or ``plain``, a grey drawn for each picture, which teaches that empty surroundings mean nothing.
-    Colour: ``brightness``, ``contrast``, ``saturation`` by up to this share.
-    Damage, each with probability ``damage``: ``jpeg`` saved at a quality from this to 95; ``blur`` up to this radius in
-    pixels; ``rescale`` down to no less than this share and up again.
-    ``randaugment``: strength 1 to 10 of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
-    ``mixup``, ``cutmix``: alpha of the beta distribution (arXiv:1710.09412, arXiv:1905.04899).
-    """
-
-    flip: bool = False
-    rotation: float = 0.0
-    zoom: float = 0.0
-    shift: float = 0.0
-    height: float = 0.0
-    width: float = 0.0
-    fill: Literal["mirror", "plain"] = "mirror"
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    jpeg: int = 0
-    blur: float = 0.0
-    rescale: float = 0.0
-    damage: float = 0.5
-    randaugment: int = 0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("rotation", "zoom", "shift", "height", "width", "brightness", "contrast", "saturation", "rescale"):
-            _expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
-        _expect(0 <= self.jpeg <= 95, "jpeg", "a quality from 0 to 95", self.jpeg)
-        _expect(0 <= self.randaugment <= 10, "randaugment", "from 0 to 10", self.randaugment)
-        _expect(0 <= self.damage <= 1, "damage", "a probability", self.damage)
-        _expect(
-            self.blur >= 0 and self.mixup >= 0 and self.cutmix >= 0, "blur, mixup and cutmix", "at least 0", self.blur
-        )
-
-
-class ProbeSettings(Settings, frozen=True):
-    """Inverse strengths of the L2 penalty among which validation chooses."""
-
-    strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-
-    def __post_init__(self) -> None:
-        _expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)
-
-
-class CalibrationSettings(Settings, frozen=True):
-    """See :func:`facevalue.calibration.choose_confidence` and :func:`facevalue.calibration.novelty_limit`."""
-
-    target: float = 0.95
-    floor: float = 0.6
-    quantile: float = 0.99
-
-    def __post_init__(self) -> None:
-        for name in ("target", "floor", "quantile"):
-            _expect(0 < getattr(self, name) < 1, name, "in (0, 1)", getattr(self, name))
+from facevalue.pixels import Geometry
+from facevalue.training.settings import (
+    AdversarialSettings,
+    AugmentSettings,
+    CalibrationSettings,
+    DistillSettings,
+    FitSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    ProbeSettings,
+    ScheduleSettings,
+    Settings,
+    SplitSettings,
+    expect,
+)
 
 
 class Recipe(Settings, frozen=True):
@@ -191,8 +47,26 @@ class Recipe(Settings, frozen=True):
     schedule: ScheduleSettings = ScheduleSettings()
     fit: FitSettings = FitSettings()
     augment: AugmentSettings = AugmentSettings()
+    adversarial: AdversarialSettings = AdversarialSettings()
+    distill: DistillSettings = DistillSettings()
     probe: ProbeSettings = ProbeSettings()
     calibration: CalibrationSettings = CalibrationSettings()
+
+    def __post_init__(self) -> None:
+        hardened = [
+            name
+            for name, on in (
+                ("adversarial", self.adversarial.method != "none"),
+                ("distill", bool(self.distill.teacher)),
+            )
+            if on
+        ]
+        expect(
+            not hardened or self.method != "probe",
+            "method",
+            "finetune or scratch with " + " and ".join(hardened),
+            "probe",
+        )
 
     def geometry(self) -> Geometry:
         """The network's own geometry with this recipe's changes."""
@@ -216,6 +90,10 @@ SHORT = {
     "lr": "optimizer.lr",
     "optimizer": "optimizer.name",
     "positive": "positive",
+    "adversarial": "adversarial.method",
+    "eps": "adversarial.eps",
+    "teacher": "distill.teacher",
+    "distill_temperature": "distill.temperature",
 }
 """Settings with a flag of their own, by the setting that each means."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from facevalue.training.recipe import ScheduleSettings
+from facevalue.training.settings import ScheduleSettings
 
 
 def factor(settings: ScheduleSettings, epoch: int, epochs: int, losses: Sequence[float]) -> float:

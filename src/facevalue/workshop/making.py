@@ -29,7 +29,8 @@ from facevalue.outputs import outputs_of
 from facevalue.report import write_report
 from facevalue.training.distillation import resolved
 from facevalue.training.methods import Trained, checkpoint_beside, new_classifier, train_method
-from facevalue.training.recipe import SHORT, CalibrationSettings, Recipe, read
+from facevalue.training.recipe import SHORT, Recipe, read
+from facevalue.training.settings import CalibrationSettings
 from facevalue.workshop.evidence import PARITY_PICTURES, labelled
 
 

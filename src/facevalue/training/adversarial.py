@@ -1,0 +1,192 @@
+"""Training on attacked pictures: the four ways of the literature, one batch at a time.
+
+The attack inside the loop meets the network as it will be used: in eval mode, so that dropout is off, batch norm uses
+its running statistics and the attack does not disturb them, and no gradient reaches the weights. Only ``free``, whose
+one backward pass serves both, attacks in train mode. Pictures stay in [0, 1], normalisation comes after the attack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from facevalue.attacks.base import Threat
+from facevalue.attacks.gradients import steepest
+from facevalue.attacks.pgd import PGD
+from facevalue.classifier import Classifier, held_still
+from facevalue.outputs import to_input
+from facevalue.training.settings import AdversarialSettings
+
+Batches = Iterator[tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]]
+Network = Callable[[Tensor], Tensor]
+"""Pictures (n, 3, s, s) in [0, 1] to logits (n, k)."""
+Objective = Callable[[Tensor], Tensor]
+"""Logits (n, k) to a number."""
+
+_FAST_STEP = 1.25
+"""Wong, Rice & Kolter 2020, arXiv:2001.03994: in units of eps. At 2 one-step training collapses."""
+
+
+@dataclass
+class Adversary:
+    """What attacks the batches of one epoch, if anything does.
+
+    Attributes
+    ----------
+    method : ``none``, ``pgd``, ``fast``, ``trades`` or ``free``.
+    threat : the ball, as large as it is in this epoch.
+    classifier : the network that trains, for the attack in eval mode.
+    generator : of the random starts, on the CPU.
+    autocast : makes the context in which the attack computes.
+    attacked, resisted : training pictures attacked so far in this epoch, and those that were still right.
+    """
+
+    settings: AdversarialSettings
+    method: str
+    threat: Threat
+    classifier: Classifier
+    generator: torch.Generator
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    attacked: int = 0
+    resisted: int = 0
+    _carried: Tensor | None = None
+
+    def lessons(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> Iterator[tuple[Tensor, Tensor]]:
+        """The losses to step along for one batch, one after another, each with the logits (n, k) it is of.
+
+        The caller takes the backward pass and the step before it asks for the next.
+
+        Parameters
+        ----------
+        network : in train mode.
+        x : (n, 3, s, s) clean pictures in [0, 1], in random order.
+        y : (n,) true classes, or (n, k) their shares.
+        loss : of the whole batch's logits.
+        """
+        if self.method == "none":
+            logits = network(x)
+            yield loss(logits), logits
+        elif self.method == "trades":
+            yield self._trades(network, x, y, loss)
+        elif self.method == "free":
+            yield from self._free(network, x, y, loss)
+        else:
+            m = self._attacked_of(x)
+            steps, reach = (1, _FAST_STEP) if self.method == "fast" else (self.settings.steps, self.settings.reach)
+            start = self.threat.random_point(x[:m], self.generator)
+            found = self.ascend(
+                x[:m], start, lambda z: functional.cross_entropy(z, y[:m], reduction="sum"), steps, reach
+            )
+            logits = network(torch.cat([found, x[m:]]))
+            self._count(logits[:m], y[:m])
+            yield loss(logits), logits
+
+    def ascend(self, x: Tensor, start: Tensor, climbed: Objective, steps: int, reach: float) -> Tensor:
+        """Steps uphill from ``start``, projected to the ball around ``x`` (n, 3, s, s); all ``reach`` eps together."""
+        found, step = start, reach * self.threat.eps / steps
+        with held_still(self.classifier), self.autocast():
+            for _ in range(steps):
+                leaf = found.detach().requires_grad_()
+                (gradient,) = torch.autograd.grad(climbed(self.classifier.logits(leaf).float()), leaf)
+                found = self.threat.project(found + step * steepest(gradient, self.threat.norm), x)
+        return found.detach()
+
+    def _trades(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> tuple[Tensor, Tensor]:
+        """Zhang et al. 2019, arXiv:1901.08573: the loss of clean pictures, and how far an attack moves the answer."""
+        with held_still(self.classifier), self.autocast(), torch.no_grad():
+            own = self.classifier.logits(x).float().softmax(1)
+        # The divergence has its minimum, so no gradient, at the clean picture itself: the start lies a little aside.
+        start = self.threat.project(x + 1e-3 * torch.randn(x.shape, generator=self.generator).to(x), x)
+        settings = self.settings
+        found = self.ascend(x, start, lambda z: _divergence(own, z).sum(), settings.steps, settings.reach)
+        logits, moved = network(x), network(found)
+        self._count(moved, y)
+        return loss(logits) + settings.beta * _divergence(logits.float().softmax(1), moved.float()).mean(), logits
+
+    def _free(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> Iterator[tuple[Tensor, Tensor]]:
+        """Shafahi et al. 2019, arXiv:1904.12843: every batch several times, one backward pass for weights and attack.
+
+        The perturbation goes on from one batch to the next, and begins every epoch at 0.
+        """
+        m = self._attacked_of(x)
+        away = torch.zeros_like(x[:m])
+        if self._carried is not None:
+            kept = self._carried[:m]
+            away[: len(kept)] = kept
+        for _ in range(self.settings.replays):
+            leaf = away.detach().requires_grad_()
+            logits = network(torch.cat([self.threat.project(x[:m] + leaf, x[:m]), x[m:]]))
+            self._count(logits[:m], y[:m])
+            yield loss(logits), logits
+            assert leaf.grad is not None, "the caller takes the backward pass of every lesson"
+            further = away + self.threat.eps * steepest(leaf.grad, self.threat.norm)
+            away = self.threat.project(x[:m] + further, x[:m]) - x[:m]
+        self._carried = away
+
+    def _attacked_of(self, x: Tensor) -> int:
+        # The first of a batch in random order are as good as any.
+        return max(1, round(self.settings.share * len(x)))
+
+    def _count(self, logits: Tensor, y: Tensor) -> None:
+        truth = y if y.ndim == 1 else y.argmax(1)
+        self.attacked += len(y)
+        self.resisted += int((logits.argmax(1) == truth).sum())
+
+    def figures(self) -> dict[str, float]:
+        """What a history line says of the attacked training pictures."""
+        return {"train_robust_accuracy": self.resisted / max(1, self.attacked)}
+
+
+def _divergence(p: Tensor, logits: Tensor) -> Tensor:
+    """(n,) Kullback-Leibler divergence of softmax(``logits``) from ``p``, both (n, k), in nats."""
+    logs = p.clamp_min(1e-12).log()
+    return (p * (logs - functional.log_softmax(logits, 1))).sum(1)
+
+
+def threat_in(settings: AdversarialSettings, epoch: int) -> Threat:
+    """The ball of an epoch: the radius grows in a straight line over ``ramp_epochs``.
+
+    >>> threat_in(AdversarialSettings(eps=0.5, ramp_epochs=1), 0).eps
+    0.25
+    """
+    grown = min(1.0, (epoch + 1) / (settings.ramp_epochs + 1))
+    return Threat(settings.norm, grown * settings.eps)
+
+
+Line = Mapping[str, Any]
+
+
+def method_in(settings: AdversarialSettings, history: Sequence[Line]) -> str:
+    """The method of the next epoch: the one asked for, but ``pgd`` once ``fast`` has collapsed."""
+    return "pgd" if settings.method == "fast" and any(line.get("collapsed") for line in history) else settings.method
+
+
+def collapsed(method: str, history: Sequence[Line], robust_accuracy: float) -> bool:
+    """Whether one-step training has just stopped to help (*catastrophic overfitting*, Wong et al. 2020).
+
+    Within an epoch the network learns to mislead the one step, and several steps break nearly every picture: robust
+    accuracy falls below half of the best before. The loop then goes back to the best weights and on with ``pgd``.
+    """
+    return method == "fast" and robust_accuracy < 0.5 * max(
+        (line["validation_robust_accuracy"] for line in history), default=0.0
+    )
+
+
+def robust_validation(
+    classifier: Classifier, batches: Batches, settings: AdversarialSettings, seed: int
+) -> dict[str, float]:
+    """Robust accuracy on a split, rounded to 8 bits, by PGD in eval mode at the full eps."""
+    attack, threat = PGD(steps=settings.validation_steps), Threat(settings.norm, settings.eps)
+    standing = n = 0
+    for squares, labels in batches:
+        x, y = to_input(squares, classifier.mean.device), torch.from_numpy(labels).to(classifier.mean.device)
+        standing += int((~attack(classifier, x, y, threat, seed=seed + n).success).sum())
+        n += len(labels)
+    return {"validation_robust_accuracy": standing / n}

@@ -1,0 +1,226 @@
+"""The tables of a recipe: every setting, its default and what it may be."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from facevalue.networks.base import Triple
+from facevalue.pixels import Filter, Fit
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of a recipe's tables: frozen and strict."""
+
+
+def expect(good: bool, name: str, wanted: str, got: object) -> None:
+    """Raise a ``ValueError``, which msgspec turns into one of its own, unless ``good``."""
+    if not good:
+        raise ValueError(f"expected {name} to be {wanted}, but got {got}")
+
+
+class NetworkSettings(Settings, frozen=True):
+    """Which network, from which weights, on what square. What is ``None`` comes from the network's record."""
+
+    name: str = "mobilenetv2_100"
+    weights: str = "hub"
+    convention: str = "auto"
+    options: dict[str, Any] = {}
+    size: int | None = None
+    fit: Fit | None = None
+    filter: Filter | None = None
+    crop_fraction: float | None = None
+    jpeg_gap: float | None = None
+    mean: Triple | None = None
+    std: Triple | None = None
+
+
+class SplitSettings(Settings, frozen=True):
+    """Shares of the pictures; the rest is train. ``near``: bits between near-duplicates, -1 for no joining."""
+
+    validation: float = 0.1
+    calibration: float = 0.1
+    test: float = 0.2
+    near: int = 32
+
+    def __post_init__(self) -> None:
+        shares = (self.validation, self.calibration, self.test)
+        expect(
+            min(shares) > 0 and sum(shares) < 0.95,
+            "validation, calibration and test",
+            "above 0 and below 0.95 together",
+            shares,
+        )
+
+
+class OptimizerSettings(Settings, frozen=True):
+    """``weight_decay`` is L2 on weights (not biases or norms), decoupled from the gradient for ``adamw``."""
+
+    name: Literal["rmsprop", "adam", "adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        expect(self.lr > 0, "lr", "above 0", self.lr)
+        expect(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
+        expect(0 <= self.momentum < 1, "momentum", "in [0, 1)", self.momentum)
+
+
+class ScheduleSettings(Settings, frozen=True):
+    """How the learning rate changes by epoch; see :mod:`facevalue.training.schedule`."""
+
+    name: Literal["constant", "cosine", "step", "plateau"] = "constant"
+    warmup_epochs: int = 0
+    factor: float = 0.1
+    patience: int = 2
+    step_epochs: int = 10
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        expect(0 < self.factor < 1, "factor", "in (0, 1)", self.factor)
+        expect(self.step_epochs > 0 and self.patience >= 0, "step_epochs and patience", "positive", self.step_epochs)
+
+
+class FitSettings(Settings, frozen=True):
+    """The loop. ``patience`` 0 switches early stopping off; the best weights on validation are kept either way.
+
+    ``monitor`` says by which figure; adversarial training goes by robust validation accuracy whatever it is.
+    """
+
+    epochs: int = 15
+    batch_size: int = 32
+    label_smoothing: float = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    patience: int = 0
+    monitor: Literal["loss", "accuracy"] = "loss"
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    stages: int | Literal["all"] = "all"
+    head_lr_factor: float = 1.0
+    freeze_batchnorm: bool = False
+
+    def __post_init__(self) -> None:
+        expect(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        expect(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        expect(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
+        expect(self.stages == "all" or self.stages >= 1, "stages", "'all' or at least 1", self.stages)
+
+
+class AugmentSettings(Settings, frozen=True):
+    """Random changes to training pictures, the same for every class. 0 or false switches one off.
+
+    Geometry: ``flip`` left and right; ``rotation`` up to this share of a full turn either way (Keras's unit: 0.2 is
+    72 degrees); ``zoom`` in or out by up to this share, both sides alike; ``shift`` by up to this share of the side;
+    ``height`` and ``width`` stretched or shrunk by up to this share. What comes in from outside is ``fill``: ``mirror``
+    the picture, or ``plain``, a grey drawn for each picture, which teaches that empty surroundings mean nothing.
+    Colour: ``brightness``, ``contrast``, ``saturation`` by up to this share.
+    Damage, each with probability ``damage``: ``jpeg`` saved at a quality from this to 95; ``blur`` up to this radius in
+    pixels; ``rescale`` down to no less than this share and up again.
+    ``randaugment``: strength 1 to 10 of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
+    ``mixup``, ``cutmix``: alpha of the beta distribution (arXiv:1710.09412, arXiv:1905.04899).
+    ``noise``: Gaussian noise of this deviation on pixels in [0, 1], added last and not clipped: what a network needs
+    that is to stand behind randomised smoothing (Cohen et al. 2019, arXiv:1902.02918).
+    """
+
+    flip: bool = False
+    rotation: float = 0.0
+    zoom: float = 0.0
+    shift: float = 0.0
+    height: float = 0.0
+    width: float = 0.0
+    fill: Literal["mirror", "plain"] = "mirror"
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    jpeg: int = 0
+    blur: float = 0.0
+    rescale: float = 0.0
+    damage: float = 0.5
+    randaugment: int = 0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("rotation", "zoom", "shift", "height", "width", "brightness", "contrast", "saturation", "rescale"):
+            expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
+        expect(0 <= self.jpeg <= 95, "jpeg", "a quality from 0 to 95", self.jpeg)
+        expect(0 <= self.randaugment <= 10, "randaugment", "from 0 to 10", self.randaugment)
+        expect(0 <= self.damage <= 1, "damage", "a probability", self.damage)
+        for name in ("blur", "mixup", "cutmix", "noise"):
+            expect(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+
+
+class AdversarialSettings(Settings, frozen=True):
+    """Training on attacked pictures; see :mod:`facevalue.training.adversarial`.
+
+    ``method``: ``none``, ``pgd`` (Madry et al. 2018), ``fast`` (Wong et al. 2020), ``trades`` (Zhang et al. 2019) or
+    ``free`` (Shafahi et al. 2019). ``eps`` is in pixels of the network's square scaled to [0, 1]: 4/255 is 0.01569.
+    ``share`` of every batch is attacked, the rest stays clean; ``trades`` has ``beta`` for that and attacks all.
+    ``steps`` of ``pgd`` and ``trades``, all together ``reach`` eps long; ``fast`` takes one of 1.25 eps.
+    ``replays`` of every batch by ``free``. ``eps`` grows from 0 over ``ramp_epochs``. After every epoch the validation
+    split is attacked with PGD of ``validation_steps``, and the weights with the best robust accuracy are kept.
+    """
+
+    method: Literal["none", "pgd", "fast", "trades", "free"] = "none"
+    norm: Literal["linf", "l2"] = "linf"
+    eps: float = 4 / 255
+    share: float = 0.5
+    steps: int = 7
+    reach: float = 2.5
+    beta: float = 6.0
+    replays: int = 4
+    ramp_epochs: int = 0
+    validation_steps: int = 10
+
+    def __post_init__(self) -> None:
+        expect(
+            self.eps > 0 and (self.norm == "l2" or self.eps <= 1), "eps", "above 0 and, for linf, at most 1", self.eps
+        )
+        expect(0 < self.share <= 1, "share", "in (0, 1]", self.share)
+        expect(self.reach > 0 and self.beta > 0, "reach and beta", "above 0", (self.reach, self.beta))
+        expect(self.ramp_epochs >= 0, "ramp_epochs", "at least 0", self.ramp_epochs)
+        for name in ("steps", "replays", "validation_steps"):
+            expect(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+
+
+class DistillSettings(Settings, frozen=True):
+    """Learning from a model instead of from labels; see :mod:`facevalue.training.distillation`.
+
+    ``teacher`` is a model folder; empty for none. ``form``: ``defensive`` (Papernot et al. 2016), ``knowledge`` (Hinton
+    et al. 2015), or ``auto``: defensive where the network is the teacher's own, knowledge where it is another.
+    ``weight`` is the teacher's share of the loss; the rest is the labels'. ``teacher_sha256`` of its weights is filled
+    in.
+    """
+
+    teacher: str = ""
+    temperature: float = 20.0
+    weight: float = 1.0
+    form: Literal["auto", "defensive", "knowledge"] = "auto"
+    teacher_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        expect(self.temperature >= 1, "temperature", "at least 1", self.temperature)
+        expect(0 < self.weight <= 1, "weight", "in (0, 1]", self.weight)
+
+
+class ProbeSettings(Settings, frozen=True):
+    """Inverse strengths of the L2 penalty among which validation chooses."""
+
+    strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+
+    def __post_init__(self) -> None:
+        expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)
+
+
+class CalibrationSettings(Settings, frozen=True):
+    """See :func:`facevalue.calibration.choose_confidence` and :func:`facevalue.calibration.novelty_limit`."""
+
+    target: float = 0.95
+    floor: float = 0.6
+    quantile: float = 0.99
+
+    def __post_init__(self) -> None:
+        for name in ("target", "floor", "quantile"):
+            expect(0 < getattr(self, name) < 1, name, "in (0, 1)", getattr(self, name))
