@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue import machine, pixels
+from facevalue.data import square_cache
 from facevalue.data.manifest import Manifest, facts, fingerprint
+from facevalue.data.square_cache import SquareCache
 from facevalue.errors import DataError, PictureError
 from facevalue.pixels import Geometry
 
@@ -31,6 +32,7 @@ class Pictures:
     source : as the user named it.
     facts : (n,) see :func:`facevalue.data.manifest.facts`.
     unreadable : what was left out, with reasons.
+    cache : squares decoded before, see :meth:`cached`.
     """
 
     paths: tuple[Path, ...]
@@ -41,6 +43,7 @@ class Pictures:
     source: str = ""
     facts: tuple[str, ...] = ()
     unreadable: tuple[dict[str, str], ...] = ()
+    cache: SquareCache | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -51,11 +54,37 @@ class Pictures:
         return fingerprint(self.facts)
 
     def batches(self, size: int = 32) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Squares (b, s, s, 3) uint8 RGB with labels (b,), in order, decoded ahead by threads."""
-        decoded = machine.in_order(partial(_square, self.geometry), self.paths, ahead=4 * size)
+        """Squares (b, s, s, 3) uint8 RGB with labels (b,), in order, decoded ahead by threads.
+
+        Threads and not processes: decoding and resampling hold no interpreter lock, so two threads on two cores read
+        as much as two processes (``benchmarks/decode_speed.py``), share the cache and end with Ctrl-C. At most four
+        batches are decoded ahead, so memory does not grow with the number of pictures.
+        """
+        decoded = machine.in_order(self._square, range(len(self)), ahead=4 * size)
         for start in range(0, len(self), size):
             count = min(size, len(self) - start)
             yield np.stack([next(decoded) for _ in range(count)]), self.labels[start : start + count]
+
+    def cached(self, folder: Path | None = None, limit: int | None = None) -> Pictures:
+        """The same pictures, whose squares are decoded once to disk and read from there as far as there is room.
+
+        For many passes over more than fits into memory; see :func:`facevalue.data.square_cache.cached`.
+        """
+        if not self.facts:
+            return self
+        sha256s = [fact.partition(" ")[0] for fact in self.facts]
+        return replace(self, cache=square_cache.cached(sha256s, self.geometry, self._decoded, folder, limit))
+
+    def _square(self, i: int) -> NDArray[np.uint8]:
+        found = None if self.cache is None else self.cache.get(self.facts[i].partition(" ")[0])
+        return self._decoded(i) if found is None else found
+
+    def _decoded(self, i: int) -> NDArray[np.uint8]:
+        path = self.paths[i]
+        try:
+            return self.geometry.read(pixels.read_bytes(path))
+        except PictureError as error:
+            raise DataError(f"{path} {error}; it could be read a moment ago") from error
 
     def squares(self) -> NDArray[np.uint8]:
         """All squares in memory, (n, s, s, 3) uint8."""
@@ -88,13 +117,6 @@ class Pictures:
             of_class = shuffled[self.labels[shuffled] == c]
             turn[of_class] = np.arange(len(of_class))
         return self.take(np.sort(shuffled[np.argsort(turn[shuffled], kind="stable")][:n]))
-
-
-def _square(geometry: Geometry, path: Path) -> NDArray[np.uint8]:
-    try:
-        return geometry.read(pixels.read_bytes(path))
-    except PictureError as error:
-        raise DataError(f"{path} {error}; it could be read a moment ago") from error
 
 
 def pictures(manifest: Manifest, geometry: Geometry, classes: Sequence[str], *splits: str, name: str = "") -> Pictures:
