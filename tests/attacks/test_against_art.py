@@ -55,8 +55,8 @@ def test_fgsm_gives_the_same_pictures(
     x, y = some_faces
     threat = threat_of(norm, levels)
     with held_still(trained):
-        victim = Victim(trained, torch.zeros(len(x), dtype=torch.int64))
-        ours = threat.project(FGSM().run(victim, x, y, threat, torch.Generator()), x)
+        victim = Victim(trained, y)
+        ours = threat.project(FGSM().run(victim, x, threat, torch.Generator()), x)
     theirs = FastGradientMethod(estimator, norm=order(norm), eps=threat.eps, batch_size=100).generate(
         x.numpy(), y.numpy()
     )

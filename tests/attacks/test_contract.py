@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from facevalue import decision
-from facevalue.attacks import ATTACKS, find
-from facevalue.attacks.base import AttackResult, Threat
+from facevalue import attacks, decision
+from facevalue.attacks import ATTACKS
+from facevalue.attacks.base import Attack, AttackResult, Threat
 from facevalue.classifier import Classifier
 
-RANDOM = {"pgd"}
+RANDOM = {"pgd", "apgd", "square", "suite"}
+# The contract does not depend on how long an attack looks.
+QUICK: dict[str, dict[str, Any]] = {
+    "pgd": {"steps": 5},
+    "cw": {"searches": 3, "steps": 12},
+    "deepfool": {"steps": 10},
+    "apgd": {"steps": 8},
+    "fab": {"steps": 6},
+    "square": {"trials": 40},
+}
 Case = tuple[Classifier, Tensor, Tensor]
 
 THREATS = {"linf": Threat("linf", 8 / 255), "l2": Threat("l2", 1.0)}
@@ -23,6 +34,16 @@ pytestmark = [
     pytest.mark.parametrize("name", list(ATTACKS)),
     pytest.mark.parametrize("norm", list(THREATS)),
 ]
+
+
+@cache
+def find(name: str) -> Attack:
+    attack = attacks.find(name)
+    if name == "suite":
+        kinds = {"apgd-ce": "apgd", "apgd-margin": "apgd"}
+        parts = tuple((part, replace(one, **QUICK[kinds.get(part, part)])) for part, one in attack.parts)
+        return replace(attack, parts=parts)
+    return replace(attack, **QUICK.get(name, {}))
 
 
 @pytest.fixture(params=[2, 5], ids=["two", "five"])
@@ -72,7 +93,7 @@ def test_the_result_is_what_it_says(name: str, norm: str, case: Case) -> None:
 def test_lowers_accuracy(name: str, norm: str, case: Case) -> None:
     result = find(name)(*case, THREATS[norm])
     assert 0.5 < result.clean_accuracy < 1
-    assert result.robust_accuracy < result.clean_accuracy - 0.1
+    assert result.robust_accuracy < result.clean_accuracy - (0.02 if find(name).black_box else 0.1)
     assert int(result.turned.sum()) == round(len(case[2]) * (result.clean_accuracy - result.robust_accuracy))
 
 
@@ -175,7 +196,7 @@ def test_the_classifiers_own_threshold_decides(
 
 def test_pictures_off_the_grid(name: str, norm: str, case: Case) -> None:
     classifier, x, y = case
-    x = (x + 0.3 / 255).clamp(0, 1)
+    x, y = (x[:8] + 0.3 / 255).clamp(0, 1), y[:8]
     for threat in (THREATS[norm], Threat(norm, 0.1 / 255)):
         result = find(name)(classifier, x, y, threat)
         assert (threat.distance(result.adversarial, x) <= threat.eps + 1e-6).all()

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from facevalue.attacks import honesty
 from facevalue.attacks.base import Threat
-from facevalue.attacks.gradients import input_gradient, log_odds
+from facevalue.attacks.gradients import input_gradient
 from facevalue.attacks.pgd import PGD
-from facevalue.attacks.victim import Victim
+from facevalue.attacks.victim import Victim, log_odds
 from facevalue.card import AttackFigures
 from facevalue.classifier import Classifier, held_still
 
@@ -79,9 +79,9 @@ def test_a_saturated_softmax(trained: Classifier, some_faces: Faces) -> None:
 def test_log_odds_climb_as_cross_entropy_does(trained: Classifier, some_faces: Faces) -> None:
     x, y = some_faces[0][:20], some_faces[1][:20]
     with held_still(trained):
-        victim = Victim(trained, torch.zeros(20, dtype=torch.int64))
-        ours, logits = input_gradient(victim, x, y)
-        usual, _ = input_gradient(victim, x, y, lambda z, t: nn.functional.cross_entropy(z, t, reduction="none"))
+        victim = Victim(trained, y)
+        ours, logits = input_gradient(victim, x)
+        usual, _ = input_gradient(victim, x, lambda _, z: nn.functional.cross_entropy(z, y, reduction="none"))
     cosine = nn.functional.cosine_similarity(ours.flatten(1), usual.flatten(1))
     torch.testing.assert_close(cosine, torch.ones(20), atol=1e-4, rtol=0)
     expected = nn.functional.cross_entropy(logits, y, reduction="none")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from facevalue.attacks.gradients import log_odds
 from facevalue.attacks.threat import FLOAT_ERROR, Norm, Threat, per_picture
-from facevalue.attacks.victim import Victim
+from facevalue.attacks.victim import Log, Victim
 from facevalue.classifier import Classifier, held_still
 from facevalue.errors import UsageError
 
@@ -24,7 +24,8 @@ class AttackResult:
     """What an attack found, picture by picture.
 
     A picture that was misclassified from the start counts as a success and is left as it is. So is one for which the
-    attack found nothing that the classifier is less sure of.
+    attack found nothing that the classifier is less sure of. With a target class, success is to be taken for it, and
+    pictures that are of that class are left as they are.
 
     Attributes
     ----------
@@ -32,10 +33,12 @@ class AttackResult:
     adversarial : (n, 3, s, s) in [0, 1], in the ball and on the 8-bit grid (where the clean picture is on it).
     unrounded : (n, 3, s, s) in [0, 1], in the ball, before rounding.
     clean_decisions, decisions : (n,) int64, the class decided for on the clean picture and on ``adversarial``.
-    success : (n,) bool, the classifier is wrong about ``adversarial``.
-    success_unrounded : (n,) bool, the classifier is wrong about ``unrounded``.
+    decisions_unrounded : (n,) int64, the same on ``unrounded``.
+    success : (n,) bool, the attacker has what he wants of ``adversarial``.
+    success_unrounded : (n,) bool, the same of ``unrounded``.
     distances : (n,) float64, of ``adversarial`` from the clean picture in the threat's norm.
     queries : (n,) int64, forward passes and gradients the attack asked for; the checks around it do not count.
+    found_by : (n,) which part of an attack of several parts turned the picture; empty for none, and for others.
     seconds : the whole call took.
     """
 
@@ -44,15 +47,17 @@ class AttackResult:
     unrounded: Tensor
     clean_decisions: Tensor
     decisions: Tensor
+    decisions_unrounded: Tensor
     success: Tensor
     success_unrounded: Tensor
     distances: Tensor
     queries: Tensor
+    found_by: tuple[str, ...]
     seconds: float
 
     @property
     def turned(self) -> Tensor:
-        """(n,) bool, right on the clean picture and wrong on the adversarial one."""
+        """(n,) bool, right on the clean picture and a success on the adversarial one."""
         return self.success & (self.clean_decisions == self.labels)
 
     @property
@@ -63,7 +68,12 @@ class AttackResult:
     @property
     def robust_accuracy(self) -> float:
         """Share of pictures that are right before and after the attack, rounded to 8 bits."""
-        return float((~self.success).double().mean())
+        return float((self.decisions == self.labels).double().mean())
+
+    @property
+    def robust_accuracy_unrounded(self) -> float:
+        """The same before rounding."""
+        return float((self.decisions_unrounded == self.labels).double().mean())
 
 
 @dataclass(frozen=True)
@@ -76,106 +86,126 @@ class Attack(ABC):
     ----------
     name : its key in :data:`facevalue.attacks.ATTACKS`.
     paper : where it was described.
+    black_box : whether it asks for no gradient.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
+    black_box: ClassVar[bool] = False
 
     @abstractmethod
-    def run(self, model: Victim, x: Tensor, y: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+    def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
         """Candidates (n, 3, s, s), one for each of ``x``; they are projected, rounded and judged by the caller.
 
         Parameters
         ----------
-        model : asked for logits; it counts. In eval mode, its parameters without gradients.
+        model : asked for logits; it counts, knows the true classes and what the attacker wants. In eval mode, its
+            parameters without gradients.
         x : (n, 3, s, s) clean pictures in [0, 1], all rightly classified, n >= 1. Not to be changed.
-        y : (n,) int64 true classes.
         threat : its ``eps`` is above 0.
         generator : the only source of randomness, on the CPU.
         """
 
     @final
-    def __call__(self, classifier: Classifier, x: Tensor, y: Tensor, threat: Threat, *, seed: int = 0) -> AttackResult:
+    def __call__(
+        self,
+        classifier: Classifier,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        target: int | None = None,
+        seed: int = 0,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> AttackResult:
         """Attack pictures; the classifier, its gradients and mode, and ``x`` are left as they were.
 
         Parameters
         ----------
         x : (n, 3, s, s) float32 in [0, 1], s the classifier's own size.
         y : (n,) int64 true classes.
+        target : the class that the pictures shall be taken for; ``None``: any but the true one.
+        say : told in a few words how far a long attack has come.
 
         Raises
         ------
         UsageError
-            The pictures or labels have another shape, type or range.
+            The pictures, labels or target have another shape, type or range.
         """
-        _check(classifier, x, y)
+        _check(classifier, x, y, target)
         started = time.perf_counter()
         device = classifier.mean.device
         with held_still(classifier), torch.inference_mode(False), torch.no_grad():
             # A copy: what an attack does to it does not reach the caller, and convolutions like channels last.
             x = x.detach().to(device).clone(memory_format=torch.channels_last)
             y = y.detach().to(device, copy=True)
-            clean_logits = classifier.logits(x)
-            clean_decisions = classifier.decide(clean_logits)
-            queries = torch.zeros(len(x), dtype=torch.int64)
-            unrounded = _Judged(x.clone(), clean_decisions.clone())
+            log = Log(torch.zeros(len(x), dtype=torch.int64), say=say)
+            model = Victim(classifier, y, target, log)
+            logits = classifier.logits(x)
+            clean_decisions = classifier.decide(logits)
+            unrounded = _Judged(classifier, x.clone(), clean_decisions.clone(), model.reached(logits))
             rounded = unrounded
-            standing = (clean_decisions == y).nonzero()[:, 0]
+            standing = ((clean_decisions == y) & (y != target if target is not None else True)).nonzero()[:, 0]
             if threat.eps > 0 and len(standing):
-                clean, truth, floor = x[standing], y[standing], log_odds(clean_logits, y)[standing]
-                model = Victim(classifier, queries).only(standing)
-                generator = torch.Generator().manual_seed(seed)
-                found = threat.project(self.run(model, clean, truth, threat, generator).detach(), clean)
+                model, clean = model.only(standing), x[standing]
+                floor = model.odds(logits[standing])
+                found = self.run(model, clean, threat, torch.Generator().manual_seed(seed)).detach()
                 assert found.shape == clean.shape, f"{self.name} gave {tuple(found.shape)} for {tuple(clean.shape)}"
+                found = threat.project(found, clean)
                 grid = threat.rounded(found, clean)
                 # Most linf attacks end on the grid but for float error: those need no second look.
                 off = (found - grid).abs().amax(dim=(1, 2, 3)) > FLOAT_ERROR
-                unrounded.take_better(classifier, standing, torch.where(per_picture(off), found, grid), truth, floor)
+                unrounded.take_better(model, standing, torch.where(per_picture(off), found, grid), floor)
                 rounded = unrounded.restored(standing[off], x, clean_decisions)
-                rounded.take_better(classifier, standing[off], grid[off], truth[off], floor[off])
-                lost = (unrounded.decided[standing] != truth) & (rounded.decided[standing] == truth)
-                if threat.norm == "l2" and lost.any():
+                rounded.take_better(model.only(off), standing[off], grid[off], floor[off])
+                lost = unrounded.reached[standing] & ~rounded.reached[standing]
+                if lost.any():
                     filled = threat.filled(found[lost], clean[lost])
-                    rounded.take_better(classifier, standing[lost], filled, truth[lost], floor[lost])
+                    rounded.take_better(model.only(lost), standing[lost], filled, floor[lost])
         return AttackResult(
             labels=y,
             adversarial=rounded.pictures,
             unrounded=unrounded.pictures,
             clean_decisions=clean_decisions,
             decisions=rounded.decided,
-            success=rounded.decided != y,
-            success_unrounded=unrounded.decided != y,
+            decisions_unrounded=unrounded.decided,
+            success=rounded.reached,
+            success_unrounded=unrounded.reached,
             distances=threat.distance(rounded.pictures, x),
-            queries=queries,
+            queries=log.queries,
+            found_by=tuple(log.found_by),
             seconds=time.perf_counter() - started,
         )
 
 
 @dataclass
 class _Judged:
-    """The pictures kept so far, and what the classifier decides on them."""
+    """The pictures kept so far, what the classifier decides on them, and whether that is what the attacker wants."""
 
+    classifier: Classifier
     pictures: Tensor
     decided: Tensor
+    reached: Tensor
 
     def restored(self, rows: Tensor, pictures: Tensor, decided: Tensor) -> _Judged:
-        """A copy that at ``rows`` holds these pictures and decisions again."""
-        copy = _Judged(self.pictures.clone(), self.decided.clone())
-        copy.pictures[rows], copy.decided[rows] = pictures[rows], decided[rows]
+        """A copy that at ``rows``, which were to be attacked, holds these pictures and decisions again."""
+        copy = _Judged(self.classifier, self.pictures.clone(), self.decided.clone(), self.reached.clone())
+        copy.pictures[rows], copy.decided[rows], copy.reached[rows] = pictures[rows], decided[rows], False
         return copy
 
-    def take_better(self, classifier: Classifier, rows: Tensor, found: Tensor, y: Tensor, floor: Tensor) -> None:
-        """Put ``found`` at ``rows`` where it is misclassified, or its log odds against ``y`` are above ``floor``."""
+    def take_better(self, model: Victim, rows: Tensor, found: Tensor, floor: Tensor) -> None:
+        """Put ``found`` at ``rows`` where it is a success, or its odds for the attacker are above ``floor``."""
         if len(rows) == 0:
             return
-        logits = classifier.logits(found)
-        decided = classifier.decide(logits)
-        better = (decided != y) | (log_odds(logits, y) > floor)
+        logits = self.classifier.logits(found)  # not by the model: this question is not the attack's
+        reached = model.reached(logits)
+        better = reached | (model.odds(logits) > floor)
         self.pictures[rows[better]] = found[better]
-        self.decided[rows[better]] = decided[better]
+        self.decided[rows[better]] = self.classifier.decide(logits)[better]
+        self.reached[rows[better]] = reached[better]
 
 
-def _check(classifier: Classifier, x: Tensor, y: Tensor) -> None:
+def _check(classifier: Classifier, x: Tensor, y: Tensor, target: int | None) -> None:
     size, k = classifier.card.geometry.size, len(classifier.card.classes)
     if x.ndim != 4 or tuple(x.shape[1:]) != (3, size, size) or len(x) == 0:
         raise UsageError(f"Expected pictures of shape (n, 3, {size}, {size}) with n >= 1, but got {tuple(x.shape)}")
@@ -191,3 +221,5 @@ def _check(classifier: Classifier, x: Tensor, y: Tensor) -> None:
         raise UsageError(f"Expected labels int64 of shape ({len(x)},), but got {kind} of shape {tuple(y.shape)}")
     if int(y.min()) < 0 or int(y.max()) >= k:
         raise UsageError(f"Expected labels from 0 to {k - 1}, but got from {int(y.min())} to {int(y.max())}")
+    if target is not None and not 0 <= target < k:
+        raise UsageError(f"Expected the target to be a class from 0 to {k - 1}, but got {target}")

@@ -34,13 +34,6 @@ class BIM(Attack):
         if self.steps < 1 or not self.reach > 0:
             raise UsageError(f"Expected steps >= 1 and reach > 0, but got {self.steps} and {self.reach}")
 
-    def run(
-        self,
-        model: Victim,
-        x: Tensor,
-        y: Tensor,
-        threat: Threat,
-        generator: torch.Generator,
-    ) -> Tensor:
+    def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
         """Steps from the clean picture."""
-        return ascend(model, x, x, y, threat, self.steps, self.reach * threat.eps / self.steps)
+        return ascend(model, x, x, threat, self.steps, self.reach * threat.eps / self.steps)

@@ -20,14 +20,7 @@ class FGSM(Attack):
     name: ClassVar[str] = "fgsm"
     paper: ClassVar[str] = "Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572"
 
-    def run(
-        self,
-        model: Victim,
-        x: Tensor,
-        y: Tensor,
-        threat: Threat,
-        generator: torch.Generator,
-    ) -> Tensor:
+    def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
         """One gradient, one step."""
-        gradient, _ = input_gradient(model, x, y)
+        gradient, _ = input_gradient(model, x)
         return x + threat.eps * steepest(gradient, threat.norm)

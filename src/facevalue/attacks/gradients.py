@@ -1,8 +1,8 @@
-"""What gradient attacks climb, and how they step."""
+"""Gradients in the pixels, and how attacks step along them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,38 +10,37 @@ from torch import Tensor
 from facevalue.attacks.threat import Norm
 from facevalue.attacks.victim import Victim
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Victim, Tensor], Tensor]
+"""(n,) of a model under attack and its logits (n, k); one of :class:`Victim`'s own methods."""
 
 
-def log_odds(logits: Tensor, y: Tensor) -> Tensor:
-    """(n,) log odds against the truth, log((1 - p_y) / p_y), of (n, k) logits and (n,) true classes.
-
-    Cross-entropy is log(1 + exp(log odds)): the two grow together, and for one picture their gradients point the same
-    way, so that a sign or a unit step is the same. But the gradient of cross-entropy underflows to 0 where the softmax
-    is saturated, and this one does not.
-
-    >>> log_odds(torch.tensor([[3.0, 1.0]]), torch.tensor([0]))
-    tensor([-2.])
-    """
-    truth = torch.nn.functional.one_hot(y, logits.shape[1]).bool()
-    return logits.masked_fill(truth, float("-inf")).logsumexp(dim=1) - logits[truth]
-
-
-def input_gradient(model: Victim, x: Tensor, y: Tensor, loss: Loss = log_odds) -> tuple[Tensor, Tensor]:
-    """Gradient (n, 3, s, s) of each picture's ``loss(logits, y)`` in its pixels, and the logits (n, k).
+def input_gradient(model: Victim, x: Tensor, loss: Loss = Victim.odds) -> tuple[Tensor, Tensor]:
+    """Gradient (n, 3, s, s) of each picture's ``loss`` in its pixels, and the logits (n, k).
 
     One forward and one backward pass; none for the parameters. What is not finite, or not connected to the pixels at
     all, is 0.
     """
+    (gradient,), logits = input_gradients([model], x, loss)
+    return gradient, logits
+
+
+def input_gradients(models: Sequence[Victim], x: Tensor, loss: Loss) -> tuple[list[Tensor], Tensor]:
+    """The gradient for each of several ways to see one model and the same pictures; one forward, a backward each."""
+    first, *_ = models
+    gradients = []
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
-        logits = model.logits(leaf)
-        total = loss(logits, y).sum()
-        model.count()
-        if not total.requires_grad:
-            return torch.zeros_like(x), logits
-        (gradient,) = torch.autograd.grad(total, leaf, materialize_grads=True)
-    return torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0), logits.detach()
+        logits = first.logits(leaf)
+        for i, model in enumerate(models):
+            total = loss(model, logits).sum()
+            model.count()
+            if total.requires_grad:
+                more = i < len(models) - 1
+                (gradient,) = torch.autograd.grad(total, leaf, retain_graph=more, materialize_grads=True)
+                gradients.append(torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
+            else:
+                gradients.append(torch.zeros_like(x))
+    return gradients, logits.detach()
 
 
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:

@@ -50,7 +50,7 @@ def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[str]:
                 f"the model is not deterministic: two runs differ by up to {float(apart.max()):.3f} in probability on "
                 f"{differ} of {n} pictures ({flipped} decided otherwise), so a success may be luck"
             )
-        warnings += _gradients(Victim(classifier, torch.zeros(n, dtype=torch.int64)), x, y)
+        warnings += _gradients(Victim(classifier, y), x)
     result = _UNBOUNDED[1](classifier, x, y, _UNBOUNDED[0])
     right, left = int((result.clean_decisions == y).sum()), int((~result.success).sum())
     if left > 0.05 * right:
@@ -61,9 +61,9 @@ def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[str]:
     return warnings
 
 
-def _gradients(model: Victim, x: Tensor, y: Tensor) -> list[str]:
+def _gradients(model: Victim, x: Tensor) -> list[str]:
     n = len(x)
-    climbed, logits = input_gradient(model, x, y)
+    climbed, logits = input_gradient(model, x)
     # A linearised bound: by how much the log odds could change if every pixel moved over its whole range.
     flat = int((climbed.abs().sum(dim=(1, 2, 3)) < _FLAT).sum())
     if flat:
@@ -71,7 +71,7 @@ def _gradients(model: Victim, x: Tensor, y: Tensor) -> list[str]:
             f"the gradient is zero or nearly so on {flat} of {n} pictures ({_percent(flat / n)}): gradient attacks are "
             "blind there, and their robust accuracy is no evidence of robustness"
         ]
-    usual, _ = input_gradient(model, x, y, lambda z, t: nn.functional.cross_entropy(z, t, reduction="none"))
+    usual, _ = input_gradient(model, x, lambda m, z: nn.functional.cross_entropy(z, m.labels, reduction="none"))
     saturated = int((usual.abs().amax(dim=(1, 2, 3)) == 0).sum())
     if saturated:
         top = logits.topk(2, dim=1).values

@@ -8,9 +8,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from facevalue.attacks.ascent import ascend, broken_when_rounded
+from facevalue.attacks.ascent import Worst, ascend
 from facevalue.attacks.base import Attack, Threat, Victim
-from facevalue.attacks.gradients import log_odds
 from facevalue.errors import UsageError
 
 
@@ -38,23 +37,15 @@ class PGD(Attack):
             got = f"{self.steps}, {self.restarts} and {self.reach}"
             raise UsageError(f"Expected steps >= 1, restarts >= 1 and reach > 0, but got {got}")
 
-    def run(self, model: Victim, x: Tensor, y: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+    def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
         """Starts one after another, each only for the pictures that stand."""
         step = self.reach * threat.eps / self.steps
-        worst, odds = x.clone(), torch.full_like(y, float("-inf"), dtype=x.dtype)
-        left = torch.arange(len(x), device=x.device)
+        if self.restarts == 1:
+            return ascend(model, threat.random_point(x, generator), x, threat, self.steps, step)
+        worst = Worst(model, x, threat)
         for _ in range(self.restarts):
-            view, clean, truth = model.only(left), x[left], y[left]
-            start = threat.random_point(clean, generator)
-            found = ascend(view, start, clean, truth, threat, self.steps, step)
-            if self.restarts == 1:
-                return found
-            logits = view.logits(found)
-            broken = broken_when_rounded(view, logits, found, clean, truth, threat)
-            higher = log_odds(logits, truth)
-            worse = broken | (higher > odds[left])
-            worst[left[worse]], odds[left[worse]] = found[worse], higher[worse]
-            left = left[~broken]
-            if len(left) == 0:
+            view, clean = worst.left()
+            worst.add(ascend(view, threat.random_point(clean, generator), clean, threat, self.steps, step))
+            if worst.done:
                 break
-        return worst
+        return worst.pictures

@@ -103,14 +103,17 @@ class Threat:
         return nearest
 
     def filled(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        """The largest multiple of the perturbation whose 8-bit rounding is still in the L2 ball around ``x``.
+        """A multiple of the perturbation, as large as the ball holds, on the 8-bit grid.
 
-        A small L2 ball spread over many pixels is less than half a level everywhere, and rounding would undo it: here
-        its largest components come first and become whole levels. Where no multiple is inside (``x`` off the grid, or
-        ``eps`` under one level), ``x`` itself.
+        ``linf``: the perturbation stretched to the ball's surface. ``l2``: the largest multiple whose 8-bit rounding is
+        still inside. A small L2 ball spread over many pixels is less than half a level everywhere, and rounding would
+        undo it: here its largest components come first and become whole levels. Where no multiple is inside (``x``
+        off the grid, or ``eps`` under one level), ``x`` itself.
         """
         away = x_adv - x
         peak = away.abs().amax(dim=(1, 2, 3)).clamp_min(1e-12)
+        if self.norm == "linf":
+            return self.rounded(self.project(x + away * per_picture(self.eps / peak), x), x)
         low = torch.zeros_like(peak)
         # There the largest component alone rounds to eps or more: the search has it all between.
         high = (self.eps + 0.5 / LEVELS) / peak
