@@ -6,6 +6,7 @@ import os
 # threads made the tests of the networks eight times slower.
 os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ settings.register_profile("facevalue", derandomize=True, deadline=None, suppress
 settings.load_profile("facevalue")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What scans remember lies with the tests, for the processes they start too, and not with the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEVALUE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

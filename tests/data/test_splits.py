@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facevalue.data import layout
-from facevalue.data.groups import near_pairs, unpack, with_groups
+from facevalue.data.groups import with_groups
 from facevalue.data.manifest import COLUMNS, SPLITS, Manifest
-from facevalue.data.scan import phash, scan
+from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import DataError, UsageError
 
@@ -168,24 +168,3 @@ def test_near_duplicates_join_across_folders_and_classes(tmp_path: Path, fill: F
     assert groups["b/p03.png"] == groups["b/same.bmp"]
     assert groups.nunique() == 24
     assert with_groups(scan(tmp_path), near=None).table["group"].nunique() == 27
-
-
-def test_distances_are_counted_bit_by_bit() -> None:
-    rng = np.random.default_rng(0)
-    base = rng.integers(0, 2, 256)
-    bits = [base]
-    for flips in (1, 32, 33, 128):
-        changed = base.copy()
-        changed[rng.choice(256, flips, replace=False)] ^= 1
-        bits.append(changed)
-    hashes = unpack(pd.Series([np.packbits(b).tobytes().hex() for b in bits]))
-    found = {tuple(map(int, pair)) for block in near_pairs(hashes, 32) for pair in block}
-    expected = {(i, j) for i in range(5) for j in range(i + 1, 5) if int((bits[i] != bits[j]).sum()) <= 32}
-    assert found == expected
-    assert (0, 2) in found
-    assert (0, 3) not in found
-
-
-def test_flat_pictures_of_any_colour_hash_alike() -> None:
-    hashes = {phash(Image.new("RGB", (50, 40), color)).tobytes() for color in ("red", "white", "gray")}
-    assert len(hashes) == 1

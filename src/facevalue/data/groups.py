@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from facevalue.data.hashes import NEAR, unpack
 from facevalue.data.manifest import Manifest
+from facevalue.data.near import clusters
 from facevalue.errors import DataError, UsageError
 
-NEAR = 32
-"""Pictures whose 256-bit perceptual hashes differ in at most this many bits are near-duplicates."""
+__all__ = ["NEAR", "with_groups"]
 
 
 def with_groups(manifest: Manifest, how: str | None = None, near: int | None = NEAR) -> Manifest:
@@ -70,25 +69,6 @@ def _named(manifest: Manifest, how: str) -> NDArray[np.str_]:
     raise UsageError(f"--groups {how}: expected parent, picture, stem:REGEX or a column of the manifest")
 
 
-def unpack(hashes: pd.Series[str]) -> NDArray[np.uint64]:
-    """(n, 4) uint64 from hexadecimal hashes of 256 bits."""
-    raw = bytes.fromhex("".join(hashes))
-    return np.frombuffer(raw, dtype=np.uint64).reshape(len(hashes), -1)
-
-
-def near_pairs(hashes: NDArray[np.uint64], near: int) -> Iterator[NDArray[np.int64]]:
-    """Blocks of (m, 2) index pairs i < j whose hashes differ in at most ``near`` bits."""
-    n, block = len(hashes), 512
-    for start in range(0, n, block):
-        part = hashes[start : start + block]
-        distance = np.zeros((len(part), n - start), np.uint16)
-        for word in range(hashes.shape[1]):
-            distance += np.bitwise_count(part[:, None, word] ^ hashes[None, start:, word])
-        i, j = np.nonzero(distance <= near)
-        keep = i < j
-        yield np.stack([i[keep] + start, j[keep] + start], axis=1)
-
-
 def _joined(keys: NDArray[np.str_], hashes: NDArray[np.uint64], near: int) -> NDArray[np.str_]:
     """Keys after joining the groups of near-duplicates.
 
@@ -99,8 +79,9 @@ def _joined(keys: NDArray[np.str_], hashes: NDArray[np.uint64], near: int) -> ND
     from scipy.sparse.csgraph import connected_components
 
     names, group = np.unique(keys, return_inverse=True)
-    pairs = np.concatenate([group[block] for block in near_pairs(hashes, near)] or [np.zeros((0, 2), np.int64)])
-    links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(names), len(names)))
+    # Each picture's group hangs together with that of the first picture of its cluster.
+    pairs = np.stack([group, group[clusters(hashes, near).labels]])
+    links = coo_matrix((np.ones(len(group)), (pairs[0], pairs[1])), shape=(len(names), len(names)))
     _, component = connected_components(links, directed=False)
     order = np.lexsort((names, np.char.str_len(names), -np.bincount(group, minlength=len(names))))
     first = np.full(component.max() + 1, len(names))

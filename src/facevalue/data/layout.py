@@ -36,10 +36,14 @@ class Listed:
     extra: tuple[tuple[str, str], ...] = ()
 
 
-def list_files(source: Path) -> list[Listed]:
+def list_files(source: Path, loose: bool = False) -> list[Listed]:
     """Every picture file of a folder a class, a folder of splits, or a manifest, sorted by key.
 
     Hidden files and files whose ending is not a picture's are passed over.
+
+    Parameters
+    ----------
+    loose : where no sub-folder holds pictures, take those in ``source`` itself, with ``""`` for a label.
 
     Raises
     ------
@@ -69,8 +73,10 @@ def list_files(source: Path) -> list[Listed]:
         else:
             found.extend(_from_class(source, folder, ""))
     if not found:
-        loose = any(p.suffix.lower() in SUFFIXES for p in source.iterdir() if p.is_file())
-        hint = "the pictures lie loose in it; put each class into a sub-folder" if loose else "no sub-folder holds any"
+        lying = sorted(p for p in source.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES and p.name[0] != ".")
+        if loose and lying:
+            return [Listed(path, path.name, "") for path in lying]
+        hint = "the pictures lie loose in it; put each class into a sub-folder" if lying else "no sub-folder holds any"
         raise DataError(f"{source} has no pictures to learn from: {hint}")
     return sorted(found, key=lambda f: f.key)
 

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from PIL import Image
 
-from facevalue import files, machine, pixels, progress
+from facevalue import files, machine, progress
+from facevalue.data.file_facts import NOTHING, facts_of
+from facevalue.data.hashes import phash as phash
 from facevalue.data.layout import Listed, list_files
 from facevalue.data.manifest import COLUMNS, Manifest
-from facevalue.errors import DataError, PictureError
+from facevalue.data.scan_cache import Key, ScanCache, key_of
+from facevalue.errors import DataError
 
-HASH_SIDE = 16  # 16 x 16 frequencies: 256 bits
+_CHUNK = 4096  # files whose facts are Python objects at a time; the rest lie in compact tables
 
 
-def scan(source: Path | str) -> Manifest:
+def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Manifest:
     """Read every picture that ``source`` names.
 
-    Files that cannot be read stay in the table with the reason in ``error``.
+    What an earlier scan found is taken for files whose path, size and times are the same. Files that cannot be read
+    stay in the table with the reason in ``error``.
+
+    Parameters
+    ----------
+    source : a folder with one sub-folder a class, one with ``train/`` and held-out folders, or a manifest.
+    fresh : read every file, whatever is remembered.
+    loose : where no sub-folder holds pictures, take those that lie in the folder itself, with ``""`` for a label.
+
+    Returns
+    -------
+    The columns :data:`facevalue.data.manifest.COLUMNS`, those of :mod:`facevalue.data.file_facts`, and what a manifest
+    brought.
 
     Raises
     ------
@@ -31,10 +46,23 @@ def scan(source: Path | str) -> Manifest:
         It has no readable picture at all.
     """
     source = Path(source)
-    listed = list_files(source)
-    rows = list(progress.track(machine.in_order(_row, listed), "reading pictures", total=len(listed)))
-    table = pd.DataFrame(rows)
-    table = table[[*COLUMNS, *(c for c in table.columns if c not in COLUMNS)]]
+    listed = list_files(source, loose=loose)
+    cache = ScanCache(source)
+    parts: list[pd.DataFrame] = []
+    keys: list[Key | None] = []
+    news = 0
+    read = partial(_read, cache, fresh)
+    found = progress.track(machine.in_order(read, listed), "reading pictures", total=len(listed))
+    try:
+        while chunk := list(islice(found, _CHUNK)):
+            parts.append(_table(listed[len(keys) : len(keys) + len(chunk)], [facts for facts, _, _ in chunk]))
+            keys.extend(key for _, key, _ in chunk)
+            news += sum(new for *_, new in chunk)
+    finally:
+        # After Ctrl-C too: what was read need not be read again.
+        if news:
+            cache.put(pd.concat(parts, ignore_index=True), keys)
+    table = pd.concat(parts, ignore_index=True)
     manifest = Manifest(table=table, source=str(source))
     if manifest.readable.empty:
         first = manifest.unreadable[0]
@@ -42,47 +70,26 @@ def scan(source: Path | str) -> Manifest:
     return manifest
 
 
-def _row(file: Listed) -> dict[str, object]:
-    row: dict[str, object] = dict(file.extra)
-    row |= {
-        "path": files.as_text(str(file.path)),
-        "key": files.as_text(file.key),
-        "label": files.as_text(file.label),
-        "group": files.as_text(str(row.get("group", file.parent))),
-        "split": file.split,
-        "sha256": "",
-        "phash": "",
-        "width": 0,
-        "height": 0,
-        "format": "",
-        "mode": "",
-        "bytes": 0,
-        "error": "",
-    }
-    if row["path"] != str(file.path):
-        return row | {"error": "has a name that is not UTF-8, which no table can hold; rename it"}
-    try:
-        data = pixels.read_bytes(file.path)
-        row["bytes"] = len(data)
-        row["sha256"] = hashlib.sha256(data).hexdigest()
-        header = pixels.open_picture(data)
-        row |= {"width": header.width, "height": header.height, "format": header.format or "", "mode": header.mode}
-        row["phash"] = phash(pixels.decode(data)).tobytes().hex()
-    except PictureError as error:
-        row["error"] = str(error)
-    return row
+def _read(cache: ScanCache, fresh: bool, file: Listed) -> tuple[dict[str, Any], Key | None, bool]:
+    """A file's facts, the key they are remembered by, and whether they are new."""
+    path = str(file.path)
+    if files.as_text(path) != path:
+        return NOTHING | {"error": "has a name that is not UTF-8, which no table can hold; rename it"}, None, False
+    key = key_of(file.path)
+    facts = None if fresh else cache.get(path, key)
+    return (facts_of(file.path), key, True) if facts is None else (facts, key, False)
 
 
-def phash(image: Image.Image) -> NDArray[np.uint8]:
-    """(32,) uint8: 256 bits of which low frequencies of the grey picture lie above their median.
-
-    Survives resizing and JPEG; after the DCT hash of Zauner 2010, with 16 x 16 frequencies of a 64 x 64 picture.
-    """
-    from scipy.fft import dctn
-
-    side = 4 * HASH_SIDE
-    grey = np.asarray(image.convert("L").resize((side, side), Image.Resampling.LANCZOS), dtype=np.float32)
-    low = dctn(grey, norm="ortho")[:HASH_SIDE, :HASH_SIDE].ravel()
-    # Rounded, so that a flat picture's noise around zero does not become bits.
-    low = np.round(low, 2)
-    return np.packbits(low > np.median(low[1:]))
+def _table(listed: Sequence[Listed], facts: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """One row a file: what a manifest brought, what the place says, what the file is."""
+    table = pd.DataFrame([dict(file.extra) for file in listed])
+    group = [str(dict(file.extra).get("group", file.parent)) for file in listed]
+    table = table.assign(
+        path=[files.as_text(str(file.path)) for file in listed],
+        key=[files.as_text(file.key) for file in listed],
+        label=[files.as_text(file.label) for file in listed],
+        group=[files.as_text(name) for name in group],
+        split=[file.split for file in listed],
+        **{name: [of_file[name] for of_file in facts] for name in NOTHING},
+    )
+    return table[[*COLUMNS, *(c for c in table.columns if c not in COLUMNS)]]

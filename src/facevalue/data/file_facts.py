@@ -1,0 +1,111 @@
+"""What one picture file is: its bytes, its header, how it was saved, and what it roughly looks like."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin
+
+from facevalue import pixels
+from facevalue.data import hashes, jpeg_tables
+from facevalue.data.hashes import phash
+from facevalue.errors import PictureError
+
+VERSION = f"1.{hashes.VERSION}"
+"""Changes when a fact is computed in another way; facts of different versions are not mixed."""
+
+NOTHING: dict[str, Any] = {
+    "sha256": "",
+    "phash": "",
+    "width": 0,  # as stored
+    "height": 0,
+    "format": "",
+    "mode": "",  # Pillow's, as stored
+    "bytes": 0,
+    "exif": False,  # whether it carries EXIF
+    "icc": False,  # whether it carries a colour profile
+    "progressive": False,
+    "sampling": "",  # of a JPEG's brightness against its colour, e.g. 2x2
+    "jpeg_tables": "",  # see jpeg_tables.digest
+    "jpeg_quality": 0,
+    "darkest": 0,  # 1st and 99th percentile of brightness, 0 to 255
+    "brightest": 0,
+    "sharpness": 0.0,
+    "error": "",  # why it cannot be read
+}
+"""The facts, with the values of a file that cannot be opened."""
+
+_LOOK = 256  # longest side, in pixels, of the grey picture that is looked at
+_EXIF_IN_TIFF = 34665
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    """The facts :data:`NOTHING` names; a file that is no picture has the reason in ``error``."""
+    facts = dict(NOTHING)
+    try:
+        data = pixels.read_bytes(path)
+        facts["bytes"] = len(data)
+        facts["sha256"] = hashlib.sha256(data).hexdigest()
+        facts |= _header(pixels.open_picture(data))
+        image, _ = pixels.decode_reduced(data, _reduction)
+    except PictureError as error:
+        return facts | {"error": str(error)}
+    grey = image.convert("L")
+    grey.thumbnail((_LOOK, _LOOK), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    look = np.asarray(grey)
+    low, high = np.percentile(look, (1, 99))
+    return facts | {
+        "phash": phash(grey).tobytes().hex(),
+        "darkest": round(low),
+        "brightest": round(high),
+        "sharpness": sharpness(look),
+    }
+
+
+def _reduction(width: int, height: int) -> int:
+    # The whole file is read either way, so that one that is cut off is found.
+    return next((r for r in (8, 4, 2) if max(width, height) >= r * _LOOK), 1)
+
+
+def _header(image: Image.Image) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "width": image.width,
+        "height": image.height,
+        "format": image.format or "",
+        "mode": image.mode,
+        "exif": _EXIF_IN_TIFF in image.getexif() if image.format == "TIFF" else bool(image.info.get("exif")),
+        "icc": bool(image.info.get("icc_profile")),
+    }
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        _, across, down, _ = image.layer[0]
+        found |= {
+            "progressive": bool(image.info.get("progressive")),
+            "sampling": f"{across}x{down}",
+            "jpeg_tables": jpeg_tables.digest(image.quantization),
+            "jpeg_quality": jpeg_tables.quality(image.quantization),
+        }
+    return found
+
+
+def sharpness(grey: NDArray[np.uint8]) -> float:
+    """The variance of the Laplacian (Pech-Pacheco et al. 2000) over that of the picture, so that contrast cancels out.
+
+    Parameters
+    ----------
+    grey : (h, w) uint8.
+
+    Returns
+    -------
+    0 for a flat picture, about 20 for noise; photographs lie between 0.01 and 2.
+    """
+    whole = grey.astype(np.float32)
+    spread = float(whole.var())
+    if spread == 0 or min(grey.shape) < 3:
+        return 0.0
+    middle = whole[1:-1, 1:-1]
+    edges = whole[:-2, 1:-1] + whole[2:, 1:-1] + whole[1:-1, :-2] + whole[1:-1, 2:] - 4 * middle
+    return float(edges.var()) / spread

@@ -1,0 +1,174 @@
+"""The scan: facts of files, what is remembered between scans, and what is not."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from facevalue.data import scan as scan_module
+from facevalue.data.file_facts import facts_of
+from facevalue.data.scan import scan
+from facevalue.data.scan_cache import ScanCache
+from facevalue.errors import DataError
+
+Fill = Callable[..., Path]
+
+
+@pytest.fixture
+def settled(tmp_path: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pictures that were written a while ago, by the cache's clock."""
+    monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path / "cache"))
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 10**10)
+    return fill(tmp_path / "pictures", "a", "b", n=4)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files that are read, as they are."""
+    read: list[Path] = []
+
+    def counted(path: Path) -> dict[str, object]:
+        read.append(path)
+        return facts_of(path)
+
+    monkeypatch.setattr(scan_module, "facts_of", counted)
+    return read
+
+
+def test_a_second_scan_reads_nothing(settled: Path, reads: list[Path]) -> None:
+    first = scan(settled)
+    assert len(reads) == 8
+    second = scan(settled)
+    assert len(reads) == 8
+    pd.testing.assert_frame_equal(first.table, second.table)
+    assert second.fingerprint() == first.fingerprint()
+    scan(settled, fresh=True)
+    assert len(reads) == 16
+
+
+def test_what_changed_is_read_anew(settled: Path, reads: list[Path]) -> None:
+    first = scan(settled)
+    reads.clear()
+    path = settled / "a/p00.png"
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)  # the same size …
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # … and the same time
+    (settled / "b/p01.png").unlink()
+    second = scan(settled)
+    assert reads == [path]
+    assert len(second.table) == 7
+    assert second.fingerprint() != first.fingerprint()
+
+
+def test_what_was_written_just_now_is_not_remembered(
+    tmp_path: Path, fill: Fill, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path / "cache"))
+    fill(tmp_path / "pictures", "a", n=2)
+    scan(tmp_path / "pictures")
+    scan(tmp_path / "pictures")
+    assert len(reads) == 4
+
+
+def test_a_damaged_memory_is_none(settled: Path, reads: list[Path]) -> None:
+    first = scan(settled)
+    path = ScanCache(settled).path
+    whole = path.read_bytes()
+    for text in (b"", b"PAR1", whole[: len(whole) // 2], os.urandom(2000)):
+        path.write_bytes(text)
+        reads.clear()
+        pd.testing.assert_frame_equal(scan(settled).table, first.table)
+        assert len(reads) == 8
+    pd.DataFrame({"path": ["x"], "size": ["many"]}).to_parquet(path)
+    pd.testing.assert_frame_equal(scan(settled).table, first.table)
+
+
+def test_a_memory_that_cannot_be_written_is_none(settled: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    assert len(scan(settled).table) == 8
+
+
+def test_unreadable_files_and_a_new_limit_are_asked_again(
+    settled: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (settled / "a/bad.png").write_text("no picture")
+    scan(settled)
+    reads.clear()
+    assert len(scan(settled).unreadable) == 1
+    assert [path.name for path in reads] == ["bad.png"]
+    monkeypatch.setenv("FACEVALUE_MAX_PIXELS", "1000")
+    with pytest.raises(DataError, match="none of the 9 files"):
+        scan(settled)
+
+
+def test_an_interrupted_scan_goes_on_where_it_was(
+    settled: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_module, "_CHUNK", 2)
+    asked = []
+
+    def interrupted(path: Path) -> dict[str, object]:
+        asked.append(path)
+        if path.parent.name == "b":
+            raise KeyboardInterrupt
+        return facts_of(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scan_module, "facts_of", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scan(settled)
+    reads.clear()
+    scan(settled)
+    assert sorted(path.parent.name for path in reads) == ["b"] * 4
+    assert not list(settled.rglob(".*"))
+
+
+def test_nothing_is_written_among_the_pictures(settled: Path) -> None:
+    before = sorted(settled.rglob("*"))
+    scan(settled)
+    assert sorted(settled.rglob("*")) == before
+
+
+def test_facts_of_a_jpeg(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0110] = "camera"
+    for quality in (1, 30, 50, 75, 92, 100):
+        image.save(tmp_path / "x.jpg", quality=quality, exif=exif, subsampling=2, progressive=True)
+        facts = facts_of(tmp_path / "x.jpg")
+        assert facts["jpeg_quality"] == quality
+        assert (facts["exif"], facts["progressive"], facts["sampling"]) == (True, True, "2x2")
+        assert facts["error"] == ""
+    tables = facts["jpeg_tables"]
+    image.save(tmp_path / "y.jpg", quality=100)
+    assert facts_of(tmp_path / "y.jpg")["jpeg_tables"] == tables
+    assert facts_of(tmp_path / "y.jpg")["exif"] is False
+    image.save(tmp_path / "z.png")
+    assert (facts_of(tmp_path / "z.png")["jpeg_tables"], facts_of(tmp_path / "z.png")["jpeg_quality"]) == ("", 0)
+
+
+def test_a_large_jpeg_that_is_cut_off_is_found(tmp_path: Path) -> None:
+    image = Image.effect_noise((1200, 900), 60)
+    image.save(tmp_path / "x.jpg")
+    assert facts_of(tmp_path / "x.jpg")["error"] == ""
+    whole = (tmp_path / "x.jpg").read_bytes()
+    (tmp_path / "x.jpg").write_bytes(whole[: len(whole) * 3 // 4])
+    assert facts_of(tmp_path / "x.jpg")["error"] == "is truncated"
+
+
+def test_loose_pictures_on_demand(tmp_path: Path, picture: Callable[[Path, int], Path]) -> None:
+    picture(tmp_path / "one.png", 1)
+    picture(tmp_path / ".hidden.png", 2)
+    with pytest.raises(DataError, match="lie loose"):
+        scan(tmp_path)
+    table = scan(tmp_path, loose=True).table
+    assert table[["key", "label"]].to_numpy().tolist() == [["one.png", ""]]
