@@ -3,7 +3,7 @@
 Training, evaluation, export, the command line and the server all come through here, so that one file gets one answer.
 
 JPEGs are decoded by the libjpeg-turbo that Pillow carries. simplejpeg, a thinner cover of the same library, gives the
-same bytes (measured; a test holds it) in two thirds of the time, but not as a Pillow image: copying its array into
+same bytes (a test holds it) in half to three quarters of the time, but not as a Pillow image: copying its array into
 one, which the resampling needs, takes what was won (``benchmarks/decode_speed.py``). So there is one decoder, no
 second path that could give another answer, and no further package in the runtime.
 """

@@ -277,3 +277,20 @@ def test_pictures_need_no_files_once_cached(some: Pictures, tmp_path: Path) -> N
         path.unlink()
     np.testing.assert_array_equal(held.squares(), expected)
     assert replace(some, facts=()).cached(tmp_path / "squares", PLENTY).cache is None
+
+
+def test_training_reads_from_disk_where_memory_is_short(
+    some: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from facevalue.training import loop
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    in_memory = loop.sample(some)
+    monkeypatch.setattr(loop, "KEPT_BYTES", len(some) * BYTES - 1)
+    on_disk = loop.sample(some)
+    assert on_disk.squares is None
+    assert on_disk.pictures.cache is not None
+    order = np.random.default_rng(0).permutation(len(some))
+    for (x, y), (again, labels) in zip(in_memory.batches(order, 4), on_disk.batches(order, 4), strict=True):
+        np.testing.assert_array_equal(x, again)
+        np.testing.assert_array_equal(y, labels)

@@ -56,9 +56,10 @@ class Pictures:
     def batches(self, size: int = 32) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         """Squares (b, s, s, 3) uint8 RGB with labels (b,), in order, decoded ahead by threads.
 
-        Threads and not processes: decoding and resampling hold no interpreter lock, so two threads on two cores read
-        as much as two processes (``benchmarks/decode_speed.py``), share the cache and end with Ctrl-C. At most four
-        batches are decoded ahead, so memory does not grow with the number of pictures.
+        Threads and not processes: decoding and resampling hold no interpreter lock, and threads start at once, share
+        the cache, hand their squares over without copying and end with Ctrl-C (both side by side:
+        ``benchmarks/decode_speed.py``). At most four batches are decoded ahead, so memory does not grow with the number
+        of pictures.
         """
         decoded = machine.in_order(self._square, range(len(self)), ahead=4 * size)
         for start in range(0, len(self), size):
