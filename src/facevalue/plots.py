@@ -171,15 +171,22 @@ def accuracy_against_eps(report: AttackReport) -> Figure:
     for axis, norm in zip(panels, norms, strict=False):
         unit = 255 if norm == "linf" else 1
         axis.axhline(clean, color=INK, linestyle=":", linewidth=1.4, label="clean pictures")
-        attacks = dict.fromkeys(r.attack for r in report.results if r.norm == norm)
-        for i, attack in enumerate(attacks):
-            rows = sorted((r for r in report.results if (r.attack, r.norm) == (attack, norm)), key=lambda r: r.eps)
-            _eps_curve(axis, rows, unit, clean, i, attack)
+        curves: dict[str, list[AttackFigures]] = {}
+        for row in sorted((r for r in report.results if r.norm == norm), key=lambda r: r.eps):
+            curves.setdefault(_attack_name(row), []).append(row)
+        for i, (name, rows) in enumerate(curves.items()):
+            _eps_curve(axis, rows, unit, clean, i, name)
         axis.set(ylim=(-3, 103), xlim=(0, None))
         where = "eps (of 255 levels, L∞)" if norm == "linf" else f"eps ({norm.upper()}, pixels in [0, 1])"
         _dress(axis, where, "accuracy (%)")
         _legend(axis)
     return figure
+
+
+def _attack_name(row: AttackFigures) -> str:
+    if row.defense is None:
+        return row.attack
+    return f"{row.attack} {'through' if row.adaptive else 'ignoring'} {row.defense}"
 
 
 def _eps_curve(axis: Axes, rows: Sequence[AttackFigures], unit: int, clean: float, i: int, name: str) -> None:
@@ -192,6 +199,49 @@ def _eps_curve(axis: Axes, rows: Sequence[AttackFigures], unit: int, clean: floa
         x, y = [0, *x], [clean, *y]
     style = _STYLES[i % len(_STYLES)]
     axis.plot(x, y, color=colour, linestyle=style, marker="o", markersize=4, linewidth=1.8, label=f" {name}")
+
+
+def trials(rows: Lines, searched: Sequence[str], logarithmic: Sequence[str] = ()) -> Figure:
+    """A study: the validation loss by trial with the lowest so far, then by the value of each setting.
+
+    Parameters
+    ----------
+    rows : ``number``, ``state``, ``validation_loss`` and ``settings`` of each trial.
+    searched : the settings, each with a panel of its own (the first seven).
+    logarithmic : those of them that are searched by decades.
+    """
+    keys = searched[:7]
+    columns = min(4, 1 + len(keys))
+    down = -(-(1 + len(keys)) // columns)
+    figure = _figure(3.1 * columns, 2.9 * down)
+    panels = figure.subplots(down, columns, squeeze=False, sharey=True).ravel()
+    done = [row for row in rows if row["state"] == "complete"]
+    losses = [row["validation_loss"] for row in done]
+    first = panels[0]
+    first.plot([row["number"] for row in done], losses, "o", color=PALETTE[0], markersize=4, label="trial")
+    lowest = [min(losses[: i + 1]) for i in range(len(losses))]
+    first.step([row["number"] for row in done], lowest, where="post", color=PALETTE[1], label="lowest so far")
+    given_up = [row["number"] for row in rows if row["state"] == "pruned"]
+    if given_up and losses:
+        first.plot(given_up, [max(losses)] * len(given_up), "x", color=INK, alpha=0.5, markersize=5, label="given up")
+    _dress(first, "trial", "validation loss (nats)")
+    _x_axis(first, [], "epoch")
+    _legend(first)
+    for axis, key in zip(panels[1:], keys, strict=False):
+        values = [row["settings"][key] for row in done]
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        names = [] if numbers else sorted({str(v) for v in values})
+        axis.plot(
+            values if numbers else [names.index(str(v)) for v in values], losses, "o", color=PALETTE[0], markersize=4
+        )
+        _dress(axis, key)
+        if names:
+            axis.set_xticks(range(len(names)), names, fontsize=8)
+        elif key in logarithmic:
+            axis.set_xscale("log")
+    for axis in panels[1 + len(keys) :]:
+        axis.set_visible(False)
+    return figure
 
 
 def save_png(figure: Figure, path: Path) -> Path:

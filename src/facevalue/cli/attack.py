@@ -26,6 +26,12 @@ def run(
     eps: Annotated[
         str | None, Option(metavar="EPS,...", help="How far pixels in [0, 1] may move, such as 1/255,2/255.")
     ] = None,
+    defense: Annotated[
+        str | None,
+        Option(
+            metavar="NAME", help="Put jpeg, blur, median, bits, noise or tv before the model, and attack through it."
+        ),
+    ] = None,
     limit: Annotated[int | None, Option(min=1, metavar="N", help="Attack at most so many pictures.")] = None,
     plot: Annotated[Path | None, file_option("--plot", text="Draw accuracy against eps to a PNG.")] = None,
     sheet: Annotated[
@@ -46,6 +52,7 @@ def run(
         data,
         attacks=names,
         norm=norm,
+        defense=defense,
         limit=limit,
         seed=seed,
         plot=plot,
@@ -54,12 +61,13 @@ def run(
         command=command_line(),
         **chosen,
     )
-    columns = ("attack", "norm", "eps", "n", "clean", "robust", "95 %", "took")
+    columns = ("attack", "norm", "eps", "defense", "n", "clean", "robust", "95 %", "took")
     rows = [
         (
             r.attack,
             r.norm,
             f"{r.eps:.5f}",
+            None if r.defense is None else f"{r.defense}, {'adaptive' if r.adaptive else 'blind'}",
             r.n,
             percent(r.clean_accuracy),
             percent(r.robust_accuracy),

@@ -17,6 +17,7 @@ from facevalue.evaluation import evaluate_pictures, now
 from facevalue.outputs import outputs_of
 from facevalue.policy import check_policy
 from facevalue.slices import study, values_of
+from facevalue.workshop.defending import attack_defended, defense_of
 from facevalue.workshop.evidence import ask_kept, keep, labelled, labelled_rows
 
 
@@ -78,6 +79,7 @@ def attack(
     attacks: Sequence[str] = ("fgsm",),
     norm: str = "linf",
     eps: Sequence[float] = (1 / 255, 2 / 255, 4 / 255, 8 / 255),
+    defense: str | None = None,
     limit: int | None = None,
     seed: int = 0,
     plot: Path | str | None = None,
@@ -90,6 +92,8 @@ def attack(
     Parameters
     ----------
     eps : distances in [0, 1] units of the network's square.
+    defense : in :data:`facevalue.defenses.DEFENSES`, to stand before the model; it is attacked by someone who ignores
+        it and by someone who goes through it. A defensively distilled model is always attacked in both ways.
     limit : attack at most this many pictures, drawn evenly from the classes.
     plot : a PNG of accuracy against eps.
     sheet : a PNG of originals, perturbations and adversarial pictures.
@@ -101,7 +105,11 @@ def attack(
     chosen, warnings = labelled(folder, classifier, Path(data))
     machine.keep_memory()
     chosen = chosen.some(limit, seed) if limit is not None else chosen
-    report, examples = attack_pictures(classifier, chosen, attacks, norm, eps, seed=seed)
+    defense = defense or defense_of(classifier)
+    if defense is None:
+        report, examples = attack_pictures(classifier, chosen, attacks, norm, eps, seed=seed)
+    else:
+        report, examples = attack_defended(classifier, chosen, attacks, norm, eps, defense=defense, seed=seed)
     report = report.changed(
         warnings=(*warnings, *report.warnings),
         fingerprint=chosen.fingerprint,

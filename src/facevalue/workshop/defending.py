@@ -1,0 +1,148 @@
+"""Attacking a defended model twice: by an attacker who ignores the defence, and by one who goes through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+
+from facevalue import defenses, metrics, progress
+from facevalue.attacks import find
+from facevalue.attacks.base import Norm, Threat
+from facevalue.attacks.campaign import attack_pictures
+from facevalue.attacks.examples import Example
+from facevalue.attacks.threat import eps_text
+from facevalue.card import DISTILLATION, AttackFigures, AttackReport
+from facevalue.classifier import Classifier, held_still
+from facevalue.data.pictures import Pictures
+from facevalue.defenses.distillation import through_softmax
+from facevalue.outputs import to_input
+
+_BATCH = 32
+
+
+def defense_of(classifier: Classifier) -> str | None:
+    """The defence that is in the weights themselves: ``distillation`` for a defensively distilled model."""
+    table = classifier.card.recipe.get("distill", {})
+    return DISTILLATION if table.get("teacher") and table.get("form") == "defensive" else None
+
+
+def attack_defended(
+    classifier: Classifier,
+    pictures: Pictures,
+    attacks: Sequence[str],
+    norm: str,
+    eps: Sequence[float],
+    *,
+    defense: str,
+    seed: int = 0,
+) -> tuple[AttackReport, tuple[Example, ...]]:
+    """Each attack at each eps on a defended model, blind to the defence and adaptive.
+
+    Parameters
+    ----------
+    defense : in :data:`facevalue.defenses.DEFENSES`; the blind attacker then attacks the model without it. Or
+        ``distillation``, which is in the model: the blind attacker climbs its probabilities instead of its logits.
+
+    Returns
+    -------
+    A report whose rows come in pairs, ``adaptive`` false and true, with a warning where only the blind attacker is
+    kept out; and examples from the adaptive attacks.
+
+    Raises
+    ------
+    UsageError
+        There is no such defence.
+    """
+    if defense == DISTILLATION:
+        behind, seen = classifier, through_softmax(classifier)
+    else:
+        behind, seen = defenses.defended(classifier, defenses.find(defense), seed), classifier
+    report, examples = attack_pictures(behind, pictures, attacks, norm, eps, seed=seed)
+    adaptive = [row.changed(adaptive=True, defense=defense) for row in report.results]
+    blind = [
+        transferred(seen, behind, pictures, row.attack, Threat(cast(Norm, norm), row.eps), seed).changed(
+            defense=defense
+        )
+        for row in adaptive
+    ]
+    rows = tuple(row for pair in zip(blind, adaptive, strict=True) for row in pair)
+    return report.changed(results=rows, warnings=(*report.warnings, *masked(blind, adaptive))), examples
+
+
+def transferred(
+    seen: Classifier, behind: Classifier, pictures: Pictures, attack: str, threat: Threat, seed: int = 0
+) -> AttackFigures:
+    """What pictures made against the model ``seen`` do to the one ``behind``; rounded to 8 bits as always."""
+    chosen, k = find(attack), len(pictures.classes)
+    table, clean, n = np.zeros((k, k), np.int64), 0, 0
+    robust = unrounded = queries = 0
+    distance = seconds = 0.0
+    turned = 0
+    with progress.work(f"{attack} {threat}, blind", len(pictures)) as work:
+        for squares, labels in pictures.batches(_BATCH):
+            x, y = to_input(squares), torch.from_numpy(labels)
+            result = chosen(seen, x, y, threat, seed=seed + n)
+            with held_still(behind), torch.no_grad():
+                before, after, whole = (
+                    behind.decide(behind.logits(part.to(behind.mean.device))).cpu()
+                    for part in (x, result.adversarial, result.unrounded)
+                )
+            right = before == y
+            # As everywhere: a picture that was wrong before stays so.
+            decided = torch.where(right, after, before)
+            table += metrics.confusion(labels, decided.numpy(), k)
+            clean += int(right.sum())
+            robust += int((decided == y).sum())
+            unrounded += int((right & (whole == y)).sum())
+            fell = right & (after != y)
+            turned += int(fell.sum())
+            distance += float(result.distances.cpu()[fell].sum())
+            queries += int(result.queries.sum())
+            seconds += result.seconds
+            n += len(y)
+            work.advance(len(y), f"{100 * robust / n:.1f} % robust")
+    return AttackFigures(
+        attack=attack,
+        norm=threat.norm,
+        eps=threat.eps,
+        n=n,
+        clean_accuracy=clean / n,
+        robust_accuracy=robust / n,
+        robust_ci=metrics.wilson(robust, n),
+        robust_accuracy_unrounded=unrounded / n,
+        confusion=tuple(tuple(int(v) for v in row) for row in table),
+        mean_distance=distance / max(1, turned),
+        queries=queries,
+        seconds=seconds,
+    )
+
+
+def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) -> Iterator[str]:
+    """One sentence for each attack that a defence keeps out only while the attacker ignores it, or the other way.
+
+    Parameters
+    ----------
+    blind, adaptive : pairs of the same attack, norm and eps.
+    """
+    for attack in dict.fromkeys(row.attack for row in adaptive):
+        pairs = [(b, a) for b, a in zip(blind, adaptive, strict=True) if a.attack == attack]
+        b, a = max(pairs, key=lambda pair: pair[0].robust_ci[0] - pair[1].robust_ci[1])
+        told = (
+            f"{a.attack} at {eps_text(a.eps)} ({a.norm}) leaves {_percent(b)} right when it ignores the defence and "
+            f"{_percent(a)} when it goes through it (n = {a.n})"
+        )
+        if b.robust_ci[0] > a.robust_ci[1]:
+            yield f"{a.defense} only hides gradients: {told}; the second figure is the one that counts"
+        b, a = min(pairs, key=lambda pair: pair[0].robust_ci[1] - pair[1].robust_ci[0])
+        if b.robust_ci[1] < a.robust_ci[0]:
+            yield (
+                f"the attack through {a.defense} is too weak: {a.attack} at {eps_text(a.eps)} ({a.norm}) leaves "
+                f"{_percent(a)} right, and {_percent(b)} when it ignores the defence (n = {a.n}); take the lower figure"
+            )
+
+
+def _percent(row: AttackFigures) -> str:
+    return f"{100 * row.robust_accuracy:.1f} %"
