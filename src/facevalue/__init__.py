@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from facevalue.workshop import evaluate as evaluate
     from facevalue.workshop import explain as explain
     from facevalue.workshop import export as export
+    from facevalue.workshop import finetune as finetune
     from facevalue.workshop import predict as predict
     from facevalue.workshop import report as report
     from facevalue.workshop import scan_data as scan_data
     from facevalue.workshop import train as train
+    from facevalue.workshop import tune as tune
 
     open = open_folder  # noqa: A001 - as gzip.open
     __version__: str
@@ -42,6 +44,8 @@ _WORKSHOP = (
     "report",
     "check",
     "calibrate",
+    "tune",
+    "finetune",
     "ensemble",
     "demo",
     "scan_data",

@@ -322,6 +322,48 @@ class CertificateReport(Record, frozen=True, tag_field="kind", tag="certificate"
     seed: int = 0
 
 
+class Change(Record, frozen=True):
+    """Accuracy on the same pictures before and after.
+
+    ``lost`` were right before and are wrong now, ``won`` the other way round; ``change_ci`` is for pairs.
+    """
+
+    pictures: str
+    n: int
+    before: float
+    before_ci: Interval
+    after: float
+    after_ci: Interval
+    change: float
+    change_ci: Interval
+    lost: int
+    won: int
+
+
+class FinetuneReport(Record, frozen=True, tag_field="kind", tag="finetune"):
+    """What going on with ``model`` on a hard set gave, and what it cost on the old test pictures.
+
+    Attributes
+    ----------
+    stages : what was trained: ``head``, so many of the last stages, or ``all``.
+    replay : old training pictures for every hard one; ``replayed`` in all.
+    left_out : hard pictures that the model's own set held already.
+    changes : on the old test pictures, then on the hard ones.
+    """
+
+    model: str
+    weights_sha256: str
+    hard: str
+    stages: str
+    replay: float
+    replayed: int
+    left_out: int
+    changes: tuple[Change, ...]
+    warnings: tuple[str, ...] = ()
+    command: str = ""
+    created: str = ""
+
+
 class ExportReport(Record, frozen=True, tag_field="kind", tag="export"):
     """An exported file beside the model, from file bytes to label on ``n`` pictures."""
 
@@ -336,7 +378,7 @@ class ExportReport(Record, frozen=True, tag_field="kind", tag="export"):
     created: str = ""
 
 
-Evidence = Report | AttackReport | CorruptionReport | CertificateReport | ExportReport
+Evidence = Report | AttackReport | CorruptionReport | CertificateReport | FinetuneReport | ExportReport
 
 
 class Card(Record, frozen=True):

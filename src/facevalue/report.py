@@ -23,6 +23,7 @@ from facevalue.card import (
     CorruptionReport,
     Evidence,
     ExportReport,
+    FinetuneReport,
     Interval,
     Report,
 )
@@ -32,7 +33,12 @@ SPLITS = ("train", "validation", "calibration", "test")
 _THUMBNAIL = 900  # pixels, the longer side of a gallery picture
 _GALLERY = 24  # pictures shown at most
 _UNREADABLE = 50  # files listed at most
-_KINDS = {AttackReport: "attack", CorruptionReport: "everyday damage", CertificateReport: "certificate"}
+_KINDS = {
+    AttackReport: "attack",
+    CorruptionReport: "everyday damage",
+    CertificateReport: "certificate",
+    FinetuneReport: "finetune",
+}
 
 
 def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tuple[Path, str]] = ()) -> Path:
@@ -95,6 +101,7 @@ def render(card: Card, history: Sequence[Mapping[str, Any]] = (), gallery: Seque
         # The splits that the model was made with speak of it in one row each; what it had not seen is shown in full.
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
         attacks=[e for e in card.evidence if isinstance(e, AttackReport)],
+        finetuned=[e for e in card.evidence if isinstance(e, FinetuneReport)],
         exports=[e for e in card.evidence if isinstance(e, ExportReport)],
         strongest=strongest,
         warnings=warnings_of(card),
@@ -209,6 +216,8 @@ def _what(evidence: Evidence) -> str:
         return f"everyday damage on {evidence.split}"
     if isinstance(evidence, CertificateReport):
         return f"certificate on {evidence.split}"
+    if isinstance(evidence, FinetuneReport):
+        return f"fine-tuning on {evidence.hard}"
     return f"export to {evidence.target}"
 
 

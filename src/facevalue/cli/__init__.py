@@ -23,10 +23,12 @@ from facevalue.cli import (
     evaluate,
     explain,
     export,
+    finetune,
     predict,
     report,
     serve,
     train,
+    tune,
 )
 from facevalue.cli.shell import flush, prepare_process, run, verb
 
@@ -37,6 +39,8 @@ VERBS = {
     "predict": predict,
     "compare": compare,
     "calibrate": calibrate,
+    "tune": tune,
+    "finetune": finetune,
     "ensemble": ensemble,
     "attack": attack,
     "explain": explain,

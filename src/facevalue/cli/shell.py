@@ -37,6 +37,7 @@ Seed = Annotated[
 _EXTRAS = {
     "train": "captum jinja2 lightning_fabric matplotlib onnx onnxscript pandas pyarrow safetensors scipy skimage"
     " sklearn timm torch torchvision",
+    "tune": "optuna",
     "serve": "fastapi multipart prometheus_client python_multipart uvicorn",
 }
 

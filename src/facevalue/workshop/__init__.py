@@ -3,9 +3,11 @@
 from facevalue.workshop.combining import ensemble
 from facevalue.workshop.demonstration import demo
 from facevalue.workshop.examining import scan_data
+from facevalue.workshop.finetuning import finetune
 from facevalue.workshop.judging import attack, check, compare, evaluate
 from facevalue.workshop.making import TrainResult, calibrate, train
 from facevalue.workshop.showing import explain, export, predict, report
+from facevalue.workshop.tuning import tune
 
 __all__ = [
     "TrainResult",
@@ -18,8 +20,10 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "finetune",
     "predict",
     "report",
     "scan_data",
     "train",
+    "tune",
 ]

@@ -1,0 +1,100 @@
+"""``facevalue finetune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import Argument, Option
+
+from facevalue.cli.output import Json, deliver, interval, percent, table
+from facevalue.cli.parsing import settings_of
+from facevalue.cli.shell import Seed, command_line
+from facevalue.errors import UsageError
+
+EXAMPLE = "facevalue finetune model hard-pictures -o model-2 --stages head"
+
+
+def run(
+    model: Annotated[Path, Argument(metavar="MODEL", help="A model folder; it stays as it is.")],
+    data: Annotated[Path, Argument(metavar="DATA", help="The hard set: a folder a class, or a manifest.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="MODEL", help="The model folder to make.")],
+    stages: Annotated[
+        str, Option(metavar="head|N|all", help="The last layer alone, so many of the last stages, or all.")
+    ] = "head",
+    lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate of the stages.")] = None,
+    epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes, for stages.")] = None,
+    replay: Annotated[
+        float,
+        Option(min=0, metavar="RATIO", help="Old training pictures for every hard one, against forgetting."),
+    ] = 1.0,
+    groups: Annotated[
+        str | None,
+        Option(metavar="HOW", help="What never crosses a split: parent, stem:REGEX, picture, or a manifest's column."),
+    ] = None,
+    old: Annotated[
+        Path | None, Option(metavar="DIR", help="Where the model's own pictures are now, if they have moved.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe finetune; may be repeated."),
+    ] = None,
+    resume: Annotated[bool, Option("--resume", help="Go on from the last epoch of a run that was stopped.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a model folder that is there.")] = False,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Go on with a model on pictures that it finds hard, and measure what that costs on the old ones."""
+    changed, chosen = settings_of(changes or []), _stages(stages)
+
+    from facevalue import workshop
+
+    result = workshop.finetune(
+        model,
+        data,
+        output,
+        stages=chosen,
+        lr=lr,
+        epochs=epochs,
+        replay=replay,
+        groups=groups,
+        old=old,
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        command=command_line(),
+        set=changed,
+    )
+    figures = result.figures()
+    before_after = [
+        (name, figures[f"{key}_before"], figures[f"{key}_after"])
+        for name, key in (("old test", "old_test"), ("hard test", "hard"))
+    ]
+    rows = [
+        (
+            name,
+            before["n"],
+            percent(before["accuracy"]),
+            interval(before["accuracy_ci"]),
+            percent(after["accuracy"]),
+            interval(after["accuracy_ci"]),
+            f"{100 * (after['accuracy'] - before['accuracy']):+.1f}",
+        )
+        for name, before, after in before_after
+    ]
+    deliver(
+        figures,
+        json,
+        table("", ("pictures", "n", "before", "95 %", "after", "95 % after", "points"), rows),
+        *(f"warning: {text}" for text in figures["warnings"]),
+        f"{result.folder}: the model folder; {model} stays as it was",
+    )
+
+
+def _stages(text: str) -> int | Literal["head", "all"]:
+    match text:
+        case "head" | "all":
+            return "head" if text == "head" else "all"
+        case _ if text.isdigit():
+            return int(text)
+    raise UsageError(f"expected --stages to be head, all or a number of at least 1, but got {text!r}")

@@ -1,0 +1,110 @@
+"""``facevalue tune``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from facevalue.cli.output import Json, deliver, percent, table
+from facevalue.cli.parsing import settings_of
+from facevalue.cli.shell import Seed, command_line
+from facevalue.errors import UsageError
+
+if TYPE_CHECKING:
+    from facevalue.training.space import Search
+
+EXAMPLE = "facevalue tune pictures -o study --recipe scratch --trials 20 --search optimizer.lr=1e-5..1e-2,log"
+_SHOWN = 10
+
+
+def run(
+    data: Annotated[
+        Path, Argument(metavar="DATA", help="A folder a class, a folder with train/ and test/, or a manifest.")
+    ],
+    output: Annotated[
+        Path, Option("--output", "-o", metavar="STUDY", help="The study's folder; one that is there goes on.")
+    ],
+    recipe: Annotated[
+        str,
+        Option(metavar="NAME", help="What to search around: probe, finetune, scratch, a named recipe, or FILE.toml."),
+    ] = "scratch",
+    trials: Annotated[int, Option(min=1, metavar="N", help="Trials in all, those of earlier calls included.")] = 20,
+    search: Annotated[
+        list[str] | None,
+        Option(metavar="KEY=SPEC", help="A setting and LOW..HIGH, LOW..HIGH,log or a list of values; may be repeated."),
+    ] = None,
+    space: Annotated[Path | None, Option(metavar="FILE", help="A TOML file with a table [search].")] = None,
+    changes: Annotated[
+        list[str] | None,
+        Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe; may be repeated."),
+    ] = None,
+    network: Annotated[str | None, Option(metavar="NAME", help="A network of facevalue or of timm.")] = None,
+    weights: Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .pth file, hub, or none.")] = None,
+    groups: Annotated[
+        str | None,
+        Option(metavar="HOW", help="What never crosses a split: parent, stem:REGEX, picture, or a manifest's column."),
+    ] = None,
+    epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes a trial.")] = None,
+    size: Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network's square.")] = None,
+    prune: Annotated[bool, Option(help="Give hopeless trials up.")] = True,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Search a recipe's settings on the validation split alone; the test pictures are not looked at."""
+    changed = settings_of(changes or [])
+    where = _space(search or (), space)
+
+    from facevalue import workshop
+
+    chosen = {"network": network, "weights": weights, "epochs": epochs, "size": size}
+    result = workshop.tune(
+        data,
+        output,
+        recipe=recipe,
+        trials=trials,
+        space=where,
+        groups=groups,
+        prune=prune,
+        seed=seed,
+        command=command_line(),
+        set=changed,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
+    figures = result.figures
+    rows = sorted(
+        (row for row in figures["trials"] if row["state"] == "complete"), key=lambda row: float(row["validation_loss"])
+    )
+    keys = figures["searched"]
+    columns = ("trial", "validation loss", "accuracy", *keys)
+    cells = [
+        (
+            row["number"],
+            row["validation_loss"],
+            percent(row["validation_accuracy"]),
+            *(f"{v:.3g}" if isinstance(v := row["settings"][key], float) else v for key in keys),
+        )
+        for row in rows[:_SHOWN]
+    ]
+    deliver(
+        figures,
+        json,
+        table("", columns, cells),
+        f"{figures['complete']} trained, {figures['pruned']} given up, {figures['failed']} could not be trained",
+        "the lowest of many validation losses flatters; what the recipe is worth, train measures on the test pictures:",
+        f"facevalue train {data} -o MODEL --recipe {result.recipe}",
+    )
+
+
+def _space(given: Sequence[str], file: Path | None) -> dict[str, Search]:
+    from facevalue.training.space import read_space, spec
+
+    where: dict[str, Search] = {} if file is None else read_space(file)
+    for text in given:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not key or not equals:
+            raise UsageError(f"--search: expected KEY=SPEC, but got {text!r}")
+        where[key] = spec(key, value)
+    return where

@@ -1,0 +1,396 @@
+"""Going on with a finished model on a hard set, and telling what that cost on the old one."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from facevalue import decision, files, machine, metrics, progress
+from facevalue.calibration import calibrated, with_novelty
+from facevalue.card import WEIGHTS, Card, Change, FinetuneReport, Report
+from facevalue.classifier import Classifier, load
+from facevalue.data.groups import with_groups
+from facevalue.data.manifest import SPLITS, Manifest
+from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.scan import scan
+from facevalue.errors import DataError, UsageError
+from facevalue.evaluation import evaluate_pictures, now
+from facevalue.outputs import Extractor, Outputs, from_features
+from facevalue.training.head import moved_head
+from facevalue.training.loop import sample, train_body
+from facevalue.training.methods import checkpoint_beside
+from facevalue.training.recipe import Recipe, read
+from facevalue.workshop.making import data_facts_of, free_place, versions, write_folder
+from facevalue.workshop.own_pictures import found_again, own_manifest
+
+SHARES = {"validation": 0.15, "calibration": 0.15, "test": 0.3}
+"""Of the hard pictures; more is kept for the test than from a large set, because hard sets are small."""
+
+LR, EPOCHS = 5e-5, 5
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """A model folder, just made, and the old and the hard test pictures before and after."""
+
+    folder: Path
+    card: Card
+    reports: Mapping[str, Report]
+
+    def figures(self) -> dict[str, Any]:
+        """What ``finetune --json`` writes."""
+        [told] = [e for e in self.card.evidence if isinstance(e, FinetuneReport)]
+        old, hard = told.changes
+        test = self.card.report("test")
+        return {
+            "model": str(self.folder),
+            **{name: report.as_dict() for name, report in self.reports.items()},
+            "forgotten": _loss(old),
+            "gained": {**_loss(hard), "accuracy": hard.change, "ci": list(hard.change_ci)},
+            "test": None if test is None else test.as_dict(),
+            "stages": told.stages,
+            "replay": told.replay,
+            "replayed": told.replayed,
+            "left_out": told.left_out,
+            "temperature": self.card.temperature,
+            "abstention": self.card.abstention.as_dict(),
+            "warnings": list(told.warnings),
+            "seconds": self.card.seconds,
+            "seed": self.card.seed,
+        }
+
+
+def _loss(change: Change) -> dict[str, Any]:
+    low, high = change.change_ci
+    return {
+        "accuracy": -change.change,
+        "ci": [-high, -low],
+        "n": change.n,
+        "lost": change.lost,
+        "won": change.won,
+    }
+
+
+def finetune(
+    model: Path | str,
+    data: Path | str,
+    output: Path | str,
+    *,
+    stages: int | Literal["head", "all"] = "head",
+    lr: float | None = None,
+    epochs: int | None = None,
+    replay: float = 1.0,
+    groups: str | None = None,
+    old: Path | str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    command: str = "",
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
+) -> FinetuneResult:
+    """Make a new model folder from a model and a hard set.
+
+    The hard pictures are split by group; what stands in the model's own set already is left out of them. Old training
+    pictures are mixed in, so that less is forgotten. Augmentation is the same for every class. Temperature and limits
+    are fitted anew on the old and the hard calibration pictures, and both test sets are measured before and after.
+
+    Parameters
+    ----------
+    model : a finished model folder; it stays as it is.
+    data : the hard set, a folder a class or a manifest. One class is enough: the replayed pictures bring the other.
+    output : the model folder to be.
+    stages : ``head`` moves the last layer alone, as little as the hard pictures ask for
+        (:func:`facevalue.training.head.moved_head`); a number trains so many of the last stages too; or ``all``.
+    lr, epochs : of stages; by default 5e-5 and 5.
+    replay : old training pictures for every hard one, drawn evenly from the classes.
+    groups : of the hard set, as ``train`` takes them.
+    old : where the model's own pictures are now, if they have moved.
+    resume : go on with a fine-tuning of stages that was stopped.
+    set : other settings of the recipe ``finetune`` by dotted key.
+
+    Raises
+    ------
+    UsageError
+        A setting cannot be right, the model is an ensemble, or ``output`` is taken.
+    DataError
+        The model's own pictures are not where they were, or the hard set has other classes or too few pictures.
+    """
+    start = time.perf_counter()
+    folder, output = Path(model), free_place(Path(output), overwrite)
+    if stages not in ("head", "all") and not (isinstance(stages, int) and stages >= 1):
+        raise UsageError(f"expected --stages to be head, all or a number of at least 1, but got {stages!r}")
+    if replay < 0:
+        raise UsageError(f"expected --replay to be at least 0, but got {replay:g}")
+    if stages == "head" and (lr is not None or epochs is not None or set):
+        raise UsageError("--lr, --epochs and --set are about --stages N or all; the head alone is solved, not trained")
+    before = load(folder)
+    if before.card.network.name == "ensemble":
+        raise UsageError(f"{folder} is an ensemble; fine-tune its members and combine them again")
+    recipe = _recipe(before.card, stages, lr, epochs, set or {})
+    machine.keep_memory()
+    known = found_again(own_manifest(folder, before.card), SPLITS, None if old is None else Path(old), "--old")
+    hard, left_out = hard_manifest(scan(Path(data)), known, before.card.classes, groups, seed)
+    for warning in hard.warnings:
+        progress.note(f"warning: {warning}")
+    of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
+    extractor = Extractor(before)
+    asked = {"old": of_old["test"], "hard": of_hard["test"]}
+    outputs_before = {name: extractor.outputs(part) for name, part in asked.items()}
+
+    replayed = of_old["train"].some(round(replay * len(of_hard["train"])), seed) if replay else None
+    mixed = {
+        "train": both(of_hard["train"], replayed, "train"),
+        # As many old as hard ones (or as many times as are replayed), or the old would drown the hard.
+        "validation": both(
+            of_hard["validation"],
+            of_old["validation"].some(max(1, round(max(1.0, replay) * len(of_hard["validation"]))), seed),
+            "validation",
+        ),
+        "calibration": both(of_old["calibration"], of_hard["calibration"], "calibration"),
+        "test": both(of_old["test"], of_hard["test"], "test"),
+    }
+    if stages == "head":
+        after, history, outputs = _with_moved_head(before, extractor, mixed)
+    else:
+        fingerprint = hashlib.sha256(
+            "\n".join([before.card.files[WEIGHTS], *(part.fingerprint for part in mixed.values())]).encode()
+        ).hexdigest()
+        checkpoint = checkpoint_beside(output, recipe, fingerprint, seed)
+        if not resume:
+            checkpoint.clear()
+        try:
+            after, history = train_body(
+                before, sample(mixed["train"]), sample(mixed["validation"]), recipe, seed, checkpoint
+            )
+        except KeyboardInterrupt as error:
+            if checkpoint.folder.exists():
+                raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error
+            raise
+        extractor = Extractor(after)
+        outputs = {name: extractor.outputs(part) for name, part in mixed.items()}
+    settings = recipe.calibration
+    after = calibrated(
+        with_novelty(after, outputs["train"]),
+        outputs["calibration"],
+        target=settings.target,
+        floor=settings.floor,
+        quantile=settings.quantile,
+    )
+    # The test split is the old pictures, then the hard ones.
+    n_old = len(of_old["test"])
+    outputs_after = {"old": _part(outputs["test"], 0, n_old), "hard": _part(outputs["test"], n_old, None)}
+    changes = tuple(
+        _change(f"{name} test", before, outputs_before[name], after, outputs_after[name]) for name in ("old", "hard")
+    )
+    told = FinetuneReport(
+        model=folder.name,
+        weights_sha256=before.card.files[WEIGHTS],
+        hard=hard.source,
+        stages=str(stages),
+        replay=replay,
+        replayed=0 if replayed is None else len(replayed),
+        left_out=left_out,
+        changes=changes,
+        warnings=_warnings(changes, before.card, of_hard),
+        command=command,
+        created=now(),
+    )
+    whole = Manifest(
+        table=pd.concat([known.table, hard.table], ignore_index=True),
+        source=f"{known.source}; {hard.source}",
+        groups="; ".join(dict.fromkeys((known.groups, hard.groups))),
+        warnings=(*known.warnings, *hard.warnings),
+    )
+    reports = [
+        evaluate_pictures(after, mixed[split], outputs=outputs[split], command=command) for split in reversed(SPLITS)
+    ]
+    told_apart = {
+        f"{name}_after": evaluate_pictures(after, asked[name], outputs=outputs_after[name], command=command)
+        for name in ("old", "hard")
+    }
+    earlier = {f"{name}_before": evaluate_pictures(before, asked[name], outputs=outputs_before[name]) for name in asked}
+    card = after.card.changed(
+        data=data_facts_of(whole),
+        recipe={**recipe.as_dict(), "finetune": told.changed(changes=()).as_dict()},
+        seed=seed,
+        versions=versions(),
+        command=command,
+        created=now(),
+        seconds_per_epoch=float(np.mean([line["seconds"] for line in history])),
+        files={},
+        evidence=(*reversed(reports), *told_apart.values(), told),
+    )
+    with files.replacing_folder(output) as partial:
+        card = write_folder(partial, after.changed(card), whole, history, mixed, start)
+    if stages != "head":
+        checkpoint.clear()
+    every = {**earlier, **told_apart}
+    names = {"old_before": "old_test_before", "old_after": "old_test_after"}
+    return FinetuneResult(output, card, {names.get(key, key): report for key, report in every.items()})
+
+
+def _recipe(
+    card: Card, stages: int | Literal["head", "all"], lr: float | None, epochs: int | None, changes: Mapping[str, Any]
+) -> Recipe:
+    own = card.recipe
+    settings: dict[str, Any] = {
+        "network.name": card.network.name,
+        "network.options": card.network.options,
+        "network.weights": "none",
+        "optimizer.lr": LR if lr is None else lr,
+        "fit.epochs": EPOCHS if epochs is None else epochs,
+        "fit.stages": "all" if stages == "head" else stages,
+        "fit.head_lr_factor": 1.0,  # the head is no newcomer here
+        "schedule.warmup_epochs": 0,
+        "positive": card.positive,
+        "calibration": own.get("calibration"),
+        # What the model was trained to look past, it should go on looking past.
+        "augment": own.get("augment") if own.get("method") in ("scratch", "finetune") else None,
+    }
+    return read("finetune", {**settings, **changes})
+
+
+def hard_manifest(
+    found: Manifest, known: Manifest, classes: tuple[str, ...], groups: str | None, seed: int
+) -> tuple[Manifest, int]:
+    """The hard pictures with groups and splits, and how many were left out.
+
+    Left out is what the model's own set holds already, the same file or a near-duplicate: it would let the old test
+    pictures be trained on, or the hard ones be tested that were.
+
+    Raises
+    ------
+    DataError
+        There is a class that the model does not know, or too few groups of a class for a training and three held-out
+        parts.
+    """
+    other = sorted(set(found.readable["label"]) - set(classes))
+    if other:
+        raise DataError(
+            f"the classes do not match: the model knows {', '.join(classes)}; "
+            f"{found.source} has {', '.join(found.classes)}"
+        )
+    mine, theirs = known.readable, found.readable
+    joint = pd.concat([mine.assign(key="old/" + mine["key"]), theirs.assign(key="hard/" + theirs["key"])])
+    near = with_groups(Manifest(joint.reset_index(drop=True), found.source), "picture").table
+    old_groups = set(near["group"][: len(mine)])
+    same = near["group"][len(mine) :].isin(old_groups).to_numpy() | theirs["sha256"].isin(mine["sha256"]).to_numpy()
+    warnings = [*found.warnings]
+    if same.any():
+        warnings.append(f"{int(same.sum())} hard pictures are in the model's own set (or nearly so) and were left out")
+    kept = Manifest(theirs[~same].reset_index(drop=True), found.source, warnings=tuple(warnings))
+    if kept.table.empty:
+        raise DataError(f"every picture of {found.source} is in the model's own set already")
+    kept = with_groups(kept, groups)
+    return kept.changed(split=_assigned(kept.table, seed)), int(same.sum())
+
+
+def _assigned(table: pd.DataFrame, seed: int) -> NDArray[np.object_]:
+    """(n,) a split for every picture; groups stay together, in an order that the seed draws."""
+
+    def drawn(group: str) -> str:
+        return hashlib.sha256(f"{seed}\n{group}".encode()).hexdigest()
+
+    where: dict[str, str] = {}
+    for _, rows in table.groupby("label"):
+        mine = [g for g in sorted(rows["group"].unique(), key=drawn) if g not in where]
+        ends = np.cumsum([max(1, round(share * len(mine))) for share in SHARES.values()])
+        for i, group in enumerate(mine):
+            where[group] = [*SHARES, "train"][int(np.searchsorted(ends, i, side="right"))]
+    for label, rows in table.groupby("label"):
+        if len({where[group] for group in rows["group"]}) <= len(SHARES):
+            raise DataError(
+                f"class {label!r} has {rows['group'].nunique()} independent groups of hard pictures; that is too few "
+                "for each split to have one"
+            )
+    return table["group"].map(where).to_numpy(object)
+
+
+def _splits(manifest: Manifest, card: Card, name: str) -> dict[str, Pictures]:
+    return {s: pictures(manifest, card.geometry, card.classes, s, name=f"{name} {s}") for s in SPLITS}
+
+
+def both(a: Pictures, b: Pictures | None, name: str) -> Pictures:
+    """The pictures of ``a``, then those of ``b``."""
+    if b is None:
+        return replace(a, name=name)
+    return replace(
+        a,
+        paths=(*a.paths, *b.paths),
+        labels=np.concatenate([a.labels, b.labels]),
+        facts=(*a.facts, *b.facts),
+        name=name,
+        source=f"{a.source}; {b.source}",
+        unreadable=(),
+    )
+
+
+def _with_moved_head(
+    before: Classifier, extractor: Extractor, mixed: Mapping[str, Pictures]
+) -> tuple[Classifier, list[dict[str, Any]], dict[str, Outputs]]:
+    features = {name: extractor.features(part) for name, part in mixed.items()}
+    with progress.work("moving the head", unit="fits"):
+        head, history = moved_head(
+            before.body.head,
+            (features["train"], mixed["train"].labels),
+            (features["validation"], mixed["validation"].labels),
+        )
+    after = copy.deepcopy(before)
+    after.body.head.load_state_dict(head.state_dict())
+    outputs = {name: from_features(after, features[name], part.labels) for name, part in mixed.items()}
+    return after.eval(), history, outputs
+
+
+def _part(outputs: Outputs, start: int, end: int | None) -> Outputs:
+    return Outputs(outputs.features[start:end], outputs.logits[start:end], outputs.labels[start:end])
+
+
+def _change(pictures_of: str, before: Classifier, first: Outputs, after: Classifier, second: Outputs) -> Change:
+    def right(classifier: Classifier, outputs: Outputs) -> NDArray[np.bool_]:
+        card = classifier.card
+        decided = decision.decide(outputs.probabilities(classifier), card.positive_index, card.threshold)
+        return np.asarray(decided == outputs.labels)
+
+    was, is_now = right(before, first), right(after, second)
+    lost, won = int((was & ~is_now).sum()), int((~was & is_now).sum())
+    both_right, n = int((was & is_now).sum()), len(was)
+    return Change(
+        pictures=pictures_of,
+        n=n,
+        before=float(was.mean()),
+        before_ci=metrics.wilson(int(was.sum()), n),
+        after=float(is_now.mean()),
+        after_ci=metrics.wilson(int(is_now.sum()), n),
+        change=(won - lost) / n,
+        change_ci=metrics.difference_of_paired_rates(both_right, won, lost, n - both_right - won - lost),
+        lost=lost,
+        won=won,
+    )
+
+
+def _warnings(changes: tuple[Change, ...], card: Card, of_hard: Mapping[str, Pictures]) -> tuple[str, ...]:
+    old, hard = changes
+    found = []
+    if old.change_ci[1] < 0:
+        found.append(
+            f"forgotten: accuracy on the old test pictures fell by {-100 * old.change:.1f} points "
+            f"({-100 * old.change_ci[1]:.1f} to {-100 * old.change_ci[0]:.1f})"
+        )
+    if hard.change_ci[0] <= 0:
+        found.append(f"on {hard.n} hard test pictures no gain is beyond chance")
+    absent = [c for i, c in enumerate(card.classes) if not (of_hard["test"].labels == i).any()]
+    if absent:
+        found.append(
+            f"the hard set has no {', '.join(absent)}: a rise on it may be bought with errors on {', '.join(absent)} "
+            "like those, which nothing here measures"
+        )
+    return tuple(found)

@@ -1,0 +1,311 @@
+"""Searching a recipe's settings on the validation split alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from facevalue import files, machine, plots, progress
+from facevalue.calibration import fit_temperature
+from facevalue.card import MANIFEST
+from facevalue.data.groups import with_groups
+from facevalue.data.manifest import Manifest
+from facevalue.data.pictures import pictures
+from facevalue.data.scan import scan
+from facevalue.data.splits import with_splits
+from facevalue.errors import FaceValueError, MissingExtraError, UsageError
+from facevalue.outputs import Outputs
+from facevalue.training.checkpoint import Checkpoint
+from facevalue.training.methods import Trained, identity, new_classifier, train_method
+from facevalue.training.recipe import SHORT, Recipe, read
+from facevalue.training.space import Between, Search, ask_comparable, plain, to_toml, usual, value_at
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+SETUP, JOURNAL, TRIALS, BEST, PLOT = "study.json", "journal.log", "trials.json", "best.toml", "trials.png"
+_SEEN = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """A study folder, as it stands."""
+
+    folder: Path
+    figures: dict[str, Any]
+
+    @property
+    def recipe(self) -> Path:
+        """The best recipe, for ``train --recipe``."""
+        return self.folder / BEST
+
+
+def tune(
+    data: Path | str,
+    output: Path | str,
+    *,
+    recipe: str = "scratch",
+    trials: int = 20,
+    space: Mapping[str, Search] | None = None,
+    groups: str | None = None,
+    prune: bool = True,
+    seed: int = 0,
+    command: str = "",
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
+    **settings: Any,
+) -> TuneResult:
+    """Search the settings of a recipe for the lowest validation loss.
+
+    The pictures are split as ``train`` with the same seed splits them. Calibration and test pictures are set aside
+    before the first trial, and no trial reads them. What is compared is the validation loss at each trial's own best
+    temperature, because the temperature is fitted later. The first trial is the recipe as it stands; the others are
+    proposed by a tree-structured Parzen estimator (Bergstra et al. 2011), and given up where they do worse than the
+    median at the same epoch (Golovin et al. 2017).
+
+    A study that was stopped goes on where it stood, in the middle of a trial too; with more ``trials`` a finished one
+    goes on as well, to the same trials that it would have made at once.
+
+    Parameters
+    ----------
+    data, recipe, groups, set, settings : as ``train`` takes them.
+    output : the study's folder: ``best.toml`` for ``train --recipe``, ``trials.json``, ``trials.png``.
+    trials : in all, those of earlier calls included.
+    space : values to search by dotted key; by default rate, weight decay, label smoothing and batch size.
+    prune : give hopeless trials up.
+
+    Raises
+    ------
+    UsageError
+        A setting cannot be right, or ``output`` holds another study.
+    FaceValueError
+        Not one trial could be trained.
+    """
+    try:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError as error:
+        raise MissingExtraError("optuna", "tune") from error
+    if trials < 1:
+        raise UsageError(f"expected --trials to be at least 1, but got {trials}")
+    base = read(recipe, {SHORT.get(k, k): v for k, v in settings.items()} | dict(set or {}))
+    searched = dict(space) if space else usual(base)
+    ask_comparable(searched)
+    for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
+        _changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
+    folder = Path(output)
+    machine.keep_memory()
+    manifest = _set_up(Path(data), folder, base, searched, groups, prune, seed)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study = optuna.create_study(
+            study_name="facevalue",
+            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1) if prune else None,
+            load_if_exists=True,
+        )
+        _queue(study, base, searched)
+        with progress.work("searching", trials, "trials") as work:
+            work.advance(len(_finished(study)))
+            while len(_finished(study)) < trials:
+                # A sampler of its own for every trial: a study that goes on proposes what an unbroken one would have.
+                number = len(_finished(study))
+                study.sampler = optuna.samplers.TPESampler(seed=seed + number, n_startup_trials=5)
+                trial = study.ask()
+                _run(study, trial, manifest, base, searched, folder, seed)
+                _write(study, folder, base, searched)
+                work.advance(detail=_said(study))
+    figures = _write(study, folder, base, searched) | {"command": command}
+    if figures["best"] is None:
+        raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
+    return TuneResult(folder, figures)
+
+
+def _changed(base: Recipe, values: Mapping[str, Any]) -> Recipe:
+    table = {k: v for k, v in base.as_dict().items() if v is not None}
+    # read() is the one that judges settings; it takes the recipe's method from any of its own.
+    return read(base.method, {**table, **values})
+
+
+def _set_up(
+    data: Path, folder: Path, base: Recipe, searched: Mapping[str, Search], groups: str | None, prune: bool, seed: int
+) -> Manifest:
+    """The manifest of train and validation alone; scanned and split once for a study."""
+    setup = {
+        "data": str(data),
+        "recipe": base.as_dict(),
+        "space": {key: where.as_value() for key, where in searched.items()},
+        "groups": groups,
+        "prune": prune,
+        "seed": seed,
+    }
+    told = json.loads(json.dumps(setup))
+    if (folder / SETUP).is_file() and (folder / MANIFEST).is_file():
+        before = json.loads((folder / SETUP).read_text(encoding="utf-8"))
+        other = sorted(key for key in told if told[key] != before.get(key))
+        if other:
+            raise UsageError(
+                f"{folder} holds a study with another {other[0]}; give the same one, or choose another place with -o"
+            )
+        return Manifest(pd.read_parquet(folder / MANIFEST), str(data))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there and is not a study; choose another place with -o")
+    split = base.split
+    manifest = with_groups(scan(data), groups, split.near if split.near >= 0 else None)
+    shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
+    manifest = with_splits(manifest, shares, seed)
+    for warning in manifest.warnings:
+        progress.note(f"warning: {warning}")
+    rows = manifest.rows(*_SEEN).reset_index(drop=True)
+    seen = Manifest(rows.assign(path=rows["path"].map(os.path.abspath)), manifest.source, manifest.groups)
+    folder.mkdir(parents=True, exist_ok=True)
+    seen.save(folder / MANIFEST)
+    files.write_json(folder / SETUP, told)
+    return seen
+
+
+def _queue(study: Study, base: Recipe, searched: Mapping[str, Search]) -> None:
+    """The recipe as it stands first; and what a killed run had in hand, again."""
+    from optuna.trial import TrialState
+
+    if not study.get_trials(deepcopy=False):
+        own = {key: value_at(base, key) for key in searched}
+        if all(where.holds(own[key]) for key, where in searched.items()):
+            study.enqueue_trial({key: plain(value) for key, value in own.items()})
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+
+
+def _finished(study: Study) -> list[FrozenTrial]:
+    """Trials that came to an end: trained, given up, or not trainable. Those that a kill cut off came to none."""
+    from optuna.trial import TrialState
+
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+    return [t for t in ended if t.state != TrialState.FAIL or "error" in t.user_attrs]
+
+
+def _run(
+    study: Study,
+    trial: Trial,
+    manifest: Manifest,
+    base: Recipe,
+    searched: Mapping[str, Search],
+    folder: Path,
+    seed: int,
+) -> None:
+    import optuna
+    from optuna.trial import TrialState
+
+    values = {key: _drawn(trial, key, where) for key, where in searched.items()}
+    try:
+        recipe = _changed(base, values)
+        trial.set_user_attr("settings", values)
+        classes = manifest.classes
+        classifier = new_classifier(recipe, classes, seed)
+        splits = {s: pictures(manifest, classifier.card.geometry, classes, s) for s in _SEEN}
+
+        def watch(history: list[dict[str, Any]]) -> None:
+            epoch, loss = int(history[-1]["epoch"]), min(float(line["validation_loss"]) for line in history)
+            trial.report(loss, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        checkpoint = Checkpoint(folder / "training", identity(recipe, manifest.fingerprint(), seed), watch)
+        if "again" not in trial.user_attrs:
+            checkpoint.clear()
+        trained = train_method(classifier, splits, recipe, seed, checkpoint)
+        value = validation_loss(trained.outputs["validation"])
+        for name, figure in _told(trained).items():
+            trial.set_user_attr(name, figure)
+        study.tell(trial, value)
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except FaceValueError as error:
+        # One setting of many that cannot be trained (a network too large for its square, a loss that became NaN).
+        trial.set_user_attr("error", str(error))
+        study.tell(trial, state=TrialState.FAIL)
+    Checkpoint(folder / "training", "").clear()
+
+
+def _drawn(trial: Trial, key: str, where: Search) -> Any:
+    if isinstance(where, Between):
+        if where.whole:
+            return trial.suggest_int(key, int(where.low), int(where.high), log=where.log)
+        return trial.suggest_float(key, float(where.low), float(where.high), log=where.log)
+    choices: list[Any] = [plain(value) for value in where.values]
+    return where.values[choices.index(trial.suggest_categorical(key, choices))]
+
+
+def validation_loss(outputs: Outputs) -> float:
+    """Cross-entropy in nats, at the temperature that suits these outputs best."""
+    import torch
+
+    tempered = outputs.logits.double() / fit_temperature(outputs.logits, outputs.labels)
+    return float(torch.nn.functional.cross_entropy(tempered, torch.from_numpy(outputs.labels)))
+
+
+def _told(trained: Trained) -> dict[str, float]:
+    outputs = trained.outputs["validation"]
+    right = outputs.logits.argmax(1).numpy() == outputs.labels
+    return {"validation_accuracy": float(right.mean()), "epochs": len(trained.history), "seconds": trained.seconds}
+
+
+def _row(trial: FrozenTrial) -> dict[str, Any]:
+    told = ("validation_accuracy", "epochs", "seconds", "error")
+    more = {name: trial.user_attrs[name] for name in told if name in trial.user_attrs}
+    curve = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+    return {
+        "number": trial.number,
+        "state": {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed"),
+        "validation_loss": trial.value if trial.state.name == "COMPLETE" else None,
+        "settings": trial.user_attrs.get("settings", {}),
+        "best_so_far_by_epoch": curve,
+        **more,
+    }
+
+
+def _best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    complete = [row for row in rows if row["state"] == "complete"]
+    return min(complete, key=lambda row: float(row["validation_loss"]), default=None)
+
+
+def _said(study: Study) -> str:
+    best = _best([_row(t) for t in _finished(study)])
+    return "" if best is None else f"lowest validation loss {best['validation_loss']:.4f} in trial {best['number']}"
+
+
+def _write(study: Study, folder: Path, base: Recipe, searched: Mapping[str, Search]) -> dict[str, Any]:
+    rows = [_row(t) for t in _finished(study)]
+    best = _best(rows)
+    states = [row["state"] for row in rows]
+    figures = {
+        "study": str(folder),
+        "recipe": None if best is None else str(folder / BEST),
+        "best": best,
+        "n": len(rows),
+        "complete": states.count("complete"),
+        "pruned": states.count("pruned"),
+        "failed": states.count("failed"),
+        "searched": list(searched),
+        "measured_on": "validation",
+        "trials": rows,
+    }
+    files.write_json(folder / TRIALS, figures)
+    if best is not None:
+        loss, number = best["validation_loss"], best["number"]
+        about = f"The best of {len(rows)} trials by validation loss: {loss:.4f} nats in trial {number}."
+        table = _changed(base, best["settings"]).as_dict() | {"about": about, "name": None}
+        files.write_text(folder / BEST, to_toml(table))
+        logarithmic = [key for key, where in searched.items() if isinstance(where, Between) and where.log]
+        plots.save_png(plots.trials(rows, list(searched), logarithmic), folder / PLOT)
+    return figures
