@@ -18,7 +18,7 @@ PLUGINS = {
     "export": "EXPORTERS",
 }
 VERBS = "train evaluate predict compare attack explain export report check calibrate ensemble finetune tune demo".split()
-DATA_VERBS = "scan".split()  # facevalue.scan_data(…) is `facevalue data scan`
+DATA_VERBS = "scan prepare get".split()  # facevalue.scan_data(…) is `facevalue data scan`
 PUBLIC = [*VERBS, *(f"{verb}_data" for verb in DATA_VERBS)]
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from facevalue.workshop import explain as explain
     from facevalue.workshop import export as export
     from facevalue.workshop import finetune as finetune
+    from facevalue.workshop import get_data as get_data
     from facevalue.workshop import predict as predict
+    from facevalue.workshop import prepare_data as prepare_data
     from facevalue.workshop import report as report
     from facevalue.workshop import scan_data as scan_data
     from facevalue.workshop import train as train
@@ -49,6 +51,8 @@ _WORKSHOP = (
     "ensemble",
     "demo",
     "scan_data",
+    "prepare_data",
+    "get_data",
 )
 _HOMES = {
     **{verb: ("facevalue.workshop", verb) for verb in _WORKSHOP},

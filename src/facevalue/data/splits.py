@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from facevalue.card import MANIFEST
 from facevalue.data.leaks import find_leaks, told
-from facevalue.data.manifest import SPLITS, Manifest
+from facevalue.data.manifest import SPLITS, Manifest, read_table
 from facevalue.errors import DataError, UsageError
 
 DEFAULT = {"validation": 0.1, "calibration": 0.1, "test": 0.2}
@@ -89,6 +91,29 @@ def with_splits(
         if absent:
             raise DataError(f"class {absent[0]!r} has no readable picture in the {name} split of {manifest.source}")
     return done
+
+
+def known_splits(earlier: Path) -> dict[str, str]:
+    """The split of every picture of an earlier manifest, or of the folder that holds one, by SHA-256 of the file.
+
+    A prepared folder's manifest says which file each picture was made from; that one counts.
+
+    Raises
+    ------
+    UsageError
+        There is no manifest, or it tells neither splits nor SHA-256.
+    """
+    path = earlier / MANIFEST if earlier.is_dir() else earlier
+    if not path.is_file():
+        raise UsageError(f"{path} is not there; give an earlier manifest, or a folder that holds {MANIFEST}")
+    table = read_table(path)
+    column = next((c for c in ("origin_sha256", "sha256") if c in table.columns), None)
+    if column is None or "split" not in table.columns:
+        raise UsageError(f"{path} does not say the split and the sha256 of its pictures")
+    odd = sorted(set(table["split"]) - {"", *SPLITS})
+    if odd:
+        raise UsageError(f"{path}: expected split to be one of {', '.join(SPLITS)}, but got {odd[0]!r}")
+    return {str(s): str(split) for s, split in zip(table[column], table["split"], strict=True) if s and split}
 
 
 def _check_shares(shares: Mapping[str, float]) -> None:

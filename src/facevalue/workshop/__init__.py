@@ -1,5 +1,6 @@
 """The verbs in Python, with the same words as the command line."""
 
+from facevalue.workshop.collecting import get_data, prepare_data
 from facevalue.workshop.combining import ensemble
 from facevalue.workshop.demonstration import demo
 from facevalue.workshop.examining import scan_data
@@ -21,7 +22,9 @@ __all__ = [
     "explain",
     "export",
     "finetune",
+    "get_data",
     "predict",
+    "prepare_data",
     "report",
     "scan_data",
     "train",

@@ -1,0 +1,70 @@
+"""``facevalue data prepare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from facevalue.cli.output import Json, deliver, table
+from facevalue.cli.shell import Seed
+
+EXAMPLE = "facevalue data prepare raw -o pictures --size 256"
+
+
+def run(
+    data: Annotated[
+        Path, Argument(metavar="DIR", help="A folder a class, a folder with train/ and test/, or a manifest.")
+    ],
+    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The folder to make.")],
+    size: Annotated[int, Option(min=8, metavar="PIXELS", help="Side of every square.")] = 256,
+    fit: Annotated[str, Option(metavar="NAME", help="crop, squash or pad; only crop hides the old shape.")] = "crop",
+    format: Annotated[str, Option(metavar="NAME", help="png or jpeg.")] = "png",  # noqa: A002 - the option's name
+    quality: Annotated[int, Option(min=1, max=95, metavar="Q", help="Of JPEG.")] = 90,
+    groups: Annotated[
+        str | None,
+        Option(metavar="HOW", help="What never crosses a split: parent, stem:REGEX, picture, or a manifest's column."),
+    ] = None,
+    near: Annotated[
+        int, Option(min=-1, max=256, metavar="BITS", help="Near-duplicates differ in at most so many of 256; -1: none.")
+    ] = 32,
+    leaks: Annotated[
+        str, Option(metavar="WHAT", help="Across splits that DIR brings: warn, drop (from the earlier split) or error.")
+    ] = "warn",
+    like: Annotated[
+        Path | None,
+        Option(metavar="MANIFEST", help="An earlier prepared or model folder: its pictures stay in their splits."),
+    ] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a prepared folder that is there.")] = False,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Split pictures without leaks and encode every class alike, so that no file tells its class."""
+    from facevalue import workshop
+
+    done = workshop.prepare_data(
+        data,
+        output,
+        size=size,
+        fit=fit,
+        format=format,
+        quality=quality,
+        groups=groups,
+        near=near if near >= 0 else None,
+        leaks=leaks,
+        like=like,
+        overwrite=overwrite,
+        seed=seed,
+    )
+    counts, splits = done.manifest.counts(), done.figures()["groups"]["splits"]
+    rows = [(split, *(by.get(c, 0) for c in done.manifest.classes), splits[split]) for split, by in counts.items()]
+    left = len(done.left_out)
+    deliver(
+        done.figures(),
+        json,
+        table("", ("split", *done.manifest.classes, "groups"), rows),
+        *(f"warning: {text}" for text in done.manifest.warnings),
+        *([f"left out: {left} files; {done.folder / 'left-out.csv'} says which and why"] if left else []),
+        f"{done.folder}: ready; next: facevalue train {done.folder} -o model",
+    )

@@ -1,0 +1,212 @@
+"""Downloads that go on where they were cut, and are believed only when their SHA-256 is right."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from facevalue import files, progress
+from facevalue.errors import FaceValueError, UsageError
+
+_CHUNK = 1 << 18
+_MB = 1_000_000
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_CUT = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a download tries.
+
+    Attributes
+    ----------
+    tries : in a row that brought nothing new.
+    wait : seconds before the second; each one later waits twice as long, a minute at most.
+    timeout : seconds without a byte after which a connection is given up.
+    """
+
+    tries: int = 6
+    wait: float = 1.0
+    timeout: float = 30.0
+
+
+class _FinalError(Exception):
+    """The server's answer will not be another one next time; the text says what it was."""
+
+
+def download(
+    url: str, target: Path, size: int | None = None, sha256: str | None = None, patience: Patience | None = None
+) -> str:
+    """Fetch ``url`` to ``target``; returns the SHA-256.
+
+    What has arrived lies in ``target`` + ``.part`` until all of it has, and is gone on with, in this run or a later
+    one: with HTTP ranges where the server knows them and still has the same file (``If-Range``), else from the start.
+
+    Parameters
+    ----------
+    url : ``http://`` or ``https://``; proxies are taken from the environment.
+    target : the file to make.
+    size, sha256 : what it has to have, where that is known.
+    patience : see :class:`Patience`.
+
+    Raises
+    ------
+    UsageError
+        The address is of another kind.
+    FaceValueError
+        The server does not have it, cannot be reached, or sends something else. A file of the wrong content is removed;
+        what arrived of an unfinished one stays for the next run.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"expected an address that begins with http:// or https://, but got {url}")
+    patience = patience or Patience()
+    part = target.with_name(target.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    failed, shown = 0, 0
+    with progress.work(f"downloading {target.name}", None if size is None else max(1, size // _MB), "MB") as work:
+
+        def arrived(at: int) -> None:
+            nonlocal shown
+            if at // _MB > shown:
+                work.advance(at // _MB - shown)
+                shown = at // _MB
+
+        while True:
+            before = _length(part)
+            try:
+                _fetch(url, part, size, sha256, patience.timeout, arrived)
+                break
+            except _FinalError as error:
+                raise FaceValueError(f"{url} {error}") from error
+            except _CUT as error:
+                reason = _reason(error)
+                failed = 0 if _length(part) > before else failed + 1
+                if failed >= patience.tries:
+                    raise FaceValueError(
+                        f"{url} cannot be fetched: {reason}; run again to go on with the {_length(part):,} bytes that"
+                        " arrived"
+                    ) from error
+                pause = min(patience.wait * 2 ** max(failed - 1, 0), 60)
+                progress.note(f"{target.name}: {reason}; trying again in {pause:g} s")
+                time.sleep(pause)
+    found = files.sha256(part)
+    if sha256 is not None and found != sha256:
+        _forget(part)
+        raise FaceValueError(
+            f"{url} is not what it should be: expected sha256 {sha256}, but got {found}; it was removed"
+        )
+    part.replace(target)
+    _forget(part)
+    return found
+
+
+def _fetch(
+    url: str, part: Path, size: int | None, sha256: str | None, timeout: float, at: Callable[[int], None]
+) -> None:
+    """One connection: append to ``part`` what it lacks, or begin anew."""
+    have, headers = _length(part), {"User-Agent": "facevalue", "Accept-Encoding": "identity"}
+    if size is not None and have == size:
+        at(have)
+        return
+    if have:
+        kept = _state(part)
+        validator = kept.get("validator", "") if kept.get("url") == url else ""
+        # Without a validator only a known checksum can tell whether both halves are of one file.
+        if validator or sha256 is not None:
+            headers["Range"] = f"bytes={have}-"
+            if validator:
+                headers["If-Range"] = validator
+    try:
+        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 416 and "Range" in headers:  # there is no more, or it is another file
+                whole = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
+                if whole and int(whole[1]) == have:
+                    return
+                _forget(part)
+                raise ConnectionError("the server has another file now") from error
+            if error.code in _PASSING:
+                raise ConnectionError(f"the server answers {error.code} {error.reason}") from error
+            raise _FinalError(f"cannot be fetched: the server answers {error.code} {error.reason}") from error
+    with response:
+        total_length = response.headers.get("Content-Length")
+        total = None if total_length is None else int(total_length)
+        if response.status == 206:
+            begin = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+            if begin is None or int(begin[1]) != have:
+                _forget(part)
+                raise ConnectionError("the server sent another part than was asked for")
+        else:
+            have = 0
+        expected = None if total is None else have + total
+        if size is not None and expected is not None and expected != size:
+            raise _FinalError(f"is not what it should be: expected {size:,} bytes, but the server has {expected:,}")
+        etag = response.headers.get("ETag", "")
+        validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
+        files.write_text(_beside(part), json.dumps({"url": url, "validator": validator}))
+        with part.open("ab" if have else "wb") as stream:
+            at(have)
+            while chunk := response.read(_CHUNK):
+                stream.write(chunk)
+                have += len(chunk)
+                at(have)
+                if size is not None and have > size:
+                    break
+    if size is not None and have > size:
+        _forget(part)
+        raise _FinalError(f"is not what it should be: expected {size:,} bytes, but there are more")
+    if (expected is not None and have < expected) or (size is not None and have < size):
+        raise ConnectionError(f"the connection was cut after {have:,} bytes")
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Only what goes over HTTP: a redirection to ``file:`` or ``ftp:`` finds no handler."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _reason(error: BaseException) -> str:
+    inner = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(inner, TimeoutError):
+        return "nothing came in time"
+    text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    return " ".join(str(text).split())
+
+
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _beside(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _state(part: Path) -> dict[str, str]:
+    try:
+        kept = json.loads(_beside(part).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _beside(part).unlink(missing_ok=True)

@@ -1,0 +1,17 @@
+"""Public sets that ``facevalue data get`` knows: one record each."""
+
+from facevalue.data.known.base import Archive, KnownSet
+from facevalue.data.known.caltech101 import CALTECH_101, HUMANS_OR_OBJECTS
+from facevalue.data.known.horses_or_humans import HORSES_OR_HUMANS
+from facevalue.data.known.lfw import LFW
+from facevalue.data.known.real_or_ai_faces import REAL_OR_AI_FACES
+
+__all__ = ["KNOWN", "Archive", "KnownSet"]
+
+KNOWN: dict[str, KnownSet] = {
+    "horses-or-humans": HORSES_OR_HUMANS,
+    "lfw": LFW,
+    "caltech-101": CALTECH_101,
+    "humans-or-objects": HUMANS_OR_OBJECTS,
+    "real-or-ai-faces": REAL_OR_AI_FACES,
+}

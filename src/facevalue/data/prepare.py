@@ -1,0 +1,297 @@
+"""From any class folders to leak-free splits whose files say nothing of their class."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pandas as pd
+from PIL import Image
+
+from facevalue import files, machine, pixels, progress
+from facevalue.card import MANIFEST
+from facevalue.data.groups import NEAR, with_groups
+from facevalue.data.leaks import Leak, without_leaks
+from facevalue.data.manifest import COLUMNS, SPLITS, Manifest, read_table
+from facevalue.data.names import class_folder, placed
+from facevalue.data.place import free_folder
+from facevalue.data.scan import phash, scan
+from facevalue.data.splits import DEFAULT, known_splits, with_splits
+from facevalue.errors import PictureError, UsageError
+from facevalue.pixels import Fit, Geometry
+
+PREPARED = "prepared.json"
+LEFT_OUT = "left-out.csv"
+_UNEVEN = 0.2  # difference between classes in the share of enlarged pictures that is worth a warning
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How pictures are made alike and split.
+
+    Attributes
+    ----------
+    size : side of the square in pixels.
+    fit : ``crop`` takes the central square, which leaves no trace of the old shape; ``squash`` keeps all of the picture
+        but stretches it, ``pad`` shows the old shape as bars: both can tell classes of different shapes apart.
+    format : ``png`` is lossless and not compressed either, so that all files have the same number of bytes (196 kB at
+        256 pixels); ``jpeg`` is a tenth of that, but how well a picture compresses shows in the size of its file.
+    quality : of JPEG, 1 to 95; always without chroma subsampling and with the standard Huffman tables.
+    groups : see :func:`facevalue.data.groups.with_groups`.
+    near : most bits in which near-duplicates differ; ``None`` joins none.
+    shares, seed : see :func:`facevalue.data.splits.with_splits`.
+    leaks : ``warn``, ``drop`` or ``error``, for folders that bring splits; see
+        :func:`facevalue.data.leaks.without_leaks`.
+    like : an earlier prepared folder, model folder or manifest, whose pictures stay in their splits.
+
+    Raises
+    ------
+    UsageError
+        A setting is out of its range.
+    """
+
+    size: int = 256
+    fit: Fit = "crop"
+    format: Literal["png", "jpeg"] = "png"
+    quality: int = 90
+    groups: str | None = None
+    near: int | None = NEAR
+    shares: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT))
+    seed: int = 0
+    leaks: str = "warn"
+    like: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("format", self.format, ("png", "jpeg")), ("fit", self.fit, get_args(Fit))):
+            if value not in known:
+                raise UsageError(f"expected {name} to be one of {', '.join(known)}, but got {value!r}")
+        if not 1 <= self.quality <= 95:
+            raise UsageError(f"expected quality from 1 to 95, but got {self.quality}")
+        _ = self.geometry  # which asks for the size
+
+    @property
+    def geometry(self) -> Geometry:
+        """How a picture becomes the square."""
+        return Geometry(size=self.size, fit=self.fit)
+
+    @property
+    def suffix(self) -> str:
+        """The ending of every file."""
+        return ".jpg" if self.format == "jpeg" else ".png"
+
+    def encode(self, square: Image.Image) -> bytes:
+        """The square as file bytes that hold pixels and nothing else."""
+        stream = io.BytesIO()
+        if self.format == "jpeg":
+            square.save(stream, "JPEG", quality=self.quality, subsampling="4:4:4")
+        else:
+            square.save(stream, "PNG", compress_level=0)
+        return stream.getvalue()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return vars(self) | {"shares": dict(self.shares), "like": str(self.like) if self.like else None}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared folder, just made.
+
+    Attributes
+    ----------
+    folder : holds ``train/ validation/ calibration/ test``, a manifest and what was left out.
+    manifest : its pictures; ``path`` is relative to ``folder``.
+    unreadable : path and reason of every file that is no picture.
+    left_out : path, label and reason of every file that is not in the folder, the unreadable ones too.
+    leaks : found across the splits that the source brought.
+    enlarged : by class, the share of pictures that were smaller than the square.
+    seconds : it took.
+    """
+
+    folder: Path
+    manifest: Manifest
+    unreadable: tuple[dict[str, str], ...]
+    left_out: tuple[dict[str, str], ...]
+    leaks: tuple[Leak, ...]
+    enlarged: Mapping[str, float]
+    seconds: float
+
+    def figures(self) -> dict[str, Any]:
+        """What ``data prepare --json`` writes."""
+        table = self.manifest.table
+        shared = table.groupby("group")["path"].transform("size") > 1
+        return {
+            "path": str(self.folder),
+            "n": len(table),
+            "classes": list(self.manifest.classes),
+            "counts": self.manifest.counts(),
+            "groups": {
+                "how": self.manifest.groups,
+                "count": int(table["group"].nunique()),
+                "splits": {s: int(table["group"][table["split"] == s].nunique()) for s in SPLITS},
+                "grouped": int(shared.sum()),
+            },
+            "unreadable": list(self.unreadable),
+            "left_out": list(self.left_out),
+            "leaks": [leak.as_dict() for leak in self.leaks],
+            "enlarged": dict(self.enlarged),
+            "warnings": list(self.manifest.warnings),
+            "fingerprint": self.manifest.fingerprint(),
+            "seconds": self.seconds,
+        }
+
+
+def prepare(source: Path, output: Path, how: Preparation | None = None, overwrite: bool = False) -> Prepared:
+    """Write ``output``: the splits of ``source``, every picture decoded, made the same square and encoded anew.
+
+    Size, shape, format, mode, tables, EXIF and profiles are then the same for every file. What lies in the pixels stays
+    there: a class that was blurred or compressed before is so afterwards.
+
+    Parameters
+    ----------
+    source : a folder a class, a folder with splits, or a manifest.
+    output : replaced whole, or not at all.
+    how : the defaults where none is given.
+    overwrite : replace a prepared folder that is there.
+
+    Raises
+    ------
+    UsageError
+        A path or setting cannot be right; or ``output`` is taken, lies in ``source``, or holds it.
+    DataError
+        The pictures cannot be split, or leaks were to be an error.
+    """
+    start = time.perf_counter()
+    how = how or Preparation()
+    free_folder(output, PREPARED, "a prepared folder", overwrite)
+    inside, outside = output.resolve(), source.resolve()
+    if source.is_dir() and (inside.is_relative_to(outside) or outside.is_relative_to(inside)):
+        raise UsageError(f"{output} and {source} lie in each other; choose a place beside it with -o")
+    known = known_splits(how.like) if how.like is not None else {}
+    raw = scan(source)
+    for label in raw.classes:
+        class_folder(label)
+    with files.replacing_folder(output) as folder:
+        squares = folder / ".squares"
+        squares.mkdir()
+        made = _encoded(raw, squares, how)
+        readable = raw.changed(error=made["error"])
+        grouped = with_groups(readable, how.groups, how.near)
+        # Once more by what became of them, which is what a model sees: the pictures of one group stay in it.
+        again = with_groups(grouped.changed(phash=made["phash"]), "group", how.near)
+        grouped, leaks = without_leaks(grouped.changed(group=again.table["group"]), how.leaks)
+        split = with_splits(grouped, how.shares, how.seed, known)
+        enlarged = _enlarged(split.readable, how.size)
+        table = _table(split, made, how)
+        left_out = _left_out(split, how)
+        for position, path in zip(table.index, table["path"], strict=True):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (squares / str(position)).rename(folder / path)
+        shutil.rmtree(squares)
+        table = table.sort_values("path", ignore_index=True)
+        warnings = (*split.warnings, *_uneven(enlarged, split.readable, how.size))
+        done = Prepared(
+            output,
+            Manifest(table, str(source), split.groups, warnings),
+            split.unreadable,
+            left_out,
+            leaks,
+            enlarged,
+            time.perf_counter() - start,
+        )
+        table.drop(columns=["key", "error"]).to_parquet(folder / MANIFEST, index=False)
+        _write_csv(folder / LEFT_OUT, left_out)
+        facts = {"facevalue": version("facevalue"), "source": str(source), "how": how.as_dict(), **done.figures()}
+        files.write_json(folder / PREPARED, facts)
+    return done
+
+
+def _encoded(raw: Manifest, squares: Path, how: Preparation) -> pd.DataFrame:
+    """Write every readable picture's square under its row's number; what is known of each afterwards."""
+    rows = list(zip(raw.table.index, raw.table["path"], raw.table["error"], strict=True))
+    work = machine.in_order(partial(_square, squares, how), rows)
+    made = list(progress.track(work, "encoding pictures", total=len(rows)))
+    return pd.DataFrame(made, columns=["sha256", "phash", "bytes", "error"], index=raw.table.index)
+
+
+def _square(squares: Path, how: Preparation, row: tuple[int, str, str]) -> tuple[str, str, int, str]:
+    position, path, error = row
+    if error:
+        return "", "", 0, error
+    try:
+        square = how.geometry.read(pixels.read_bytes(Path(path)))
+    except PictureError as found:
+        return "", "", 0, str(found)
+    data = how.encode(Image.fromarray(square))
+    (squares / str(position)).write_bytes(data)
+    with Image.open(io.BytesIO(data)) as seen:
+        look = phash(seen).tobytes().hex()
+    return hashlib.sha256(data).hexdigest(), look, len(data), ""
+
+
+def _table(split: Manifest, made: pd.DataFrame, how: Preparation) -> pd.DataFrame:
+    """The prepared pictures: what they are now, and where each comes from."""
+    rows = split.readable
+    rows = rows[rows["split"] != ""]
+    shared = rows.groupby("group")["key"].transform("size") > 1
+    folders = rows["group"].where(shared, "")
+    columns = (rows[c].tolist() for c in ("split", "label"))
+    now: dict[str, Any] = {
+        "path": placed(list(zip(*columns, folders.tolist(), rows["key"].tolist(), strict=True)), how.suffix),
+        "sha256": made["sha256"].loc[rows.index],
+        "phash": made["phash"].loc[rows.index],
+        "bytes": made["bytes"].loc[rows.index],
+        "width": how.size,
+        "height": how.size,
+        "format": how.format.upper(),
+        "mode": "RGB",
+        "origin": rows["key"],
+        "origin_sha256": rows["sha256"],
+    }
+    # What the source's own manifest says of its pictures; what the scan found out speaks of the files they were.
+    brought = () if Path(split.source).is_dir() else read_table(Path(split.source)).columns
+    own = [c for c in brought if c not in COLUMNS and c not in now]
+    table = rows.assign(**now)
+    table["key"] = table["path"]
+    return table[[*COLUMNS, "origin", "origin_sha256", *own]]
+
+
+def _left_out(split: Manifest, how: Preparation) -> tuple[dict[str, str], ...]:
+    table = split.table
+    why = "is in one group with earlier pictures of several splits" if how.like else "shows what a later split holds"
+    reason = table["error"].where(table["error"] != "", why)
+    out = (table["error"] != "") | (table["split"] == "")
+    columns = table.assign(reason=reason)[out][["path", "label", "reason"]]
+    return tuple({str(name): str(value) for name, value in row.items()} for row in columns.to_dict("records"))
+
+
+def _write_csv(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, ["path", "label", "reason"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _enlarged(rows: pd.DataFrame, size: int) -> dict[str, float]:
+    small = rows[["width", "height"]].min(axis=1) < size
+    return {str(label): float(share) for label, share in small.groupby(rows["label"]).mean().items()}
+
+
+def _uneven(enlarged: Mapping[str, float], rows: pd.DataFrame, size: int) -> list[str]:
+    most, least = max(enlarged, key=enlarged.__getitem__), min(enlarged, key=enlarged.__getitem__)
+    if enlarged[most] - enlarged[least] <= _UNEVEN:
+        return []
+    fits = int(rows[["width", "height"]].min(axis=1).groupby(rows["label"]).quantile(0.05).min())
+    return [
+        f"{enlarged[most]:.0%} of {most} but {enlarged[least]:.0%} of {least} had to be enlarged to {size} pixels, and"
+        f" blur may give the class away; --size {fits} enlarges few"
+    ]
