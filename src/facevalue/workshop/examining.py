@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from facevalue import progress
+from facevalue.data.audit import Audit, audit
+from facevalue.data.groups import with_groups
+from facevalue.data.hashes import NEAR
 from facevalue.data.scan import scan
 
 
-def scan_data(data: Path | str) -> dict[str, Any]:
+def scan_data(
+    data: Path | str,
+    *,
+    groups: str | None = None,
+    near: int = NEAR,
+    fresh: bool = False,
+    manifest: Path | str | None = None,
+    page: Path | str | None = None,
+) -> Audit:
     """Read every picture and say what is wrong with them.
 
     Parameters
     ----------
-    data : a folder with one sub-folder a class, one with ``train/`` and held-out folders, or a manifest.
+    data : a folder with one sub-folder a class, one with ``train/`` and held-out folders, a folder of loose pictures,
+        or a manifest. One class is enough.
+    groups : see :func:`facevalue.data.groups.with_groups`.
+    near : bits of 256 in which the hashes of near-duplicates differ at most.
+    fresh : read files anew that an earlier scan remembers.
+    manifest : write the table of all files here, as Parquet.
+    page : write an HTML page to explore here.
+
+    Raises
+    ------
+    UsageError
+        ``data`` is not there, or ``groups`` cannot be.
+    DataError
+        There is no readable picture.
     """
-    manifest = scan(data)
-    return {"n": len(manifest.readable), "unreadable": list(manifest.unreadable), "counts": manifest.counts()}
+    scanned = scan(data, fresh=fresh, loose=True)
+    if manifest is not None:
+        scanned.save(Path(manifest))
+    with progress.work("looking for what is wrong", unit="checks"):
+        found = audit(with_groups(scanned, groups, near), near)
+    if page is not None:
+        from facevalue.data_page import write_data_page
+
+        write_data_page(found, Path(page))
+    return found

@@ -17,6 +17,7 @@ from facevalue import files, machine, progress
 from facevalue.calibration import calibrated, with_novelty
 from facevalue.card import CARD, HISTORY, MANIFEST, ONNX, Card, DataFacts, ExportReport
 from facevalue.classifier import Classifier, load
+from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.groups import with_groups
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.pictures import Pictures, pictures
@@ -143,7 +144,9 @@ def _prepared(data: Path, recipe: Recipe, groups: str | None, seed: int) -> Mani
     split = recipe.split
     manifest = with_groups(scan(data), groups, split.near if split.near >= 0 else None)
     shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
-    return with_splits(manifest, shares, seed)
+    manifest = with_splits(manifest, shares, seed)
+    shortcut = find_shortcuts(manifest.readable).warning
+    return manifest if shortcut is None else manifest.changed(warnings=(*manifest.warnings, shortcut))
 
 
 def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:

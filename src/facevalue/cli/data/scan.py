@@ -2,29 +2,75 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument
+from rich.table import Table
+from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver, table
+from facevalue.cli.output import Json, deliver, file_option, table
+from facevalue.errors import DataError
 
-EXAMPLE = "facevalue data scan pictures --json findings.json"
+if TYPE_CHECKING:
+    from facevalue.data.audit import Audit
+
+EXAMPLE = "facevalue data scan pictures --page findings.html --strict"
+
+_SHOWN = 10  # findings of one kind in the terminal; --json has all
 
 
 def run(
     data: Annotated[
         Path, Argument(metavar="DATA", help="A folder a class, a folder with train/ and test/, or a manifest.")
     ],
+    page: Annotated[Path | None, file_option("--page", text="Write an HTML page with pictures to explore.")] = None,
+    manifest: Annotated[
+        Path | None, file_option("--manifest", text="Write the table of all files, as Parquet.")
+    ] = None,
+    groups: Annotated[
+        str | None,
+        Option(metavar="HOW", help="What belongs together: parent, stem:REGEX, picture, or a manifest's column."),
+    ] = None,
+    near: Annotated[
+        int, Option(min=0, max=255, metavar="BITS", help="Bits of 256 in which near-duplicates differ at most.")
+    ] = 32,
+    fresh: Annotated[bool, Option("--fresh", help="Read files anew that an earlier scan remembers.")] = False,
+    strict: Annotated[bool, Option("--strict", help="A warning is an error: exit code 1.")] = False,
     json: Json = None,
 ) -> None:
     """Read every picture and say what is wrong: unreadable, the same twice, odd, or told apart by its file alone."""
     from facevalue import workshop
 
-    found = workshop.scan_data(data)
-    deliver(
-        found,
-        json,
-        table("", ("split", "class", "n"), [(s, c, n) for s, by in found["counts"].items() for c, n in by.items()]),
-        *(f"unreadable: {bad['path']} {bad['reason']}" for bad in found["unreadable"]),
-    )
+    found = workshop.scan_data(data, groups=groups, near=near, fresh=fresh, manifest=manifest, page=page)
+    deliver(found.as_dict(), json, *_told(found), *([f"{page}: the page to explore"] if page else []))
+    if strict and found.warnings:
+        more = len(found.warnings) - 1
+        raise DataError(found.warnings[0] + (f"; and {more} more warnings" if more else ""))
+
+
+def _told(found: Audit) -> list[Table | str]:
+    counts = [(split, label, n) for split, of in found.manifest.counts().items() for label, n in of.items()]
+    odd = Counter(oddity.kind for oddity in found.oddities)
+    copies, shortcuts = found.copies, found.shortcuts
+    findings = [
+        ("pictures", len(found.manifest.readable)),
+        ("unreadable files", len(found.manifest.unreadable)),
+        ("groups of identical files", len(copies.duplicates)),
+        ("groups of near-duplicates", len(copies.near)),
+        ("contradictions", len(copies.contradictions)),
+        ("leaks across given splits", len(found.leaks)),
+        *((f"odd: {kind}", n) for kind, n in odd.items()),
+        ("AUC of file facts", "-" if shortcuts.auc is None else f"{shortcuts.auc:.3f}"),
+    ]
+    said: list[Table | str] = [table("", ("split", "class", "n"), counts), table("", ("finding", "n"), findings)]
+    if shortcuts.facts:
+        rows = [(f.fact, f.auc, "; ".join(f"{c}: {v}" for c, v in f.usual.items())) for f in shortcuts.facts]
+        said.append(table("What the files give away", ("fact", "AUC alone", "usual"), rows))
+    for contradiction in copies.contradictions[:_SHOWN]:
+        pairs = zip(contradiction.paths, contradiction.labels, strict=True)
+        said.append("contradiction: " + " | ".join(f"{path} ({label})" for path, label in pairs))
+    said.extend(f"unreadable: {bad['path']} {bad['reason']}" for bad in found.manifest.unreadable[:_SHOWN])
+    said.extend(f"note: {text}" for text in found.notes)
+    said.extend(f"warning: {text}" for text in found.warnings)
+    return said

@@ -1,0 +1,5 @@
+"""What is wrong with a folder of pictures: one small file a check."""
+
+from facevalue.data.audit.findings import Audit, audit
+
+__all__ = ["Audit", "audit"]

@@ -1,0 +1,185 @@
+"""Shortcuts: can the classes be told apart by their files alone, without looking at a picture?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+LIMIT = 0.6
+"""AUC above which file facts that tell the classes apart are a warning."""
+
+SIGMAS = 3.0
+"""Standard errors of chance that the AUC must lie above one half besides."""
+
+_TELLING = 0.55  # a fact that reaches less alone is not named
+_FOLDS = 5
+_MOST = 6000  # pictures that are enough to see a shortcut
+_KINDS = 30  # most different values of a fact that is a name
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class CarryingFact:
+    """A fact of the files, the AUC that it reaches alone, and its usual value in each class."""
+
+    fact: str
+    auc: float
+    usual: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """How well file facts tell the classes apart.
+
+    Attributes
+    ----------
+    auc : area under the ROC curve out of sample, 0.5 for chance; for several classes the mean of each against the
+        rest. ``None`` where there is nothing to tell apart, or too few groups to hold any out.
+    limit : what ``auc`` must exceed to be a warning: :data:`LIMIT`, or what chance may give on so few groups.
+    facts : those that tell anything, the strongest first.
+    """
+
+    auc: float | None
+    limit: float
+    facts: tuple[CarryingFact, ...]
+
+    @property
+    def warning(self) -> str | None:
+        """One line for people where the files give the classes away."""
+        if self.auc is None or self.auc <= self.limit:
+            return None
+        named = ", ".join(f"{f.fact} ({f.auc:.2f})" for f in self.facts[:3]) or "only together"
+        return (
+            f"shortcut: without seeing a picture, facts of the files tell the classes apart with AUC {self.auc:.2f}"
+            f" (0.5 is chance); what carries it: {named}. A model may learn this instead of what the pictures show;"
+            " facevalue data prepare re-encodes all alike"
+        )
+
+
+def find_shortcuts(table: pd.DataFrame) -> Shortcuts:
+    """Cross-validate a classifier on the facts of readable rows; no group is on both sides of a fold.
+
+    Chance: the AUC of facts that mean nothing has about the standard error of Mann and Whitney's U (Hanley & McNeil
+    1982) on as many independent groups as there are, so an AUC that is not :data:`SIGMAS` of these above one half says
+    nothing.
+    """
+    table = _some(table)
+    groups = np.unique(table["group"].to_numpy(str), return_inverse=True)[1]
+    classes, labels = np.unique(table["label"].to_numpy(str), return_inverse=True)
+    per_class = [len(np.unique(groups[labels == c])) for c in range(len(classes))]
+    if len(classes) < 2 or min(per_class) < 2:
+        return Shortcuts(None, LIMIT, ())
+    limit = max(LIMIT, 0.5 + SIGMAS * _chance(per_class))
+    columns = _facts(table)
+    if not columns:
+        return Shortcuts(0.5, limit, ())
+    folds = _folds(labels, groups, min(_FOLDS, *per_class))
+    auc = _auc(np.hstack([*columns.values()]), labels, folds)
+    if auc <= _TELLING:  # nothing that a single fact could carry
+        return Shortcuts(auc, limit, ())
+    alone = {name: _auc(values, labels, folds) for name, values in columns.items()}
+    ranked = sorted(alone.items(), key=lambda item: -item[1])
+    facts = [CarryingFact(name, reached, _usual(table, name)) for name, reached in ranked if reached > _TELLING]
+    return Shortcuts(auc, limit, tuple(facts))
+
+
+def _some(table: pd.DataFrame) -> pd.DataFrame:
+    """At most :data:`_MOST` rows, by whole groups, drawn always alike."""
+    if len(table) <= _MOST:
+        return table
+    names = table["group"].drop_duplicates()
+    sizes = table["group"].map(table["group"].value_counts())
+    shuffled = names.sample(frac=1, random_state=_SEED)
+    total = sizes.loc[shuffled.index].cumsum()
+    return table[table["group"].isin(shuffled[total <= _MOST])]
+
+
+def _chance(per_class: Sequence[int]) -> float:
+    """Standard error of an AUC of nothing; the mean over classes against the rest."""
+    whole = sum(per_class)
+    errors = [np.sqrt((whole + 1) / (12 * n * (whole - n))) for n in per_class]
+    return float(np.mean(errors))
+
+
+def _facts(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """(n, …) columns of each fact that is not the same for all files."""
+    pixels = table["width"].to_numpy(float) * table["height"].to_numpy(float)
+    numbers = {
+        "bytes": np.log(table["bytes"].to_numpy(float)),
+        "bytes a pixel": np.log(table["bytes"].to_numpy(float) / pixels),
+        "width": table["width"].to_numpy(float),
+        "height": table["height"].to_numpy(float),
+        "aspect": table["width"].to_numpy(float) / table["height"].to_numpy(float),
+        "JPEG quality": table["jpeg_quality"].to_numpy(float),
+        "EXIF": table["exif"].to_numpy(float),
+        "colour profile": table["icc"].to_numpy(float),
+        "progressive": table["progressive"].to_numpy(float),
+    }
+    found = {name: values[:, None] for name, values in numbers.items() if np.ptp(values) > 0}
+    for name, column in _NAMES.items():
+        frequent = table[column].value_counts().index[:_KINDS]
+        if len(frequent) > 1:
+            found[name] = np.stack([(table[column] == value).to_numpy(float) for value in frequent], axis=1)
+    return found
+
+
+_NAMES = {"format": "format", "mode": "mode", "JPEG tables": "jpeg_tables", "JPEG sampling": "sampling"}
+
+
+def _folds(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], n: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(n, shuffle=True, random_state=_SEED)
+    return list(splitter.split(np.zeros(len(labels)), labels, groups))
+
+
+def _auc(
+    facts: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> float:
+    """Of a small forest, over each fold's held-out part; the mean of folds that hold every class."""
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.metrics import roc_auc_score
+
+    classes = int(labels.max()) + 1
+    found, weights = [], []
+    for train, test in folds:
+        if len(np.unique(labels[train])) < classes or len(np.unique(labels[test])) < classes:
+            continue
+        forest = ExtraTreesClassifier(
+            20, min_samples_leaf=max(2, len(train) // 200), max_features=None, random_state=_SEED
+        )
+        p = forest.fit(facts[train], labels[train]).predict_proba(facts[test])
+        given = p[:, 1] if classes == 2 else p
+        found.append(roc_auc_score(labels[test], given, multi_class="ovr", average="macro"))
+        weights.append(len(test))
+    return float(np.average(found, weights=weights)) if found else 0.5
+
+
+def _usual(table: pd.DataFrame, fact: str) -> dict[str, str]:
+    """What files of each class are like in this fact, for people."""
+    column = {**_NAMES, "JPEG quality": "jpeg_quality", "EXIF": "exif", "colour profile": "icc"}.get(fact, fact)
+    rows = table.assign(
+        **{
+            "bytes a pixel": table["bytes"] / (table["width"] * table["height"]),
+            "aspect": table["width"] / table["height"],
+        }
+    )
+    said = {}
+    for label, values in rows.groupby("label")[column]:
+        if fact in _NAMES:
+            most = values.value_counts()
+            said[str(label)] = f"{most.index[0] or 'none'} ({100 * most.iloc[0] / len(values):.0f} %)"
+        elif column in ("exif", "icc", "progressive"):
+            said[str(label)] = f"{100 * values.mean():.0f} %"
+        else:
+            low, middle, high = np.percentile(values.to_numpy(float), (5, 50, 95))
+            said[str(label)] = f"{middle:.4g} ({low:.4g} to {high:.4g})"
+    return said
