@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar, final
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -79,7 +80,6 @@ class OnnxExporter(Exporter):
 
 def _facts(card: Card) -> dict[str, str]:
     """Metadata for those who find the file without its card."""
-    geometry = card.geometry
     return {
         "facevalue_version": version("facevalue"),
         "classes": json.dumps(card.classes, ensure_ascii=False),
@@ -87,12 +87,5 @@ def _facts(card: Card) -> dict[str, str]:
         "threshold": repr(card.threshold),
         "temperature": repr(card.temperature),
         "network": card.network.name,
-        "geometry": json.dumps(
-            {
-                "size": geometry.size,
-                "fit": geometry.fit,
-                "filter": geometry.filter,
-                "crop_fraction": geometry.crop_fraction,
-            }
-        ),
+        "geometry": json.dumps(msgspec.to_builtins(card.geometry)),
     }
