@@ -184,7 +184,7 @@ def test_any_timm_network() -> None:
     [
         ("resnet19", 64, {}, "there is no network 'resnet19'; near it: "),
         ("no-such-thing", 64, {}, "there is no network"),
-        ("small-cnn", 64, {"colour": 1}, "has no option 'colour'; it knows: dropout"),
+        ("small-cnn", 64, {"colour": 1}, "has no option 'colour'; it knows: widths, kernel, dense, dropout"),
         ("small-cnn", 21, {}, "cannot be built for 21 x 21"),
         ("small-cnn", 64, {"dropout": "much"}, "cannot be built"),
         ("small-resnet", 64, {"widths": []}, "cannot be built"),

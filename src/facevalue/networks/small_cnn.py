@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,22 +12,34 @@ from facevalue.pixels import Geometry
 
 
 class SmallCNN(Body):
-    """Three 3x3 convolutions (no padding) with ReLU and 2x2 max pooling, flatten, dense 512, output."""
+    """Convolutions (no padding) with ReLU and 2x2 max pooling, flatten, one dense layer, output.
+
+    Parameters
+    ----------
+    widths : channels of each convolution; as many layers as there are numbers.
+    kernel : side of the convolutions.
+    dense : width of the layer before the last.
+    dropout : share of the dense layer that is dropped in training.
+    """
 
     pooled = False
 
-    def __init__(self, classes: int, size: int, dropout: float) -> None:
+    def __init__(self, classes: int, size: int, widths: Sequence[int], kernel: int, dense: int, dropout: float) -> None:
         super().__init__()
+        if not widths:
+            raise ValueError("widths needs at least one number")
         blocks: list[nn.Module] = []
         channels, side = 3, size
-        for width in (16, 32, 64):
-            blocks.append(nn.Sequential(nn.Conv2d(channels, width, 3), nn.ReLU(), nn.MaxPool2d(2)))
-            channels, side = width, (side - 2) // 2
+        for width in widths:
+            blocks.append(nn.Sequential(nn.Conv2d(channels, width, kernel), nn.ReLU(), nn.MaxPool2d(2)))
+            channels, side = width, (side - kernel + 1) // 2
         if side < 1:
-            raise ValueError("the smallest picture is 22 x 22")
+            raise ValueError(f"{len(widths)} layers of {kernel} x {kernel} leave nothing of so small a picture")
         self.blocks = nn.Sequential(*blocks)
-        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, 512), nn.ReLU(), nn.Dropout(dropout))
-        self.head = new_head(512, classes)
+        self.dense = nn.Sequential(
+            nn.Flatten(), nn.Linear(channels * side * side, dense), nn.ReLU(), nn.Dropout(dropout)
+        )
+        self.head = new_head(dense, classes)
 
     def maps(self, x: Tensor) -> Tensor:
         maps: Tensor = self.blocks(x)
@@ -55,5 +67,5 @@ SMALL_CNN = Network(
     # 9.5 million parameters at 150, 40 million at 300: nearly all in the dense layer.
     geometry=Geometry(size=150, filter="bilinear"),
     paper="L. Moroney, Horses or Humans (2019)",
-    options={"dropout": 0.0},
+    options={"widths": (16, 32, 64), "kernel": 3, "dense": 512, "dropout": 0.0},
 )

@@ -1,0 +1,76 @@
+"""What each choice in the small CNN is worth: layers, filters, kernels, dropout, L2, early stopping, plateau.
+
+One choice is changed at a time, on the official grey split of horse-or-human, and judged on validation (carved out of
+train by rendering), so that the official pictures stay unseen: their figure is in the runs, for the reader alone.
+Run from the project's root: ``python -m benchmarks.layer_study [NAME …] [--epochs 15] [--seeds 0,1,2] [--data DIR]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import data, keep, mean, summary, train
+
+RECIPE = "horse-or-human/cnn"
+
+
+def options(**changed: object) -> tuple[str, ...]:
+    """Settings of the network, as ``--set`` takes them."""
+    return tuple(part for name, value in changed.items() for part in ("--set", f"network.options.{name}={value}"))
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "as published": (),
+    "two layers": options(widths=[16, 32]),
+    "four layers": options(widths=[16, 32, 64, 64]),
+    "half the filters": options(widths=[8, 16, 32]),
+    "twice the filters": options(widths=[32, 64, 128]),
+    "5 x 5 kernels": options(kernel=5),
+    "dense 128": options(dense=128),
+    "dropout 0.5": options(dropout=0.5),
+    "L2 1e-3": ("--set", "optimizer.weight_decay=1e-3"),
+    "early stopping": ("--set", "fit.patience=3"),
+    "reduce on plateau": ("--set", 'schedule.name="plateau"', "--set", "schedule.factor=0.3"),
+    "dropout, L2, early stopping and plateau": (
+        *options(dropout=0.5),
+        *("--set", "optimizer.weight_decay=1e-3", "--set", "fit.patience=3"),
+        *("--set", 'schedule.name="plateau"', "--set", "schedule.factor=0.3"),
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--epochs", default="15")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--size")
+    parser.add_argument("--data", type=Path)
+    given = parser.parse_args()
+    source = given.data or data("horse-or-human-grey100")
+    common = ("--groups", r"stem:^([a-z]+\d+)") if given.data is None else ()
+    common = (*common, *(("--size", given.size) if given.size else ()))
+    choices: dict[str, Any] = {}
+    for name in given.names or CHOICES:
+        runs = []
+        for seed in given.seeds.split(","):
+            with tempfile.TemporaryDirectory() as folder:
+                settings = ("--recipe", RECIPE, "--epochs", given.epochs, "--seed", seed, *CHOICES[name])
+                runs.append(train(Path(folder) / "model", str(source), *settings, *common))
+        choices[name] = {
+            "validation_accuracy_mean": mean([run["validation"]["accuracy"] for run in runs]),
+            "gap_mean": mean([run["train"]["accuracy"] - run["test"]["accuracy"] for run in runs]),
+            **summary(runs),
+            "parameters": runs[0]["parameters"],
+            "seconds_per_epoch": min(run["seconds_per_epoch"] for run in runs),
+            "runs": runs,
+        }
+        print(name, {k: v for k, v in choices[name].items() if k != "runs"})
+    keep("layer_study", {"choices": choices})
+
+
+if __name__ == "__main__":
+    main()

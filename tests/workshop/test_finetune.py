@@ -1,0 +1,195 @@
+"""Going on with a model on a hard set: what is split, mixed, measured, and told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from facevalue import workshop
+from facevalue.card import WEIGHTS, Card, FinetuneReport
+from facevalue.classifier import load
+from facevalue.data.scan import scan
+from facevalue.errors import DataError, UsageError
+from facevalue.training.head import moved_head
+from facevalue.workshop.finetuning import FinetuneResult, hard_manifest
+from facevalue.workshop.own_pictures import own_manifest
+
+
+@pytest.fixture(scope="session")
+def hard(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded pictures as noisy negatives, which a network trained on the positives gets wrong."""
+    folder = tmp_path_factory.mktemp("hard") / "negatives"
+    rng = np.random.default_rng(0)
+    for label in ("face", "not-face"):
+        (folder / label).mkdir(parents=True)
+        for file in sorted((lfw / label).iterdir()):
+            with Image.open(file) as image:
+                negative = 255 - np.asarray(image).astype(float)
+            noisy = np.clip(negative + rng.normal(0, 60, negative.shape), 0, 255)
+            Image.fromarray(noisy.astype(np.uint8)).save(folder / label / file.name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def moved(made: workshop.TrainResult, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+    out = tmp_path_factory.mktemp("moved") / "model"
+    return workshop.finetune(made.folder, hard, out, command="facevalue finetune model negatives -o model-2")
+
+
+@pytest.fixture(scope="session")
+def trained(made: workshop.TrainResult, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+    out = tmp_path_factory.mktemp("trained") / "model"
+    return workshop.finetune(made.folder, hard, out, stages="all", epochs=6, lr=3e-3, replay=1.0)
+
+
+def test_training_all_learns_the_hard_set_on_pictures_it_did_not_see(trained: FinetuneResult) -> None:
+    figures = trained.figures()
+    assert figures["hard_after"]["accuracy"] > figures["hard_before"]["accuracy"] + 0.1
+    assert figures["gained"]["ci"][0] > 0
+    assert figures["old_test_after"]["accuracy"] > 0.75
+    table = pd.read_parquet(trained.folder / "manifest.parquet")
+    assert (table.groupby("group")["split"].nunique() == 1).all()
+    assert not (trained.folder.with_name("model.training")).exists()
+
+
+def test_the_old_model_and_its_old_test_figures_stay(
+    made: workshop.TrainResult, moved: FinetuneResult, trained: FinetuneResult
+) -> None:
+    own = made.card.report("test")
+    assert own is not None
+    for result in (moved, trained):
+        before = result.reports["old_test_before"]
+        assert (before.n, before.fingerprint, before.confusion) == (own.n, own.fingerprint, own.confusion)
+        assert result.reports["old_test_after"].fingerprint == own.fingerprint
+    assert Card.load(made.folder).to_json() == made.card.to_json()
+
+
+def test_the_head_alone_leaves_the_body_bit_for_bit(made: workshop.TrainResult, moved: FinetuneResult) -> None:
+    before, after = load_file(made.folder / WEIGHTS), load_file(moved.folder / WEIGHTS)
+    for name in before:
+        if name.startswith("body.") and not name.startswith("body.head."):
+            assert torch.equal(before[name], after[name]), name
+    assert not torch.equal(before["body.head.weight"], after["body.head.weight"])
+
+
+def test_what_was_forgotten_is_counted_picture_by_picture(trained: FinetuneResult, made: workshop.TrainResult) -> None:
+    figures = trained.figures()
+    forgotten = figures["forgotten"]
+    n = figures["old_test_before"]["n"]
+    assert forgotten["accuracy"] == pytest.approx((forgotten["lost"] - forgotten["won"]) / n)
+    difference = figures["old_test_before"]["accuracy"] - figures["old_test_after"]["accuracy"]
+    assert forgotten["accuracy"] == pytest.approx(difference)
+    assert forgotten["ci"][0] <= forgotten["accuracy"] <= forgotten["ci"][1]
+    json.dumps(figures, allow_nan=False)
+
+
+def test_the_card_says_what_was_done(moved: FinetuneResult, made: workshop.TrainResult, lfw: Path) -> None:
+    card = Card.load(moved.folder)
+    [told] = [e for e in card.evidence if isinstance(e, FinetuneReport)]
+    assert (told.stages, told.replay) == ("head", 1.0)
+    assert told.weights_sha256 == made.card.files[WEIGHTS]
+    assert [c.pictures for c in told.changes] == ["old test", "hard test"]
+    assert told.replayed == card.report("train").n / 2  # type: ignore[union-attr]
+    test = card.report("test")
+    assert test is not None
+    assert test.n == sum(c.n for c in told.changes)
+    assert sum(card.data.counts["test"].values()) == test.n
+    page = (moved.folder / "report.html").read_text()
+    assert "Before and after fine-tuning" in page
+    assert "old test" in page
+    assert workshop.evaluate(moved.folder, lfw, split="test", save=False).n == told.changes[0].n
+
+
+def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
+    made: workshop.TrainResult, hard: Path, lfw: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(hard, tmp_path / "hard"))
+    for i in range(7):
+        shutil.copy(lfw / "face" / f"face-{i:03}.png", data / "face" / f"old-{i}.png")
+    known = own_manifest(made.folder, made.card)
+    manifest, left_out = hard_manifest(scan(data), known, made.card.classes, r"stem:-(\d\d)", 0)
+    assert 7 <= left_out <= 10  # a negative may look like another picture
+    assert not set(manifest.table["sha256"]) & set(known.table["sha256"])
+    assert (manifest.table.groupby("group")["split"].nunique() == 1).all()
+    assert any("hard pictures are in the model's own set" in w for w in manifest.warnings)
+    shares = manifest.table["split"].value_counts(normalize=True)
+    assert 0.15 < shares["test"] < 0.45
+    with pytest.raises(DataError, match="is in the model's own set already"):
+        hard_manifest(scan(lfw), known, made.card.classes, None, 0)
+
+
+def test_a_hard_set_of_one_class_is_enough_and_told(made: workshop.TrainResult, hard: Path, tmp_path: Path) -> None:
+    data = tmp_path / "one"
+    shutil.copytree(hard / "face", data / "face")
+    result = workshop.finetune(made.folder, data, tmp_path / "model", replay=2)
+    assert result.figures()["hard_after"]["n"] == 30
+    assert any("the hard set has no not-face" in w for w in result.figures()["warnings"])
+    train = result.card.report("train")
+    assert train is not None
+    assert train.n == 40 + 80  # forty hard faces and two old ones for each
+
+
+def test_wrong_use_is_said_before_the_work(made: workshop.TrainResult, hard: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    with pytest.raises(UsageError, match="--lr, --epochs and --set are about --stages"):
+        workshop.finetune(made.folder, hard, out, lr=1e-3)
+    with pytest.raises(UsageError, match="head, all or a number"):
+        workshop.finetune(made.folder, hard, out, stages=0)
+    with pytest.raises(UsageError, match="holds a model already"):
+        workshop.finetune(made.folder, hard, made.folder)
+    other = tmp_path / "other"
+    shutil.copytree(hard / "face", other / "zebra")
+    with pytest.raises(DataError, match=r"the model knows face, not-face; .* has zebra"):
+        workshop.finetune(made.folder, other, out)
+    few = tmp_path / "few" / "face"
+    few.mkdir(parents=True)
+    for file in sorted((hard / "face").iterdir())[:3]:
+        shutil.copy(file, few)
+    with pytest.raises(DataError, match="class 'face' has 3 independent groups"):
+        workshop.finetune(made.folder, few.parent, out)
+    with pytest.raises(DataError, match=r"140 of 200 pictures .* are not in .*--old DIR|pictures .*--old DIR"):
+        workshop.finetune(made.folder, hard, out, old=few.parent)
+    assert not out.exists()
+
+
+def test_the_moved_head_is_the_convex_optimum() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(80, 5), np.arange(80) % 2
+    head = nn.Linear(5, 2)
+    strength = 0.1
+    new, history = moved_head(head, (x, y), (x, y), strengths=(strength,))
+    scale = x.double().var(0).mean().sqrt()
+    step_w = ((new.weight - head.weight).double() * scale).detach()
+    step_b = (new.bias - head.bias).double().detach()
+    # Stationary: the loss's gradient is minus strength times the step, by hand for a softmax.
+    p = torch.softmax(new(x).double().detach(), 1)
+    error = (p - torch.eye(2).double()[y]) / len(y)
+    assert torch.allclose(error.T @ (x.double() / scale), -strength * step_w, atol=1e-5)
+    assert torch.allclose(error.sum(0), -strength * step_b, atol=1e-5)
+    assert [line["strength"] for line in history] == [strength]
+
+
+def test_a_strong_penalty_leaves_the_head_where_it_was() -> None:
+    torch.manual_seed(0)
+    head = nn.Linear(5, 2)
+    data = (torch.randn(40, 5), np.arange(40) % 2)
+    far = moved_head(head, data, data, strengths=(1e-3,))[0]
+    near = moved_head(head, data, data, strengths=(1e3,))[0]
+    assert (near.weight - head.weight).abs().max() < 1e-3
+    assert (far.weight - head.weight).abs().max() > 0.01
+
+
+def test_an_ensemble_is_refused(made: workshop.TrainResult, moved: FinetuneResult, hard: Path, tmp_path: Path) -> None:
+    whole = workshop.ensemble([made.folder, moved.folder], tmp_path / "both")
+    assert load(whole.folder).card.classes == made.card.classes
+    with pytest.raises(UsageError, match="is an ensemble; fine-tune its members"):
+        workshop.finetune(whole.folder, hard, tmp_path / "m")
