@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facevalue import files
-from facevalue.card import AttackFigures, AttackReport, Report
+from facevalue.card import AttackFigures, AttackReport, CertificateReport, CorruptionReport, Report
 from facevalue.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -241,6 +241,46 @@ def trials(rows: Lines, searched: Sequence[str], logarithmic: Sequence[str] = ()
             axis.set_xscale("log")
     for axis in panels[1 + len(keys) :]:
         axis.set_visible(False)
+    return figure
+
+
+def corruption_curves(report: CorruptionReport) -> Figure:
+    """What is left of the accuracy under everyday damage: a panel a kind, from mild to severe, with 95 % bands."""
+    kinds = list(dict.fromkeys(r.corruption for r in report.results))
+    columns = min(4, max(1, len(kinds)))
+    rows = -(-len(kinds) // columns)
+    figure = _figure(0.6 + 2.5 * columns, 0.4 + 2.1 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for axis, kind in zip(panels, kinds, strict=False):
+        of_kind = [r for r in report.results if r.corruption == kind]
+        x = range(1, len(of_kind) + 1)
+        low, high = zip(*((100 * r.accuracy_ci[0], 100 * r.accuracy_ci[1]) for r in of_kind), strict=True)
+        axis.axhline(100 * report.clean_accuracy, color=INK, linestyle=":", linewidth=1.4)
+        axis.fill_between(x, low, high, color=PALETTE[0], alpha=0.16, linewidth=0)
+        axis.plot(x, [100 * r.accuracy for r in of_kind], color=PALETTE[0], marker="o", markersize=4, linewidth=1.8)
+        axis.set(ylim=(-3, 103))
+        axis.set_xticks(list(x), [f"{r.strength:g}" for r in of_kind])
+        axis.set_title(kind, fontsize=10, color=INK)
+        _dress(axis, of_kind[0].unit, "accuracy (%)" if axis is panels[0] else "")
+    for axis in panels[len(kinds) :]:
+        axis.set_visible(False)
+    return figure
+
+
+def certified_curve(reports: Sequence[CertificateReport]) -> Figure:
+    """Accuracy that is proven against every change up to an L2 radius, with its 95 % band: a curve a sigma."""
+    figure = _figure(5.4, 3.6)
+    axis = figure.subplots()
+    for i, report in enumerate(reports):
+        x = [c.radius for c in report.curve]
+        low, high = zip(*((100 * c.accuracy_ci[0], 100 * c.accuracy_ci[1]) for c in report.curve), strict=True)
+        colour = PALETTE[i % len(PALETTE)]
+        axis.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
+        y = [100 * c.accuracy for c in report.curve]
+        axis.plot(x, y, color=colour, linestyle=_STYLES[i % len(_STYLES)], label=f" sigma {report.sigma:g}")
+    axis.set(ylim=(-3, 103), xlim=(0, None))
+    _dress(axis, "L2 radius, pixels in [0, 1]", "certified accuracy (%)")
+    _legend(axis)
     return figure
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver, interval, percent, table
+from facevalue.cli.output import Json, deliver, file_option, interval, percent, table
 from facevalue.cli.parsing import words
-from facevalue.cli.shell import command_line
+from facevalue.cli.shell import Seed, command_line
 
 if TYPE_CHECKING:
-    from facevalue.card import Report, SliceStudy
+    from facevalue.card import CertificateReport, CorruptionReport, Report, SliceStudy
 
 EXAMPLE = "facevalue evaluate model other-pictures --json figures.json"
 
@@ -32,6 +32,23 @@ def run(
             help="Tell the figures apart by a manifest's column (several between commas), parent, or stem:REGEX.",
         ),
     ] = None,
+    corruptions: Annotated[
+        bool,
+        Option("--corruptions", help="Also under everyday damage: JPEG, blur, noise, resize, crop, brightness, …."),
+    ] = False,
+    certify: Annotated[
+        bool, Option("--certify", help="Also what is proven behind randomised smoothing (see --sigma).")
+    ] = False,
+    sigma: Annotated[float, Option(min=0, metavar="SIGMA", help="Noise of --certify, on pixels in [0, 1].")] = 0.25,
+    samples: Annotated[int, Option(min=1, metavar="N", help="Noisy copies a picture for --certify.")] = 1000,
+    limit: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="Pictures for --corruptions (500 if not said) and --certify (100) at most."),
+    ] = None,
+    plot: Annotated[
+        Path | None, file_option("--plot", text="Draw the curves of --corruptions or --certify to a PNG.")
+    ] = None,
+    seed: Seed = 0,
     save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,
     json: Json = None,
 ) -> None:
@@ -41,13 +58,29 @@ def run(
     report = workshop.evaluate(
         model, data, split=split, slices=columns_of(slices or ()), save=save, command=command_line()
     )
+    figures = report.as_dict()
+    more: list[Table | str] = []
+    asked: dict[str, Any] = {"split": split, "seed": seed, "save": save, "command": command_line()}
+    if limit is not None:
+        asked["limit"] = limit
+    if corruptions:
+        damaged = workshop.corruptions(model, data, **asked, plot=plot)
+        figures["corruptions"] = damaged.as_dict()
+        more += [corruption_table(damaged), *(f"warning: {text}" for text in damaged.warnings)]
+    if certify:
+        proven = workshop.certify(
+            model, data, sigma=sigma, samples=samples, **asked, plot=None if corruptions else plot
+        )
+        figures["certificate"] = proven.as_dict()
+        more += [certificate_table(proven), *(f"warning: {text}" for text in proven.warnings)]
     deliver(
-        report.as_dict(),
+        figures,
         json,
         evaluation_table([report]),
         confusion_table(report.classes, report.confusion),
         *(part for study in report.slices for part in slice_parts(study)),
         *(f"warning: {text}" for text in (*report.warnings, *(w for s in report.slices for w in s.warnings))),
+        *more,
         *(f"left out: {bad['path']} {bad['reason']}" for bad in report.unreadable),
     )
 
@@ -91,6 +124,28 @@ def gap_lines(study: SliceStudy) -> list[str]:
         f"{g.best} against {g.worst}" + ("" if g.sure else "; may be chance")
         for g in study.gaps
     ]
+
+
+def corruption_table(report: CorruptionReport) -> Table:
+    """One row a kind of damage, accuracy from mild to severe, each with its strength."""
+    kinds = dict.fromkeys(r.corruption for r in report.results)
+    rows = []
+    for kind in kinds:
+        of_kind = [r for r in report.results if r.corruption == kind]
+        cells = [f"{percent(r.accuracy)} at {r.strength:g}" for r in of_kind]
+        rows.append((kind, *cells, of_kind[0].unit))
+    title = f"everyday damage, n = {report.n}: {percent(report.mean_accuracy)} right in the mean of all kinds"
+    return table(title, ("damage", "mild", "", "", "", "severe", "strength in"), rows)
+
+
+def certificate_table(report: CertificateReport) -> Table:
+    """What is proven at some radii."""
+    title = (
+        f"behind smoothing with sigma {report.sigma:g}, n = {report.n}, {report.samples} copies a picture, each "
+        f"certificate wrong with a probability of at most {report.alpha:g}; {report.abstained} abstained"
+    )
+    rows = [(f"{c.radius:.3f}", percent(c.accuracy), interval(c.accuracy_ci)) for c in report.curve[::4]]
+    return table(title, ("L2 radius", "certified", "95 %"), rows)
 
 
 def evaluation_table(reports: Sequence[Report]) -> Table:

@@ -1,7 +1,9 @@
 """The verbs in Python, with the same words as the command line."""
 
+from facevalue.workshop.certifying import certify
 from facevalue.workshop.collecting import get_data, prepare_data
 from facevalue.workshop.combining import ensemble
+from facevalue.workshop.corrupting import corruptions
 from facevalue.workshop.demonstration import demo
 from facevalue.workshop.examining import scan_data
 from facevalue.workshop.finetuning import finetune
@@ -14,8 +16,10 @@ __all__ = [
     "TrainResult",
     "attack",
     "calibrate",
+    "certify",
     "check",
     "compare",
+    "corruptions",
     "demo",
     "ensemble",
     "evaluate",
