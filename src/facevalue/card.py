@@ -207,7 +207,8 @@ class AttackFigures(Record, frozen=True):
 
     ``robust_accuracy_unrounded`` is the same before rounding, to compare with papers and libraries that stop there.
     ``defense`` names what stood before the model, or how it was hardened; ``adaptive`` says whether the attack knew of
-    it and went through it.
+    it and went through it. ``target_rate`` is the share of the rightly classified pictures of other classes that were
+    then taken for the class ``target``. ``found_by`` counts the pictures that each part of a suite turned.
     """
 
     attack: str
@@ -224,6 +225,9 @@ class AttackFigures(Record, frozen=True):
     seconds: float
     adaptive: bool = False
     defense: str | None = None
+    target: str | None = None
+    target_rate: float | None = None
+    found_by: dict[str, int] = {}
 
     @property
     def speaks_of_model(self) -> bool:
@@ -231,13 +235,24 @@ class AttackFigures(Record, frozen=True):
         return self.defense is None or (self.defense == DISTILLATION and self.adaptive)
 
 
+class NoiseFigures(Record, frozen=True):
+    """The control beside every attack: pictures right before and under random noise as large as the threat allows."""
+
+    norm: str
+    eps: float
+    n: int
+    accuracy: float
+    accuracy_ci: Interval
+
+
 class AttackReport(Record, frozen=True, tag_field="kind", tag="attack"):
-    """What attacks did to a model."""
+    """What attacks did to a model, and random noise beside them."""
 
     n: int
     classes: tuple[str, ...]
     clean_confusion: tuple[tuple[int, ...], ...]
     results: tuple[AttackFigures, ...]
+    noise: tuple[NoiseFigures, ...] = ()
     warnings: tuple[str, ...] = ()
     fingerprint: str = ""
     source: str = ""

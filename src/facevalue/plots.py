@@ -176,6 +176,10 @@ def accuracy_against_eps(report: AttackReport) -> Figure:
             curves.setdefault(_attack_name(row), []).append(row)
         for i, (name, rows) in enumerate(curves.items()):
             _eps_curve(axis, rows, unit, clean, i, name)
+        noise = sorted((r for r in report.noise if r.norm == norm), key=lambda r: r.eps)
+        if noise:
+            x, y = [unit * r.eps for r in noise], [100 * r.accuracy for r in noise]
+            axis.plot(x, y, color=INK, alpha=0.55, linestyle="-", marker="x", linewidth=1.2, label="random noise")
         axis.set(ylim=(-3, 103), xlim=(0, None))
         where = "eps (of 255 levels, L∞)" if norm == "linf" else f"eps ({norm.upper()}, pixels in [0, 1])"
         _dress(axis, where, "accuracy (%)")

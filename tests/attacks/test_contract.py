@@ -24,7 +24,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "deepfool": {"steps": 10},
     "apgd": {"steps": 8},
     "fab": {"steps": 6},
-    "square": {"trials": 40},
+    "square": {"trials": 250},
 }
 Case = tuple[Classifier, Tensor, Tensor]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -15,8 +16,9 @@ from facevalue import metrics, progress
 from facevalue.attacks import find, honesty
 from facevalue.attacks.base import Attack, AttackResult
 from facevalue.attacks.examples import AN_ATTACK, Example, turned
+from facevalue.attacks.saving import PictureFolder
 from facevalue.attacks.threat import Norm, Threat
-from facevalue.card import AttackFigures, AttackReport
+from facevalue.card import AttackFigures, AttackReport, NoiseFigures
 from facevalue.classifier import Classifier, held_still
 from facevalue.data.pictures import Pictures
 from facevalue.errors import DataError, UsageError
@@ -30,6 +32,8 @@ def attack_pictures(
     norm: str,
     eps: Sequence[float],
     *,
+    target: str | None = None,
+    save_to: PictureFolder | None = None,
     batch_size: int = 32,
     seed: int = 0,
 ) -> tuple[AttackReport, tuple[Example, ...]]:
@@ -40,6 +44,8 @@ def attack_pictures(
     attacks : names in :data:`facevalue.attacks.ATTACKS`.
     norm : ``linf`` or ``l2``.
     eps : radii in [0, 1] units of the network's square.
+    target : the class that pictures of the others shall be taken for; ``None``: any but the true one.
+    save_to : gets every adversarial picture.
     batch_size : pictures attacked at a time.
     seed : of the attacks' random starts and the noise beside them.
 
@@ -50,7 +56,7 @@ def attack_pictures(
     Raises
     ------
     UsageError
-        An attack, the norm or an eps is unknown or out of range, or there is none.
+        An attack, the norm, the target or an eps is unknown or out of range, or there is none.
     DataError
         There is no picture, or the pictures' classes are not the model's.
     """
@@ -59,8 +65,11 @@ def attack_pictures(
     if not chosen or not threats:
         raise UsageError(f"Expected at least one attack and one eps, but got {list(attacks)} and {list(eps)}")
     _check(classifier, pictures)
+    if target is not None and target not in pictures.classes:
+        raise UsageError(f"there is no class {target!r} to aim at; there are: {', '.join(pictures.classes)}")
     k = len(pictures.classes)
-    tallies = [_Tally(attack, threat, k) for attack in chosen for threat in threats]
+    aim = None if target is None else pictures.classes.index(target)
+    tallies = [_Tally(attack, threat, k, aim) for attack in chosen for threat in threats]
     calm = {threat.eps: 0 for threat in threats}
     clean_confusion = np.zeros((k, k), np.int64)
     done = 0
@@ -69,29 +78,47 @@ def attack_pictures(
             x, y = _tensors(squares, labels)
             clean = None
             for tally in tallies:
+                what = f"{tally.attack.name} {tally.threat}"
                 # Another start for every batch; the same one for every attack and eps.
-                result = tally.attack(classifier, x, y, tally.threat, seed=seed + done)
+                result = tally.attack(
+                    classifier,
+                    x,
+                    y,
+                    tally.threat,
+                    target=aim,
+                    seed=seed + done,
+                    say=partial(_say, work, what),
+                )
                 tally.add(classifier, x, result)
                 clean = result.clean_decisions.cpu()
-                work.advance(len(y), f"{tally.attack.name} {tally.threat}: {100 * tally.robust_accuracy:.1f} % robust")
+                if save_to is not None:
+                    save_to.add(tally.attack.name, tally.threat, done, result)
+                work.advance(len(y), f"{what}: {100 * tally.robust_accuracy:.1f} % robust")
             assert clean is not None
             clean_confusion += metrics.confusion(labels, clean.numpy(), k)
             for threat in threats:
                 calm[threat.eps] += _right_under_noise(classifier, x, y, clean, threat, seed + done)
             done += len(y)
-    results = tuple(tally.figures() for tally in tallies)
+    results = tuple(tally.figures(pictures.classes) for tally in tallies)
+    noise = tuple(
+        NoiseFigures(norm=norm, eps=e, n=done, accuracy=right / done, accuracy_ci=metrics.wilson(right, done))
+        for e, right in calm.items()
+    )
     sample = pictures.some(honesty.SAMPLE, seed)
     x, y = _tensors(sample.squares(), sample.labels)
     device = classifier.mean.device
-    warnings = [
-        *honesty.of_model(classifier, x.to(device), y.to(device)),
-        *honesty.of_results(results, {value: right / done for value, right in calm.items()}, clean_confusion.tolist()),
-    ]
+    with progress.work("asking whether the attacks can be believed"):
+        doubts = honesty.of_model(classifier, x.to(device), y.to(device))
+    table = clean_confusion.tolist()
+    warnings = [*doubts, *honesty.of_results(results, {r.eps: r.accuracy for r in noise}, table)]
+    if target is None:
+        warnings += honesty.too_good(results, classifier.card, table)
     report = AttackReport(
         n=len(pictures),
         classes=pictures.classes,
         clean_confusion=_rows(clean_confusion),
         results=results,
+        noise=noise,
         warnings=tuple(warnings),
         fingerprint=pictures.fingerprint,
         source=pictures.source,
@@ -107,12 +134,15 @@ class _Tally:
     attack: Attack
     threat: Threat
     k: int
+    target: int | None
     confusion: NDArray[np.int64] = field(init=False)
     n: int = 0
     clean: int = 0
     robust: int = 0
     robust_unrounded: int = 0
     turned: int = 0
+    aimed: int = 0
+    found_by: dict[str, int] = field(default_factory=dict)
     distance: float = 0.0
     queries: int = 0
     seconds: float = 0.0
@@ -133,6 +163,10 @@ class _Tally:
         self.robust += int((result.decisions == y).sum())
         self.robust_unrounded += int((result.decisions_unrounded == y).sum())
         self.turned += int(result.turned.sum())
+        right = result.clean_decisions == y
+        self.aimed += int((right & (y != self.target)).sum()) if self.target is not None else 0
+        for part in filter(None, result.found_by):
+            self.found_by[part] = self.found_by.get(part, 0) + 1
         self.distance += float(result.distances[result.turned].sum())
         self.queries += int(result.queries.sum())
         self.seconds += result.seconds
@@ -141,7 +175,7 @@ class _Tally:
                 name, norm, eps = self.attack.name, self.threat.norm, self.threat.eps
                 self.examples += turned(classifier, name, norm, eps, x, result, self.examples)
 
-    def figures(self) -> AttackFigures:
+    def figures(self, classes: Sequence[str]) -> AttackFigures:
         return AttackFigures(
             attack=self.attack.name,
             norm=self.threat.norm,
@@ -155,7 +189,14 @@ class _Tally:
             mean_distance=self.distance / max(1, self.turned),
             queries=self.queries,
             seconds=self.seconds,
+            target=None if self.target is None else classes[self.target],
+            target_rate=None if self.target is None or not self.aimed else self.turned / self.aimed,
+            found_by=self.found_by,
         )
+
+
+def _say(work: progress.Work, what: str, text: str) -> None:
+    work.advance(0, f"{what}: {text}")
 
 
 def _check(classifier: Classifier, pictures: Pictures) -> None:

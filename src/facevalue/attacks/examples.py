@@ -66,7 +66,7 @@ def turned(
     found = []
     for i, row in enumerate(rows):
         old, new = int(result.clean_decisions[row]), int(result.decisions[row])
-        original, adversarial = _pixels(x[row]), _pixels(result.adversarial[row])
+        original, adversarial = pixels_of(x[row]), pixels_of(result.adversarial[row])
         away = adversarial.astype(np.int16) - original
         magnified = 127 / max(1, int(np.abs(away).max()))
         found.append(
@@ -88,6 +88,7 @@ def turned(
     return found
 
 
-def _pixels(x: Tensor) -> NDArray[np.uint8]:
+def pixels_of(x: Tensor) -> NDArray[np.uint8]:
+    """(3, s, s) in [0, 1] on the 8-bit grid as (s, s, 3) uint8."""
     levels: NDArray[np.uint8] = (x * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     return levels

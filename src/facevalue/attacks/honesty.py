@@ -6,6 +6,7 @@ sentence with its numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from facevalue import metrics
+from facevalue.attacks import find
 from facevalue.attacks.bim import BIM
 from facevalue.attacks.gradients import input_gradient, steepest
 from facevalue.attacks.threat import Threat, eps_text
 from facevalue.attacks.victim import Victim
-from facevalue.card import AttackFigures
+from facevalue.card import AttackFigures, Card
 from facevalue.classifier import Classifier, held_still
 
 SAMPLE = 64
@@ -29,6 +31,20 @@ _FLAT = 1e-3
 _SAME = 1e-3
 """Probabilities that differ by less between two runs are the same: sums in another order make no such difference."""
 
+_UPHILL = 1 / 255
+"""So short a step along the gradient must raise the loss, or it is not the loss's gradient."""
+
+_PLAUSIBLE = {
+    "trained on clean pictures alone": ((16, 0.25), (8, 0.5)),
+    "adversarially trained": ((32, 0.6), (16, 0.85), (8, 0.97)),
+}
+"""Grey levels, and the part of the clean accuracy that defences without gradient masking keep at most from there on.
+
+Generous, for two easy classes: of CIFAR-10's ten classes, networks trained on clean pictures keep next to nothing at
+8/255 and the best adversarially trained ones 79 % of their clean accuracy (RobustBench, Croce et al. 2021,
+arXiv:2010.09670; Bartoldson et al. 2024, arXiv:2404.09349).
+"""
+
 _UNBOUNDED = (Threat("linf", 1.0), BIM(steps=40))
 """Any picture is in reach, by steps of eight grey levels."""
 
@@ -36,7 +52,8 @@ _UNBOUNDED = (Threat("linf", 1.0), BIM(steps=40))
 def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[str]:
     """What is wrong with attacking this model at all, seen on a few pictures x (n, 3, s, s) of classes y (n,).
 
-    Two runs that disagree, gradients that are zero, and an attack without bound that leaves pictures standing.
+    Two runs that disagree, gradients that are zero or lead down, and an attack without bound that leaves pictures
+    standing. It costs at most some 90 questions about each of the pictures, most often fewer than 20.
     """
     warnings: list[str] = []
     n = len(x)
@@ -72,6 +89,13 @@ def _gradients(model: Victim, x: Tensor) -> list[str]:
             "blind there, and their robust accuracy is no evidence of robustness"
         ]
     usual, _ = input_gradient(model, x, lambda m, z: nn.functional.cross_entropy(z, m.labels, reduction="none"))
+    uphill = model.odds(model.logits((x + _UPHILL * climbed.sign()).clamp(0, 1)))
+    down = int((uphill <= model.odds(logits)).sum())
+    if down > max(0.1 * n, 1.5):
+        return [
+            f"the loss does not go up along its gradient on {down} of {n} pictures ({_percent(down / n)}; steps of one "
+            "grey level): the gradient misleads, and gradient attacks find less than there is"
+        ]
     saturated = int((usual.abs().amax(dim=(1, 2, 3)) == 0).sum())
     if saturated:
         top = logits.topk(2, dim=1).values
@@ -104,7 +128,12 @@ def of_results(
     noise : accuracy under :func:`noisy`, by eps.
     clean_confusion : (k, k), rows the truth, columns the decision.
     """
-    return [*_low_clean_accuracy(clean_confusion), *rising(results), *no_better_than_noise(results, noise)]
+    return [
+        *_low_clean_accuracy(clean_confusion),
+        *rising(results),
+        *no_better_than_noise(results, noise),
+        *black_box_ahead(results),
+    ]
 
 
 def rising(results: Sequence[AttackFigures]) -> list[str]:
@@ -142,6 +171,74 @@ def no_better_than_noise(results: Sequence[AttackFigures], noise: Mapping[float,
             warnings.append(
                 f"{attack} ({norm}) is never better than random noise of the same size: at {eps_text(row.eps)} it "
                 f"leaves {_percent(row.robust_accuracy)} right, noise {_percent(noise[row.eps])} (n = {row.n})"
+            )
+    return warnings
+
+
+def black_box_ahead(results: Sequence[AttackFigures]) -> list[str]:
+    """A sentence where an attack without gradients turns what those with gradients leave: they were misled.
+
+    By more than a point and more than a picture, at any eps.
+    """
+    warnings = []
+    for row in results:
+        allowed = max(0.01, 1.5 / row.n)
+        late = sum(count for part, count in row.found_by.items() if find(_plain(part)).black_box)
+        if late / row.n > allowed:
+            warnings.append(
+                f"black box beats white box: at {row.norm} {eps_text(row.eps)} square, which sees no gradient, turned "
+                f"{late} of {row.n} pictures that the suite's gradient attacks had left: gradients mislead here"
+            )
+        if not find(row.attack).black_box:
+            continue
+        beside = [r for r in results if (r.norm, r.eps) == (row.norm, row.eps) and not find(r.attack).black_box]
+        if beside:
+            best = min(beside, key=lambda r: r.robust_accuracy)
+            if row.robust_accuracy < best.robust_accuracy - allowed:
+                warnings.append(
+                    f"black box beats white box: at {row.norm} {eps_text(row.eps)} {row.attack} leaves "
+                    f"{_percent(row.robust_accuracy)} right and {best.attack} {_percent(best.robust_accuracy)} "
+                    f"(n = {row.n}): gradients mislead here, or the white-box attack is too short"
+                )
+    return warnings
+
+
+def _plain(part: str) -> str:
+    return part.partition("-")[0]
+
+
+def too_good(results: Sequence[AttackFigures], card: Card, clean_confusion: Sequence[Sequence[int]]) -> list[str]:
+    """A sentence where the strongest attack of an eps leaves more right than can be, or than is plausible.
+
+    Two rules. Whatever the model: from ``linf`` 1/2 on mid grey is in every picture's ball, so that no more can be
+    right than the share of the most frequent class. And by :data:`_PLAUSIBLE`, with the lower end of the 95 % interval
+    and an L2 eps counted as the grey levels of its root mean square.
+    """
+    table = np.asarray(clean_confusion)
+    most = float(table.sum(axis=1).max() / table.sum())
+    method = card.recipe.get("adversarial", {}).get("method", "none")
+    kind = "trained on clean pictures alone" if method == "none" else "adversarially trained"
+    strongest: dict[tuple[str, float], AttackFigures] = {}
+    for row in results:
+        best = strongest.setdefault((row.norm, row.eps), row)
+        if row.robust_accuracy < best.robust_accuracy:
+            strongest[row.norm, row.eps] = row
+    warnings = []
+    for row in strongest.values():
+        at = f"at {row.norm} {eps_text(row.eps)} {row.attack}, the strongest attack of this run, leaves"
+        if row.norm == "linf" and row.eps >= 0.5 and row.robust_accuracy > most + 1.5 / row.n:
+            warnings.append(
+                f"{at} {_percent(row.robust_accuracy)} right (n = {row.n}), but mid grey is within reach of every "
+                f"picture and more than {_percent(most)}, the most frequent class, cannot be: the attack fails"
+            )
+            continue
+        levels = 255 * row.eps / (1 if row.norm == "linf" else math.sqrt(3) * card.geometry.size)
+        part = next((part for limit, part in _PLAUSIBLE[kind] if levels >= limit - 1e-6), 1.0)
+        if row.clean_accuracy > 0 and row.robust_ci[0] > part * row.clean_accuracy:
+            warnings.append(
+                f"{at} {_percent(row.robust_accuracy)} right of {_percent(row.clean_accuracy)} (n = {row.n}); networks "
+                f"{kind} keep at most {_percent(part)} of their clean accuracy there without masking gradients: "
+                "run the suite, and if it agrees look for what hides the gradients"
             )
     return warnings
 

@@ -118,7 +118,8 @@ def _bump(side: int) -> Tensor:
     hills = torch.zeros(side, side)
     hills[:half] = _hill(half, side)
     hills[half:] = -_hill(side - half, side)
-    return hills / hills.norm()
+    length: Tensor = torch.linalg.vector_norm(hills)
+    return hills / length
 
 
 def _hill(height: int, width: int) -> Tensor:

@@ -15,13 +15,15 @@ from facevalue.cli.shell import Seed, command_line
 
 EXAMPLE = "facevalue attack model pictures --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
 
+NAMES = "fgsm, bim, pgd, mifgsm, cw, deepfool, apgd, fab, square, and suite (the worst of the last four)"
+
 
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
     data: Annotated[
         Path, Argument(metavar="DATA", help="Pictures with labels: a folder a class, splits, or a manifest.")
     ],
-    attacks: Annotated[str, Option(metavar="NAME,...", help="Which: fgsm, bim, pgd.")] = "fgsm",
+    attacks: Annotated[str, Option(metavar="NAME,...", help=f"Which of {NAMES}.")] = "fgsm",
     norm: Annotated[str, Option(metavar="NORM", help="linf or l2.")] = "linf",
     eps: Annotated[
         str | None, Option(metavar="EPS,...", help="How far pixels in [0, 1] may move, such as 1/255,2/255.")
@@ -32,10 +34,16 @@ def run(
             metavar="NAME", help="Put jpeg, blur, median, bits, noise or tv before the model, and attack through it."
         ),
     ] = None,
+    target: Annotated[
+        str | None, Option(metavar="CLASS", help="Count only what is taken for this class; else any wrong one.")
+    ] = None,
     limit: Annotated[int | None, Option(min=1, metavar="N", help="Attack at most so many pictures.")] = None,
     plot: Annotated[Path | None, file_option("--plot", text="Draw accuracy against eps to a PNG.")] = None,
     sheet: Annotated[
         Path | None, file_option("--sheet", text="Draw attacked pictures beside the originals to a PNG.")
+    ] = None,
+    save_pictures: Annotated[
+        Path | None, Option(metavar="DIR", help="Keep every adversarial picture as a PNG, in a new folder.")
     ] = None,
     save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,
     seed: Seed = 0,
@@ -53,29 +61,34 @@ def run(
         attacks=names,
         norm=norm,
         defense=defense,
+        target=target,
         limit=limit,
         seed=seed,
         plot=plot,
         sheet=sheet,
+        save_pictures=save_pictures,
         save=save,
         command=command_line(),
         **chosen,
     )
-    columns = ("attack", "norm", "eps", "defense", "n", "clean", "robust", "95 %", "took")
-    rows = [
-        (
-            r.attack,
-            r.norm,
-            f"{r.eps:.5f}",
+    columns = ["attack", "norm", "eps", "defense", "n", "clean", "robust", "95 %", "took"]
+    rows: list[list[object]] = [
+        [
+            *(r.attack, r.norm, f"{r.eps:.5f}"),
             None if r.defense is None else f"{r.defense}, {'adaptive' if r.adaptive else 'blind'}",
-            r.n,
-            percent(r.clean_accuracy),
-            percent(r.robust_accuracy),
-            interval(r.robust_ci),
-            duration(r.seconds),
-        )
+            *(r.n, percent(r.clean_accuracy), percent(r.robust_accuracy), interval(r.robust_ci), duration(r.seconds)),
+            *([] if target is None else [percent(r.target_rate)]),
+        ]
         for r in report.results
     ]
+    if target is not None:
+        columns.append(f"taken for {target}")
+    clean = percent(report.results[0].clean_accuracy)
+    noise = [
+        ["random noise", r.norm, f"{r.eps:.5f}", None, r.n, clean, percent(r.accuracy), interval(r.accuracy_ci)]
+        for r in report.noise
+    ]
+    rows += [[*row, *[None] * (len(columns) - len(row))] for row in noise]
     worst = min(report.results, key=lambda r: r.robust_accuracy)
     deliver(
         report.as_dict(),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from facevalue import decision, machine, plots
 from facevalue.attacks.campaign import attack_pictures
+from facevalue.attacks.saving import ask_free, saved
 from facevalue.card import HISTORY, AttackReport, Card, Report, SliceStudy
 from facevalue.classifier import load
 from facevalue.data.manifest import SPLITS
@@ -19,6 +21,8 @@ from facevalue.policy import check_policy
 from facevalue.slices import study, values_of
 from facevalue.workshop.defending import attack_defended, defense_of
 from facevalue.workshop.evidence import ask_kept, keep, labelled, labelled_rows
+
+_EPS = {"linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "l2": (0.25, 0.5, 1.0, 2.0)}
 
 
 def evaluate(
@@ -78,12 +82,14 @@ def attack(
     *,
     attacks: Sequence[str] = ("fgsm",),
     norm: str = "linf",
-    eps: Sequence[float] = (1 / 255, 2 / 255, 4 / 255, 8 / 255),
+    eps: Sequence[float] | None = None,
     defense: str | None = None,
+    target: str | None = None,
     limit: int | None = None,
     seed: int = 0,
     plot: Path | str | None = None,
     sheet: Path | str | None = None,
+    save_pictures: Path | str | None = None,
     save: bool = True,
     command: str = "",
 ) -> AttackReport:
@@ -91,23 +97,42 @@ def attack(
 
     Parameters
     ----------
-    eps : distances in [0, 1] units of the network's square.
+    eps : distances in [0, 1] units of the network's square; ``None``: 1, 2, 4 and 8/255 for ``linf``, and the lengths
+        0.25, 0.5, 1 and 2 for ``l2``.
     defense : in :data:`facevalue.defenses.DEFENSES`, to stand before the model; it is attacked by someone who ignores
         it and by someone who goes through it. A defensively distilled model is always attacked in both ways.
+    target : the class that pictures of the others shall be taken for; without it, any but the true one. Not with a
+        defence.
     limit : attack at most this many pictures, drawn evenly from the classes.
     plot : a PNG of accuracy against eps.
     sheet : a PNG of originals, perturbations and adversarial pictures.
+    save_pictures : a new folder that gets every adversarial picture as a PNG of the network's square, under
+        ``ATTACK-NORM-EPS/CLASS/``, and ``pictures.csv``.
+
+    Raises
+    ------
+    UsageError
+        An attack, the norm, the target or an eps is unknown, or ``save_pictures`` holds something already.
     """
     folder = Path(model)
     classifier = load(folder)
     if save:
         ask_kept(folder)
+    if save_pictures is not None:
+        ask_free(Path(save_pictures))
     chosen, warnings = labelled(folder, classifier, Path(data))
     machine.keep_memory()
     chosen = chosen.some(limit, seed) if limit is not None else chosen
     defense = defense or defense_of(classifier)
+    if eps is None:
+        eps = _EPS.get(norm, _EPS["linf"])  # an unknown norm is said by the threat
     if defense is None:
-        report, examples = attack_pictures(classifier, chosen, attacks, norm, eps, seed=seed)
+        with saved(Path(save_pictures), chosen) if save_pictures is not None else nullcontext() as to:
+            report, examples = attack_pictures(
+                classifier, chosen, attacks, norm, eps, target=target, save_to=to, seed=seed
+            )
+    elif target is not None or save_pictures is not None:
+        raise UsageError("a target and saved pictures are for models without a defence")
     else:
         report, examples = attack_defended(classifier, chosen, attacks, norm, eps, defense=defense, seed=seed)
     report = report.changed(
