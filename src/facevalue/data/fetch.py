@@ -70,7 +70,7 @@ def fetch(
     received = []
     with files.replacing_folder(folder) as partial:
         for archive in known.archives:
-            path, source, sha256 = _had(archive, mirror, waiting, trusted.get(archive.name), patience)
+            path, source, sha256 = _had(archive, known.home, mirror, waiting, trusted.get(archive.name), patience)
             _unpacked(path, archive, partial)
             facts = {"name": archive.name, "from": source, "bytes": path.stat().st_size, "sha256": sha256}
             received.append(facts | {"checked_by": archive.checked_by or "nobody: trusted when it first came"})
@@ -98,7 +98,7 @@ def _receipt(folder: Path) -> dict[str, Any]:
 
 
 def _had(
-    archive: Archive, mirror: str, waiting: Path, trusted: str | None, patience: Patience | None
+    archive: Archive, home: str, mirror: str, waiting: Path, trusted: str | None, patience: Patience | None
 ) -> tuple[Path, str, str]:
     """The archive as a checked file, where it came from, and its SHA-256."""
     sha256 = archive.sha256 or trusted
@@ -115,7 +115,11 @@ def _had(
         path = waiting / archive.name
         found = files.sha256(path) if path.is_file() else ""
         if not found or found != (sha256 or found):
-            found = download(source, path, archive.bytes, sha256, patience)
+            try:
+                found = download(source, path, archive.bytes, sha256, patience)
+            except FaceValueError as error:
+                by_hand = f"or download {archive.name} yourself (see {home}) and give its folder with --from"
+                raise type(error)(f"{error}; {by_hand}") from error
     if archive.sha256 is None and trusted is None:
         progress.note(f"{archive.name}: nobody has published its checksum; it came with sha256 {found}")
     return path, source, found
