@@ -38,4 +38,18 @@ def run(
         )
         for row in rows
     ]
-    deliver(rows, json, table("", columns, cells))
+    eps = list(rows[0]["robust_accuracy"])
+    stands = ("model", "clean", *(f"robust {e}" for e in eps), "damaged", "proven radius", "ece", "a picture")
+    figures = [
+        (
+            row["model"],
+            percent(row["test_accuracy"]),
+            *(percent(row["robust_accuracy"][e]) for e in eps),
+            percent(row["corruption_accuracy"]),
+            "-" if row["certified_radius"] is None else f"{row['certified_radius']:.3f}",
+            row["ece"],
+            f"{row['milliseconds']:.1f} ms",
+        )
+        for row in rows
+    ]
+    deliver(rows, json, table("", columns, cells), table("", stands, figures))

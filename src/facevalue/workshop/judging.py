@@ -21,6 +21,7 @@ from facevalue.policy import check_policy
 from facevalue.slices import study, values_of
 from facevalue.workshop.defending import attack_defended, defense_of
 from facevalue.workshop.evidence import ask_kept, keep, labelled, labelled_rows
+from facevalue.workshop.standing import standing
 
 _EPS = {"linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "l2": (0.25, 0.5, 1.0, 2.0)}
 
@@ -154,7 +155,9 @@ def attack(
 
 
 def compare(models: Sequence[Path | str], *, plot: Path | str | None = None) -> list[dict[str, Any]]:
-    """One row a model: accuracies by split, their gap, size, speed and calibration error.
+    """One row a model: accuracies by split, their gap, size, speed, calibration error, and how it stands up.
+
+    What was never measured is ``None``; see :func:`facevalue.workshop.standing.standing` for attacks, damage and time.
 
     Parameters
     ----------
@@ -184,6 +187,7 @@ def compare(models: Sequence[Path | str], *, plot: Path | str | None = None) -> 
                 "seconds_per_epoch": card.seconds_per_epoch,
                 "ece": test.ece if test else None,
                 "coverage": test.coverage if test else None,
+                **standing(folder, card),
             }
         )
         lines = card.checked_file(folder, HISTORY).read_text(encoding="utf-8").splitlines()
