@@ -22,6 +22,7 @@ _SIDE = 112  # pixels of a thumbnail
 _SAMPLES = 10  # of each class
 _CLASSES = 24  # classes shown with samples
 _WORST = 12  # findings of one kind with pictures
+_SUSPECTS = 40  # likely label errors with pictures
 _ACROSS = 6  # pictures of one group
 _LISTED = 100  # unreadable files
 _BINS = 24
@@ -92,6 +93,10 @@ def _told(audit: Audit) -> dict[str, Any]:
         "near": [(len(paths), group(paths)) for paths in audit.copies.near[:_WORST]],
         "duplicates": [(len(paths), group(paths)) for paths in audit.copies.duplicates[:_WORST]],
         "oddities": [(kind, sum(o.kind == kind for o in audit.oddities), shown) for kind, shown in kinds.items()],
+        "suspects": [
+            _shown(s.path, f"{s.label}, looks like {s.suggested} · {_short(s.path, root)}")
+            for s in (audit.suspects or ())[:_SUSPECTS]
+        ],
         "unreadable": audit.manifest.unreadable[:_LISTED],
     }
 
@@ -118,13 +123,17 @@ def _histograms(rows: pd.DataFrame, labels: Sequence[str]) -> list[Histogram]:
         found.append(
             Histogram(
                 name=name,
-                low=f"{low:,.4g}",
-                high=f"{high:,.4g}",
+                low=_plain(low),
+                high=_plain(high),
                 # Each class by its own total, so that a small one is seen beside a large one.
                 bars={label: [float(n) for n in of / max(1, of.max())] for label, of in counts.items()},
             )
         )
     return found
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _path_of(rows: pd.DataFrame, key: str) -> str:

@@ -11,10 +11,12 @@ import pytest
 from PIL import Image, ImageFilter
 
 from facevalue.data.audit import Audit, audit
+from facevalue.data.audit.labels import find_suspects, held_out_probabilities
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.file_facts import NOTHING
 from facevalue.data.groups import with_groups
 from facevalue.data.scan import scan
+from facevalue.errors import DataError
 
 Fill = Callable[..., Path]
 
@@ -163,6 +165,36 @@ def test_a_fact_of_the_group_is_no_fact_of_the_class() -> None:
 def test_nothing_varies() -> None:
     table = facts(40, 0).assign(bytes=5000, width=100, height=100, exif=False, jpeg_tables="x")
     assert find_shortcuts(table).auc == 0.5
+
+
+def clouds(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    return rng.normal(size=(n, 20)) + 1.2 * labels[:, None], labels
+
+
+def test_planted_label_errors_are_found() -> None:
+    features, truth = clouds(400, 0)
+    wrong = np.random.default_rng(1).choice(400, 20, replace=False)
+    labels = truth.copy()
+    labels[wrong] = 1 - labels[wrong]
+    names = [str(i) for i in range(400)]
+    found = find_suspects(features, labels, names, names, ["no", "yes"])
+    first = {int(s.path) for s in found[:20]}
+    assert len(first & set(wrong.tolist())) >= 18
+    assert all(s.label != s.suggested for s in found[:10])
+    assert [s.probability for s in found] == sorted(s.probability for s in found)
+
+
+def test_a_group_is_held_out_together() -> None:
+    # Features that name the group and nothing else: whoever saw the group would know the label.
+    groups = np.repeat(np.arange(20), 5)
+    labels = np.random.default_rng(0).permutation(20)[groups] % 2
+    features = np.eye(20)[groups]
+    p = held_out_probabilities(features, labels, [str(g) for g in groups], 2)
+    assert np.abs(p - 0.5).max() < 0.2
+    with pytest.raises(DataError, match="at least two independent groups"):
+        held_out_probabilities(features, labels, ["one"] * 100, 2)
 
 
 @pytest.mark.data

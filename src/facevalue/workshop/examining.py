@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from facevalue import progress
@@ -19,6 +20,9 @@ def scan_data(
     fresh: bool = False,
     manifest: Path | str | None = None,
     page: Path | str | None = None,
+    labels: bool = False,
+    network: str = "mobilenetv2_100",
+    weights: str = "hub",
 ) -> Audit:
     """Read every picture and say what is wrong with them.
 
@@ -31,6 +35,7 @@ def scan_data(
     fresh : read files anew that an earlier scan remembers.
     manifest : write the table of all files here, as Parquet.
     page : write an HTML page to explore here.
+    labels : look for label errors too, with the features of ``network``, whose ``weights`` are a file or ``hub``.
 
     Raises
     ------
@@ -44,6 +49,10 @@ def scan_data(
         scanned.save(Path(manifest))
     with progress.work("looking for what is wrong", unit="checks"):
         found = audit(with_groups(scanned, groups, near), near)
+    if labels:
+        from facevalue.workshop.label_errors import suspicious_labels
+
+        found = replace(found, suspects=suspicious_labels(found.manifest, network, weights))
     if page is not None:
         from facevalue.data_page import write_data_page
 

@@ -36,13 +36,28 @@ def run(
         int, Option(min=0, max=255, metavar="BITS", help="Bits of 256 in which near-duplicates differ at most.")
     ] = 32,
     fresh: Annotated[bool, Option("--fresh", help="Read files anew that an earlier scan remembers.")] = False,
+    labels: Annotated[
+        bool, Option("--labels", help="Look for label errors with a network's features; takes longer.")
+    ] = False,
+    network: Annotated[str, Option(metavar="NAME", help="With --labels: whose features.")] = "mobilenetv2_100",
+    weights: Annotated[str, Option(metavar="FILE", help="With --labels: a weights file, or hub.")] = "hub",
     strict: Annotated[bool, Option("--strict", help="A warning is an error: exit code 1.")] = False,
     json: Json = None,
 ) -> None:
     """Read every picture and say what is wrong: unreadable, the same twice, odd, or told apart by its file alone."""
     from facevalue import workshop
 
-    found = workshop.scan_data(data, groups=groups, near=near, fresh=fresh, manifest=manifest, page=page)
+    found = workshop.scan_data(
+        data,
+        groups=groups,
+        near=near,
+        fresh=fresh,
+        manifest=manifest,
+        page=page,
+        labels=labels,
+        network=network,
+        weights=weights,
+    )
     deliver(found.as_dict(), json, *_told(found), *([f"{page}: the page to explore"] if page else []))
     if strict and found.warnings:
         more = len(found.warnings) - 1
@@ -61,6 +76,7 @@ def _told(found: Audit) -> list[Table | str]:
         ("contradictions", len(copies.contradictions)),
         ("leaks across given splits", len(found.leaks)),
         *((f"odd: {kind}", n) for kind, n in odd.items()),
+        *([] if found.suspects is None else [("suspicious labels", len(found.suspects))]),
         ("AUC of file facts", "-" if shortcuts.auc is None else f"{shortcuts.auc:.3f}"),
     ]
     said: list[Table | str] = [table("", ("split", "class", "n"), counts), table("", ("finding", "n"), findings)]
@@ -70,6 +86,9 @@ def _told(found: Audit) -> list[Table | str]:
     for contradiction in copies.contradictions[:_SHOWN]:
         pairs = zip(contradiction.paths, contradiction.labels, strict=True)
         said.append("contradiction: " + " | ".join(f"{path} ({label})" for path, label in pairs))
+    said.extend(
+        f"suspicious label: {s.path} ({s.label}, looks like {s.suggested})" for s in (found.suspects or ())[:_SHOWN]
+    )
     said.extend(f"unreadable: {bad['path']} {bad['reason']}" for bad in found.manifest.unreadable[:_SHOWN])
     said.extend(f"note: {text}" for text in found.notes)
     said.extend(f"warning: {text}" for text in found.warnings)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from facevalue.data.audit.copies import Copies, find_copies
+from facevalue.data.audit.labels import Suspect
 from facevalue.data.audit.oddities import Oddity, find_oddities
 from facevalue.data.audit.shortcuts import Shortcuts, find_shortcuts
 from facevalue.data.hashes import NEAR
@@ -27,6 +28,7 @@ class Audit:
     ----------
     imbalance : pictures of the largest class over those of the smallest.
     warnings : what a reader of any figure made from these pictures should know.
+    suspects : likely label errors; ``None`` where they were not looked for.
     notes : what is worth a look, and no reason to distrust a figure.
     """
 
@@ -39,6 +41,7 @@ class Audit:
     imbalance: float
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    suspects: tuple[Suspect, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What ``data scan --json`` writes."""
@@ -58,6 +61,7 @@ class Audit:
             "shortcut_auc": self.shortcuts.auc,
             "shortcut_limit": self.shortcuts.limit,
             "shortcut_features": [asdict(f) for f in self.shortcuts.facts],
+            "label_errors": None if self.suspects is None else [asdict(s) for s in self.suspects],
             "warnings": list(self.warnings),
             "notes": list(self.notes),
         }

@@ -53,10 +53,15 @@ class Shortcuts:
         if self.auc is None or self.auc <= self.limit:
             return None
         named = ", ".join(f"{f.fact} ({f.auc:.2f})" for f in self.facts[:3]) or "only together"
+        advice = (
+            "bytes follow from what a picture shows too, smooth ones being smaller"
+            if {f.fact for f in self.facts} <= {"bytes", "bytes a pixel"} and self.facts
+            else "facevalue data prepare re-encodes all alike"
+        )
         return (
             f"shortcut: without seeing a picture, facts of the files tell the classes apart with AUC {self.auc:.2f}"
             f" (0.5 is chance); what carries it: {named}. A model may learn this instead of what the pictures show;"
-            " facevalue data prepare re-encodes all alike"
+            f" {advice}"
         )
 
 
@@ -181,5 +186,6 @@ def _usual(table: pd.DataFrame, fact: str) -> dict[str, str]:
             said[str(label)] = f"{100 * values.mean():.0f} %"
         else:
             low, middle, high = np.percentile(values.to_numpy(float), (5, 50, 95))
-            said[str(label)] = f"{middle:.4g} ({low:.4g} to {high:.4g})"
+            plain = "{:,.0f}" if high >= 100 else "{:.3g}"
+            said[str(label)] = f"{plain.format(middle)} ({plain.format(low)} to {plain.format(high)})"
     return said
