@@ -1,0 +1,53 @@
+"""Peak memory of ``facevalue data scan`` at a thousand and a hundred thousand small pictures, as a process.
+
+Run from the project's root: ``python -m benchmarks.scan_memory [N ...]``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.common import FACEVALUE, keep
+
+
+def write(folder: Path, n: int) -> None:
+    """Small pictures, a thousand a sub-folder, two classes."""
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        path = folder / ("ab"[i % 2]) / f"{i // 1000:04}" / f"{i:07}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        coarse.resize((32, 32)).save(path, compress_level=1)
+
+
+def measured(command: list[str]) -> dict[str, float]:
+    """Seconds and peak resident megabytes of a process, by the operating system's account."""
+    start = time.perf_counter()
+    pid = os.posix_spawn(
+        command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    )
+    _, status, usage = os.wait4(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    return {"seconds": time.perf_counter() - start, "peak_megabytes": usage.ru_maxrss / 1024}
+
+
+def main(*sizes: int) -> None:
+    results = {}
+    for n in sizes or (1_000, 100_000):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["FACEVALUE_CACHE"] = str(Path(folder) / "cache")
+            write(Path(folder) / "set", n)
+            command = [FACEVALUE, "data", "scan", str(Path(folder) / "set"), "--groups", "picture"]
+            results[str(n)] = {"cold": measured(command), "again": measured(command)}
+    keep("scan_memory", {"pictures": results})
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""``facevalue data scan``'s pass over all pictures, cold and warm, beside imagededup and plain Pillow, in one run.
+
+Cold and warm are about what facevalue remembers; the files are in the page cache for all. The peer is run by another
+Python, since it wants other versions: ``IMAGEDEDUP_PYTHON=/path/to/python``. Without it that row is left out, and said
+so. Run from the project's root: ``python -m benchmarks.scan_speed [MOST]``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.common import data, keep
+from facevalue import machine
+from facevalue.data.scan import scan
+
+SETS = ("horse-or-human-grey100", "horse-or-human-rgb300", "human-or-object", "real-or-ai-face", "faces-by-source")
+PEER = """
+import sys, time
+from pathlib import Path
+from imagededup.methods import PHash
+hasher = PHash(verbose=False)
+files = Path(sys.argv[1]).read_text().splitlines()
+start = time.perf_counter()
+for path in files:
+    hasher.encode_image(image_file=path)
+print(time.perf_counter() - start)
+"""
+
+
+def decoded(path: Path) -> tuple[int, int]:
+    """Plain Pillow: the whole picture as RGB."""
+    with Image.open(path) as image:
+        return image.convert("RGB").size
+
+
+def rate(n: int, work: Callable[[], object]) -> dict[str, float]:
+    """Seconds and files a second."""
+    start = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "files_a_second": n / seconds}
+
+
+def peer(paths: Sequence[Path], scratch: Path) -> dict[str, float | str]:
+    """imagededup's PHash alone: no checksum, no facts, no audit."""
+    python = os.environ.get("IMAGEDEDUP_PYTHON")
+    if python is None:
+        print("imagededup: not measured; set IMAGEDEDUP_PYTHON to a Python that has it")
+        return {"absent": "IMAGEDEDUP_PYTHON is not set"}
+    (scratch / "files").write_text("\n".join(map(str, paths)))
+    done = subprocess.run([python, "-c", PEER, str(scratch / "files")], check=True, capture_output=True, text=True)
+    seconds = float(done.stdout.split()[-1])
+    return {"seconds": seconds, "files_a_second": len(paths) / seconds}
+
+
+def main(most: int = 10**9) -> None:
+    found = sorted(p for name in SETS for p in data(name).rglob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        os.environ["FACEVALUE_CACHE"] = str(scratch / "cache")
+        paths = found[:: max(1, len(found) // most)]
+        for i, path in enumerate(paths):
+            link = scratch / "set" / path.relative_to(data()).parts[0] / f"{i:06}{path.suffix}"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+            path.read_bytes()
+        n = len(paths)
+        results = {
+            "files": n,
+            "scan, cold": rate(n, lambda: scan(scratch / "set")),
+            "scan, warm": rate(n, lambda: scan(scratch / "set")),
+            "Pillow, one thread": rate(n, lambda: [decoded(p) for p in paths]),
+            "Pillow, threads": rate(n, lambda: list(machine.in_order(decoded, paths))),
+            "imagededup PHash": peer(paths, scratch),
+        }
+    keep("scan_speed", results)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:2]))
