@@ -16,6 +16,10 @@ from facevalue.card import (
     AttackFigures,
     AttackReport,
     Card,
+    CertificateReport,
+    CertifiedAccuracy,
+    CorruptionFigures,
+    CorruptionReport,
     DataFacts,
     ExportReport,
     NetworkFacts,
@@ -371,3 +375,52 @@ def test_a_command_that_made_several_things_over_time_is_told_once(full):
 def test_strongest_is_the_largest_eps_of_each_attack(full):
     report = next(e for e in full.evidence if isinstance(e, AttackReport))
     assert [(f.attack, round(255 * f.eps)) for f in strongest(report)] == [("fgsm", 8), ("pgd", 8)]
+
+
+def test_everyday_damage_and_certificates_are_told_in_plain_words() -> None:
+    damage = CorruptionReport(
+        split="test",
+        n=40,
+        classes=("a", "b"),
+        clean_accuracy=0.95,
+        clean_ci=(0.84, 0.99),
+        mean_accuracy=0.7,
+        results=tuple(
+            CorruptionFigures(
+                corruption=name, strength=s, unit="quality", n=40, accuracy=a, accuracy_ci=(a - 0.1, a + 0.04)
+            )
+            for name in ("jpeg", "blur")
+            for s, a in ((90.0, 0.9), (10.0, 0.5))
+        ),
+        warnings=("even mild jpeg hurts",),
+        command="facevalue evaluate m d --corruptions",
+    )
+    proven = CertificateReport(
+        split="test",
+        n=20,
+        classes=("a", "b"),
+        sigma=0.25,
+        alpha=0.001,
+        n0=100,
+        samples=1000,
+        base_accuracy=0.9,
+        abstained=2,
+        mean_radius=0.31,
+        curve=tuple(
+            CertifiedAccuracy(radius=r, accuracy=a, accuracy_ci=(a - 0.1, 1.0)) for r, a in ((0, 0.8), (0.6, 0.3))
+        ),
+        command="facevalue evaluate m d --certify",
+    )
+    card = Card(classes=("a", "b"), geometry=Geometry(), network=NetworkFacts(name="n")).with_evidence(damage, proven)
+    page = render(card)
+    for told in (
+        "Everyday damage",
+        "in the mean over all kinds and strengths 70.0 %",
+        "Accuracy under everyday damage on test",
+        "even mild jpeg hurts",
+        "Certified accuracy against the L2 radius",
+        "100 + 1,000",
+        "certificate on test",
+        "everyday damage on test",
+    ):
+        assert told in page, told

@@ -102,6 +102,10 @@ def render(card: Card, history: Sequence[Mapping[str, Any]] = (), gallery: Seque
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
         attacks=[e for e in card.evidence if isinstance(e, AttackReport)],
         finetuned=[e for e in card.evidence if isinstance(e, FinetuneReport)],
+        damages=[e for e in card.evidence if isinstance(e, CorruptionReport)],
+        certificates=[e for e in card.evidence if isinstance(e, CertificateReport)],
+        damage_curves=lambda r: svg(plots.corruption_curves(r), f"Accuracy under everyday damage on {r.split}"),
+        certified=lambda rs: svg(plots.certified_curve(rs), "Certified accuracy against the L2 radius"),
         exports=[e for e in card.evidence if isinstance(e, ExportReport)],
         strongest=strongest,
         warnings=warnings_of(card),
@@ -172,10 +176,10 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def strongest(report: AttackReport) -> list[AttackFigures]:
-    """For each attack and norm, its figures at the largest eps."""
-    found: dict[tuple[str, str], AttackFigures] = {}
+    """For each attack and norm, its figures at the largest eps; blind and adaptive ones apart."""
+    found: dict[tuple[str, str, bool], AttackFigures] = {}
     for figures in sorted(report.results, key=lambda r: r.eps):
-        found[figures.attack, figures.norm] = figures
+        found[figures.attack, figures.norm, figures.adaptive] = figures
     return list(found.values())
 
 
