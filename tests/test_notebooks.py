@@ -1,0 +1,100 @@
+"""Every notebook runs from an empty folder to its end, cell by cell, and is kept without outputs."""
+
+from __future__ import annotations
+
+import ast
+import html
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def cells(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return found
+
+
+def run(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """All code cells in one namespace, as a kernel would; the last expression of a cell is shown."""
+    from IPython import display as jupyter
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    names: dict[str, Any] = ModuleType("notebook").__dict__
+    for i, cell in enumerate(cells(path)):
+        if cell["cell_type"] != "code":
+            continue
+        tree = ast.parse("".join(cell["source"]), filename=f"{path.name}[{i}]")
+        last = tree.body[-1]
+        shown = tree.body.pop() if isinstance(last, ast.Expr) else None
+        exec(compile(tree, f"{path.name}[{i}]", "exec"), names)
+        if isinstance(shown, ast.Expr):
+            value = eval(compile(ast.Expression(shown.value), f"{path.name}[{i}]", "eval"), names)
+            if value is not None:
+                jupyter.display(value)
+    return names
+
+
+def test_they_are_all_here() -> None:
+    assert [p.stem for p in NOTEBOOKS] == ["explore_data", "gradcam", "temperature", "upload"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_opens_in_jupyter_and_is_kept_clean(path: Path) -> None:
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    assert (whole["nbformat"], whole["nbformat_minor"]) == (4, 5)
+    assert whole["metadata"]["kernelspec"]["name"] == "python3"
+    assert len({cell["id"] for cell in whole["cells"]}) == len(whole["cells"])
+    assert whole["cells"][0]["cell_type"] == "markdown"
+    for cell in whole["cells"]:
+        assert cell["cell_type"] in ("markdown", "code")
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+
+
+def test_exploring_finds_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run(NOTEBOOKS[0], tmp_path, monkeypatch)
+    assert names["found"].counts() == {"all": {"face": 100, "not-face": 100}}
+    assert set(names["split"].counts()) == {"train", "validation", "calibration", "test"}
+
+
+def test_gradcam_shows_right_wrong_and_unseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run(NOTEBOOKS[1], tmp_path, monkeypatch)
+    for kind in ("right", "wrong", "unseen"):
+        assert len(list((tmp_path / "heat" / kind).glob("*-gradcam.png"))) == 3
+    assert names["right"]["right"].all()
+
+
+def test_temperature_mends_the_likelihood_where_it_was_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    names = run(NOTEBOOKS[2], tmp_path, monkeypatch)
+    outputs, temperature = names["calibration_outputs"], names["fitted"].card.temperature
+    y = torch.from_numpy(outputs.labels)
+    loss = torch.nn.functional.cross_entropy
+    assert loss(outputs.logits.double() / temperature, y) < loss(outputs.logits.double(), y)
+    assert names["reports"]["before"].accuracy == names["reports"]["after"].accuracy
+
+
+def test_an_uploaded_picture_is_classified(lfw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run(NOTEBOOKS[3], tmp_path, monkeypatch)
+    face = lfw / "face" / "face-000.png"
+    files = {face.name: face.read_bytes(), "<b>.jpg": b"no picture"}
+    names["upload"].value = tuple(
+        {"name": n, "type": "image/png", "size": len(d), "content": memoryview(d), "last_modified": datetime.now(UTC)}
+        for n, d in files.items()
+    )
+    good, bad = names["answers"].children
+    verdict = names["predictor"].predict_bytes(face.read_bytes())
+    picture, text = good.children
+    assert bytes(picture.value).startswith(b"\x89PNG")
+    assert f"{verdict.probabilities['face']:.1%}" in text.value
+    assert (verdict.label or "I don't know") in html.unescape(text.value)
+    assert "&lt;b&gt;.jpg" in bad.value  # a file name is no markup
