@@ -205,7 +205,12 @@ def _eps_curve(axis: Axes, rows: Sequence[AttackFigures], unit: int, clean: floa
     axis.plot(x, y, color=colour, linestyle=style, marker="o", markersize=4, linewidth=1.8, label=f" {name}")
 
 
-def trials(rows: Lines, searched: Sequence[str], logarithmic: Sequence[str] = ()) -> Figure:
+def trials(
+    rows: Lines,
+    searched: Sequence[str],
+    logarithmic: Sequence[str] = (),
+    choices: Mapping[str, Sequence[Any]] | None = None,
+) -> Figure:
     """A study: the validation loss by trial with the lowest so far, then by the value of each setting.
 
     Parameters
@@ -213,7 +218,9 @@ def trials(rows: Lines, searched: Sequence[str], logarithmic: Sequence[str] = ()
     rows : ``number``, ``state``, ``validation_loss`` and ``settings`` of each trial.
     searched : the settings, each with a panel of its own (the first seven).
     logarithmic : those of them that are searched by decades.
+    choices : the values of those that are one of several.
     """
+    choices = choices or {}
     keys = searched[:7]
     columns = min(4, 1 + len(keys))
     down = -(-(1 + len(keys)) // columns)
@@ -233,16 +240,17 @@ def trials(rows: Lines, searched: Sequence[str], logarithmic: Sequence[str] = ()
     _legend(first)
     for axis, key in zip(panels[1:], keys, strict=False):
         values = [row["settings"][key] for row in done]
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        names = [] if numbers else sorted({str(v) for v in values})
-        axis.plot(
-            values if numbers else [names.index(str(v)) for v in values], losses, "o", color=PALETTE[0], markersize=4
-        )
+        numbers = key not in choices
+        names = [] if numbers else list(dict.fromkeys(str(v) for v in choices[key]))
+        x = values if numbers else [names.index(str(v)) for v in values]
+        axis.plot(x, losses, "o", color=PALETTE[0], markersize=4)
         _dress(axis, key)
         if names:
             axis.set_xticks(range(len(names)), names, fontsize=8)
+            axis.set_xlim(-0.5, len(names) - 0.5)
         elif key in logarithmic:
             axis.set_xscale("log")
+            axis.tick_params(which="minor", labelbottom=False)
     for axis in panels[1 + len(keys) :]:
         axis.set_visible(False)
     return figure

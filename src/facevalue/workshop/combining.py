@@ -205,7 +205,10 @@ def joined(manifests: Sequence[Manifest]) -> Manifest:
 
     A picture that one member was trained on is trained on, whatever it is to the others; so is its whole group.
     """
-    table = pd.concat([m.table for m in manifests], ignore_index=True, join="inner")
+    # Two folders may each have a group of one name. Members of one folder are joined by the pictures they share.
+    several = len({m.source for m in manifests}) > 1
+    tables = [m.table.assign(group=f"{m.source}: " + m.table["group"]) if several else m.table for m in manifests]
+    table = pd.concat(tables, ignore_index=True, join="inner")
     table = table[table["split"] != ""]
     rank = table["split"].map(SPLITS.index)
     while True:

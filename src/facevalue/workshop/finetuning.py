@@ -291,7 +291,10 @@ def hard_manifest(
     if kept.table.empty:
         raise DataError(f"every picture of {found.source} is in the model's own set already")
     kept = with_groups(kept, groups)
-    return kept.changed(split=_assigned(kept.table, seed)), int(same.sum())
+    split = _assigned(kept.table, seed)
+    # Names of their own: the old set may have files and groups of the same name.
+    table = kept.table
+    return kept.changed(split=split, key="hard/" + table["key"], group="hard: " + table["group"]), int(same.sum())
 
 
 def _assigned(table: pd.DataFrame, seed: int) -> NDArray[np.object_]:

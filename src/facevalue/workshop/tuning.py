@@ -307,5 +307,6 @@ def _write(study: Study, folder: Path, base: Recipe, searched: Mapping[str, Sear
         table = _changed(base, best["settings"]).as_dict() | {"about": about, "name": None}
         files.write_text(folder / BEST, to_toml(table))
         logarithmic = [key for key, where in searched.items() if isinstance(where, Between) and where.log]
-        plots.save_png(plots.trials(rows, list(searched), logarithmic), folder / PLOT)
+        choices = {key: where.values for key, where in searched.items() if not isinstance(where, Between)}
+        plots.save_png(plots.trials(rows, list(searched), logarithmic, choices), folder / PLOT)
     return figures
