@@ -249,8 +249,7 @@ def trials(
             axis.set_xticks(range(len(names)), names, fontsize=8)
             axis.set_xlim(-0.5, len(names) - 0.5)
         elif key in logarithmic:
-            axis.set_xscale("log")
-            axis.tick_params(which="minor", labelbottom=False)
+            _decades(axis, values)
     for axis in panels[1 + len(keys) :]:
         axis.set_visible(False)
     return figure
@@ -294,6 +293,16 @@ def certified_curve(reports: Sequence[CertificateReport]) -> Figure:
     _dress(axis, "L2 radius, pixels in [0, 1]", "certified accuracy (%)")
     _legend(axis)
     return figure
+
+
+def _decades(axis: Axes, values: Sequence[float]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_xscale("log")
+    wide = len(values) > 0 and max(values) >= 100 * min(values)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def save_png(figure: Figure, path: Path) -> Path:

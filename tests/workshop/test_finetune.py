@@ -165,16 +165,16 @@ def test_the_moved_head_is_the_convex_optimum() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(80, 5), np.arange(80) % 2
     head = nn.Linear(5, 2)
-    strength = 0.1
+    strength = 10.0
     new, history = moved_head(head, (x, y), (x, y), strengths=(strength,))
     scale = x.double().var(0).mean().sqrt()
     step_w = ((new.weight - head.weight).double() * scale).detach()
     step_b = (new.bias - head.bias).double().detach()
-    # Stationary: the loss's gradient is minus strength times the step, by hand for a softmax.
+    # Stationary: the loss's gradient is minus the step over the strength, by hand for a softmax.
     p = torch.softmax(new(x).double().detach(), 1)
     error = (p - torch.eye(2).double()[y]) / len(y)
-    assert torch.allclose(error.T @ (x.double() / scale), -strength * step_w, atol=1e-5)
-    assert torch.allclose(error.sum(0), -strength * step_b, atol=1e-5)
+    assert torch.allclose(error.T @ (x.double() / scale), -step_w / strength, atol=1e-5)
+    assert torch.allclose(error.sum(0), -step_b / strength, atol=1e-5)
     assert [line["strength"] for line in history] == [strength]
 
 
@@ -182,8 +182,8 @@ def test_a_strong_penalty_leaves_the_head_where_it_was() -> None:
     torch.manual_seed(0)
     head = nn.Linear(5, 2)
     data = (torch.randn(40, 5), np.arange(40) % 2)
-    far = moved_head(head, data, data, strengths=(1e-3,))[0]
-    near = moved_head(head, data, data, strengths=(1e3,))[0]
+    far = moved_head(head, data, data, strengths=(1e3,))[0]
+    near = moved_head(head, data, data, strengths=(1e-3,))[0]
     assert (near.weight - head.weight).abs().max() < 1e-3
     assert (far.weight - head.weight).abs().max() > 0.01
 

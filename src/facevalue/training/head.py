@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from facevalue.calibration import fit_temperature
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Weights of the penalty among which validation chooses."""
+STRENGTHS = (1.0, 1e1, 1e2, 1e3, 1e4)
+"""Inverse weights of the penalty among which validation chooses."""
 
 
 def moved_head(
@@ -25,14 +25,14 @@ def moved_head(
 ) -> tuple[nn.Linear, list[dict[str, Any]]]:
     """The head that suits frozen features best, held near the one there is.
 
-    Minimises the cross-entropy, every class weighing alike, plus ``strength`` / 2 times the squared distance from the
-    head's present weights (L2-SP: Li et al. 2018, arXiv:1802.01483). That is convex, so L-BFGS finds the one answer.
+    Minimises the cross-entropy, every class weighing alike, plus the squared distance from the head's present weights
+    over twice the ``strength`` (L2-SP: Li et al. 2018, arXiv:1802.01483). That is convex, so L-BFGS finds the one answer.
 
     Parameters
     ----------
     head : as trained; it stays as it is.
     train, validation : features (n, d) and labels (n,).
-    strengths : of the penalty, for features scaled as a whole to a variance of 1.
+    strengths : how far it may move, for features scaled as a whole to a variance of 1.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def moved_head(
     base = x @ head.weight.detach().double().T + head.bias.detach().double()
     history: list[dict[str, Any]] = []
     best: tuple[float, nn.Linear] | None = None
-    for epoch, strength in enumerate(sorted(strengths, reverse=True)):
+    for epoch, strength in enumerate(sorted(strengths)):
         start = time.perf_counter()
         step = torch.zeros(head.out_features, head.in_features + 1, dtype=torch.float64, requires_grad=True)
         optimiser = torch.optim.LBFGS([step], max_iter=300, tolerance_grad=1e-8, line_search_fn="strong_wolfe")
@@ -77,7 +77,7 @@ def _objective(x: Tensor, y: Tensor, base: Tensor, balance: Tensor, strength: fl
     def loss(step: Tensor) -> Tensor:
         logits = base + x @ step[:, :-1].T + step[:, -1]
         each = nn.functional.cross_entropy(logits, y, reduction="none") * balance[y]
-        return each.mean() + strength / 2 * step.square().sum()
+        return each.mean() + step.square().sum() / (2 * strength)
 
     return loss
 
