@@ -31,7 +31,7 @@ def tuned(data: Path, out: Path, trials: int, **more: object) -> TuneResult:
 
 @pytest.fixture(scope="module")
 def study(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> TuneResult:
-    return tuned(lfw, tmp_path_factory.mktemp("tuned") / "study", 8)
+    return tuned(lfw, tmp_path_factory.mktemp("tuned") / "study", 6)
 
 
 def losses(result: TuneResult) -> list[float | None]:
@@ -41,8 +41,8 @@ def losses(result: TuneResult) -> list[float | None]:
 def test_the_study_holds_the_trials_the_best_recipe_and_a_plot(study: TuneResult) -> None:
     figures = study.figures
     assert figures == json.loads((study.folder / "trials.json").read_text()) | {"command": ""}
-    assert figures["n"] == 8
-    assert figures["complete"] + figures["pruned"] == 8
+    assert figures["n"] == 6
+    assert figures["complete"] + figures["pruned"] == 6
     first = figures["trials"][0]
     assert first["settings"] == {"optimizer.lr": read("scratch").optimizer.lr, "network.options.widths": [8, 16]}
     best = figures["best"]
@@ -81,11 +81,11 @@ def test_no_trial_reads_a_calibration_or_test_picture(lfw: Path, tmp_path: Path)
 
 
 def test_a_study_that_goes_on_ends_as_one_that_was_not_stopped(study: TuneResult, lfw: Path, tmp_path: Path) -> None:
-    for trials in (3, 6, 8):
+    for trials in (2, 6):
         again = tuned(lfw, tmp_path / "study", trials)
     assert losses(again) == losses(study)
     assert again.figures["best"]["settings"] == study.figures["best"]["settings"]
-    assert tuned(lfw, tmp_path / "study", 2).figures["n"] == 8  # there are more already
+    assert tuned(lfw, tmp_path / "study", 2).figures["n"] == 6  # there are more already
 
 
 @pytest.mark.slow

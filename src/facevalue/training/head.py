@@ -26,7 +26,8 @@ def moved_head(
     """The head that suits frozen features best, held near the one there is.
 
     Minimises the cross-entropy, every class weighing alike, plus the squared distance from the head's present weights
-    over twice the ``strength`` (L2-SP: Li et al. 2018, arXiv:1802.01483). That is convex, so L-BFGS finds the one answer.
+    over twice the ``strength`` (L2-SP: Li et al. 2018, arXiv:1802.01483). That is convex, so L-BFGS finds
+    the one answer.
 
     Parameters
     ----------

@@ -313,7 +313,7 @@ def _assigned(table: pd.DataFrame, seed: int) -> NDArray[np.object_]:
         if len({where[group] for group in rows["group"]}) <= len(SHARES):
             raise DataError(
                 f"class {label!r} has {rows['group'].nunique()} independent groups of hard pictures; that is too few "
-                "for each split to have one"
+                "for each split to have one (--groups says what a group is; picture: each by itself)"
             )
     return table["group"].map(where).to_numpy(object)
 
