@@ -16,7 +16,8 @@ from facevalue.outputs import Outputs
 
 Floats = NDArray[np.floating]
 
-TEMPERATURES = (0.05, 20.0)
+TEMPERATURES = (0.05, 200.0)
+"""A network that was distilled defensively wants its distillation temperature, 20 and more, and some to spare."""
 
 
 def fit_temperature(logits: Tensor, labels: NDArray[np.int64]) -> float:
