@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -15,10 +16,12 @@ from PIL import Image
 from facevalue import progress
 from facevalue.attacks.campaign import attack_pictures
 from facevalue.attacks.examples import Example
+from facevalue.attacks.saving import saved
 from facevalue.attacks.sheet import CELL, draw_sheet
 from facevalue.card import AttackReport, Card
 from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures
+from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.scan import scan
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.metrics import wilson
 
@@ -158,6 +161,39 @@ def test_examples(outcome: Outcome) -> None:
         away = example.adversarial.astype(int) - example.original
         assert 0 < np.abs(away).max() <= round(example.eps * 255)
         np.testing.assert_allclose(example.perturbation, (128 + away * example.magnified).clip(0, 255), atol=0.51)
+
+
+def test_saved_pictures_give_the_robust_accuracy_again(trained: Classifier, faces: Pictures, tmp_path: Path) -> None:
+    """Read back as any folder a class, by the pixels in the files."""
+    chosen = faces.some(30)
+    with saved(tmp_path / "out", chosen) as to:
+        report, _ = attack_pictures(trained, chosen, ["fgsm", "bim"], "linf", EPS, save_to=to, batch_size=16)
+    for row in report.results:
+        folder = tmp_path / "out" / f"{row.attack}-linf-{round(255 * row.eps)}_255"
+        again = pictures(scan(folder), trained.card.geometry, trained.card.classes)
+        assert len(again) == 30
+        with torch.no_grad():
+            decided = trained.decide(trained.logits(torch.from_numpy(again.squares()).permute(0, 3, 1, 2) / 255))
+        assert float((decided.numpy() == again.labels).mean()) == pytest.approx(row.robust_accuracy)
+    table = pd.read_csv(tmp_path / "out" / "pictures.csv")
+    assert len(table) == table["file"].nunique() == 4 * 30
+    assert all((tmp_path / "out" / name).is_file() for name in table["file"])
+    last = table[(table["attack"] == "bim") & (table["eps"] == EPS[1])]
+    assert float((last["decision"] == last["label"]).mean()) == pytest.approx(report.results[-1].robust_accuracy)
+    with pytest.raises(UsageError, match="not an empty folder"), saved(tmp_path / "out", chosen):
+        pass
+
+
+def test_a_target(trained: Classifier, faces: Pictures) -> None:
+    report, _ = attack_pictures(trained, faces.some(30), ["bim"], "linf", [8 / 255], target="face")
+    (row,) = report.results
+    clean, after = np.array(report.clean_confusion), np.array(row.confusion)
+    assert row.target == "face"
+    assert (after[0] == clean[0]).all()  # pictures of the target are left alone
+    assert row.target_rate == pytest.approx((after[1, 0] - clean[1, 0]) / clean[1, 1])
+    assert row.target_rate > 0
+    with pytest.raises(UsageError, match="no class 'horse' to aim at; there are: face, not-face"):
+        attack_pictures(trained, faces.some(4), ["bim"], "linf", [8 / 255], target="horse")
 
 
 def test_sheet(outcome: Outcome, tmp_path: Path) -> None:

@@ -8,10 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from facevalue.attacks.apgd import APGD
 from facevalue.attacks.base import Attack, Threat
 from facevalue.attacks.bim import BIM
+from facevalue.attacks.borders import onto_border
+from facevalue.attacks.cw import CW
+from facevalue.attacks.deepfool import DeepFool
+from facevalue.attacks.fab import FAB
 from facevalue.attacks.fgsm import FGSM
+from facevalue.attacks.mifgsm import MIFGSM
 from facevalue.attacks.pgd import PGD
+from facevalue.attacks.suite import Suite
 from facevalue.classifier import Classifier
 
 SIZE = 8
@@ -68,7 +75,14 @@ def test_l2(make_linear: Callable[..., Classifier], weight: Tensor, attack: Atta
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize("attack", [FGSM(), BIM(), PGD(steps=40, reach=8.0)], ids=lambda a: a.name)
+@pytest.mark.parametrize(
+    "attack",
+    [
+        *(FGSM(), BIM(), PGD(steps=40, reach=8.0), MIFGSM(reach=1.25), APGD(losses=("ce",)), APGD(losses=("margin",))),
+        *(CW(steps=150, searches=9), DeepFool(overshoot=0.01), FAB(overshoot=0.01), Suite()),
+    ],
+    ids=lambda a: a.name,
+)
 def test_breaks_just_beyond_the_margin(
     make_linear: Callable[..., Classifier], weight: Tensor, norm: str, attack: Attack
 ) -> None:
@@ -96,3 +110,42 @@ def test_a_moved_threshold_moves_the_border(make_linear: Callable[..., Classifie
     eps = 1.02 * (2.0 - 2 * logit) / float(away.abs().sum())
     assert FGSM()(cool, x, y, Threat("linf", eps)).success_unrounded.all()
     assert not FGSM()(strict, x, y, Threat("linf", eps)).success_unrounded.any()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize(
+    ("attack", "part"), [(DeepFool(overshoot=0), 1e-3), (FAB(overshoot=0.001), 0.01), (CW(steps=150, searches=9), 0.02)]
+)
+def test_the_least_perturbation(
+    make_linear: Callable[..., Classifier], weight: Tensor, norm: str, attack: Attack, part: float
+) -> None:
+    """Where the ball is large, what these find is as long as the way to the border: margin / dual norm of w."""
+    classifier = classifier_around(make_linear, weight, bias=2.0)
+    away = weight[1] - weight[0]
+    least = 2.0 / float(away.abs().sum() if norm == "linf" else away.norm())
+    if attack.name != "deepfool" or norm == "l2":
+        # One finishes inside the ball, whatever its size: ask with a ball that is hardly larger.
+        result = attack(classifier, X[:1], Y[:1], Threat(norm, (1 + part) * least))
+        assert result.success_unrounded.all()
+    assert not attack(classifier, X[:1], Y[:1], Threat(norm, (1 - part) * least)).success_unrounded.any()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_onto_the_border_of_a_box(norm: str) -> None:
+    """Against brute force: the least length t at which clip(x + t direction) has the wanted margin."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(20, 3, 4, 4, generator=generator)
+    gradient = torch.randn(x.shape, generator=generator)
+    margin = torch.linspace(-8, 8, 20)
+    found = onto_border(x, margin, gradient, norm)
+    assert found.min() >= 0
+    assert found.max() <= 1
+    for i in range(20):
+        d = gradient[i] * -margin[i].sign()
+        d = d.sign() if norm == "linf" else d / d.norm()
+        lengths = torch.linspace(0, 1 if norm == "linf" else 30, 20001)[:, None, None, None]
+        points = (x[i] + lengths * d).clamp(0, 1)
+        left = margin[i] + (gradient[i] * (points - x[i])).sum(dim=(1, 2, 3))
+        crossed = (left * margin[i].sign() <= 1e-5).nonzero()
+        expected = points[int(crossed[0])] if len(crossed) else points[-1]
+        torch.testing.assert_close(found[i], expected, atol=2e-3, rtol=0)

@@ -151,6 +151,44 @@ def test_noise_fills_the_ball(some_faces: Faces) -> None:
     ).round().unique().tolist() == [4]
 
 
+def test_black_box_ahead() -> None:
+    rows = [figures("pgd", 8 / 255, 0.6), figures("square", 8 / 255, 0.5), figures("square", 4 / 255, 0.2)]
+    (warning,) = honesty.black_box_ahead(rows)
+    assert "at linf 8/255 square leaves 50.0 % right and pgd 60.0 % (n = 100)" in warning
+    assert honesty.black_box_ahead([figures("pgd", 8 / 255, 0.5), figures("square", 8 / 255, 0.5)]) == []
+    suite = figures("suite", 8 / 255, 0.3).changed(found_by={"apgd-ce": 60, "square": 5})
+    (warning,) = honesty.black_box_ahead([suite])
+    assert "square, which sees no gradient, turned 5 of 100 pictures" in warning
+    assert honesty.black_box_ahead([suite.changed(found_by={"apgd-ce": 60, "square": 1})]) == []
+
+
+def test_too_good(trained: Classifier) -> None:
+    table = ((48, 2), (3, 47))
+    good = [figures("fgsm", 8 / 255, 0.9), figures("pgd", 8 / 255, 0.8)]
+    good = [r.changed(robust_ci=(r.robust_accuracy - 0.08, 1.0)) for r in good]
+    (warning,) = honesty.too_good(good, trained.card, table)
+    assert "at linf 8/255 pgd, the strongest attack of this run, leaves 80.0 % right of 95.0 % (n = 100)" in warning
+    assert "trained on clean pictures alone keep at most 50.0 %" in warning
+    hardened = trained.card.changed(recipe={"adversarial": {"method": "pgd"}})
+    assert honesty.too_good(good, hardened, table) == []
+    # Mid grey is within reach of all: no more than the most frequent class can be right, whatever the training.
+    (warning,) = honesty.too_good([figures("suite", 0.5, 0.6)], hardened, table)
+    assert "more than 50.0 %, the most frequent class, cannot be" in warning
+    assert honesty.too_good([figures("suite", 0.5, 0.5).changed(robust_ci=(0.4, 0.6))], hardened, table) == []
+
+
+def test_a_gradient_that_leads_down(make_linear: Callable[..., Classifier], some_faces: Faces) -> None:
+    """A straight-through gradient of the wrong sign: large, never zero, and of no use."""
+    x, _ = some_faces
+    weight = 0.1 * torch.randn(2, 3, 25, 25, generator=torch.Generator().manual_seed(0))
+    turned = make_linear(weight, torch.zeros(2), lambda x: 2 * x.detach() - x)
+    with torch.no_grad():
+        y = turned.logits(x).argmax(dim=1)
+    down, unbounded = honesty.of_model(turned, x, y)
+    assert "does not go up along its gradient on 100 of 100 pictures (100.0 %" in down
+    assert "without bound" in unbounded
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [

@@ -24,8 +24,8 @@ def ascend(
     x_adv = start.clone()
     past = torch.zeros_like(x) if momentum else None
     active = torch.arange(len(x), device=x.device)
-    for _ in range(steps):
-        view, here, clean = model.only(active), x_adv[active], x[active]
+    for i in range(steps):
+        view, here, clean = (model, start, x) if i == 0 else (model.only(active), x_adv[active], x[active])
         gradient, logits = input_gradient(view, here)
         going = ~broken_when_rounded(view, logits, here, clean, threat)
         if not going.any():

@@ -11,6 +11,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from facevalue.attacks.gradients import input_gradient
 from facevalue.attacks.threat import FLOAT_ERROR, Norm, Threat, per_picture
 from facevalue.attacks.victim import Log, Victim
 from facevalue.classifier import Classifier, held_still
@@ -87,11 +88,14 @@ class Attack(ABC):
     name : its key in :data:`facevalue.attacks.ATTACKS`.
     paper : where it was described.
     black_box : whether it asks for no gradient.
+    starts_clean : whether it asks for the gradient of the odds at the clean pictures first; then the forward pass that
+        judges those serves for that too.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     black_box: ClassVar[bool] = False
+    starts_clean: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
@@ -141,7 +145,7 @@ class Attack(ABC):
             y = y.detach().to(device, copy=True)
             log = Log(torch.zeros(len(x), dtype=torch.int64), say=say)
             model = Victim(classifier, y, target, log)
-            logits = classifier.logits(x)
+            gradient, logits = self._first_look(classifier, model, x, threat)
             clean_decisions = classifier.decide(logits)
             unrounded = _Judged(classifier, x.clone(), clean_decisions.clone(), model.reached(logits))
             rounded = unrounded
@@ -149,6 +153,8 @@ class Attack(ABC):
             if threat.eps > 0 and len(standing):
                 model, clean = model.only(standing), x[standing]
                 floor = model.odds(logits[standing])
+                if gradient is not None:
+                    model = model.knowing(clean, gradient[standing], logits[standing])
                 found = self.run(model, clean, threat, torch.Generator().manual_seed(seed)).detach()
                 assert found.shape == clean.shape, f"{self.name} gave {tuple(found.shape)} for {tuple(clean.shape)}"
                 found = threat.project(found, clean)
@@ -176,6 +182,15 @@ class Attack(ABC):
             found_by=tuple(log.found_by),
             seconds=time.perf_counter() - started,
         )
+
+    def _first_look(
+        self, classifier: Classifier, model: Victim, x: Tensor, threat: Threat
+    ) -> tuple[Tensor | None, Tensor]:
+        """Logits (n, k) of the clean pictures, and the odds' gradient (n, 3, s, s) if the attack will ask for it."""
+        if not self.starts_clean or threat.eps == 0:
+            return None, classifier.logits(x)
+        silent = Victim(classifier, model.labels, model.target)  # this question is not the attack's
+        return input_gradient(silent, x)
 
 
 @dataclass

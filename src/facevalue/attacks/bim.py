@@ -26,6 +26,7 @@ class BIM(Attack):
 
     name: ClassVar[str] = "bim"
     paper: ClassVar[str] = "Kurakin, Goodfellow & Bengio 2017, arXiv:1607.02533"
+    starts_clean: ClassVar[bool] = True
 
     steps: int = 10
     reach: float = 1.25

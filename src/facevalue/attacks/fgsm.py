@@ -19,6 +19,7 @@ class FGSM(Attack):
 
     name: ClassVar[str] = "fgsm"
     paper: ClassVar[str] = "Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572"
+    starts_clean: ClassVar[bool] = True
 
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
         """One gradient, one step."""

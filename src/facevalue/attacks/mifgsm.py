@@ -27,6 +27,7 @@ class MIFGSM(Attack):
 
     name: ClassVar[str] = "mifgsm"
     paper: ClassVar[str] = "Dong et al. 2018, arXiv:1710.06081"
+    starts_clean: ClassVar[bool] = True
 
     steps: int = 10
     reach: float = 1.0

@@ -61,6 +61,7 @@ class Victim:
         self._classifier = classifier
         self._rows = torch.arange(len(labels))
         self._rivals: Tensor | None = None
+        self._known: tuple[Tensor, Tensor, Tensor] | None = None
         # The decision is the largest logit but for a threshold of two classes, which shifts the positive one's.
         card = classifier.card
         self._shift = torch.zeros(len(card.classes), device=labels.device)
@@ -82,6 +83,7 @@ class Victim:
     def only(self, which: Tensor) -> Victim:
         """The same, asked only about these of its pictures: (m,) positions, or an (n,) mask."""
         new = copy.copy(self)
+        new._known = None
         new._rows = self._rows[which.cpu()]
         new.labels = self.labels[which]
         new._rivals = None if self._rivals is None else self._rivals[which]
@@ -102,6 +104,16 @@ class Victim:
             return [self]
         ranked = self._levelled(logits).scatter(1, self.labels[:, None], float("-inf")).argsort(1, descending=True)
         return [self.towards(ranked[:, i]) for i in range(min(most, self.classes - 1))]
+
+    def knowing(self, x: Tensor, gradient: Tensor, logits: Tensor) -> Victim:
+        """The same, with the answer to what an attack that starts at ``x`` asks first: gradient of the odds, logits."""
+        new = copy.copy(self)
+        new._known = (x, gradient, logits)
+        return new
+
+    def known(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Gradient of :meth:`odds` and logits at ``x``, where it is the very tensor that they are known for."""
+        return self._known[1:] if self._known is not None and self._known[0] is x else None
 
     def count(self) -> None:
         """One more question about each picture."""

@@ -1,0 +1,195 @@
+"""Attacks beside the Adversarial Robustness Toolbox: the same pictures, settings and processor, in one run.
+
+PGD-10 and FGSM at several eps, seconds and robust accuracy of both sides, with and without glibc told to keep memory,
+each in a process of its own, taking turns. Then the suite's time per picture as the pictures become more.
+
+Run from the project's root: ``python -m benchmarks.attack_speed MODEL DATA [N] [ROUNDS]``, where MODEL is a model
+folder (such as ``facevalue train human-or-object --recipe probe --network mobilenetv2_100`` makes) and DATA the folder
+it was made from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.common import keep
+from facevalue import machine
+from facevalue.attacks import find
+from facevalue.attacks.base import Threat
+from facevalue.attacks.fgsm import FGSM
+from facevalue.attacks.pgd import PGD
+from facevalue.classifier import load
+from facevalue.outputs import to_input
+from facevalue.workshop.evidence import labelled
+
+STEPS, BATCH = 10, 32
+LEVELS = (0.25, 1, 4)  # of 255: where hardly a picture breaks, where some do, and where all do
+SUITE_N = (4, 8, 16)
+
+
+def pictures_of(model: str, data: str, n: int) -> tuple[Any, torch.Tensor, torch.Tensor]:
+    classifier = load(Path(model))
+    chosen, _ = labelled(Path(model), classifier, Path(data))
+    some = chosen.some(n)
+    return classifier, to_input(some.squares()), torch.from_numpy(some.labels)
+
+
+def of_ours(model: str, data: str, n: int) -> dict[str, Any]:
+    """Seconds and robust accuracy (before rounding, as the toolbox counts) of our side; judging included."""
+    classifier, x, y = pictures_of(model, data, n)
+    figures: dict[str, Any] = {}
+    for name, attack in (("fgsm", FGSM()), ("pgd-10", PGD(steps=STEPS))):
+        for levels in LEVELS:
+            threat = Threat("linf", levels / 255)
+            start = time.perf_counter()
+            results = [
+                attack(classifier, x[i : i + BATCH], y[i : i + BATCH], threat, seed=i) for i in range(0, n, BATCH)
+            ]
+            seconds = time.perf_counter() - start
+            figures[f"{name} {levels}/255"] = {
+                "seconds": seconds,
+                "robust_accuracy_unrounded": float(
+                    torch.cat([r.decisions_unrounded == r.labels for r in results]).double().mean()
+                ),
+                "robust_accuracy": float(torch.cat([r.decisions == r.labels for r in results]).double().mean()),
+            }
+    return figures
+
+
+def of_toolbox(model: str, data: str, n: int) -> dict[str, Any]:
+    """The same of the toolbox: its attack, then one forward pass to judge it."""
+    from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentPyTorch
+    from art.estimators.classification import PyTorchClassifier
+
+    classifier, x, y = pictures_of(model, data, n)
+    size = x.shape[-1]
+    estimator = PyTorchClassifier(
+        Plain(classifier).eval(),
+        torch.nn.CrossEntropyLoss(),
+        input_shape=(3, size, size),
+        nb_classes=len(classifier.card.classes),
+        clip_values=(0, 1),
+        device_type="cpu",
+    )
+    pixels, truth = np.ascontiguousarray(x.numpy()), y.numpy()
+    figures: dict[str, Any] = {}
+    for name in ("fgsm", "pgd-10"):
+        for levels in LEVELS:
+            eps = levels / 255
+            np.random.seed(0)  # noqa: NPY002 - the toolbox draws from NumPy's global state
+            start = time.perf_counter()
+            if name == "fgsm":
+                attack = FastGradientMethod(estimator, eps=eps, batch_size=BATCH)
+            else:
+                attack = ProjectedGradientDescentPyTorch(
+                    estimator,
+                    eps=eps,
+                    eps_step=PGD().reach * eps / STEPS,
+                    max_iter=STEPS,
+                    num_random_init=1,
+                    batch_size=BATCH,
+                    verbose=False,
+                )
+            found = attack.generate(pixels, truth)
+            decided = estimator.predict(found, batch_size=BATCH)
+            seconds = time.perf_counter() - start
+            with torch.no_grad():
+                answers = classifier.decide(torch.from_numpy(decided)).numpy()
+            figures[f"{name} {levels}/255"] = {
+                "seconds": seconds,
+                "robust_accuracy_unrounded": float((answers == truth).mean()),
+            }
+    return figures
+
+
+class Plain(torch.nn.Module):
+    """The classifier as the toolbox takes it: pixels in, logits out."""
+
+    def __init__(self, classifier: Any) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classifier.logits(x)
+
+
+def of_suite(model: str, data: str, _n: int) -> dict[str, Any]:
+    """Seconds a picture of the suite at one eps, for ever more pictures."""
+    figures: dict[str, Any] = {}
+    classifier, x, y = pictures_of(model, data, max(SUITE_N))
+    for levels in (1, 4):
+        for count in SUITE_N:
+            # The pictures are in the order of their classes: every so many-th, so that all counts are alike.
+            rows = torch.arange(0, max(SUITE_N), max(SUITE_N) // count)
+            result = find("suite")(classifier, x[rows], y[rows], Threat("linf", levels / 255))
+            figures[f"{levels}/255, n = {count}"] = {
+                "seconds": result.seconds,
+                "seconds_per_picture": result.seconds / count,
+                "queries_per_picture": float(result.queries.double().mean()),
+                "robust_accuracy": result.robust_accuracy,
+            }
+    return figures
+
+
+SIDES = {"ours": of_ours, "toolbox": of_toolbox, "suite": of_suite}
+
+
+def one(side: str, model: str, data: str, n: int, kept: bool) -> dict[str, Any]:
+    """One side in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.attack_speed", "--side", side, model, data, str(n), str(int(kept))]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ})
+    figures: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return figures
+
+
+def main(model: str, data: str, n: int = 64, rounds: int = 3) -> None:
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(rounds):
+        for kept in (True, False):
+            for side in ("ours", "toolbox"):
+                runs.setdefault(f"{side}, {'kept memory' if kept else 'plain'}", []).append(
+                    one(side, model, data, n, kept)
+                )
+    medians = {
+        side: {what: statistics.median(run[what]["seconds"] for run in found) for what in found[0]}
+        for side, found in runs.items()
+    }
+    ratios = {
+        memory: {
+            what: medians[f"ours, {memory}"][what] / medians[f"toolbox, {memory}"][what]
+            for what in medians[f"ours, {memory}"]
+        }
+        for memory in ("kept memory", "plain")
+    }
+    keep(
+        "attack_speed",
+        {
+            "pictures": n,
+            "batch": BATCH,
+            "threads": torch.get_num_threads(),
+            "median_seconds": medians,
+            "ratio_of_ours_to_toolbox": ratios,
+            "first_round": {side: found[0] for side, found in runs.items()},
+            "suite": one("suite", model, data, n, kept=True),
+        },
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--side":
+        side, model, data, n, kept = sys.argv[2:]
+        if kept == "1":
+            machine.keep_memory()
+        print(json.dumps(SIDES[side](model, data, int(n))))
+    else:
+        main(*sys.argv[1:3], *map(int, sys.argv[3:5]))
