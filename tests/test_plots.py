@@ -189,3 +189,14 @@ def test_a_full_figure_leaves_global_settings_alone():
     before = dict(mpl.rcParams)
     plots.to_svg(plots.history(LINES))
     assert dict(mpl.rcParams) == before
+
+
+def test_adversarial_training_has_a_curve_of_its_own() -> None:
+    plain = [
+        {"train_accuracy": 0.8, "validation_accuracy": a, "train_loss": 1, "validation_loss": 1} for a in (0.7, 0.8)
+    ]
+    attacked = [line | {"validation_robust_accuracy": 0.4} for line in plain]
+    names = [
+        [t.get_text() for t in plots.history(lines).axes[1].get_legend().get_texts()] for lines in (plain, attacked)
+    ]
+    assert names == [["train", "validation"], ["train", "validation", "validation, attacked"]]

@@ -93,6 +93,8 @@ def history(lines: Lines) -> Figure:
     for axis, key, name, scale in ((axes[0], "loss", "loss (nats)", 1), (axes[1], "accuracy", "accuracy (%)", 100)):
         for i, split in enumerate(("train", "validation")):
             _curve(axis, x, lines, f"{split}_{key}", scale, color=PALETTE[i], linestyle=_STYLES[i], label=split)
+        attacked = f"validation_robust_{key}"  # of adversarial training alone
+        _curve(axis, x, lines, attacked, scale, color=PALETTE[2], linestyle=_STYLES[2], label="validation, attacked")
         _dress(axis, label, name)
         _x_axis(axis, x, label)
         _legend(axis)
