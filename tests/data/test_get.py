@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from facevalue.data.download import Patience, download
+from facevalue.data.download import Patience, Source, download
 from facevalue.data.fetch import RECEIPT, fetch
 from facevalue.data.known import KNOWN, Archive, KnownSet
 from facevalue.data.layout import list_files
@@ -200,13 +200,14 @@ def test_a_server_that_cannot_go_on_starts_anew(shelf: Shelf, tmp_path: Path, la
 
 def test_another_file_in_the_meantime_is_no_second_half(shelf: Shelf, tmp_path: Path) -> None:
     data = os.urandom(50_000)
+    source = Source(f"{shelf.address}/a.bin")
     shelf.files["a.bin"] = os.urandom(50_000)
     shelf.cut_after = [20_000, 0, 0, 0]
     with pytest.raises(FaceValueError):
-        download(f"{shelf.address}/a.bin", tmp_path / "a.bin", patience=QUICK)
+        download(source, tmp_path / "a.bin", patience=QUICK)
     shelf.files["a.bin"] = data
     shelf.cut_after.clear()
-    assert download(f"{shelf.address}/a.bin", tmp_path / "a.bin", patience=QUICK) == hashlib.sha256(data).hexdigest()
+    assert download(source, tmp_path / "a.bin", patience=QUICK) == hashlib.sha256(data).hexdigest()
     assert (tmp_path / "a.bin").read_bytes() == data
 
 

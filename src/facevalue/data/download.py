@@ -1,7 +1,9 @@
-"""Downloads that go on where they were cut, and are believed only when their SHA-256 is right."""
+"""Downloads that go on where they were cut, and are believed only when their checksum is right."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import json
 import re
@@ -17,7 +19,7 @@ from facevalue.errors import FaceValueError, UsageError
 
 _CHUNK = 1 << 18
 _MB = 1_000_000
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
+PASSING = (408, 425, 429, 500, 502, 503, 504)
 _CUT = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 
@@ -36,24 +38,50 @@ class Patience:
     wait: float = 1.0
     timeout: float = 30.0
 
+    def pause(self, failed: int) -> float:
+        """Seconds to wait after so many tries in vain."""
+        return min(self.wait * 2.0 ** max(failed - 1, 0), 60.0)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to fetch.
+
+    Attributes
+    ----------
+    url : ``http://`` or ``https://``; proxies are taken from the environment.
+    size, sha256 : what it has to have, where that is known.
+    md5 : likewise, in base64, as storage services tell it.
+    name : by which it is told of and known again, where the address is signed anew each time and for no other eyes;
+        the address by default.
+    """
+
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    name: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What messages call it."""
+        return self.name or self.url
+
 
 class _FinalError(Exception):
     """The server's answer will not be another one next time; the text says what it was."""
 
 
-def download(
-    url: str, target: Path, size: int | None = None, sha256: str | None = None, patience: Patience | None = None
-) -> str:
-    """Fetch ``url`` to ``target``; returns the SHA-256.
+def download(source: Source, target: Path, patience: Patience | None = None) -> str:
+    """Fetch a file to ``target``; returns the SHA-256.
 
     What has arrived lies in ``target`` + ``.part`` until all of it has, and is gone on with, in this run or a later
     one: with HTTP ranges where the server knows them and still has the same file (``If-Range``), else from the start.
 
     Parameters
     ----------
-    url : ``http://`` or ``https://``; proxies are taken from the environment.
+    source : see :class:`Source`.
     target : the file to make.
-    size, sha256 : what it has to have, where that is known.
     patience : see :class:`Patience`.
 
     Raises
@@ -64,13 +92,13 @@ def download(
         The server does not have it, cannot be reached, or sends something else. A file of the wrong content is removed;
         what arrived of an unfinished one stays for the next run.
     """
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"expected an address that begins with http:// or https://, but got {url}")
+    if not source.url.startswith(("http://", "https://")):
+        raise UsageError(f"expected an address that begins with http:// or https://, but got {source.shown}")
     patience = patience or Patience()
     part = target.with_name(target.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     failed, shown = 0, 0
-    with progress.work(f"downloading {target.name}", None if size is None else max(1, size // _MB), "MB") as work:
+    with progress.work(f"downloading {target.name}", _megabytes(source.size), "MB") as work:
 
         def arrived(at: int) -> None:
             nonlocal shown
@@ -81,50 +109,51 @@ def download(
         while True:
             before = _length(part)
             try:
-                _fetch(url, part, size, sha256, patience.timeout, arrived)
+                _fetch(source, part, patience.timeout, arrived)
                 break
             except _FinalError as error:
-                raise FaceValueError(f"{url} {error}") from error
+                raise FaceValueError(f"{source.shown} {error}") from error
             except _CUT as error:
                 reason = _reason(error)
                 failed = 0 if _length(part) > before else failed + 1
                 if failed >= patience.tries:
                     raise FaceValueError(
-                        f"{url} cannot be fetched: {reason}; run again to go on with the {_length(part):,} bytes that"
-                        " arrived"
+                        f"{source.shown} cannot be fetched: {reason}; run again to go on with the"
+                        f" {_length(part):,} bytes that arrived"
                     ) from error
-                pause = min(patience.wait * 2 ** max(failed - 1, 0), 60)
+                pause = patience.pause(failed)
                 progress.note(f"{target.name}: {reason}; trying again in {pause:g} s")
                 time.sleep(pause)
     found = files.sha256(part)
-    if sha256 is not None and found != sha256:
-        _forget(part)
-        raise FaceValueError(
-            f"{url} is not what it should be: expected sha256 {sha256}, but got {found}; it was removed"
-        )
+    md5 = None if source.md5 is None else _md5(part)
+    for kind, expected, got in (("sha256", source.sha256, found), ("md5", source.md5, md5)):
+        if expected is not None and got != expected:
+            _forget(part)
+            raise FaceValueError(
+                f"{source.shown} is not what it should be: expected {kind} {expected}, but got {got}; it was removed"
+            )
     part.replace(target)
     _forget(part)
     return found
 
 
-def _fetch(
-    url: str, part: Path, size: int | None, sha256: str | None, timeout: float, at: Callable[[int], None]
-) -> None:
+def _fetch(source: Source, part: Path, timeout: float, at: Callable[[int], None]) -> None:
     """One connection: append to ``part`` what it lacks, or begin anew."""
+    size = source.size
     have, headers = _length(part), {"User-Agent": "facevalue", "Accept-Encoding": "identity"}
     if size is not None and have == size:
         at(have)
         return
     if have:
         kept = _state(part)
-        validator = kept.get("validator", "") if kept.get("url") == url else ""
+        validator = kept.get("validator", "") if kept.get("source") == source.shown else ""
         # Without a validator only a known checksum can tell whether both halves are of one file.
-        if validator or sha256 is not None:
+        if validator or source.sha256 is not None or source.md5 is not None:
             headers["Range"] = f"bytes={have}-"
             if validator:
                 headers["If-Range"] = validator
     try:
-        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
+        response = _opener().open(urllib.request.Request(source.url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416 and "Range" in headers:  # there is no more, or it is another file
@@ -133,7 +162,7 @@ def _fetch(
                     return
                 _forget(part)
                 raise ConnectionError("the server has another file now") from error
-            if error.code in _PASSING:
+            if error.code in PASSING:
                 raise ConnectionError(f"the server answers {error.code} {error.reason}") from error
             raise _FinalError(f"cannot be fetched: the server answers {error.code} {error.reason}") from error
     with response:
@@ -151,7 +180,7 @@ def _fetch(
             raise _FinalError(f"is not what it should be: expected {size:,} bytes, but the server has {expected:,}")
         etag = response.headers.get("ETag", "")
         validator = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
-        files.write_text(_beside(part), json.dumps({"url": url, "validator": validator}))
+        files.write_text(_beside(part), json.dumps({"source": source.shown, "validator": validator}))
         with part.open("ab" if have else "wb") as stream:
             at(have)
             while chunk := response.read(_CHUNK):
@@ -189,6 +218,16 @@ def _reason(error: BaseException) -> str:
         return "nothing came in time"
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     return " ".join(str(text).split())
+
+
+def _megabytes(size: int | None) -> int | None:
+    return None if size is None else max(1, size // _MB)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+    return base64.b64encode(digest.digest()).decode("ascii")
 
 
 def _length(part: Path) -> int:

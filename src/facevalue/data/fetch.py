@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from facevalue import files, progress
-from facevalue.data.download import Patience, download
+from facevalue.data.download import Patience, Source, download
+from facevalue.data.kaggle import source_at_kaggle
 from facevalue.data.known import Archive, KnownSet
 from facevalue.data.place import free_folder
 from facevalue.data.unpack import unpack
@@ -49,7 +50,7 @@ def fetch(
     known : the set's record.
     folder : replaced whole, or not at all.
     mirror : where the archives lie instead, by their names: the beginning of an address, or a folder. By default
-        ``$FACEVALUE_MIRROR``, else each archive's own address.
+        ``$FACEVALUE_MIRROR``, else each archive's own address, to which kagglehub leads for Kaggle's.
     overwrite : fetch anew where it is there.
 
     Raises
@@ -112,14 +113,19 @@ def _had(
         source = str(path)
     else:
         source = f"{mirror.rstrip('/')}/{archive.name}" if mirror else archive.url
+        wanted = Source(source, archive.bytes, sha256)
         path = waiting / archive.name
         found = files.sha256(path) if path.is_file() else ""
         if not found or found != (sha256 or found):
             try:
-                found = download(source, path, archive.bytes, sha256, patience)
+                if archive.kaggle and not mirror:
+                    wanted = source_at_kaggle(archive.kaggle, wanted, patience)
+                    source = wanted.shown
+                found = download(wanted, path, patience)
             except FaceValueError as error:
                 by_hand = f"or download {archive.name} yourself (see {home}) and give its folder with --from"
-                raise type(error)(f"{error}; {by_hand}") from error
+                kind = UsageError if isinstance(error, UsageError) else FaceValueError
+                raise kind(f"{error}; {by_hand}") from error
     if archive.sha256 is None and trusted is None:
         progress.note(f"{archive.name}: nobody has published its checksum; it came with sha256 {found}")
     return path, source, found

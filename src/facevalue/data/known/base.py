@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+KAGGLE = "https://www.kaggle.com/datasets/"
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -11,7 +13,7 @@ class Archive:
 
     Attributes
     ----------
-    url : its address.
+    url : its address; of a set of Kaggle's, the address of its page.
     name : what the file is called, here and on a mirror.
     bytes, sha256 : as published by ``checked_by``; ``None`` where nobody has, then the first download is trusted and
         its SHA-256 kept in the receipt.
@@ -31,6 +33,11 @@ class Archive:
     within: str = ""
     to: str = ""
     checked_by: str = ""
+
+    @property
+    def kaggle(self) -> str:
+        """What Kaggle calls the set, ``owner/name``; "" where the archive lies elsewhere."""
+        return self.url.removeprefix(KAGGLE) if self.url.startswith(KAGGLE) else ""
 
 
 @dataclass(frozen=True)

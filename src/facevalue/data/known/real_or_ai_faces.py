@@ -7,7 +7,7 @@ REAL_OR_AI_FACES = KnownSet(
     title="140,000 faces, 256 x 256: FFHQ photographs and StyleGAN pictures, with official splits (xhlulu 2020)",
     archives=(
         Archive(
-            url="https://www.kaggle.com/api/v1/datasets/download/xhlulu/140k-real-and-fake-faces",
+            url="https://www.kaggle.com/datasets/xhlulu/140k-real-and-fake-faces",
             name="140k-real-and-fake-faces.zip",
             bytes=None,
             sha256=None,
