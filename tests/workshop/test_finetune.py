@@ -144,7 +144,7 @@ def test_wrong_use_is_said_before_the_work(made: workshop.TrainResult, hard: Pat
         workshop.finetune(made.folder, hard, out, lr=1e-3)
     with pytest.raises(UsageError, match="head, all or a number"):
         workshop.finetune(made.folder, hard, out, stages=0)
-    with pytest.raises(UsageError, match="holds a model already"):
+    with pytest.raises(UsageError, match="is a model folder already"):
         workshop.finetune(made.folder, hard, made.folder)
     other = tmp_path / "other"
     shutil.copytree(hard / "face", other / "zebra")

@@ -81,7 +81,7 @@ def test_the_runtime_answers_as_the_workshop_does(made: workshop.TrainResult, lf
 
 
 def test_a_folder_that_is_taken_is_not_touched(made: workshop.TrainResult, lfw: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds a model already"):
+    with pytest.raises(UsageError, match="is a model folder already"):
         workshop.train(lfw, made.folder, recipe="scratch")
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(UsageError, match="is not a model folder"):

@@ -21,6 +21,7 @@ from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.groups import with_groups
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.place import free_folder
 from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import UsageError
@@ -252,15 +253,5 @@ def calibrate(model: Path | str, data: Path | str, output: Path | str, *, comman
 
 def free_place(output: Path, overwrite: bool) -> Path:
     """The place of a model folder to be, after asking that it is free, or a model that may be replaced."""
-    if files.as_text(str(output)) != str(output):
-        raise UsageError(f"{files.as_text(str(output))} is not UTF-8; choose another name with -o")
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        if not (output / CARD).is_file():
-            raise UsageError(f"{output} is there and is not a model folder; choose another place with -o")
-        if not overwrite:
-            raise UsageError(f"{output} holds a model already; choose another place with -o, or give --overwrite")
-    # A folder is replaced whole, which neither a mounted one nor the one that the user stands in survives.
-    if output.is_mount() or output.resolve() == Path.cwd():
-        raise UsageError(f"{output} cannot be replaced where it is; choose a folder inside it with -o")
-    files.ask_writable(output.resolve())
+    free_folder(output, CARD, "a model folder", overwrite)
     return output
