@@ -317,7 +317,7 @@ def test_from_the_shell(kaggle: Kaggle, tmp_path: Path) -> None:
     """Standard output holds the result alone, though kagglehub prints there that it is old."""
     refused = shell(tmp_path / "set")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.splitlines()[-1].startswith("error: no credentials for Kaggle were found; log in: make a token")
+    assert refused.stderr.splitlines()[-1].startswith("error: no credentials for Kaggle were found; log in: ")
     done = shell(tmp_path / "set", KAGGLE_API_TOKEN=TOKEN)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["n"] == 4
