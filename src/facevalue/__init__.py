@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from facevalue.runtime import open_folder
     from facevalue.workshop import attack as attack
     from facevalue.workshop import calibrate as calibrate
+    from facevalue.workshop import certify as certify
     from facevalue.workshop import check as check
     from facevalue.workshop import compare as compare
+    from facevalue.workshop import corruptions as corruptions
     from facevalue.workshop import demo as demo
     from facevalue.workshop import ensemble as ensemble
     from facevalue.workshop import evaluate as evaluate
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 _WORKSHOP = (
     "train",
     "evaluate",
+    "corruptions",
+    "certify",
     "predict",
     "compare",
     "attack",
