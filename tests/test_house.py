@@ -17,7 +17,10 @@ PLUGINS = {
     "explanations": "EXPLANATIONS",
     "export": "EXPORTERS",
 }
-VERBS = "train evaluate predict compare attack explain export report check calibrate ensemble finetune tune certify corruptions demo".split()
+VERBS = """
+    train evaluate predict compare attack explain export report check calibrate ensemble finetune tune certify
+    corruptions demo
+""".split()
 DATA_VERBS = "scan prepare get".split()  # facevalue.scan_data(…) is `facevalue data scan`
 PUBLIC = [*VERBS, *(f"{verb}_data" for verb in DATA_VERBS)]
 
