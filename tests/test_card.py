@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from facevalue import files
-from facevalue.card import CARD, Abstention, AttackFigures, AttackReport, Bin, Card, ExportReport, NetworkFacts, Report
+from facevalue.card import CARD, Abstention, Card, NetworkFacts
 from facevalue.errors import FaceValueError, ModelFolderError, UsageError
+from facevalue.evidence import AttackFigures, AttackReport, Bin, ExportReport, Report
 from facevalue.pixels import Geometry
 
 REPORT = Report(

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as peer
 
-from facevalue.card import Abstention, Card, NetworkFacts, Report
+from facevalue.card import Abstention, Card, NetworkFacts
 from facevalue.evaluation import figures
+from facevalue.evidence import Report
 from facevalue.pixels import Geometry
 
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from facevalue import metrics, plots
-from facevalue.card import AttackFigures, AttackReport, Card, NetworkFacts, Report
+from facevalue.card import Card, NetworkFacts
 from facevalue.evaluation import figures
+from facevalue.evidence import AttackFigures, AttackReport, Report
 from facevalue.pixels import Geometry
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from facevalue.card import AttackFigures, AttackReport, Card, ExportReport, NetworkFacts, Report
+from facevalue.card import Card, NetworkFacts
 from facevalue.errors import UsageError
+from facevalue.evidence import AttackFigures, AttackReport, ExportReport, Report
 from facevalue.pixels import Geometry
 from facevalue.policy import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES, check_policy
 

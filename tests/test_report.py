@@ -11,22 +11,19 @@ import pytest
 from PIL import Image
 
 from facevalue import metrics
-from facevalue.card import (
-    Abstention,
+from facevalue.card import Abstention, Card, DataFacts, NetworkFacts
+from facevalue.errors import ModelFolderError, UsageError
+from facevalue.evaluation import figures
+from facevalue.evidence import (
     AttackFigures,
     AttackReport,
-    Card,
     CertificateReport,
     CertifiedAccuracy,
     CorruptionFigures,
     CorruptionReport,
-    DataFacts,
     ExportReport,
-    NetworkFacts,
     Report,
 )
-from facevalue.errors import ModelFolderError, UsageError
-from facevalue.evaluation import figures
 from facevalue.pixels import Geometry
 from facevalue.report import commands_of, render, strongest, warnings_of, write_report
 

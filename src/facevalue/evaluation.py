@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue import decision, metrics
-from facevalue.card import Card, Interval, Report
+from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
+from facevalue.evidence import Interval, Report
 from facevalue.outputs import Outputs, outputs_of
 
 SMALL = 30

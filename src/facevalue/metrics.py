@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facevalue.card import Bin, Interval
+from facevalue.evidence import Bin, Interval
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facevalue import files
-from facevalue.card import AttackFigures, AttackReport, CertificateReport, CorruptionReport, Report
 from facevalue.errors import MissingExtraError
+from facevalue.evidence import AttackFigures, AttackReport, CertificateReport, CorruptionReport, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

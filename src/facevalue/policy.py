@@ -10,8 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from facevalue.card import AttackFigures, AttackReport, Card, ExportReport, Report
+from facevalue.card import Card
 from facevalue.errors import UsageError
+from facevalue.evidence import AttackFigures, AttackReport, ExportReport, Report
 
 Direction = Literal["at least", "at most"]
 

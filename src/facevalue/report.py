@@ -13,12 +13,11 @@ from typing import Any
 from PIL import Image
 
 from facevalue import files, pixels, plots
-from facevalue.card import (
-    HISTORY,
-    REPORT,
+from facevalue.card import HISTORY, REPORT, Card
+from facevalue.errors import MissingExtraError, ModelFolderError, PictureError, UsageError
+from facevalue.evidence import (
     AttackFigures,
     AttackReport,
-    Card,
     CertificateReport,
     CorruptionReport,
     Evidence,
@@ -27,7 +26,6 @@ from facevalue.card import (
     Interval,
     Report,
 )
-from facevalue.errors import MissingExtraError, ModelFolderError, PictureError, UsageError
 
 SPLITS = ("train", "validation", "calibration", "test")
 _THUMBNAIL = 900  # pixels, the longer side of a gallery picture

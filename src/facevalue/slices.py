@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue import metrics
-from facevalue.card import Gap, SliceFigures, SliceStudy
 from facevalue.errors import UsageError
+from facevalue.evidence import Gap, SliceFigures, SliceStudy
 
 SMALL = 30
 """A slice (for recall: a class in a slice) of fewer pictures is too small to say, and takes part in no gap."""

@@ -18,11 +18,12 @@ from facevalue.attacks.campaign import attack_pictures
 from facevalue.attacks.examples import Example
 from facevalue.attacks.saving import saved
 from facevalue.attacks.sheet import CELL, draw_sheet
-from facevalue.card import AttackReport, Card
+from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
 from facevalue.errors import DataError, FaceValueError, UsageError
+from facevalue.evidence import AttackReport
 from facevalue.metrics import wilson
 
 EPS = (2 / 255, 8 / 255)

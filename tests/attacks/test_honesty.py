@@ -13,8 +13,8 @@ from facevalue.attacks.base import Threat
 from facevalue.attacks.gradients import input_gradient
 from facevalue.attacks.pgd import PGD
 from facevalue.attacks.victim import Victim, log_odds
-from facevalue.card import AttackFigures
 from facevalue.classifier import Classifier, held_still
+from facevalue.evidence import AttackFigures
 
 Faces = tuple[Tensor, Tensor]
 

@@ -13,8 +13,9 @@ from scipy import ndimage
 from skimage.data import astronaut
 
 from facevalue import workshop
-from facevalue.card import Card, CorruptionReport
+from facevalue.card import Card
 from facevalue.corruptions import CORRUPTIONS, corrupted
+from facevalue.evidence import CorruptionReport
 
 each = pytest.mark.parametrize("name", list(CORRUPTIONS))
 

@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from facevalue.data.download import Patience, Source, download
-from facevalue.data.fetch import RECEIPT, fetch
+from facevalue.data.fetching.download import Patience, Source, download
+from facevalue.data.fetching.fetch import RECEIPT, fetch
 from facevalue.data.known import KNOWN, Archive, KnownSet
 from facevalue.data.layout import list_files
 from facevalue.errors import DataError, FaceValueError, UsageError

@@ -24,8 +24,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from PIL import Image
 
-from facevalue.data.download import Patience
-from facevalue.data.fetch import RECEIPT, Fetched, fetch
+from facevalue.data.fetching.download import Patience
+from facevalue.data.fetching.fetch import RECEIPT, Fetched, fetch
 from facevalue.data.known import KNOWN
 from facevalue.errors import DataError, FaceValueError, UsageError
 

@@ -10,10 +10,11 @@ from scipy.stats import binomtest, norm
 from torch import Tensor, nn
 
 from facevalue import workshop
-from facevalue.card import Card, CertificateReport, NetworkFacts
+from facevalue.card import Card, NetworkFacts
 from facevalue.classifier import Classifier
 from facevalue.defenses.smoothing import ABSTAINED, Smoothing, certify, lower_bound, radius
 from facevalue.errors import UsageError
+from facevalue.evidence import CertificateReport
 from facevalue.networks.base import Body
 from facevalue.pixels import Geometry
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from facevalue import workshop
-from facevalue.card import AttackFigures, AttackReport, Card
+from facevalue.card import Card
 from facevalue.errors import UsageError
+from facevalue.evidence import AttackFigures, AttackReport
 from facevalue.workshop.defending import masked
 
 SMALL = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 5e-3}

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from facevalue import files, workshop
-from facevalue.card import MANIFEST, WEIGHTS, AttackReport, Card, NetworkFacts, Report
+from facevalue.card import MANIFEST, WEIGHTS, Card, NetworkFacts
 from facevalue.classifier import Classifier, load
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.errors import DataError, UsageError
+from facevalue.evidence import AttackReport, Report
 from facevalue.networks import build
 from facevalue.pixels import Geometry
 from facevalue.workshop.combining import averaged, joined

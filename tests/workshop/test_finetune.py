@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from facevalue import workshop
-from facevalue.card import WEIGHTS, Card, FinetuneReport
+from facevalue.card import WEIGHTS, Card
 from facevalue.classifier import load
 from facevalue.data.scan import scan
 from facevalue.errors import DataError, UsageError
+from facevalue.evidence import FinetuneReport
 from facevalue.training.head import moved_head
 from facevalue.workshop.finetuning import FinetuneResult, hard_manifest
 from facevalue.workshop.own_pictures import own_manifest

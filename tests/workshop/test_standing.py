@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from facevalue import workshop
-from facevalue.card import AttackFigures, AttackReport, Card, CorruptionReport, NetworkFacts
+from facevalue.card import Card, NetworkFacts
+from facevalue.evidence import AttackFigures, AttackReport, CorruptionReport
 from facevalue.pixels import Geometry
 from facevalue.workshop.standing import worst_at
 

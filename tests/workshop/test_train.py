@@ -14,10 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from facevalue import workshop
-from facevalue.card import Card, ExportReport
+from facevalue.card import Card
 from facevalue.classifier import load
 from facevalue.data.manifest import SPLITS
 from facevalue.errors import DataError, ModelFolderError, UsageError, WeightsError
+from facevalue.evidence import ExportReport
 from facevalue.runtime import open_folder
 
 

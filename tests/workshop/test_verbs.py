@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from facevalue import workshop
-from facevalue.card import AttackReport, Card, Report
+from facevalue.card import Card
 from facevalue.errors import DataError, UsageError
+from facevalue.evidence import AttackReport, Report
 
 
 @pytest.fixture

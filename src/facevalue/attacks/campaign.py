@@ -18,10 +18,10 @@ from facevalue.attacks.base import Attack, AttackResult
 from facevalue.attacks.examples import AN_ATTACK, Example, turned
 from facevalue.attacks.saving import PictureFolder
 from facevalue.attacks.threat import Norm, Threat
-from facevalue.card import AttackFigures, AttackReport, NoiseFigures
 from facevalue.classifier import Classifier, held_still
 from facevalue.data.pictures import Pictures
 from facevalue.errors import DataError, UsageError
+from facevalue.evidence import AttackFigures, AttackReport, NoiseFigures
 from facevalue.outputs import to_input
 
 

@@ -19,8 +19,9 @@ from facevalue.attacks.bim import BIM
 from facevalue.attacks.gradients import input_gradient, steepest
 from facevalue.attacks.threat import Threat, eps_text
 from facevalue.attacks.victim import Victim
-from facevalue.card import AttackFigures, Card
+from facevalue.card import Card
 from facevalue.classifier import Classifier, held_still
+from facevalue.evidence import AttackFigures
 
 SAMPLE = 64
 """Pictures that :func:`of_model` is asked about at most."""

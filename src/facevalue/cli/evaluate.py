@@ -14,7 +14,7 @@ from facevalue.cli.parsing import words
 from facevalue.cli.shell import Seed, command_line
 
 if TYPE_CHECKING:
-    from facevalue.card import CertificateReport, CorruptionReport, Report, SliceStudy
+    from facevalue.evidence import CertificateReport, CorruptionReport, Report, SliceStudy
 
 EXAMPLE = "facevalue evaluate model other-pictures --json figures.json"
 

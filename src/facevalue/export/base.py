@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue import decision, files
-from facevalue.card import Card, ExportReport
+from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
 from facevalue.errors import DataError, FaceValueError, ParityError
+from facevalue.evidence import ExportReport
 from facevalue.outputs import outputs_of
 from facevalue.verdict import Verdict
 

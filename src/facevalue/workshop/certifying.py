@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from facevalue import machine, metrics, plots, progress
-from facevalue.card import CertificateReport, CertifiedAccuracy
 from facevalue.classifier import Classifier, held_still, load
 from facevalue.data.pictures import Pictures
 from facevalue.defenses.smoothing import ABSTAINED, Smoothing
 from facevalue.defenses.smoothing import certify as certify_one
 from facevalue.evaluation import now
+from facevalue.evidence import CertificateReport, CertifiedAccuracy
 from facevalue.outputs import to_input
 from facevalue.workshop.evidence import ask_kept, keep, labelled
 

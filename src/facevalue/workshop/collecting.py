@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from facevalue.data.fetch import Fetched, fetch
+from facevalue.data.fetching.fetch import Fetched, fetch
 from facevalue.data.known import KNOWN
 from facevalue.data.prepare import Preparation, Prepared, prepare
 from facevalue.errors import UsageError

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from facevalue import machine, metrics, pixels, plots, progress
-from facevalue.card import CorruptionFigures, CorruptionReport
 from facevalue.classifier import load
 from facevalue.corruptions import CORRUPTIONS, Corruption, corrupted
 from facevalue.data.pictures import Pictures
 from facevalue.evaluation import now
+from facevalue.evidence import CorruptionFigures, CorruptionReport
 from facevalue.runtime import open_folder
 from facevalue.runtime.predictor import Predictor
 from facevalue.workshop.evidence import ask_kept, keep, labelled

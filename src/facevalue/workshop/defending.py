@@ -14,10 +14,10 @@ from facevalue.attacks.base import Norm, Threat
 from facevalue.attacks.campaign import attack_pictures
 from facevalue.attacks.examples import Example
 from facevalue.attacks.threat import eps_text
-from facevalue.card import DISTILLATION, AttackFigures, AttackReport
 from facevalue.classifier import Classifier, held_still
 from facevalue.data.pictures import Pictures
 from facevalue.defenses.distillation import through_softmax
+from facevalue.evidence import DISTILLATION, AttackFigures, AttackReport
 from facevalue.outputs import to_input
 
 _BATCH = 32

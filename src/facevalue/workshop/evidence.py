@@ -7,23 +7,21 @@ from pathlib import Path
 import pandas as pd
 
 from facevalue import files, progress
-from facevalue.card import (
-    CARD,
-    MANIFEST,
+from facevalue.card import CARD, MANIFEST, Card
+from facevalue.classifier import Classifier
+from facevalue.data.manifest import SPLITS, Manifest
+from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.scan import scan
+from facevalue.errors import UsageError
+from facevalue.evidence import (
     AttackFigures,
     AttackReport,
-    Card,
     CertificateReport,
     CorruptionReport,
     Evidence,
     ExportReport,
     Report,
 )
-from facevalue.classifier import Classifier
-from facevalue.data.manifest import SPLITS, Manifest
-from facevalue.data.pictures import Pictures, pictures
-from facevalue.data.scan import scan
-from facevalue.errors import UsageError
 from facevalue.report import write_report
 
 PARITY_PICTURES = 32

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facevalue import decision, files, machine, metrics, progress
 from facevalue.calibration import calibrated, with_novelty
-from facevalue.card import WEIGHTS, Card, Change, FinetuneReport, Report
+from facevalue.card import WEIGHTS, Card
 from facevalue.classifier import Classifier, load
 from facevalue.data.groups import with_groups
 from facevalue.data.manifest import SPLITS, Manifest
@@ -24,6 +24,7 @@ from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
 from facevalue.errors import DataError, UsageError
 from facevalue.evaluation import evaluate_pictures, now
+from facevalue.evidence import Change, FinetuneReport, Report
 from facevalue.outputs import Extractor, Outputs, from_features
 from facevalue.training.head import moved_head
 from facevalue.training.loop import sample, train_body

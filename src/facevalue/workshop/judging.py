@@ -11,11 +11,12 @@ from typing import Any
 from facevalue import decision, machine, plots
 from facevalue.attacks.campaign import attack_pictures
 from facevalue.attacks.saving import ask_free, saved
-from facevalue.card import HISTORY, AttackReport, Card, Report, SliceStudy
+from facevalue.card import HISTORY, Card
 from facevalue.classifier import load
 from facevalue.data.manifest import SPLITS
 from facevalue.errors import UsageError
 from facevalue.evaluation import evaluate_pictures, now
+from facevalue.evidence import AttackReport, Report, SliceStudy
 from facevalue.outputs import outputs_of
 from facevalue.policy import check_policy
 from facevalue.slices import study, values_of

@@ -15,7 +15,7 @@ import msgspec
 
 from facevalue import files, machine, progress
 from facevalue.calibration import calibrated, with_novelty
-from facevalue.card import CARD, HISTORY, MANIFEST, ONNX, Card, DataFacts, ExportReport
+from facevalue.card import CARD, HISTORY, MANIFEST, ONNX, Card, DataFacts
 from facevalue.classifier import Classifier, load
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.groups import with_groups
@@ -26,6 +26,7 @@ from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import UsageError
 from facevalue.evaluation import evaluate_pictures, now
+from facevalue.evidence import ExportReport
 from facevalue.export import EXPORTERS
 from facevalue.outputs import outputs_of
 from facevalue.report import write_report

@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from facevalue.card import MANIFEST, ExportReport
+from facevalue.card import MANIFEST
 from facevalue.classifier import Classifier, load
 from facevalue.data.manifest import Manifest
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.errors import DataError, UsageError
+from facevalue.evidence import ExportReport
 from facevalue.explanations import explain_files
 from facevalue.export import EXPORTERS
 from facevalue.report import write_report

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from facevalue.attacks.threat import eps_text
-from facevalue.card import AttackFigures, AttackReport, Card, CertificateReport, CorruptionReport
+from facevalue.card import Card
+from facevalue.evidence import AttackFigures, AttackReport, CertificateReport, CorruptionReport
 from facevalue.runtime import open_folder
 
 LEVELS = (1, 2, 4, 8)

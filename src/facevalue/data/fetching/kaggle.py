@@ -13,7 +13,7 @@ from functools import partial
 from itertools import count
 
 from facevalue import progress
-from facevalue.data.download import PASSING, Patience, Source
+from facevalue.data.fetching.download import PASSING, Patience, Source
 from facevalue.data.known.base import KAGGLE
 from facevalue.errors import FaceValueError, MissingExtraError, UsageError
 

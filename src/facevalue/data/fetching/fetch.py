@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from facevalue import files, progress
-from facevalue.data.download import Patience, Source, download
-from facevalue.data.kaggle import source_at_kaggle
+from facevalue.data.fetching.download import Patience, Source, download
+from facevalue.data.fetching.kaggle import source_at_kaggle
+from facevalue.data.fetching.unpack import unpack
 from facevalue.data.known import Archive, KnownSet
 from facevalue.data.place import free_folder
-from facevalue.data.unpack import unpack
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.pixels import SUFFIXES
 

@@ -1,0 +1,1 @@
+"""Fetching known public sets: downloaded, checked, unpacked safely, placed whole."""
