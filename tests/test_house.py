@@ -18,11 +18,11 @@ PLUGINS = {
     "export": "EXPORTERS",
 }
 VERBS = """
-    train evaluate predict compare attack explain export report check calibrate ensemble finetune tune certify
-    corruptions demo
+    train evaluate predict compare attack explain export report check calibrate ensemble finetune tune demo
 """.split()
 DATA_VERBS = "scan prepare get".split()  # facevalue.scan_data(…) is `facevalue data scan`
-PUBLIC = [*VERBS, *(f"{verb}_data" for verb in DATA_VERBS)]
+FLAGS = "certify corruptions".split()  # facevalue.certify(…) is `facevalue evaluate --certify`
+PUBLIC = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
 
 
 def python(program: str, cwd: Path | None = None) -> str:
