@@ -131,3 +131,11 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where to keep what can be made again: ``FACEVALUE_CACHE``, else ``facevalue`` in the user's cache folder."""
+    own = os.environ.get("FACEVALUE_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facevalue"

@@ -241,8 +241,11 @@ def test_a_folder_that_cannot_be_made_is_one_note(tmp_path: Path) -> None:
 def test_the_limit_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FACEVALUE_CACHE_GB", "0.5")
     assert limit_bytes() == 500_000_000
+    monkeypatch.delenv("FACEVALUE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_folder() == tmp_path / "facevalue" / "squares"
+    monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path))
+    assert default_folder() == tmp_path / "squares"
     monkeypatch.setenv("FACEVALUE_CACHE_GB", "0")
     source = Source(2)
     assert cached(source.sha256s, GEOMETRY, source) is None
@@ -284,7 +287,7 @@ def test_training_reads_from_disk_where_memory_is_short(
 ) -> None:
     from facevalue.training import loop
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path))
     in_memory = loop.sample(some)
     monkeypatch.setattr(loop, "KEPT_BYTES", len(some) * BYTES - 1)
     on_disk = loop.sample(some)

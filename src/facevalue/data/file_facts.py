@@ -46,6 +46,9 @@ _EXIF_IN_TIFF = 34665
 def facts_of(path: Path) -> dict[str, Any]:
     """The facts :data:`NOTHING` names; a file that is no picture has the reason in ``error``."""
     facts = dict(NOTHING)
+    if path.exists() and not path.is_file():
+        # Opening a pipe waits for whoever writes into it, for ever.
+        return facts | {"error": "is no file but a folder, pipe or device"}
     try:
         data = pixels.read_bytes(path)
         facts["bytes"] = len(data)

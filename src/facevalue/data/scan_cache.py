@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +31,7 @@ class ScanCache:
 
     def __init__(self, source: Path) -> None:
         name = hashlib.sha256(f"{VERSION}\n{Path.cwd() / source}".encode(errors="surrogateescape")).hexdigest()
-        self.path = _folder() / f"{name[:32]}.parquet"
+        self.path = files.cache_folder() / "scans" / f"{name[:32]}.parquet"
         self._known, self._place = _read(self.path)
         self._now = time.time_ns()
 
@@ -56,14 +55,6 @@ class ScanCache:
                 kept.to_parquet(partial, index=False)
         except (OSError, FaceValueError):
             return
-
-
-def _folder() -> Path:
-    """``scans`` in ``FACEVALUE_CACHE``, else in ``facevalue`` in the user's cache folder (``XDG_CACHE_HOME``)."""
-    own = os.environ.get("FACEVALUE_CACHE")
-    if own:
-        return Path(own) / "scans"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facevalue" / "scans"
 
 
 def key_of(path: Path) -> Key | None:

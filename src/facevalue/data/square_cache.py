@@ -27,7 +27,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue import machine, pixels, progress
+from facevalue import files, machine, pixels, progress
 from facevalue.errors import UsageError
 from facevalue.pixels import Geometry
 
@@ -52,8 +52,8 @@ def limit_bytes() -> int:
 
 
 def default_folder() -> Path:
-    """``facevalue/squares`` in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facevalue" / "squares"
+    """``squares`` in :func:`facevalue.files.cache_folder`."""
+    return files.cache_folder() / "squares"
 
 
 @dataclass(frozen=True)
