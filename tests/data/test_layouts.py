@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from facevalue.data.audit import audit
 from facevalue.data.groups import with_groups
 from facevalue.data.layout import list_files
 from facevalue.data.manifest import Manifest
@@ -35,6 +36,39 @@ def test_hidden_and_foreign_files_are_passed_over(tmp_path: Path, fill: Fill) ->
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((tmp_path / "a/p00.png").read_bytes())
     assert [f.key for f in list_files(tmp_path)] == ["a/p00.png", "b/p00.png"]
+
+
+def test_a_folder_without_pictures_and_pictures_beside_folders_are_told(tmp_path: Path, fill: Fill) -> None:
+    fill(tmp_path, "a", "b", n=6)
+    assert scan(tmp_path).warnings == ()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/notes.txt").write_text("no picture")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "readme.txt").write_text("no picture")
+    (tmp_path / "loose.png").write_bytes((tmp_path / "a/p00.png").read_bytes())
+    empty, beside = scan(tmp_path).warnings
+    assert empty.endswith("holds no picture: 'empty', 'gone', 'texts'")
+    assert beside.endswith("left out: 'loose.png'")
+    split = with_splits(with_groups(scan(tmp_path)))
+    assert split.warnings[:2] == (empty, beside)
+    assert audit(split).warnings[:2] == (empty, beside)
+
+
+def test_a_class_folder_without_pictures_in_a_split_is_told(tmp_path: Path, fill: Fill) -> None:
+    fill(tmp_path, "train/a", "train/b", "test/a", "test/b", n=6)
+    assert scan(tmp_path).warnings == ()
+    for folder in ("train/c", "test/c", "logs"):
+        (tmp_path / folder).mkdir()
+    (warning,) = scan(tmp_path).warnings
+    assert warning.endswith("holds no picture: 'test/c', 'train/c'")
+
+
+def test_loose_pictures_and_manifests_leave_nothing_aside(tmp_path: Path, fill: Fill) -> None:
+    fill(tmp_path, "", n=2)
+    (tmp_path / "empty").mkdir()
+    assert scan(tmp_path, loose=True).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -172,3 +172,10 @@ def test_loose_pictures_on_demand(tmp_path: Path, picture: Callable[[Path, int],
         scan(tmp_path)
     table = scan(tmp_path, loose=True).table
     assert table[["key", "label"]].to_numpy().tolist() == [["one.png", ""]]
+
+
+def test_a_pipe_among_the_pictures_is_not_waited_for(settled: Path) -> None:
+    os.mkfifo(settled / "a/pipe.png")
+    (bad,) = scan(settled).unreadable
+    assert bad["path"].endswith("pipe.png")
+    assert "pipe" in bad["reason"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
@@ -11,6 +11,7 @@ from typing import NoReturn
 from facevalue.card import CARD
 from facevalue.data.manifest import SPLITS, read_table
 from facevalue.errors import DataError, UsageError
+from facevalue.files import as_text
 from facevalue.pixels import SUFFIXES
 
 SPLIT_FOLDERS = {
@@ -79,6 +80,44 @@ def list_files(source: Path, loose: bool = False) -> list[Listed]:
         hint = "the pictures lie loose in it; put each class into a sub-folder" if lying else "no sub-folder holds any"
         raise DataError(f"{source} has no pictures to learn from: {hint}")
     return sorted(found, key=lambda f: f.key)
+
+
+def left_aside(source: Path, listed: Sequence[Listed]) -> tuple[str, ...]:
+    """What lies in a folder but in none of its classes, a line each: folders without a picture, pictures beside them.
+
+    Parameters
+    ----------
+    source : as given to :func:`list_files`.
+    listed : what that returned.
+    """
+    if not source.is_dir() or not any(f.label for f in listed):
+        return ()
+    official = any(f.split for f in listed)
+    held = {PurePosixPath(f.key).parts[: 1 + official] for f in listed}
+    splits = [f for f in _sub_folders(source) if f.name.lower() in SPLIT_FOLDERS] if official else []
+    empty: list[str] = []
+    beside: list[str] = []
+    for home in splits or [source]:
+        for path in sorted(home.iterdir()):
+            if path.name.startswith("."):
+                continue
+            name = path.relative_to(source)
+            if path.suffix.lower() in SUFFIXES and not path.is_dir():
+                beside.append(str(name))
+            # A link that leads nowhere may have been meant for a class.
+            elif name.parts not in held and (path.is_dir() or path.is_symlink()) and not _passed_over(path):
+                empty.append(str(name))
+    told = []
+    if empty:
+        told.append(f"there is no class where a folder holds no picture: {_named(empty)}")
+    if beside:
+        told.append(f"pictures that lie beside the class folders are left out: {_named(beside)}")
+    return tuple(told)
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(as_text(name)) for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _sub_folders(folder: Path) -> list[Path]:

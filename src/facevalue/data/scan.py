@@ -13,7 +13,7 @@ import pandas as pd
 from facevalue import files, machine, progress
 from facevalue.data.file_facts import NOTHING, facts_of
 from facevalue.data.hashes import phash as phash
-from facevalue.data.layout import Listed, list_files
+from facevalue.data.layout import Listed, left_aside, list_files
 from facevalue.data.manifest import COLUMNS, Manifest
 from facevalue.data.scan_cache import Key, ScanCache, key_of
 from facevalue.errors import DataError
@@ -36,7 +36,7 @@ def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Man
     Returns
     -------
     The columns :data:`facevalue.data.manifest.COLUMNS`, those of :mod:`facevalue.data.file_facts`, and what a manifest
-    brought.
+    brought. What lies in the folder but in no class is a warning.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Man
         if news:
             cache.put(pd.concat(parts, ignore_index=True), keys)
     table = pd.concat(parts, ignore_index=True)
-    manifest = Manifest(table=table, source=str(source))
+    manifest = Manifest(table=table, source=str(source), warnings=left_aside(source, listed))
     if manifest.readable.empty:
         first = manifest.unreadable[0]
         raise DataError(f"none of the {len(table)} files in {source} can be read; {first['path']} {first['reason']}")
