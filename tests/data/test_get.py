@@ -16,6 +16,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,6 +44,8 @@ class Shelf:
     etag: bool = True
     status: list[int] = field(default_factory=list)  # of the next answers
     slow: float = 0.0  # seconds a chunk
+    location: str = ""  # where every answer leads to instead
+    length: str = ""  # what is said of the length instead
     asked: list[tuple[str, str]] = field(default_factory=list)  # path and range of every request
     address: str = ""
 
@@ -58,6 +61,12 @@ def shelf() -> Iterator[Shelf]:
             here.asked.append((self.path, wanted))
             if here.status:
                 self.send_error(here.status.pop(0))
+                return
+            if here.location:
+                self.send_response(302)
+                self.send_header("Location", here.location)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             data = here.files.get(self.path.lstrip("/"))
             if data is None:
@@ -77,7 +86,8 @@ def shelf() -> Iterator[Shelf]:
                 self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
             if here.etag:
                 self.send_header("ETag", etag)
-            self.send_header("Content-Length", str(len(data) - begin))
+            self.send_header("Content-Length", here.length or str(len(data) - begin))
+            self.close_connection = bool(here.length)
             self.end_headers()
             body = data[begin:]
             if here.cut_after:
@@ -222,6 +232,43 @@ def test_passing_trouble_is_waited_out_and_lasting_trouble_is_told(shelf: Shelf,
     with pytest.raises(FaceValueError, match="the server answers 404"):
         fetch(known, tmp_path / "other", patience=QUICK)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("location", ["/set.zip", "file:///etc/hostname"])
+def test_a_redirection_to_nowhere_is_told_in_one_line(shelf: Shelf, tmp_path: Path, location: str) -> None:
+    known = record(shelf)
+    shelf.location = location
+    with pytest.raises(FaceValueError, match="cannot be fetched") as told:
+        fetch(known, tmp_path / "set", patience=QUICK)
+    assert "\n" not in str(told.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["http://[::1/set.zip", "http://localhost/straße.zip"])
+def test_an_address_that_is_none_is_told(tmp_path: Path, address: str) -> None:
+    with pytest.raises(FaceValueError, match="it is no address"):
+        download(Source(address), tmp_path / "set.zip", QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", ["many", "-5", "١٢"])
+def test_a_length_that_is_none_is_not_believed(shelf: Shelf, tmp_path: Path, length: str) -> None:
+    known = record(shelf)
+    shelf.length = length.encode().decode("latin-1")
+    assert fetch(known, tmp_path / "set", patience=QUICK).receipt["n"] == 24
+
+
+def test_two_runs_do_not_write_into_one_file(shelf: Shelf, tmp_path: Path) -> None:
+    known = record(shelf, zipped({"horses/1.png": png(1), "horses/notes": bytes(400_000)}))
+    shelf.slow = 0.1
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(fetch, known, tmp_path / "set", patience=QUICK)
+        while not shelf.asked:
+            time.sleep(0.01)
+        with pytest.raises(FaceValueError, match="another run is fetching"):
+            fetch(known, tmp_path / "set", patience=QUICK)
+        assert first.result().receipt["n"] == 1
+    assert {p.name for p in tmp_path.iterdir()} == {"set"}
 
 
 def test_the_wrong_content_deletes_nothing_that_was_good(shelf: Shelf, tmp_path: Path) -> None:

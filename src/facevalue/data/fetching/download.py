@@ -154,6 +154,8 @@ def _fetch(source: Source, part: Path, timeout: float, at: Callable[[int], None]
                 headers["If-Range"] = validator
     try:
         response = _opener().open(urllib.request.Request(source.url, headers=headers), timeout=timeout)
+    except ValueError as error:  # an address that cannot be taken apart, here or in a redirection
+        raise _FinalError(f"cannot be fetched: it is no address, or leads to none ({_reason(error)})") from error
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416 and "Range" in headers:  # there is no more, or it is another file
@@ -162,12 +164,13 @@ def _fetch(source: Source, part: Path, timeout: float, at: Callable[[int], None]
                     return
                 _forget(part)
                 raise ConnectionError("the server has another file now") from error
+            said = f"{error.code} {' '.join(str(error.reason).split())}"
             if error.code in PASSING:
-                raise ConnectionError(f"the server answers {error.code} {error.reason}") from error
-            raise _FinalError(f"cannot be fetched: the server answers {error.code} {error.reason}") from error
+                raise ConnectionError(f"the server answers {said}") from error
+            raise _FinalError(f"cannot be fetched: the server answers {said}") from error
     with response:
-        total_length = response.headers.get("Content-Length")
-        total = None if total_length is None else int(total_length)
+        told = response.headers.get("Content-Length", "")
+        total = int(told) if told.isascii() and told.isdecimal() else None
         if response.status == 206:
             begin = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
             if begin is None or int(begin[1]) != have:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,25 +71,51 @@ def fetch(
     trusted = {a["name"]: a["sha256"] for a in earlier.get("archives", []) if earlier.get("name") == known.name}
     waiting = folder.resolve().with_name(folder.resolve().name + ".download")
     received = []
-    with files.replacing_folder(folder) as partial:
-        for archive in known.archives:
-            path, source, sha256 = _had(archive, known.home, mirror, waiting, trusted.get(archive.name), patience)
-            _unpacked(path, archive, partial)
-            facts = {"name": archive.name, "from": source, "bytes": path.stat().st_size, "sha256": sha256}
-            received.append(facts | {"checked_by": archive.checked_by or "nobody: trusted when it first came"})
-        n = sum(p.suffix.lower() in SUFFIXES for p in partial.rglob("*"))
-        receipt = {
-            "name": known.name,
-            "title": known.title,
-            "n": n,
-            "licence": known.licence,
-            "home": known.home,
-            "archives": received,
-            "received": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        files.write_json(partial / RECEIPT, receipt)
-    shutil.rmtree(waiting, ignore_errors=True)
+    with _alone(waiting):
+        with files.replacing_folder(folder) as partial:
+            for archive in known.archives:
+                path, source, sha256 = _had(archive, known.home, mirror, waiting, trusted.get(archive.name), patience)
+                _unpacked(path, archive, partial)
+                facts = {"name": archive.name, "from": source, "bytes": path.stat().st_size, "sha256": sha256}
+                received.append(facts | {"checked_by": archive.checked_by or "nobody: trusted when it first came"})
+            n = sum(p.suffix.lower() in SUFFIXES for p in partial.rglob("*"))
+            receipt = {
+                "name": known.name,
+                "title": known.title,
+                "n": n,
+                "licence": known.licence,
+                "home": known.home,
+                "archives": received,
+                "received": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            files.write_json(partial / RECEIPT, receipt)
+        shutil.rmtree(waiting, ignore_errors=True)
     return Fetched(folder, receipt, was_there=False)
+
+
+@contextmanager
+def _alone(waiting: Path) -> Iterator[None]:
+    """Hold ``waiting``: two runs that append to one unfinished file would spoil it for both."""
+    waiting.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(waiting, os.O_RDONLY)
+    try:
+        _lock(descriptor, waiting)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # what arrived stays
+                waiting.rmdir()
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, waiting: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FaceValueError(f"another run is fetching into {waiting}; wait until it is done") from None
+    except OSError:
+        return  # not every file system knows locks
 
 
 def _receipt(folder: Path) -> dict[str, Any]:
