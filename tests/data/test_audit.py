@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from PIL import Image, ImageFilter
 
+from facevalue.cli import app
+from facevalue.cli.shell import run
 from facevalue.data.audit import Audit, audit
 from facevalue.data.audit.labels import find_suspects, held_out_probabilities
 from facevalue.data.audit.shortcuts import find_shortcuts
@@ -212,3 +215,15 @@ def test_twenty_planted_copies_are_found(shared_data: Path, tmp_path: Path) -> N
     found = audited(tmp_path / "set")
     pairs = {frozenset(Path(p).stem.removeprefix("copy-") for p in c.paths) for c in found.copies.contradictions}
     assert pairs == {frozenset({path.stem}) for path in planted}
+
+
+def test_names_do_not_reach_the_terminal_as_they_are(
+    tmp_path: Path, picture: Callable[[Path, int], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "\x1b[31mred\nclass").mkdir()
+    for name in ("b/1.png", "\x1b[31mred\nclass/1.png", "b/\x1b]0;title\x07.png"):
+        picture(tmp_path / name, 1)
+    assert run(typer.main.get_command(app).main, ["data", "scan", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\\x1b[31mred\\nclass" in said

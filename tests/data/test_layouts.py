@@ -65,7 +65,20 @@ def test_a_class_folder_without_pictures_in_a_split_is_told(tmp_path: Path, fill
     assert warning.endswith("holds no picture: 'test/c', 'train/c'")
 
 
-def test_loose_pictures_and_manifests_leave_nothing_aside(tmp_path: Path, fill: Fill) -> None:
+def test_a_class_of_which_nothing_can_be_read_is_told(tmp_path: Path, fill: Fill) -> None:
+    fill(tmp_path, "a", "b", n=2)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/x.png").write_text("no picture")
+    assert audit(with_groups(scan(tmp_path))).warnings == ("no picture of class 'c' can be read",)
+
+
+def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_bytes(b"path,label\nx\0y.png,a\n")
+    with pytest.raises(DataError, match="no file can have"):
+        list_files(tmp_path / "m.csv")
+
+
+def test_loose_pictures_leave_nothing_aside(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "", n=2)
     (tmp_path / "empty").mkdir()
     assert scan(tmp_path, loose=True).warnings == ()

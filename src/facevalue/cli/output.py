@@ -58,6 +58,15 @@ def deliver(figures: Any, json_file: Path | None, *tables: Table | str) -> None:
             console.print(table)
 
 
+def printable(text: str) -> str:
+    r"""``text`` on one line; what would move the cursor or colour the terminal, as a file name may, is spelled out.
+
+    >>> printable("new\nline\x1b[31m.png")
+    'new\\nline\\x1b[31m.png'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def as_json(value: Any) -> str:
     """Indented JSON; numbers that JSON lacks become null."""
     return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)

@@ -180,6 +180,9 @@ def _from_manifest(source: Path) -> list[Listed]:
         found.append(Listed(path, key, row["label"], split, _below_class(path, row["label"]), extra))
     if not found:
         raise DataError(f"{source} is an empty manifest")
+    impossible = [f.key for f in found if "\0" in f.key]
+    if impossible:
+        raise DataError(f"{source} has a path that no file can have: {impossible[0]!r}")
     if any(not f.label for f in found):
         raise DataError(f"{source} has no label for {next(f.key for f in found if not f.label)}")
     if any(f.split for f in found) and not all(f.split for f in found):

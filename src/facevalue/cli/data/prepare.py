@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver, table
+from facevalue.cli.output import Json, deliver, printable, table
 from facevalue.cli.shell import Seed
 
 EXAMPLE = "facevalue data prepare raw -o pictures --size 256"
@@ -63,8 +63,8 @@ def run(
     deliver(
         done.figures(),
         json,
-        table("", ("split", *done.manifest.classes, "groups"), rows),
-        *(f"warning: {text}" for text in done.manifest.warnings),
+        table("", ("split", *map(printable, done.manifest.classes), "groups"), rows),
+        *(printable(f"warning: {text}") for text in done.manifest.warnings),
         *([f"left out: {left} files; {done.folder / 'left-out.csv'} says which and why"] if left else []),
         f"{done.folder}: ready; next: facevalue train {done.folder} -o model",
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver, file_option, table
+from facevalue.cli.output import Json, deliver, file_option, printable, table
 from facevalue.errors import DataError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def run(
 
 
 def _told(found: Audit) -> list[Table | str]:
-    counts = [(split, label, n) for split, of in found.manifest.counts().items() for label, n in of.items()]
+    counts = [(split, printable(label), n) for split, of in found.manifest.counts().items() for label, n in of.items()]
     odd = Counter(oddity.kind for oddity in found.oddities)
     copies, shortcuts = found.copies, found.shortcuts
     findings = [
@@ -81,7 +81,7 @@ def _told(found: Audit) -> list[Table | str]:
     ]
     said: list[Table | str] = [table("", ("split", "class", "n"), counts), table("", ("finding", "n"), findings)]
     if shortcuts.facts:
-        rows = [(f.fact, f.auc, "; ".join(f"{c}: {v}" for c, v in f.usual.items())) for f in shortcuts.facts]
+        rows = [(f.fact, f.auc, printable("; ".join(f"{c}: {v}" for c, v in f.usual.items()))) for f in shortcuts.facts]
         said.append(table("What the files give away", ("fact", "AUC alone", "usual"), rows))
     for contradiction in copies.contradictions[:_SHOWN]:
         pairs = zip(contradiction.paths, contradiction.labels, strict=True)
@@ -92,4 +92,4 @@ def _told(found: Audit) -> list[Table | str]:
     said.extend(f"unreadable: {bad['path']} {bad['reason']}" for bad in found.manifest.unreadable[:_SHOWN])
     said.extend(f"note: {text}" for text in found.notes)
     said.extend(f"warning: {text}" for text in found.warnings)
-    return said
+    return [printable(line) if isinstance(line, str) else line for line in said]

@@ -80,7 +80,9 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
     oddities, shortcuts = find_oddities(rows), find_shortcuts(rows)
     counts = {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
     imbalance = max(counts.values()) / min(counts.values())
-    warnings = [*manifest.warnings, shortcuts.warning, *told(leaks)]
+    lost = sorted(set(manifest.table["label"]) - set(counts))
+    unreadable = [f"no picture of class {label!r} can be read" for label in lost]
+    warnings = [*manifest.warnings, *unreadable, shortcuts.warning, *told(leaks)]
     if copies.contradictions:
         n = sum(len(c.paths) for c in copies.contradictions)
         worst = copies.contradictions[0]
