@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -68,6 +69,9 @@ def pixel_limit() -> int:
 def read_bytes(path: Path) -> bytes:
     """A file's bytes; a :class:`PictureError` with the reason where it cannot be read."""
     try:
+        # A pipe that someone left in a folder would be waited for without end; one that a shell hands over will not.
+        if stat.S_ISFIFO(path.stat().st_mode) and not str(path).startswith(("/dev/", "/proc/")):
+            raise PictureError("is a pipe, not a file")
         return path.read_bytes()
     except OSError as error:
         raise PictureError(f"cannot be read: {os.strerror(error.errno or 0)}") from error

@@ -1,6 +1,7 @@
 """No bytes whatever do more than a PictureError, and large pictures cost nothing before they are refused."""
 
 import io
+import os
 import subprocess
 import sys
 import warnings
@@ -76,6 +77,22 @@ def test_changed_bytes_never_crash(kind: str, data: st.DataObject) -> None:
 @given(st.binary(max_size=200), st.sampled_from([b"", *(written(f)[:24] for f in FORMATS)]))
 def test_random_bytes_never_crash(tail: bytes, head: bytes) -> None:
     outcome(head + tail)
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(PictureError, match="is a pipe, not a file"):
+        read_bytes(tmp_path / "x.png")
+
+
+def test_a_pipe_from_the_shell_is_read() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"bytes")
+    os.close(writing)
+    try:
+        assert read_bytes(Path(f"/dev/fd/{reading}")) == b"bytes"
+    finally:
+        os.close(reading)
 
 
 def test_an_empty_file_and_another_kind_of_file() -> None:
