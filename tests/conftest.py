@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 
 # One thread a worker, set before torch and OpenMP start. Threads that wait for each other on fewer cores than there are
 # threads made the tests of the networks eight times slower.
@@ -11,6 +12,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What runs in the background of a shell ignores Ctrl-C, and so would the processes whose Ctrl-C is tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run, and no deadline: the machines that run this differ tenfold.
 settings.register_profile("facevalue", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
