@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facevalue.card import Abstention, Card
-from facevalue.classifier import NOVELTY_RANK, Classifier
+from facevalue.classifier import Classifier
 from facevalue.errors import DataError
+from facevalue.networks.distance import RANK
 from facevalue.outputs import Outputs
 
 Floats = NDArray[np.floating]
@@ -92,7 +93,7 @@ def fit_novelty(features: Tensor, labels: NDArray[np.int64], classes: int) -> di
     n, d = x.shape
     means = torch.stack([x[y == c].mean(0) for c in range(classes)])
     spread = x - means[y]
-    rank = min(d, NOVELTY_RANK)
+    rank = min(d, RANK)
     values, vectors = torch.linalg.eigh(spread.T @ spread / max(1, n - classes))
     values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
     # The mean of the left-out variances (Tipping & Bishop 1999); a floor keeps dead features from weighing without end.

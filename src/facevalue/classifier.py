@@ -18,9 +18,7 @@ from facevalue.card import WEIGHTS, Card
 from facevalue.errors import ModelFolderError
 from facevalue.networks import build
 from facevalue.networks.base import Body, normalise
-from facevalue.networks.distance import squared_distance
-
-NOVELTY_RANK = 64
+from facevalue.networks.distance import RANK, squared_distance
 
 
 @final
@@ -48,8 +46,8 @@ class Classifier(nn.Module):
         # Class means, principal directions of the within-class spread, their standard deviations, and that of the
         # rest: all zero until calibration.novelty_fitted fills them, and then novelty() is 0.
         self.register_buffer("novelty_means", torch.zeros(k, d))
-        self.register_buffer("novelty_basis", torch.zeros(d, min(d, NOVELTY_RANK)))
-        self.register_buffer("novelty_scale", torch.ones(min(d, NOVELTY_RANK)))
+        self.register_buffer("novelty_basis", torch.zeros(d, min(d, RANK)))
+        self.register_buffer("novelty_scale", torch.ones(min(d, RANK)))
         self.register_buffer("novelty_rest", torch.tensor(float("inf")))
 
     def maps(self, x: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import Recipe, read
 from facevalue.training.settings import AdversarialSettings
 
+from .stopping import StopAfter
+
 METHODS = ("pgd", "fast", "trades", "free")
 EPS = 0.1
 SIDE = 8
@@ -249,26 +251,6 @@ def recipe(**changes: Any) -> Recipe:
 def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"), 0)
     return train_body(classifier, splits["train"], splits["validation"], chosen, 0, Checkpoint(folder, "same"))
-
-
-class StopAfter:
-    """A reporter that presses Ctrl-C after so many epochs."""
-
-    def __init__(self, epochs: int) -> None:
-        self.left = epochs
-
-    def start(self, what: str, total: int | None, unit: str) -> int:
-        return 1 if what == "training" else 0
-
-    def advance(self, key: int, by: int, detail: str) -> None:
-        if key and detail:
-            self.left -= 1
-            if not self.left:
-                raise KeyboardInterrupt
-
-    def stop(self, key: int) -> None: ...
-
-    def note(self, text: str) -> None: ...
 
 
 @pytest.mark.parametrize("method", METHODS)

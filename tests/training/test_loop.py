@@ -23,6 +23,8 @@ from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import Recipe, read
 from facevalue.training.settings import FitSettings, OptimizerSettings
 
+from .stopping import StopAfter
+
 TINY = {
     "network.size": 24,
     "network.options": {"widths": [8, 16]},
@@ -49,26 +51,6 @@ def run(
     classifier = new_classifier(chosen, ("face", "not-face"), seed)
     checkpoint = Checkpoint(folder, "same")
     return train_body(classifier, splits["train"], splits["validation"], chosen, seed, checkpoint)
-
-
-class StopAfter:
-    """A reporter that presses Ctrl-C after so many epochs."""
-
-    def __init__(self, epochs: int) -> None:
-        self.left = epochs
-
-    def start(self, what: str, total: int | None, unit: str) -> int:
-        return 1 if what == "training" else 0
-
-    def advance(self, key: int, by: int, detail: str) -> None:
-        if key and detail:
-            self.left -= 1
-            if not self.left:
-                raise KeyboardInterrupt
-
-    def stop(self, key: int) -> None: ...
-
-    def note(self, text: str) -> None: ...
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,12 @@ from PIL import Image
 from facevalue import files, machine, pixels, progress
 from facevalue.card import MANIFEST
 from facevalue.data.groups import NEAR, with_groups
+from facevalue.data.hashes import phash
 from facevalue.data.leaks import Leak, without_leaks
 from facevalue.data.manifest import COLUMNS, SPLITS, Manifest, read_table
 from facevalue.data.names import class_folder, placed
 from facevalue.data.place import free_folder
-from facevalue.data.scan import phash, scan
+from facevalue.data.scan import scan
 from facevalue.data.splits import DEFAULT, known_splits, with_splits
 from facevalue.errors import PictureError, UsageError
 from facevalue.pixels import Fit, Geometry

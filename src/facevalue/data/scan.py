@@ -12,7 +12,6 @@ import pandas as pd
 
 from facevalue import files, machine, progress
 from facevalue.data.file_facts import NOTHING, facts_of
-from facevalue.data.hashes import phash as phash
 from facevalue.data.layout import Listed, left_aside, list_files
 from facevalue.data.manifest import COLUMNS, Manifest
 from facevalue.data.scan_cache import Key, ScanCache, key_of

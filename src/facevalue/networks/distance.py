@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+RANK = 64
+"""Directions of the spread within classes that have a deviation of their own, at most."""
+
 
 def squared_distance(features: Tensor, means: Tensor, basis: Tensor, scale: Tensor, rest: Tensor) -> Tensor:
     """(n,) squared Mahalanobis distance (Lee et al. 2018, arXiv:1807.03888) to the nearest class, divided by d.

@@ -10,13 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from facevalue.networks.base import Body, Network, new_head, normalise
-from facevalue.networks.distance import squared_distance
+from facevalue.networks.distance import RANK, squared_distance
 from facevalue.networks.small_inception import SMALL_INCEPTION
 from facevalue.networks.small_resnet import SMALL_RESNET
 from facevalue.pixels import Geometry
-
-NOVELTY_RANK = 64
-"""Directions of the spread that a member's novelty knows, at most."""
 
 _SPECIFICATION: dict[str, Any] = {
     "name": None,  # of the member's network
@@ -52,7 +49,7 @@ class Member(nn.Module):
         self.limit: float | None = told["novelty"]
         self.order: list[int] | None = told["order"]
         features = self.body.head.in_features
-        rank = min(features, NOVELTY_RANK)
+        rank = min(features, RANK)
         self.register_buffer("mean", torch.tensor(told["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(told["std"]).view(1, 3, 1, 1), persistent=False)
         if self.limit is not None:
