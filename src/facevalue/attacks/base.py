@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from facevalue.attacks.gradients import input_gradient
+from facevalue.attacks.quickened import quickened
 from facevalue.attacks.threat import FLOAT_ERROR, Norm, Threat, per_picture
 from facevalue.attacks.victim import Log, Victim
 from facevalue.classifier import Classifier, held_still
@@ -155,7 +156,9 @@ class Attack(ABC):
                 floor = model.odds(logits[standing])
                 if gradient is not None:
                     model = model.knowing(clean, gradient[standing], logits[standing])
-                found = self.run(model, clean, threat, torch.Generator().manual_seed(seed)).detach()
+                # Only the search: what it finds is judged by the classifier as it is.
+                with quickened(classifier, clean[:1]):
+                    found = self.run(model, clean, threat, torch.Generator().manual_seed(seed)).detach()
                 assert found.shape == clean.shape, f"{self.name} gave {tuple(found.shape)} for {tuple(clean.shape)}"
                 found = threat.project(found, clean)
                 grid = threat.rounded(found, clean)

@@ -20,6 +20,7 @@ from torch.nn import functional
 from facevalue.attacks.base import Threat
 from facevalue.attacks.gradients import steepest
 from facevalue.attacks.pgd import PGD
+from facevalue.attacks.quickened import quickened
 from facevalue.classifier import Classifier, held_still
 from facevalue.outputs import to_input
 from facevalue.training.settings import AdversarialSettings
@@ -91,7 +92,7 @@ class Adversary:
     def ascend(self, x: Tensor, start: Tensor, climbed: Objective, steps: int, reach: float) -> Tensor:
         """Steps uphill from ``start``, projected to the ball around ``x`` (n, 3, s, s); all ``reach`` eps together."""
         found, step = start, reach * self.threat.eps / steps
-        with held_still(self.classifier), self.autocast():
+        with held_still(self.classifier), self.autocast(), quickened(self.classifier, x[:1]):
             for _ in range(steps):
                 leaf = found.detach().requires_grad_()
                 (gradient,) = torch.autograd.grad(climbed(self.classifier.logits(leaf).float()), leaf)
