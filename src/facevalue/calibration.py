@@ -94,17 +94,30 @@ def fit_novelty(features: Tensor, labels: NDArray[np.int64], classes: int) -> di
     means = torch.stack([x[y == c].mean(0) for c in range(classes)])
     spread = x - means[y]
     rank = min(d, RANK)
-    values, vectors = torch.linalg.eigh(spread.T @ spread / max(1, n - classes))
-    values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
+    values, vectors = _principal(spread / math.sqrt(max(1, n - classes)), rank)
+    total = spread.square().sum() / max(1, n - classes)
     # The mean of the left-out variances (Tipping & Bishop 1999); a floor keeps dead features from weighing without end.
-    rest = values[rank:].mean() if d > rank else values[-1]
-    floor = 1e-6 * values.sum() / d + 1e-12
+    rest = ((total - values.sum()) / (d - rank)).clamp_min(0) if d > rank else values[-1]
+    floor = 1e-6 * total / d + 1e-12
     return {
         "novelty_means": means.float(),
-        "novelty_basis": vectors[:, :rank].contiguous().float(),
-        "novelty_scale": values[:rank].clamp_min(max(rest, floor)).sqrt().float(),
+        "novelty_basis": vectors.contiguous().float(),
+        "novelty_scale": values.clamp_min(max(rest, floor)).sqrt().float(),
         "novelty_rest": rest.clamp_min(floor).sqrt().float(),
     }
+
+
+def _principal(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """(rank,) leading eigenvalues of ``x.T @ x``, from the largest, and (d, rank) their vectors."""
+    n, d = x.shape
+    if d > n > 2 * rank:
+        # The same from n x n products: with thousands of features the other way takes minutes and gigabytes.
+        values, left = torch.linalg.eigh(x @ x.T)
+        values, left = values.flip(0)[:rank], left.flip(1)[:, :rank]
+        if values[-1] > 1e-9 * values[0]:  # else rounding is all that would point the last directions
+            return values, x.T @ left / values.sqrt()
+    values, vectors = torch.linalg.eigh(x.T @ x)
+    return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank]
 
 
 def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:

@@ -10,6 +10,7 @@ from facevalue.networks.base import Body, Network
 from facevalue.networks.ensemble import ENSEMBLE
 from facevalue.networks.inception import INCEPTION_V3, INCEPTION_V3_MIXED7
 from facevalue.networks.mobilenetv2 import MOBILENETV2
+from facevalue.networks.mobilenetv2_texture import MOBILENETV2_TEXTURE
 from facevalue.networks.resnet18 import RESNET18
 from facevalue.networks.small_cnn import SMALL_CNN
 from facevalue.networks.small_hybrid import SMALL_HYBRID
@@ -25,6 +26,7 @@ NETWORKS: dict[str, Network] = {
         SMALL_INCEPTION,
         SMALL_HYBRID,
         MOBILENETV2,
+        MOBILENETV2_TEXTURE,
         RESNET18,
         INCEPTION_V3,
         INCEPTION_V3_MIXED7,

@@ -1,0 +1,80 @@
+"""The texture network against timm's own model and NumPy's correlations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from facevalue.errors import UsageError
+from facevalue.networks import build, torchvision_ready
+from facevalue.networks.weights import Wanted, prepare
+
+NAME = "mobilenetv2_100-texture"
+LEVELS = {0: 16, 1: 24, 2: 32, 3: 64, 4: 96}
+"""Channels of each, Sandler et al. 2018, table 2."""
+
+
+def expected(levels: list[torch.Tensor]) -> np.ndarray:
+    """(n, d) features of maps (n, c, h, w), by NumPy, one picture and one level at a time."""
+    rows = []
+    for picture in range(len(levels[0])):
+        parts = []
+        for level in levels:
+            channels = level[picture].flatten(1).double().numpy()
+            rows_of, columns = np.triu_indices(len(channels), 1)
+            parts += [np.corrcoef(channels)[rows_of, columns], np.log(channels.std(1))]
+        rows.append(np.concatenate(parts))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("levels", [(1, 2, 3, 4), (0, 4), (4,)])
+def test_the_features_are_correlations_and_deviations_of_timms_maps(tmp_path: Path, levels: tuple[int, ...]) -> None:
+    torchvision_ready.ready()
+    import timm
+
+    torch.manual_seed(0)
+    whole = timm.create_model("mobilenetv2_100").eval()
+    file = tmp_path / "weights.safetensors"
+    save_file(whole.state_dict(), file)
+    body, facts = prepare(Wanted(NAME, classes=2, size=64, weights=str(file), options={"levels": levels}))
+    x = torch.randn(3, 3, 64, 64)
+    with torch.no_grad():
+        features = body.eval().features(x)
+        maps, seen = whole.bn1(whole.conv_stem(x)), []
+        for block in whole.blocks[:5]:
+            maps = block(maps)
+            seen.append(maps)
+    wanted = expected([seen[level] for level in levels])
+    assert facts.features == wanted.shape[1] == sum(c * (c + 1) // 2 for n, c in LEVELS.items() if n in levels)
+    np.testing.assert_allclose(features.numpy(), wanted, atol=2e-3)
+
+
+def test_where_things_are_makes_no_difference_but_how_patterns_join_does() -> None:
+    body = build(NAME, 2, 64).eval()
+    with torch.no_grad():
+        maps = torch.randn_like(body.maps(torch.randn(1, 3, 64, 64)))
+    moved = maps.flatten(2)[:, :, torch.randperm(16)].reshape(maps.shape)
+    apart = torch.stack([m[torch.randperm(16)] for m in maps.flatten(2)[0]]).reshape(maps.shape)
+    with torch.no_grad():
+        torch.testing.assert_close(body.embed(moved), body.embed(maps), atol=1e-5, rtol=1e-4)
+        assert (body.embed(apart) - body.embed(maps)).abs().max() > 0.1
+
+
+def test_a_picture_of_one_colour_has_features() -> None:
+    with torch.no_grad():
+        assert build(NAME, 2, 64).eval().features(torch.zeros(1, 3, 64, 64)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "message"),
+    [
+        (72, {}, "do not fold evenly"),
+        (64, {"levels": (4, 5)}, "expected levels from 0 to 4"),
+        (64, {"levels": (1, 2)}, "expected levels from 0 to 4, the last among them"),
+    ],
+)
+def test_what_cannot_be_built(size: int, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(NAME, 2, size, options)
