@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
+from sklearn.decomposition import PCA
 
 from facevalue import metrics
 from facevalue.calibration import choose_confidence, fit_novelty, fit_temperature, novelty_limit
@@ -89,6 +90,25 @@ def test_novelty_is_the_distance_of_probabilistic_pca() -> None:
     assert float(buffers["novelty_rest"]) == pytest.approx(0.5, rel=0.05)
     means = buffers["novelty_means"].numpy()
     assert np.abs(means - centres).max() < 0.6
+
+
+@pytest.mark.parametrize("n", [140, 300, 900])
+def test_the_spread_is_scikit_learns_with_more_features_than_pictures_too(n: int) -> None:
+    rng = np.random.default_rng(0)
+    d = 400
+    y = np.arange(n) % 2
+    x = (rng.normal(size=(n, d)) * np.linspace(4, 0.1, d) + 3 * y[:, None]).astype(np.float32)
+    buffers = fit_novelty(torch.from_numpy(x), y, 2)
+    within = x.astype(np.float64)
+    for c in (0, 1):
+        within[y == c] -= within[y == c].mean(0)
+    pca = PCA(64, svd_solver="full").fit(within)
+    share = (n - 1) / (n - 2)  # two means were taken off, where PCA counts one
+    assert buffers["novelty_scale"].numpy() == pytest.approx(np.sqrt(share * pca.explained_variance_), rel=1e-4)
+    left = within.var(0, ddof=2).sum() - share * pca.explained_variance_.sum()
+    assert float(buffers["novelty_rest"]) == pytest.approx(np.sqrt(left / (d - 64)), rel=1e-4)
+    along = np.abs(np.sum(buffers["novelty_basis"].numpy() * pca.components_.T, axis=0))
+    assert along == pytest.approx(1, abs=1e-3)
 
 
 def test_a_flat_feature_space_does_not_divide_by_zero() -> None:
