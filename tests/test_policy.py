@@ -8,7 +8,16 @@ import pytest
 
 from facevalue.card import Card, NetworkFacts
 from facevalue.errors import UsageError
-from facevalue.evidence import AttackFigures, AttackReport, ExportReport, Report
+from facevalue.evidence import (
+    AttackFigures,
+    AttackReport,
+    CertificateReport,
+    CertifiedAccuracy,
+    CorruptionFigures,
+    CorruptionReport,
+    ExportReport,
+    Report,
+)
 from facevalue.pixels import Geometry
 from facevalue.policy import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES, check_policy
 
@@ -236,3 +245,98 @@ def test_every_figure_and_its_direction_stand_in_the_documentation(root: Path):
         assert f"| `{key}` | {figure.direction} | {figure.meaning} |" in text
     for key in (*ATTACK_FIGURES, *EXPORT_FIGURES):
         assert f"`{key}`" in text
+
+
+def damaged(split: str, *accuracies: float) -> CorruptionReport:
+    results = tuple(
+        CorruptionFigures(
+            corruption="blur", strength=float(i), unit="pixels", n=200, accuracy=a, accuracy_ci=(a - 0.05, a + 0.05)
+        )
+        for i, a in enumerate(accuracies)
+    )
+    mean = sum(accuracies) / len(accuracies)
+    return CorruptionReport(
+        split=split,
+        n=200,
+        classes=("face", "not-face"),
+        clean_accuracy=0.97,
+        clean_ci=(0.95, 0.98),
+        mean_accuracy=mean,
+        results=results,
+    )
+
+
+def certified(split: str) -> CertificateReport:
+    curve = tuple(
+        CertifiedAccuracy(radius=r, accuracy=a, accuracy_ci=(a - 0.1, a + 0.1))
+        for r, a in ((0.0, 0.9), (0.25, 0.7), (0.5, 0.4))
+    )
+    return CertificateReport(
+        split=split,
+        n=100,
+        classes=("face", "not-face"),
+        sigma=0.25,
+        alpha=0.001,
+        n0=100,
+        samples=1000,
+        base_accuracy=0.95,
+        abstained=3,
+        mean_radius=0.31,
+        curve=curve,
+    )
+
+
+def figures_of(card: Card, path: Path, text: str) -> dict[str, tuple[float | None, bool]]:
+    path.write_text(text)
+    return {c["figure"]: (c["got"], c["passed"]) for c in check_policy(card, path)["checked"]}
+
+
+def test_damage_and_certificate(card: Card, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    both = card.with_evidence(
+        damaged("elsewhere", 1.0), damaged("test", 0.5, 0.5), damaged("test", 0.9, 0.6), certified("test")
+    )
+    text = """[require.damage]
+n = 200
+mean_accuracy = 0.75
+accuracy = 0.61
+accuracy_lower = 0.54
+[require.certificate]
+radius = 0.2
+accuracy = 0.7
+accuracy_lower = 0.61
+mean_radius = 0.3
+n = 101
+"""
+    assert figures_of(both, policy, text) == {
+        "damage.n": (200, True),
+        "damage.mean_accuracy": (0.75, True),
+        "damage.accuracy": (0.6, False),
+        "damage.accuracy_lower": (pytest.approx(0.55), True),
+        # Between two radii of the curve the larger one counts.
+        "certificate.accuracy": (0.7, True),
+        "certificate.accuracy_lower": (pytest.approx(0.6), False),
+        "certificate.mean_radius": (0.31, True),
+        "certificate.n": (100, False),
+    }
+    assert all(found == (None, False) for found in figures_of(card, policy, text).values())
+    beyond = "[require.certificate]\nradius = 0.6\naccuracy = 0.1\n"
+    assert figures_of(both, policy, beyond) == {"certificate.accuracy": (None, False)}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("damage = 1", "to be a table with figures, but got damage = 1"),
+        ("[require.damage]\nblur = 1", "knows no 'damage.blur'; it knows n, mean_accuracy"),
+        ("[require.certificate]\nsigma = 1", "knows no 'certificate.sigma'; it knows radius, n"),
+        ("[require.certificate]\naccuracy = 1", "needs radius and accuracy together"),
+        ("[require.certificate]\nradius = 0.1", "needs radius and accuracy together"),
+        ("[require.certificate]\nmean_radius = true", "certificate.mean_radius to be a number, but got True"),
+    ],
+)
+def test_wrong_damage_and_certificates(card: Card, tmp_path: Path, text: str, words: str) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(text if text.startswith("[") else f"[require]\n{text}\n")
+    with pytest.raises(UsageError, match=words):
+        check_policy(card, policy)

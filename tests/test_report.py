@@ -22,6 +22,7 @@ from facevalue.evidence import (
     CorruptionFigures,
     CorruptionReport,
     ExportReport,
+    NoiseFigures,
     Report,
 )
 from facevalue.pixels import Geometry
@@ -97,6 +98,7 @@ def attacked(classes: tuple[str, ...], warnings: tuple[str, ...] = ()) -> Attack
         classes=classes,
         clean_confusion=((48, 2), (3, 47)),
         results=(one("fgsm", 8, 37), one("fgsm", 2, 61), one("pgd", 8, 12)),
+        noise=(NoiseFigures(norm="linf", eps=8 / 255, n=100, accuracy=0.93, accuracy_ci=metrics.wilson(93, 100)),),
         warnings=warnings,
         command="facevalue attack model pictures",
         created="2026-01-02T03:04:05+00:00",
@@ -216,6 +218,15 @@ def test_attacks_exports_data_and_model(page):
         "Expected calibration error",
     ):
         assert words in page.text, words
+
+
+def test_the_control_and_what_turned_the_pictures_stand_beside_the_attacks(page, full):
+    assert "random noise the control linf 8/255 100 93.0 % 86.3 to 96.6 %" in page.text
+    report = attacked(full.classes)
+    suite = report.results[2].changed(attack="suite", found_by={"apgd-ce": 81, "square": 2}, target="face")
+    shown = report.changed(results=(suite.changed(target_rate=0.5),))
+    text = Page(render(full.changed(evidence=(shown,)))).text
+    assert "suite to face: 50.0 % turned by apgd-ce 81, square 2 linf 8/255" in text
 
 
 def test_warnings_come_first(page):

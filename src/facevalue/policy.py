@@ -12,7 +12,14 @@ from typing import Any, Literal
 
 from facevalue.card import Card
 from facevalue.errors import UsageError
-from facevalue.evidence import AttackFigures, AttackReport, ExportReport, Report
+from facevalue.evidence import (
+    AttackFigures,
+    AttackReport,
+    CertificateReport,
+    CorruptionReport,
+    ExportReport,
+    Report,
+)
 
 Direction = Literal["at least", "at most"]
 
@@ -79,6 +86,17 @@ EXPORT_FIGURES: dict[str, tuple[Callable[[ExportReport], float], Direction]] = {
 }
 """What ``[require.export.TARGET]`` knows."""
 
+DAMAGE_FIGURES: dict[str, Callable[[CorruptionReport], float | None]] = {
+    "n": lambda r: r.n,
+    "mean_accuracy": lambda r: r.mean_accuracy,
+    "accuracy": lambda r: min((f.accuracy for f in r.results), default=None),
+    "accuracy_lower": lambda r: min((f.accuracy_ci[0] for f in r.results), default=None),
+}
+"""What ``[require.damage]`` knows, all floors: of the worst damage at its worst strength but for the mean."""
+
+CERTIFICATE_FIGURES = ("n", "mean_radius", "accuracy", "accuracy_lower")
+"""What ``[require.certificate]`` knows beside ``radius``, all floors."""
+
 _SAME_EPS = 1e-4  # of the square's range: 0.0157 in a policy is 4/255
 
 
@@ -127,8 +145,9 @@ def check_policy(card: Card, policy: Path) -> dict[str, Any]:
     ----------
     card : of the model.
     policy : TOML with a table ``[require]``: ``split`` (``test`` by default) names the evaluation, the other keys are
-        those of :data:`FIGURES`; ``[require.attack.NAME]`` and ``[require.export.TARGET]`` are about attacks and
-        exports. A required figure that the card lacks counts as failed.
+        those of :data:`FIGURES`; ``[require.attack.NAME]``, ``[require.damage]``, ``[require.certificate]`` and
+        ``[require.export.TARGET]`` are about attacks, everyday damage, certificates and exports. A required figure that
+        the card lacks counts as failed.
 
     Returns
     -------
@@ -187,6 +206,10 @@ def checked(card: Card, required: Mapping[str, Any]) -> Iterator[Check]:
         elif key == "export":
             for name, wanted in _tables(key, value):
                 yield from _export_checks(card, name, wanted)
+        elif key == "damage":
+            yield from _damage_checks(card, split, _table(key, value))
+        elif key == "certificate":
+            yield from _certificate_checks(card, split, _table(key, value))
         elif key in FIGURES:
             figure = FIGURES[key]
             got = None if report is None else figure.of(report)
@@ -197,7 +220,7 @@ def checked(card: Card, required: Mapping[str, Any]) -> Iterator[Check]:
                 )
             yield Check(key, figure.direction, _number(key, value), got, reason)
         else:
-            raise _unknown(key, ["split", *FIGURES, "attack", "export"])
+            raise _unknown(key, ["split", *FIGURES, "attack", "export", "damage", "certificate"])
 
 
 def _attack_checks(card: Card, name: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
@@ -237,6 +260,51 @@ def _export_checks(card: Card, target: str, wanted: Mapping[str, Any]) -> Iterat
         of, direction = EXPORT_FIGURES[key]
         reason = None if found else f"no export to {target} on the card"
         yield Check(f"{where}.{key}", direction, _number(key, value), of(found[-1]) if found else None, reason)
+
+
+def _damage_checks(card: Card, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    found = [e for e in card.evidence if isinstance(e, CorruptionReport) and e.split == split]
+    for key, value in wanted.items():
+        if key not in DAMAGE_FIGURES:
+            raise _unknown(f"damage.{key}", list(DAMAGE_FIGURES))
+        got = DAMAGE_FIGURES[key](found[-1]) if found else None
+        reason = None if found else f"no accuracy under everyday damage on {split!r}"
+        yield Check(f"damage.{key}", "at least", _number(f"damage.{key}", value), got, reason)
+
+
+def _certificate_checks(card: Card, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    found = [e for e in card.evidence if isinstance(e, CertificateReport) and e.split == split]
+    for key in wanted:
+        if key not in ("radius", *CERTIFICATE_FIGURES):
+            raise _unknown(f"certificate.{key}", ["radius", *CERTIFICATE_FIGURES])
+    if any(key.startswith("accuracy") for key in wanted) != ("radius" in wanted):
+        raise UsageError("[require.certificate] needs radius and accuracy together: accuracy is certified at a radius")
+    radius = _number("certificate.radius", wanted.get("radius", 0.0))
+    for key, value in wanted.items():
+        if key == "radius":
+            continue
+        required = _number(f"certificate.{key}", value)
+        if not found:
+            yield Check(f"certificate.{key}", "at least", required, None, f"no certificate on {split!r}")
+            continue
+        report = found[-1]
+        # What is certified at the next larger radius of the curve is certified at this one.
+        point = min((p for p in report.curve if p.radius >= radius - 1e-9), key=lambda p: p.radius, default=None)
+        figures: dict[str, float | None] = {
+            "n": report.n,
+            "mean_radius": report.mean_radius,
+            "accuracy": None if point is None else point.accuracy,
+            "accuracy_lower": None if point is None else point.accuracy_ci[0],
+        }
+        got = figures[key]
+        reason = f"the certificate's curve ends below a radius of {radius:g}" if got is None else None
+        yield Check(f"certificate.{key}", "at least", required, got, reason)
+
+
+def _table(key: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise UsageError(f"Expected [require.{key}] to be a table with figures, but got {key} = {value!r}")
+    return value
 
 
 def _tables(key: str, value: object) -> list[tuple[str, Mapping[str, Any]]]:

@@ -24,6 +24,7 @@ from facevalue.evidence import (
     ExportReport,
     FinetuneReport,
     Interval,
+    NoiseFigures,
     Report,
 )
 
@@ -151,7 +152,7 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
-def eps_text(figures: AttackFigures) -> str:
+def eps_text(figures: AttackFigures | NoiseFigures) -> str:
     """How far an attack could go, as the field writes it: 8/255 for ``linf``, a plain number for other norms."""
     if figures.norm != "linf":
         return number(figures.eps)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
+import torch
 
-from facevalue import workshop
+from facevalue import defenses, workshop
 from facevalue.card import Card
+from facevalue.classifier import load
+from facevalue.data.pictures import pictures
+from facevalue.data.scan import scan
 from facevalue.errors import UsageError
 from facevalue.evidence import AttackFigures, AttackReport
+from facevalue.outputs import to_input
 from facevalue.workshop.defending import masked
 
 SMALL = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 5e-3}
@@ -73,6 +79,33 @@ def test_both_figures_stand_side_by_side_and_on_the_card(plain: Path, lfw: Path,
     assert report.results in [e.results for e in kept]
     again = workshop.attack(plain, lfw, **asked, save=False)  # type: ignore[arg-type]
     assert [r.robust_accuracy for r in again.results] == [r.robust_accuracy for r in report.results]
+
+
+def test_a_target_and_saved_pictures_behind_a_defence(plain: Path, lfw: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "pictures"
+    asked = {"attacks": ["pgd"], "eps": [16 / 255], "defense": "blur", "limit": 20, "target": "face", "save": False}
+    report = workshop.attack(plain, lfw, **asked, save_pictures=kept)  # type: ignore[arg-type]
+    face, other = report.classes.index("face"), 1 - report.classes.index("face")
+    clean = report.clean_confusion
+    for r in report.results:
+        assert r.target == "face"
+        assert r.confusion[face] == clean[face]  # pictures of the target are left alone
+        taken = r.confusion[other][face] - clean[other][face]
+        assert r.target_rate == pytest.approx(taken / clean[other][other])
+    _, adaptive = report.results
+    assert adaptive.target_rate is not None
+    assert adaptive.target_rate > 0
+    # The pictures are those of the attacker who goes through: judged again by another road, the figure is the same.
+    rows = list(csv.DictReader((kept / "pictures.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == adaptive.n
+    assert sum(r["decision"] == r["label"] for r in rows) == round(adaptive.robust_accuracy * adaptive.n)
+    classifier = load(plain)
+    behind = defenses.defended(classifier, defenses.find("blur"))
+    found = pictures(scan(kept / "pgd-linf-16_255"), classifier.card.geometry, classifier.card.classes)
+    with torch.no_grad():
+        decided = behind.decide(behind.logits(to_input(found.squares()))).numpy()
+    right = decided == found.labels
+    assert right.mean() == pytest.approx(adaptive.robust_accuracy)
 
 
 def test_an_unknown_defence_names_the_known(plain: Path, lfw: Path) -> None:

@@ -13,6 +13,7 @@ from facevalue.attacks import find
 from facevalue.attacks.base import Norm, Threat
 from facevalue.attacks.campaign import attack_pictures
 from facevalue.attacks.examples import Example
+from facevalue.attacks.saving import PictureFolder
 from facevalue.attacks.threat import eps_text
 from facevalue.classifier import Classifier, held_still
 from facevalue.data.pictures import Pictures
@@ -37,12 +38,16 @@ def attack_defended(
     eps: Sequence[float],
     *,
     defense: str,
+    target: str | None = None,
+    save_to: PictureFolder | None = None,
     seed: int = 0,
 ) -> tuple[AttackReport, tuple[Example, ...]]:
     """Each attack at each eps on a defended model, blind to the defence and adaptive.
 
     Parameters
     ----------
+    target : the class that pictures of the others shall be taken for; ``None``: any but the true one.
+    save_to : gets the pictures of the adaptive attacks.
     defense : in :data:`facevalue.defenses.DEFENSES`; the blind attacker then attacks the model without it. Or
         ``distillation``, which is in the model: the blind attacker climbs its probabilities instead of its logits.
 
@@ -60,10 +65,10 @@ def attack_defended(
         behind, seen = classifier, through_softmax(classifier)
     else:
         behind, seen = defenses.defended(classifier, defenses.find(defense), seed), classifier
-    report, examples = attack_pictures(behind, pictures, attacks, norm, eps, seed=seed)
+    report, examples = attack_pictures(behind, pictures, attacks, norm, eps, target=target, save_to=save_to, seed=seed)
     adaptive = [row.changed(adaptive=True, defense=defense) for row in report.results]
     blind = [
-        transferred(seen, behind, pictures, row.attack, Threat(cast(Norm, norm), row.eps), seed).changed(
+        transferred(seen, behind, pictures, row.attack, Threat(cast(Norm, norm), row.eps), target, seed).changed(
             defense=defense
         )
         for row in adaptive
@@ -73,18 +78,25 @@ def attack_defended(
 
 
 def transferred(
-    seen: Classifier, behind: Classifier, pictures: Pictures, attack: str, threat: Threat, seed: int = 0
+    seen: Classifier,
+    behind: Classifier,
+    pictures: Pictures,
+    attack: str,
+    threat: Threat,
+    target: str | None = None,
+    seed: int = 0,
 ) -> AttackFigures:
     """What pictures made against the model ``seen`` do to the one ``behind``; rounded to 8 bits as always."""
     chosen, k = find(attack), len(pictures.classes)
+    aim = None if target is None else pictures.classes.index(target)
     table, clean, n = np.zeros((k, k), np.int64), 0, 0
     robust = unrounded = queries = 0
     distance = seconds = 0.0
-    turned = 0
+    turned = aimed = 0
     with progress.work(f"{attack} {threat}, blind", len(pictures)) as work:
         for squares, labels in pictures.batches(_BATCH):
             x, y = to_input(squares), torch.from_numpy(labels)
-            result = chosen(seen, x, y, threat, seed=seed + n)
+            result = chosen(seen, x, y, threat, target=aim, seed=seed + n)
             with held_still(behind), torch.no_grad():
                 before, after, whole = (
                     behind.decide(behind.logits(part.to(behind.mean.device))).cpu()
@@ -97,7 +109,9 @@ def transferred(
             clean += int(right.sum())
             robust += int((decided == y).sum())
             unrounded += int((right & (whole == y)).sum())
-            fell = right & (after != y)
+            of_others = right & (y != aim) if aim is not None else right
+            fell = of_others & (after == aim if aim is not None else after != y)
+            aimed += int(of_others.sum())
             turned += int(fell.sum())
             distance += float(result.distances.cpu()[fell].sum())
             queries += int(result.queries.sum())
@@ -117,6 +131,8 @@ def transferred(
         mean_distance=distance / max(1, turned),
         queries=queries,
         seconds=seconds,
+        target=target,
+        target_rate=None if target is None or not aimed else turned / aimed,
     )
 
 

@@ -103,13 +103,12 @@ def attack(
         0.25, 0.5, 1 and 2 for ``l2``.
     defense : in :data:`facevalue.defenses.DEFENSES`, to stand before the model; it is attacked by someone who ignores
         it and by someone who goes through it. A defensively distilled model is always attacked in both ways.
-    target : the class that pictures of the others shall be taken for; without it, any but the true one. Not with a
-        defence.
+    target : the class that pictures of the others shall be taken for; without it, any but the true one.
     limit : attack at most this many pictures, drawn evenly from the classes.
     plot : a PNG of accuracy against eps.
     sheet : a PNG of originals, perturbations and adversarial pictures.
     save_pictures : a new folder that gets every adversarial picture as a PNG of the network's square, under
-        ``ATTACK-NORM-EPS/CLASS/``, and ``pictures.csv``.
+        ``ATTACK-NORM-EPS/CLASS/``, and ``pictures.csv``. Behind a defence, of the attacker who goes through it.
 
     Raises
     ------
@@ -128,15 +127,15 @@ def attack(
     defense = defense or defense_of(classifier)
     if eps is None:
         eps = _EPS.get(norm, _EPS["linf"])  # an unknown norm is said by the threat
-    if defense is None:
-        with saved(Path(save_pictures), chosen) if save_pictures is not None else nullcontext() as to:
+    with saved(Path(save_pictures), chosen) if save_pictures is not None else nullcontext() as to:
+        if defense is None:
             report, examples = attack_pictures(
                 classifier, chosen, attacks, norm, eps, target=target, save_to=to, seed=seed
             )
-    elif target is not None or save_pictures is not None:
-        raise UsageError("a target and saved pictures are for models without a defence")
-    else:
-        report, examples = attack_defended(classifier, chosen, attacks, norm, eps, defense=defense, seed=seed)
+        else:
+            report, examples = attack_defended(
+                classifier, chosen, attacks, norm, eps, defense=defense, target=target, save_to=to, seed=seed
+            )
     report = report.changed(
         warnings=(*warnings, *report.warnings),
         fingerprint=chosen.fingerprint,
