@@ -113,11 +113,11 @@ def test_what_cannot_be_recorded_is_captured(make: Make, tmp_path: Path) -> None
         ("small-inception", 32, None),
         ("mobilenetv2_100", 64, None),
         ("mobilenetv2_100", 70, {"pad_type": "same"}),
-        ("mobilenetv2_100-texture", 64, {"pad_type": "same"}),
+        ("mobilenetv2_100-texture", 64, {"pad_type": "same", "zooms": (1, 2)}),
         ("convnext_atto", 64, None),
     ],
 )
-def test_networks(name: str, size: int, options: dict[str, str] | None, make: Make, tmp_path: Path) -> None:
+def test_networks(name: str, size: int, options: dict[str, object] | None, make: Make, tmp_path: Path) -> None:
     classifier = make(name, size, options=options)
     OnnxExporter().write(classifier, tmp_path / "m.onnx")
     assert_same_answers(classifier, tmp_path / "m.onnx")

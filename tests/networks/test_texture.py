@@ -1,6 +1,7 @@
 """The texture network against timm's own model and NumPy's correlations."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,25 +30,35 @@ def expected(levels: list[torch.Tensor]) -> np.ndarray:
     return np.array(rows)
 
 
-@pytest.mark.parametrize("levels", [(1, 2, 3, 4), (0, 4), (4,)])
-def test_the_features_are_correlations_and_deviations_of_timms_maps(tmp_path: Path, levels: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("levels", "zooms"), [((1, 2, 3, 4), (1,)), ((0, 4), (1,)), ((4,), (1,)), ((1, 2, 3, 4), (1, 2)), ((3, 4), (1, 3))]
+)
+def test_the_features_are_correlations_and_deviations_of_timms_maps(
+    tmp_path: Path, levels: tuple[int, ...], zooms: tuple[int, ...]
+) -> None:
     torchvision_ready.ready()
     import timm
 
     torch.manual_seed(0)
-    whole = timm.create_model("mobilenetv2_100").eval()
+    whole: Any = timm.create_model("mobilenetv2_100").eval()
     file = tmp_path / "weights.safetensors"
     save_file(whole.state_dict(), file)
-    body, facts = prepare(Wanted(NAME, classes=2, size=64, weights=str(file), options={"levels": levels}))
+    body, facts = prepare(
+        Wanted(NAME, classes=2, size=64, weights=str(file), options={"levels": levels, "zooms": zooms})
+    )
     x = torch.randn(3, 3, 64, 64)
     with torch.no_grad():
         features = body.eval().features(x)
-        maps, seen = whole.bn1(whole.conv_stem(x)), []
-        for block in whole.blocks[:5]:
-            maps = block(maps)
-            seen.append(maps)
-    wanted = expected([seen[level] for level in levels])
-    assert facts.features == wanted.shape[1] == sum(c * (c + 1) // 2 for n, c in LEVELS.items() if n in levels)
+        seen = []
+        for zoom in zooms:
+            maps = torch.nn.functional.interpolate(x, scale_factor=float(zoom), mode="bilinear")
+            maps = whole.bn1(whole.conv_stem(maps))
+            for number, block in enumerate(whole.blocks[:5]):
+                maps = block(maps)
+                seen += [maps] if number in levels else []
+    wanted = expected(seen)
+    widths = [c * (c + 1) // 2 for number, c in LEVELS.items() if number in levels]
+    assert facts.features == wanted.shape[1] == len(zooms) * sum(widths)
     np.testing.assert_allclose(features.numpy(), wanted, atol=2e-3)
 
 
@@ -72,6 +83,8 @@ def test_a_picture_of_one_colour_has_features() -> None:
     [
         (72, {}, "do not fold evenly"),
         (64, {"levels": (4, 5)}, "expected levels from 0 to 4"),
+        (64, {"zooms": (2,)}, "expected zooms to be whole numbers from 1 to 8, 1 among them"),
+        (64, {"zooms": (1, 1.5)}, "expected zooms to be whole numbers"),
         (64, {"levels": (1, 2)}, "expected levels from 0 to 4, the last among them"),
     ],
 )

@@ -25,11 +25,12 @@ _EPSILON = 1e-5
 class Levels(nn.Module):
     """The stem and the first :data:`GROUPS` groups of blocks, under timm's names, with the outputs of several at once.
 
-    Larger maps are folded to the size of the last: each square of neighbours becomes channels beside each other, so
+    They run on the picture at every zoom: enlarged, traces of a pixel or two come into the reach of later groups.
+    Larger maps are folded to the size of the smallest: each square of neighbours becomes channels beside each other, so
     that nothing is lost and all levels lie in one (n, c, h, w).
     """
 
-    def __init__(self, size: int, pad_type: str, levels: Sequence[int]) -> None:
+    def __init__(self, size: int, pad_type: str, levels: Sequence[int], zooms: Sequence[int]) -> None:
         super().__init__()
         torchvision_ready.ready()
         import timm
@@ -38,25 +39,28 @@ class Levels(nn.Module):
         self.conv_stem, self.bn1 = whole.conv_stem, whole.bn1
         self.blocks = whole.blocks[:GROUPS]
         self.levels = tuple(sorted(levels))
+        self.sides = tuple(size * zoom for zoom in sorted(zooms))
         self.eval()
         with torch.no_grad():
             shapes = [output.shape for output in self.outputs(torch.zeros(1, 3, size, size))]
         self.train()
         sides = [int(shape[2]) for shape in shapes]
-        if any(side % sides[-1] for side in sides):
+        if any(side % min(sides) for side in sides):
             raise ValueError(f"maps of {', '.join(map(str, sides))} pixels a side do not fold evenly")
         # Kept as plain numbers: read from the maps themselves they would be part of the recorded graph.
-        self.folds = tuple(side // sides[-1] for side in sides)
+        self.folds = tuple(side // min(sides) for side in sides)
         self.channels = tuple(int(shape[1]) for shape in shapes)
 
     def outputs(self, x: Tensor) -> list[Tensor]:
-        """(n, c, h, w) of each level."""
-        x = self.bn1(self.conv_stem(x))
+        """(n, c, h, w) of each level, at one zoom after the other."""
         found = []
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            if number in self.levels:
-                found.append(x)
+        for side in self.sides:
+            seen = nn.functional.interpolate(x, (side, side), mode="bilinear") if side != self.sides[0] else x
+            seen = self.bn1(self.conv_stem(seen))
+            for number, block in enumerate(self.blocks):
+                seen = block(seen)
+                if number in self.levels:
+                    found.append(seen)
         return found
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,17 +84,19 @@ class MobileNetV2Texture(Body):
     Raises
     ------
     ValueError
-        A level is not among the first five groups of blocks, or the last of them is left out; or the square does not
-        divide evenly among the levels' maps.
+        A level is not among the first five groups of blocks, or the last of them is left out; a zoom is no whole
+        number, or 1 is not among them; or the square does not divide evenly among the levels' maps.
     """
 
     pooled = False
 
-    def __init__(self, classes: int, size: int, pad_type: str, levels: Sequence[int]) -> None:
+    def __init__(self, classes: int, size: int, pad_type: str, levels: Sequence[int], zooms: Sequence[int]) -> None:
         super().__init__()
         if GROUPS - 1 not in levels or not set(levels) <= set(range(GROUPS)):
             raise ValueError(f"expected levels from 0 to {GROUPS - 1}, the last among them, but got {list(levels)}")
-        self.model = Levels(size, pad_type, levels)
+        if 1 not in zooms or not all(isinstance(zoom, int) and 1 <= zoom <= 8 for zoom in zooms):
+            raise ValueError(f"expected zooms to be whole numbers from 1 to 8, 1 among them, but got {list(zooms)}")
+        self.model = Levels(size, pad_type, levels, zooms)
         for number, c in enumerate(self.model.channels):
             rows, columns = torch.triu_indices(c, c, 1)
             self.register_buffer(f"pairs{number}", rows * c + columns, persistent=False)
@@ -123,7 +129,7 @@ class MobileNetV2Texture(Body):
 
 
 def _build(classes: int, size: int, options: Mapping[str, Any]) -> Body:
-    return MobileNetV2Texture(classes, size, options["pad_type"], options["levels"])
+    return MobileNetV2Texture(classes, size, options["pad_type"], options["levels"], options["zooms"])
 
 
 MOBILENETV2_TEXTURE = replace(
@@ -134,5 +140,5 @@ MOBILENETV2_TEXTURE = replace(
     geometry=Geometry(size=256, filter="bicubic"),
     paper="Liu et al. 2020, arXiv:2002.00133, on Sandler et al. 2018, arXiv:1801.04381",
     ignores=("classifier.", "conv_head.", "bn2.", "blocks.5.", "blocks.6."),
-    options={**MOBILENETV2.options, "levels": (1, 2, 3, 4)},
+    options={**MOBILENETV2.options, "levels": (1, 2, 3, 4), "zooms": (1,)},
 )
