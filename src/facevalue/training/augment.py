@@ -18,21 +18,32 @@ from facevalue.machine import in_order
 from facevalue.networks import torchvision_ready
 from facevalue.outputs import to_input
 from facevalue.training.settings import AugmentSettings
+from facevalue.training.subjects import Subjects
 
 _GREY = (0.299, 0.587, 0.114)
 
 
 def augment(
-    squares: NDArray[np.uint8], settings: AugmentSettings, seed: int, epoch: int, indices: NDArray[np.int64]
+    squares: NDArray[np.uint8],
+    settings: AugmentSettings,
+    seed: int,
+    epoch: int,
+    indices: NDArray[np.int64],
+    subjects: Subjects | None = None,
 ) -> Tensor:
     """(n, s, s, 3) uint8 to (n, 3, s, s) float in [0, 1], changed; ``noise`` may lead a little outside.
 
     Parameters
     ----------
     indices : (n,) the pictures' places in the training split.
+    subjects : of the whole training split; needed for ``surroundings``.
     """
     rngs = [np.random.default_rng((seed, epoch, int(i))) for i in indices]
     x = to_input(squares)
+    if settings.surroundings:
+        if subjects is None:
+            raise ValueError("surroundings needs the subjects of the training split")
+        x = _alone(x, subjects.masks(indices, x.shape[-1]), settings, (seed, epoch), indices)
     if any((settings.flip, settings.rotation, settings.zoom, settings.shift, settings.height, settings.width)):
         x = _warped(x, settings, rngs)
     if any((settings.brightness, settings.contrast, settings.saturation)):
@@ -43,6 +54,17 @@ def augment(
         noise = np.stack([rng.standard_normal(x.shape[1:], np.float32) for rng in rngs])
         x = x + settings.noise * torch.from_numpy(noise)
     return x
+
+
+def _alone(
+    x: Tensor, masks: NDArray[np.float32], settings: AugmentSettings, run: tuple[int, int], indices: NDArray[np.int64]
+) -> Tensor:
+    """The subject of some pictures on a plain grey, as often near black or white as such surroundings are."""
+    # A stream of its own: with the others' the rest of the picture's change would be another one than without.
+    draws = np.array([np.random.default_rng((*run, int(i), 1)).random(2) for i in indices], np.float32)
+    outside = (1 - masks) * (draws[:, :1, None] < settings.surroundings)
+    grey = torch.from_numpy(0.5 - 0.5 * np.cos(np.pi * draws[:, 1])).view(-1, 1, 1, 1)
+    return torch.lerp(x, grey, torch.from_numpy(outside)[:, None])
 
 
 def _warped(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:

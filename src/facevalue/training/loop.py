@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +26,7 @@ from facevalue.training.checkpoint import Checkpoint, State
 from facevalue.training.distillation import Teacher
 from facevalue.training.recipe import Recipe
 from facevalue.training.settings import FitSettings, OptimizerSettings
+from facevalue.training.subjects import Subjects, find
 
 KEPT_BYTES = 4 * 2**30
 """Decoded training pictures are kept in memory up to this size, and on disk above it as far as there is room."""
@@ -33,10 +34,14 @@ KEPT_BYTES = 4 * 2**30
 
 @dataclass(frozen=True)
 class Sample:
-    """A split as the loop reads it: pictures, and their squares where they fit into memory."""
+    """A split as the loop reads it: pictures, and their squares where they fit into memory.
+
+    ``subjects`` says where their subjects are, if training is to know.
+    """
 
     pictures: Pictures
     squares: NDArray[np.uint8] | None
+    subjects: Subjects | None = None
 
     def batches(self, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         """Squares (b, s, s, 3) and labels (b,) in this order."""
@@ -54,6 +59,12 @@ def sample(pictures: Pictures) -> Sample:
     if len(pictures) * side * side * 3 <= KEPT_BYTES:
         return Sample(pictures, pictures.squares())
     return Sample(pictures.cached(), None)
+
+
+def with_subjects(sample: Sample) -> Sample:
+    """The same, with the subject of every picture found."""
+    squares = (batch for batch, _ in sample.batches(np.arange(len(sample.pictures)), 64))
+    return replace(sample, subjects=find(squares, len(sample.pictures)))
 
 
 def train_body(
@@ -124,7 +135,7 @@ def train_body(
                 indices, done = order[done : done + len(labels)], done + len(labels)
                 if len(labels) == 1 and len(order) > 1:
                     continue  # batch norm has no variance of one picture
-                x = augment(squares, recipe.augment, seed, epoch, indices).to(fabric.device)
+                x = augment(squares, recipe.augment, seed, epoch, indices, train.subjects).to(fabric.device)
                 y = torch.from_numpy(labels).to(fabric.device)
                 target = y
                 if recipe.augment.mixup or recipe.augment.cutmix:

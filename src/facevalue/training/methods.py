@@ -21,7 +21,7 @@ from facevalue.networks.weights import Wanted, prepare
 from facevalue.outputs import Extractor, Outputs, from_features
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
-from facevalue.training.loop import sample, train_body
+from facevalue.training.loop import sample, train_body, with_subjects
 from facevalue.training.probe import Probe, fit_probe
 from facevalue.training.recipe import Recipe
 
@@ -93,6 +93,8 @@ def train_method(
         classifier = with_head(classifier, probe)
         history = probe.history
     train, validation = sample(splits["train"]), sample(splits["validation"])
+    if recipe.augment.surroundings:
+        train = with_subjects(train)
     classifier, lines = train_body(classifier, train, validation, recipe, seed, checkpoint, teacher)
     seconds = time.perf_counter() - start
     extractor = Extractor(classifier)

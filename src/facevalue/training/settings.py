@@ -119,6 +119,8 @@ class AugmentSettings(Settings, frozen=True):
     pixels; ``rescale`` down to no less than this share and up again.
     ``randaugment``: strength 1 to 10 of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
     ``mixup``, ``cutmix``: alpha of the beta distribution (arXiv:1710.09412, arXiv:1905.04899).
+    ``surroundings``: what is not the picture's subject becomes a plain grey, drawn for each picture, with this
+    probability; see :mod:`facevalue.training.subjects`.
     ``noise``: Gaussian noise of this deviation on pixels in [0, 1], added last and not clipped: what a network needs
     that is to stand behind randomised smoothing (Cohen et al. 2019, arXiv:1902.02918).
     """
@@ -140,6 +142,7 @@ class AugmentSettings(Settings, frozen=True):
     randaugment: int = 0
     mixup: float = 0.0
     cutmix: float = 0.0
+    surroundings: float = 0.0
     noise: float = 0.0
 
     def __post_init__(self) -> None:
@@ -147,7 +150,8 @@ class AugmentSettings(Settings, frozen=True):
             expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
         expect(0 <= self.jpeg <= 95, "jpeg", "a quality from 0 to 95", self.jpeg)
         expect(0 <= self.randaugment <= 10, "randaugment", "from 0 to 10", self.randaugment)
-        expect(0 <= self.damage <= 1, "damage", "a probability", self.damage)
+        for name in ("damage", "surroundings"):
+            expect(0 <= getattr(self, name) <= 1, name, "a probability", getattr(self, name))
         for name in ("blur", "mixup", "cutmix", "noise"):
             expect(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
 

@@ -1,0 +1,96 @@
+"""Where the subject of a picture is, found without a label, so that training can change what surrounds it.
+
+A class is often photographed in surroundings of its own, and a network that learns these fails where they are others
+(Xiao et al. 2021, *Noise or Signal*, arXiv:2006.09994). GrabCut (Rother et al. 2004, ACM Transactions on Graphics
+23(3)) is started from the whole square less a thin edge; it is right often enough to take that hint away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facevalue import progress
+from facevalue.machine import in_order
+
+SIDE = 75
+"""GrabCut works on squares of this side: an outline needs no more, and its time grows with the pixels."""
+_EDGE = 0.05
+_ITERATIONS = 4
+_LEAST = 0.03
+_CONTRAST = 8
+
+
+class Subjects:
+    """The subject of each of n pictures, one bit a pixel of a square of side ``SIDE`` (704 bytes a picture)."""
+
+    def __init__(self, bits: NDArray[np.uint8]) -> None:
+        self.bits = bits
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def masks(self, indices: NDArray[np.int64], side: int) -> NDArray[np.float32]:
+        """(len(indices), side, side) in [0, 1]: 1 inside, 0 outside, between along the edge."""
+        flat = np.unpackbits(self.bits[indices], axis=1, count=SIDE * SIDE).reshape(-1, SIDE, SIDE)
+        resized = [
+            np.asarray(Image.fromarray(mask * 255).resize((side, side), Image.Resampling.BILINEAR)) for mask in flat
+        ]
+        return np.stack(resized).astype(np.float32) / np.float32(255)
+
+
+def find(batches: Iterable[NDArray[np.uint8]], n: int) -> Subjects:
+    """Find the subject of every picture; about 0.05 s of one core each.
+
+    Parameters
+    ----------
+    batches : squares (b, s, s, 3) uint8, n of them together.
+    """
+    bits = np.empty((n, (SIDE * SIDE + 7) // 8), np.uint8)
+    with progress.work("finding the subjects", n, "pictures") as work:
+        for i, mask in enumerate(in_order(subject, (square for batch in batches for square in batch))):
+            bits[i] = np.packbits(mask.ravel())
+            work.advance()
+    return Subjects(bits)
+
+
+def subject(square: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(s, s, 3) uint8 to (SIDE, SIDE): the largest connected piece of the foreground, the same in every run.
+
+    All of the picture where nothing, or next to nothing, stands out.
+    """
+    small = np.asarray(Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX))
+    whole = np.ones((SIDE, SIDE), np.bool_)
+    if int(np.ptp(small)) < _CONTRAST:
+        return whole
+    edge = round(SIDE * _EDGE)
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.setRNGSeed(0)  # of this thread; its clusters start at random
+    inner = (edge, edge, SIDE - 2 * edge, SIDE - 2 * edge)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(_channels(small), mask, inner, *models, _ITERATIONS, cv2.GC_INIT_WITH_RECT)
+    foreground = ((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)).astype(np.uint8)
+    pieces, labels, sizes, _ = cv2.connectedComponentsWithStats(foreground)
+    if pieces < 2:
+        return whole
+    largest: NDArray[np.bool_] = labels == 1 + int(np.argmax(sizes[1:, cv2.CC_STAT_AREA]))
+    return largest if largest.mean() >= _LEAST else whole
+
+
+def _channels(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What GrabCut tells colours by. A grey picture has one: its blur and the way to the centre stand in for two more.
+
+    Of 30 greyed renderings the outline then shared 0.66 of its area with that found in colour; with grey alone 0.22.
+    """
+    if int(np.ptp(square.astype(np.int16), axis=2).max()) > 2:
+        return square
+    grey = np.ascontiguousarray(square[..., 0])
+    middle = (SIDE - 1) / 2
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE]
+    distance = np.hypot(rows - middle, columns - middle) / middle * 60
+    stacked: NDArray[np.uint8] = np.dstack([grey, cv2.GaussianBlur(grey, (0, 0), SIDE / 40), distance.astype(np.uint8)])
+    return stacked
