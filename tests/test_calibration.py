@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from facevalue import metrics
 from facevalue.calibration import choose_confidence, fit_novelty, fit_temperature, novelty_limit
+from facevalue.networks.distance import squared_distance
 
 
 def drawn(n: int, temperature: float, seed: int, k: int = 2) -> tuple[torch.Tensor, np.ndarray]:
@@ -109,6 +110,29 @@ def test_the_spread_is_scikit_learns_with_more_features_than_pictures_too(n: int
     assert float(buffers["novelty_rest"]) == pytest.approx(np.sqrt(left / (d - 64)), rel=1e-4)
     along = np.abs(np.sum(buffers["novelty_basis"].numpy() * pca.components_.T, axis=0))
     assert along == pytest.approx(1, abs=1e-3)
+
+
+def test_novelty_in_float32_is_no_noise_where_pictures_are_fewer_than_directions() -> None:
+    rng = np.random.default_rng(0)
+    n, d, y = 50, 512, np.arange(50) % 2
+    x = np.maximum(0, np.maximum(0, rng.normal(size=(n, 40))) @ rng.normal(size=(40, d)))
+    features = torch.from_numpy(x).float()
+    buffers = fit_novelty(features, y, 2)
+    parts = [buffers[f"novelty_{name}"] for name in ("means", "basis", "scale", "rest")]
+    found = squared_distance(torch.cat([features, 3 * features]), *parts)
+    # Another engine's features differ by float error, and the novelty must not.
+    other = squared_distance(
+        torch.cat([features, 3 * features]) * (1 + 1e-6 * torch.from_numpy(rng.normal(size=(2 * n, d))).float()), *parts
+    )
+    torch.testing.assert_close(other, found, rtol=1e-3, atol=0)
+    means, basis, scale, rest = (part.double().numpy() for part in parts)
+    expected = []
+    for row in np.concatenate([x, 3 * x]):
+        away = row - means
+        left = away - np.linalg.lstsq(basis, away.T, rcond=None)[0].T @ basis.T
+        along = away @ basis / scale
+        expected.append(((along**2).sum(1) + (left**2).sum(1) / rest**2).min() / d)
+    assert found.numpy() == pytest.approx(np.array(expected), rel=1e-3)
 
 
 def test_a_flat_feature_space_does_not_divide_by_zero() -> None:

@@ -24,6 +24,8 @@ def squared_distance(features: Tensor, means: Tensor, basis: Tensor, scale: Tens
     """
     away = features.unsqueeze(1) - means  # (n, k, d)
     along = away @ basis  # (n, k, r)
-    other = (away.square().sum(2) - along.square().sum(2)).clamp_min(0)
-    squared = (along / scale).square().sum(2) + other / rest.square()
+    # Not |away|^2 - |along|^2: what is left is tiny where training pictures hardly leave the leading directions, and
+    # the difference of two large float32 sums would be noise, another in every engine.
+    other = away - along @ basis.T
+    squared = (along / scale).square().sum(2) + (other / rest).square().sum(2)
     return squared.amin(1) / features.shape[1]
