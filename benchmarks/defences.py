@@ -1,12 +1,13 @@
 """What defences are worth: plain, adversarially trained and distilled networks, each attacked blind and adaptively.
 
-Small networks on real pictures. Run from the project's root: ``python -m benchmarks.defences [human-or-object|horse]``;
-``--quick`` takes few epochs and pictures, to see that it runs.
+Small networks on real pictures. Run from the project's root: ``python -m benchmarks.defences [human-or-object|horse]
+[--epochs N] [--limit N] [--few N]``; ``--quick`` takes few epochs and pictures, to see that it runs. ``limit`` pictures
+meet single attacks, ``few`` the suite, defences before the network and the certificate. One seed.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,9 @@ def rows(report: dict[str, Any] | list[Any]) -> dict[str, Any]:
     }
 
 
-def measure(name: str, quick: bool) -> None:
-    epochs, limit, few = ("2", "16", "8") if quick else ("15", "300", "100")
+def measure(name: str, quick: bool, epochs: str, limit: str, few: str) -> None:
     pictures, *flags = SETS[name]
     common = (pictures, *flags, "--recipe", "scratch", "--epochs", epochs, "--set", "fit.patience=0")
-    tried = "fgsm,pgd" if quick else "fgsm,pgd,apgd"
     if quick:
         common = (*common, "--size", "24", "--set", "network.options={widths=[8,16]}")
     robust = ("--set", "adversarial.ramp_epochs=5", "--eps", "4/255")
@@ -56,11 +55,13 @@ def measure(name: str, quick: bool) -> None:
             model = Path(folder) / recipe
             made[recipe] = {"training": train(model, *common, *more)}
             attack = ("attack", str(model), pictures, "--limit", limit, "--eps", EPS)
-            made[recipe]["attacks"] = rows(facevalue(*attack, "--attacks", tried)[0])
+            made[recipe]["attacks"] = rows(facevalue(*attack, "--attacks", "fgsm,pgd")[0])
+            suite = ("attack", str(model), pictures, "--limit", few, "--eps", "4/255", "--attacks", "suite")
+            made[recipe]["suite"] = rows(facevalue(*suite)[0])
         for defense in DEFENSES:
             attack = ("attack", str(plain), pictures, "--limit", few, "--attacks", "pgd", "--eps", "2/255,4/255")
             made["plain"][defense] = rows(facevalue(*attack, "--defense", defense)[0])
-        certify = ("--certify", "--sigma", "0.1", "--samples", "100" if quick else "1000", "--limit", few)
+        certify = ("--certify", "--sigma", "0.1", "--samples", "100" if quick else "500", "--limit", few)
         for recipe in ("plain", "noise"):
             figures, _ = facevalue("evaluate", str(Path(folder) / recipe), pictures, *certify)
             assert isinstance(figures, dict)
@@ -70,14 +71,22 @@ def measure(name: str, quick: bool) -> None:
             assert isinstance(figures, dict)
             made[recipe]["corruptions"] = figures["corruptions"]
         compared, _ = facevalue("compare", *(str(Path(folder) / recipe) for recipe in recipes))
-        keep(f"defences.{name}" + (".quick" if quick else ""), {"compare": compared, "models": made})
+        asked = {"epochs": int(epochs), "limit": int(limit), "few": int(few)}
+        keep(f"defences.{name}" + (".quick" if quick else ""), {**asked, "compare": compared, "models": made})
 
 
-def main(arguments: list[str]) -> None:
-    names = [argument for argument in arguments if argument != "--quick"]
-    for name in names or list(SETS):
-        measure(name, "--quick" in arguments)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*SETS, []])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--epochs")
+    parser.add_argument("--limit")
+    parser.add_argument("--few")
+    given = parser.parse_args()
+    epochs, limit, few = ("2", "16", "8") if given.quick else ("15", "300", "100")
+    for name in given.names or SETS:
+        measure(name, given.quick, given.epochs or epochs, given.limit or limit, given.few or few)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
