@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Test workers. Each keeps to one thread, so two of them fill two cores.
 JOBS ?= 2
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
+# A worker that dies ends the run: with one put in its place, `loadfile` may wait for ever.
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --max-worker-restart=0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check lint format clean

@@ -1,6 +1,9 @@
 """The contract of every network, and the published sizes of the small one."""
 
 import copy
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -206,3 +209,22 @@ def test_building_leaves_the_dice_to_the_seed() -> None:
         return torch.cat([p.flatten() for p in build("test_resnet", 2, 96).parameters()])
 
     assert torch.equal(weights(), weights())
+
+
+NARROW = """
+import torch
+from facevalue.networks import build
+
+torch.manual_seed(0)
+body = build("small-resnet", 2, 24, {"widths": [4, 8]}).to(memory_format=torch.channels_last)
+for _ in range(20):
+    pictures = torch.rand(32, 3, 24, 24).contiguous(memory_format=torch.channels_last)
+    body(pictures).square().sum().backward()
+"""
+
+
+def test_a_narrow_network_trains_on_older_processors() -> None:
+    # oneDNN's kernels for AVX2 are chosen when torch is loaded, so in a process of its own. It used to be aborted.
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run([sys.executable, "-c", NARROW], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -24,13 +24,17 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(width, width, 3, 1, 1, bias=False),
             nn.BatchNorm2d(width),
         )
+        self.stride = stride
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels != width:
-            self.shortcut = nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+            self.shortcut = nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.relu(self.residual(x) + self.shortcut(x))
+        # A stride of a 1x1 convolution only leaves pixels out. Left out here, because oneDNN's AVX2 kernel of a strided
+        # one writes beyond its buffer where there are fewer than 8 channels (uxlfoundation/oneDNN issue 6035).
+        kept = x[..., :: self.stride, :: self.stride]
+        out: Tensor = self.relu(self.residual(x) + self.shortcut(kept))
         return out
 
 
