@@ -40,12 +40,16 @@ def augment(
     """
     rngs = [np.random.default_rng((seed, epoch, int(i))) for i in indices]
     x = to_input(squares)
+    masks = None
     if settings.surroundings:
         if subjects is None:
             raise ValueError("surroundings needs the subjects of the training split")
-        x = _alone(x, subjects.masks(indices, x.shape[-1]), settings, (seed, epoch), indices)
+        masks = torch.from_numpy(subjects.masks(indices, x.shape[-1])).unsqueeze(1)
     if any((settings.flip, settings.rotation, settings.zoom, settings.shift, settings.height, settings.width)):
-        x = _warped(x, settings, rngs)
+        x, masks = _warped(x, masks, settings, rngs)
+    if masks is not None:
+        # After the geometry: what comes in from outside the picture is surroundings too.
+        x = _alone(x, masks, settings.surroundings, (seed, epoch), indices)
     if any((settings.brightness, settings.contrast, settings.saturation)):
         x = _coloured(x, settings, rngs)
     if any((settings.jpeg, settings.blur, settings.rescale, settings.randaugment)):
@@ -56,19 +60,18 @@ def augment(
     return x
 
 
-def _alone(
-    x: Tensor, masks: NDArray[np.float32], settings: AugmentSettings, run: tuple[int, int], indices: NDArray[np.int64]
-) -> Tensor:
+def _alone(x: Tensor, masks: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.int64]) -> Tensor:
     """The subject of some pictures on a plain grey, as often near black or white as such surroundings are."""
     # A stream of its own: with the others' the rest of the picture's change would be another one than without.
     draws = np.array([np.random.default_rng((*run, int(i), 1)).random(2) for i in indices], np.float32)
-    outside = (1 - masks) * (draws[:, :1, None] < settings.surroundings)
-    grey = torch.from_numpy(0.5 - 0.5 * np.cos(np.pi * draws[:, 1])).view(-1, 1, 1, 1)
-    return torch.lerp(x, grey, torch.from_numpy(outside)[:, None])
+    chosen, grey = (torch.from_numpy(column).view(-1, 1, 1, 1) for column in draws.T.copy())
+    return torch.lerp(x, 0.5 - 0.5 * torch.cos(torch.pi * grey), (1 - masks) * (chosen < share))
 
 
-def _warped(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
-    """All of the geometry as one bilinear warp."""
+def _warped(
+    x: Tensor, masks: Tensor | None, settings: AugmentSettings, rngs: list[np.random.Generator]
+) -> tuple[Tensor, Tensor | None]:
+    """All of the geometry as one bilinear warp, of the pictures and of their subjects' masks."""
     maps = np.empty((len(rngs), 2, 3), np.float32)
     for row, rng in zip(maps, rngs, strict=True):
         flip, rotation, zoom, height, width, right, down = rng.uniform(-1, 1, 7)
@@ -80,10 +83,13 @@ def _warped(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator
         row[:, :2] = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) * [wide, high]
         row[:, 2] = 2 * settings.shift * np.array([right, down])
     grid = torch.nn.functional.affine_grid(torch.from_numpy(maps), list(x.shape), align_corners=False)
+    if masks is not None:
+        masks = torch.nn.functional.grid_sample(masks, grid, padding_mode="zeros", align_corners=False)
     if settings.fill == "mirror":
-        return torch.nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
+        return torch.nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False), masks
     plain = torch.tensor([rng.random() for rng in rngs], dtype=x.dtype).view(-1, 1, 1, 1)
-    return torch.nn.functional.grid_sample(x - plain, grid, padding_mode="zeros", align_corners=False) + plain
+    warped = torch.nn.functional.grid_sample(x - plain, grid, padding_mode="zeros", align_corners=False) + plain
+    return warped, masks
 
 
 def _coloured(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
