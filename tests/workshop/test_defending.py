@@ -119,7 +119,8 @@ def test_defensive_distillation_stops_the_blind_and_not_the_adaptive(plain: Path
     workshop.train(
         lfw, student, recipe="scratch", size=24, epochs=80, teacher=str(plain), distill_temperature=40, set=harder
     )
-    report = workshop.attack(student, lfw, attacks=["pgd"], eps=[20 / 255])
+    # So large that the gap is beyond chance on any processor: training differs with its convolution kernels.
+    report = workshop.attack(student, lfw, attacks=["pgd"], eps=[28 / 255])
     blind, adaptive = report.results
     assert (blind.defense, blind.adaptive, adaptive.adaptive) == ("distillation", False, True)
     assert blind.robust_accuracy > adaptive.robust_accuracy + 0.2

@@ -1,0 +1,102 @@
+"""Real or AI face, trained on several sources with one generator and one source of photographs left out in turn.
+
+What a user meets is neither the cameras nor the generators that a model was trained on. Each row trains on the other
+sources and is judged on those left out, clean and laundered, real and AI apart, by the model's own threshold.
+Run from the project's root: ``python -m benchmarks.real_or_ai_sources [--recipe NAME] [--seeds 0]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import data, essentials, facevalue, keep, mean, mobilenet, train
+from benchmarks.real_or_ai import LAUNDERINGS, laundered
+
+TRAINED = {
+    "ffhq": ("real", ("real-or-ai-face", "real")),
+    "utkface": ("real", ("faces-by-source", "real", "utkface")),
+    "lfw": ("real", ("faces-by-source", "real", "lfw")),
+    "stylegan": ("ai", ("real-or-ai-face", "ai")),
+    "stylegan2-omi": ("ai", ("faces-by-source", "ai", "stylegan2-omi")),
+    "stable-diffusion-2.1": ("ai", ("faces-by-source", "ai", "stable-diffusion-2.1")),
+}
+# Where a source has pictures for testing only, a model that has not seen the source is judged on those.
+TESTED = {
+    **TRAINED,
+    "utkface": ("real", ("unseen-faces", "real", "utkface")),
+    "stylegan2-omi": ("ai", ("unseen-faces", "ai", "stylegan2-omi")),
+    "stable-diffusion-2.1": ("ai", ("unseen-faces", "ai", "stable-diffusion-2.1")),
+}
+LEFT_OUT = (
+    ("utkface", "stylegan2-omi"),
+    ("utkface", "stable-diffusion-2.1"),
+    ("ffhq", "stylegan"),
+    ("lfw", "stylegan2-omi"),
+)
+
+
+def manifest(
+    path: Path, sources: dict[str, tuple[str, tuple[str, ...]]], saving: tuple[int, int] | None = None
+) -> Path:
+    """A CSV of path, label and source; with ``saving``, of pictures saved again beside it."""
+    path.parent.mkdir(parents=True)
+    with path.open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["path", "label", "source"])
+        for source, (label, folder) in sources.items():
+            for file in sorted(data(*folder).iterdir()):
+                shown = file
+                if saving is not None:
+                    shown = path.parent / f"{source}-{file.stem}.jpg"
+                    laundered(file, shown, *saving)
+                rows.writerow([shown, label, source])
+    return path
+
+
+def measure(out: tuple[str, str], recipe: str, seed: str, scratch: Path) -> dict[str, Any]:
+    known = {name: entry for name, entry in TRAINED.items() if name not in out}
+    model = scratch / "model"
+    flags = ("--recipe", recipe, "--weights", mobilenet(), "--seed", seed)
+    run = train(model, str(manifest(scratch / "train" / "manifest.csv", known)), *flags)
+    run["arguments"] = " ".join(flags)
+    run["left_out"] = {}
+    for how, saving in LAUNDERINGS.items():
+        test = manifest(scratch / how / "manifest.csv", {name: TESTED[name] for name in out}, saving)
+        report, _ = facevalue("evaluate", str(model), str(test), "--no-save")
+        assert isinstance(report, dict)
+        run["left_out"][how] = essentials(report)
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", default="real-or-ai/texture")
+    parser.add_argument("--seeds", default="0")
+    given = parser.parse_args()
+    rows: dict[str, Any] = {}
+    for out in LEFT_OUT:
+        runs = []
+        for seed in given.seeds.split(","):
+            with tempfile.TemporaryDirectory() as scratch:
+                runs.append(measure(out, given.recipe, seed, Path(scratch)))
+        rows[f"without {out[0]} and {out[1]}"] = {
+            "held_out_accuracy": mean([run["test"]["accuracy"] for run in runs]),
+            "left_out_balanced_accuracy": {
+                how: mean([run["left_out"][how]["balanced_accuracy"] for run in runs]) for how in LAUNDERINGS
+            },
+            "left_out_recall": {
+                how: {c: mean([run["left_out"][how]["recall"][c] for run in runs]) for c in ("real", "ai")}
+                for how in LAUNDERINGS
+            },
+            "runs": runs,
+        }
+        print(out, {key: value for key, value in rows[f"without {out[0]} and {out[1]}"].items() if key != "runs"})
+    keep("real_or_ai.sources", {"recipe": given.recipe, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
