@@ -2,7 +2,7 @@
 
 A class is often photographed in surroundings of its own, and a network that learns these fails where they are others
 (Xiao et al. 2021, *Noise or Signal*, arXiv:2006.09994). GrabCut (Rother et al. 2004, ACM Transactions on Graphics
-23(3)) is started from the whole square less a thin edge; it is right often enough to take that hint away.
+23(3)) is started from the middle of the square; it is right often enough to take that hint away.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from PIL import Image
 from facevalue import progress
 from facevalue.machine import in_order
 
-SIDE = 75
+SIDE = 80
 """GrabCut works on squares of this side: an outline needs no more, and its time grows with the pixels."""
-_EDGE = 0.05
-_ITERATIONS = 4
+_SURE = (0.07, 0.25)
+_LIKELY = (0.38, 0.45)
+_EDGE = 0.04
+_ITERATIONS = 3
 _LEAST = 0.03
 _CONTRAST = 8
 
 
 class Subjects:
-    """The subject of each of n pictures, one bit a pixel of a square of side ``SIDE`` (704 bytes a picture)."""
+    """The subject of each of n pictures, one bit a pixel of a square of side ``SIDE`` (800 bytes a picture)."""
 
     def __init__(self, bits: NDArray[np.uint8]) -> None:
         self.bits = bits
@@ -44,7 +46,7 @@ class Subjects:
 
 
 def find(batches: Iterable[NDArray[np.uint8]], n: int) -> Subjects:
-    """Find the subject of every picture; about 0.05 s of one core each.
+    """Find the subject of every picture; about 0.07 s of one core each.
 
     Parameters
     ----------
@@ -67,12 +69,10 @@ def subject(square: NDArray[np.uint8]) -> NDArray[np.bool_]:
     whole = np.ones((SIDE, SIDE), np.bool_)
     if int(np.ptp(small)) < _CONTRAST:
         return whole
-    edge = round(SIDE * _EDGE)
-    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask = _start()
     cv2.setRNGSeed(0)  # of this thread; its clusters start at random
-    inner = (edge, edge, SIDE - 2 * edge, SIDE - 2 * edge)
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(_channels(small), mask, inner, *models, _ITERATIONS, cv2.GC_INIT_WITH_RECT)
+    cv2.grabCut(_channels(small), mask, (0, 0, 0, 0), *models, _ITERATIONS, cv2.GC_INIT_WITH_MASK)
     foreground = ((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)).astype(np.uint8)
     pieces, labels, sizes, _ = cv2.connectedComponentsWithStats(foreground)
     if pieces < 2:
@@ -81,16 +81,40 @@ def subject(square: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return largest if largest.mean() >= _LEAST else whole
 
 
-def _channels(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What GrabCut tells colours by. A grey picture has one: its blur and the way to the centre stand in for two more.
+def _start() -> NDArray[np.uint8]:
+    """What is subject for sure, probably, probably not and certainly not, before the picture has been looked at."""
+    mask = np.full((SIDE, SIDE), cv2.GC_PR_BGD, np.uint8)
+    mask[_ellipse(*_LIKELY)] = cv2.GC_PR_FGD
+    # Without a piece that stays, the foreground was found empty in a third of the pictures.
+    mask[_ellipse(*_SURE)] = cv2.GC_FGD
+    edge = round(SIDE * _EDGE)
+    # Not along the bottom: who is seen to the waist reaches it.
+    mask[:edge] = mask[:, :edge] = mask[:, -edge:] = cv2.GC_BGD
+    return mask
 
-    Of 30 greyed renderings the outline then shared 0.66 of its area with that found in colour; with grey alone 0.22.
+
+def _ellipse(width: float, height: float) -> NDArray[np.bool_]:
+    """In the middle, with these half axes in sides of the square."""
+    rows, columns = _from_middle()
+    inside: NDArray[np.bool_] = np.hypot(columns / width, rows / height) <= SIDE
+    return inside
+
+
+def _from_middle() -> NDArray[np.float64]:
+    """Every pixel's rows and columns from the middle."""
+    distances: NDArray[np.float64] = np.mgrid[0:SIDE, 0:SIDE] - (SIDE - 1) / 2
+    return distances
+
+
+def _channels(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What GrabCut tells colours by. A grey picture has one: its blur and the way to the middle stand in for two more.
+
+    Of 48 greyed renderings the outline then shares 0.77 of its area with that found in colour.
     """
     if int(np.ptp(square.astype(np.int16), axis=2).max()) > 2:
         return square
     grey = np.ascontiguousarray(square[..., 0])
-    middle = (SIDE - 1) / 2
-    rows, columns = np.mgrid[0:SIDE, 0:SIDE]
-    distance = np.hypot(rows - middle, columns - middle) / middle * 60
-    stacked: NDArray[np.uint8] = np.dstack([grey, cv2.GaussianBlur(grey, (0, 0), SIDE / 40), distance.astype(np.uint8)])
+    rows, columns = np.abs(_from_middle()) / (SIDE / 2)
+    way = 42 * columns + 30 * rows  # subjects are higher than wide, or as high
+    stacked: NDArray[np.uint8] = np.dstack([grey, cv2.GaussianBlur(grey, (0, 0), SIDE / 25), way.astype(np.uint8)])
     return stacked
