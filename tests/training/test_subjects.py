@@ -35,6 +35,24 @@ def test_it_finds_what_stands_out(grey: bool) -> None:
         assert (found & truth).sum() / (found | truth).sum() > 0.85
 
 
+def test_who_is_seen_to_the_waist_keeps_the_waist() -> None:
+    ground = disc(1, True)[0].copy()
+    ground[20:, 36:60] = np.random.default_rng(0).integers(20, 60, (S - 20, 24, 1), np.uint8)
+    found = subject(ground)
+    assert found[-2:].any()
+    assert not found[:, :2].any()
+    assert not found[:2].any()
+
+
+def test_the_foreground_is_never_found_empty_nor_all() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(6):  # ground all over: nothing stands out from it
+        small = Image.fromarray(rng.integers(0, 255, (9, 9), np.uint8)).convert("RGB")
+        found = subject(np.asarray(small.resize((S, S), Image.Resampling.BICUBIC)))
+        assert 0.03 <= found.mean() <= 0.9
+        assert found[SIDE // 2, SIDE // 2]
+
+
 def test_a_plain_picture_is_all_subject() -> None:
     for level in (0, 130, 255):
         assert subject(np.full((S, S, 3), level, np.uint8)).all()
