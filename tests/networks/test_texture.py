@@ -17,24 +17,38 @@ LEVELS = {0: 16, 1: 24, 2: 32, 3: 64, 4: 96}
 """Channels of each, Sandler et al. 2018, table 2."""
 
 
+def root(covariance: np.ndarray) -> np.ndarray:
+    """The square root by eigenvectors, with a thousandth of the mean variance added."""
+    c = len(covariance)
+    values, vectors = np.linalg.eigh(covariance + 1e-3 / c * np.trace(covariance) * np.eye(c))
+    return (vectors * np.sqrt(values)) @ vectors.T
+
+
 def expected(levels: list[torch.Tensor]) -> np.ndarray:
-    """(n, d) features of maps (n, c, h, w), by NumPy, one picture and one level at a time."""
+    """(n, d) features of maps (n, c, places), by NumPy, one picture and one level at a time."""
     rows = []
     for picture in range(len(levels[0])):
         parts = []
         for level in levels:
-            channels = level[picture].flatten(1).double().numpy()
-            rows_of, columns = np.triu_indices(len(channels), 1)
-            parts += [np.corrcoef(channels)[rows_of, columns], np.log(channels.std(1))]
+            channels = level[picture].double().numpy()
+            rows_of, columns = np.triu_indices(len(channels))
+            parts.append(root(np.cov(channels, bias=True))[rows_of, columns])
         rows.append(np.concatenate(parts))
     return np.array(rows)
 
 
 @pytest.mark.parametrize(
-    ("levels", "zooms"), [((1, 2, 3, 4), (1,)), ((0, 4), (1,)), ((4,), (1,)), ((1, 2, 3, 4), (1, 2)), ((3, 4), (1, 3))]
+    ("levels", "zooms", "mirrored"),
+    [
+        ((1, 2, 3, 4), (1,), False),
+        ((0, 4), (1,), True),
+        ((1, 2, 3, 4), (1, 2), False),
+        ((3, 4), (1, 3), False),
+        ((2, 4), (1, 1.5, 2), True),
+    ],
 )
-def test_the_features_are_correlations_and_deviations_of_timms_maps(
-    tmp_path: Path, levels: tuple[int, ...], zooms: tuple[int, ...]
+def test_the_features_are_roots_of_covariances_of_timms_maps(
+    tmp_path: Path, levels: tuple[int, ...], zooms: tuple[float, ...], mirrored: bool
 ) -> None:
     torchvision_ready.ready()
     import timm
@@ -43,23 +57,39 @@ def test_the_features_are_correlations_and_deviations_of_timms_maps(
     whole: Any = timm.create_model("mobilenetv2_100").eval()
     file = tmp_path / "weights.safetensors"
     save_file(whole.state_dict(), file)
-    body, facts = prepare(
-        Wanted(NAME, classes=2, size=64, weights=str(file), options={"levels": levels, "zooms": zooms})
-    )
-    x = torch.randn(3, 3, 64, 64)
+    options = {"levels": levels, "zooms": zooms, "mirrored": mirrored}
+    body, facts = prepare(Wanted(NAME, classes=2, size=128, weights=str(file), options=options))
+    x = torch.randn(3, 3, 128, 128)
     with torch.no_grad():
         features = body.eval().features(x)
         seen = []
         for zoom in zooms:
-            maps = torch.nn.functional.interpolate(x, scale_factor=float(zoom), mode="bilinear")
-            maps = whole.bn1(whole.conv_stem(maps))
-            for number, block in enumerate(whole.blocks[:5]):
-                maps = block(maps)
-                seen += [maps] if number in levels else []
+            views = []
+            for view in (x, x.flip(3))[: 1 + mirrored]:
+                maps = torch.nn.functional.interpolate(view, scale_factor=float(zoom), mode="bilinear")
+                maps = whole.bn1(whole.conv_stem(maps))
+                found = []
+                for block in whole.blocks[:5]:
+                    maps = block(maps)
+                    found.append(maps)
+                views.append([found[number].flatten(2) for number in levels])
+            seen += [torch.cat(both, 2) for both in zip(*views, strict=True)]
     wanted = expected(seen)
     widths = [c * (c + 1) // 2 for number, c in LEVELS.items() if number in levels]
     assert facts.features == wanted.shape[1] == len(zooms) * sum(widths)
-    np.testing.assert_allclose(features.numpy(), wanted, atol=2e-3)
+    np.testing.assert_allclose(features.numpy(), wanted, atol=2e-3 * np.abs(wanted).max())
+
+
+def test_a_mirrored_network_answers_the_same_of_a_mirror_image_and_its_maps_lie_where_the_picture_does() -> None:
+    torch.manual_seed(0)
+    body = build(NAME, 2, 64, {"mirrored": True}).eval()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(body(x), body(x.flip(3)), atol=1e-4, rtol=1e-3)
+        for maps, turned in zip(body.model.outputs(x), body.model.outputs(x.flip(3)), strict=True):
+            plain, mirrored = maps.chunk(2, dim=1)
+            torch.testing.assert_close(turned.chunk(2, dim=1)[0].flip(3), mirrored, atol=1e-4, rtol=1e-3)
+            assert (plain - mirrored).abs().max() > 0.1
 
 
 def test_where_things_are_makes_no_difference_but_how_patterns_join_does() -> None:
@@ -83,8 +113,8 @@ def test_a_picture_of_one_colour_has_features() -> None:
     [
         (72, {}, "do not fold evenly"),
         (64, {"levels": (4, 5)}, "expected levels from 0 to 4"),
-        (64, {"zooms": (2,)}, "expected zooms to be whole numbers from 1 to 8, 1 among them"),
-        (64, {"zooms": (1, 1.5)}, "expected zooms to be whole numbers"),
+        (64, {"zooms": (2,)}, "expected zooms to be from 1 to 8, 1 among them"),
+        (64, {"zooms": (1, 1.3)}, "do not fold evenly"),
         (64, {"levels": (1, 2)}, "expected levels from 0 to 4, the last among them"),
     ],
 )

@@ -1,5 +1,7 @@
 """The linear probe against scikit-learn, and its choice of strength."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -31,6 +33,28 @@ def test_the_head_gives_scikit_learns_probabilities(classes: int) -> None:
     assert probe.history[0]["validation_accuracy"] == pytest.approx(float((got.argmax(1) == validation[1]).mean()))
 
 
+@pytest.mark.parametrize("scale", ["whole", "each"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_with_more_features_than_pictures_and_each_scaled_it_is_scikit_learns_too(
+    classes: int, scale: Literal["whole", "each"]
+) -> None:
+    rng = np.random.default_rng(3)
+    train, validation = blobs(60, classes, 1.0, 0), blobs(150, classes, 1.0, 1)
+    wide = [
+        (torch.cat([x, torch.from_numpy(rng.normal(size=(len(x), 180)) * np.linspace(0.01, 2, 180)).float()], 1), y)
+        for x, y in (train, validation)
+    ]
+    probe = fit_probe(wide[0], wide[1], classes, [1e-3], scale=scale)
+    head = nn.Linear(200, classes)
+    probe.put_into(head)
+    x = wide[0][0].double().numpy()
+    unit = x.std(0) if scale == "each" else np.sqrt(x.var(0).mean())
+    peer = LogisticRegression(C=1e-3 * 1000 / 60, max_iter=5000, tol=1e-8).fit((x - x.mean(0)) / unit, train[1])
+    expected = peer.predict_proba((wide[1][0].double().numpy() - x.mean(0)) / unit)
+    got = torch.softmax(head(wide[1][0]), 1).detach().numpy()
+    assert np.abs(got - expected).max() < 2e-3
+
+
 def test_noise_gets_a_strong_penalty_and_separable_classes_do_not_get_the_weakest() -> None:
     rng = np.random.default_rng(0)
     noise = (torch.from_numpy(rng.normal(size=(60, 200))).float(), rng.integers(0, 2, 60))
@@ -55,5 +79,8 @@ def test_balanced_weights_lift_the_rare_class() -> None:
 def test_a_dead_feature_does_no_harm() -> None:
     x, y = blobs(200, 2, 2.0, 0)
     dead = torch.cat([x, torch.zeros(200, 3)], 1)
-    probe = fit_probe((dead, y), (dead, y), 2, [1e-2])
-    assert torch.isfinite(probe.weight).all()
+    scales: tuple[Literal["whole", "each"], ...] = ("whole", "each")
+    for scale in scales:
+        probe = fit_probe((dead, y), (dead, y), 2, [1e-2], scale=scale)
+        assert torch.isfinite(probe.weight).all()
+        assert probe.weight[:, -3:].abs().max() < 1e-6

@@ -128,6 +128,7 @@ def _fit(features: Mapping[str, torch.Tensor], splits: Mapping[str, Pictures], r
             len(splits["train"].classes),
             recipe.probe.strengths,
             recipe.fit.class_weights == "balanced",
+            recipe.probe.scale,
         )
 
 

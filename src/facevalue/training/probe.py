@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from facevalue import metrics
 from facevalue.calibration import fit_temperature
+
+Scale = Literal["whole", "each"]
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,19 @@ def fit_probe(
     classes: int,
     strengths: Sequence[float],
     balanced: bool = False,
+    scale: Scale = "whole",
 ) -> Probe:
     """Multinomial logistic regression with an L2 penalty on frozen features (Kornblith et al. 2019, arXiv:1805.08974).
 
-    Features are centred and scaled as a whole, not one by one: scaling each would let those that hardly vary in
-    training weigh as much as the rest.
+    Features are centred, and scaled as a whole: scaling each would let those that hardly vary in training weigh as much
+    as the rest. Where the weak ones are what matters, as in matrices of covariances, ``scale`` can say ``each``.
 
     Parameters
     ----------
     train, validation : features (n, d) and labels (n,).
     strengths : inverse penalties, as scikit-learn's ``C`` times 1000 over n, so that they mean the same for any n.
     balanced : whether every class weighs alike, however many pictures it has.
+    scale : whether features are scaled by one number or by one ``each``, their deviation in training.
 
     Returns
     -------
@@ -63,8 +67,13 @@ def fit_probe(
 
     x, y = train[0].double().numpy(), train[1]
     mean = x.mean(0)
-    scale = max(float(np.sqrt(x.var(0).mean())), 1e-12)
-    fitted, held_out = (x - mean) / scale, (validation[0].double().numpy() - mean) / scale
+    variances = x.var(0)
+    floor = 1e-6 * variances.mean() + 1e-24  # a feature that never varies is not to be blown up
+    unit = np.sqrt(variances + floor) if scale == "each" else np.sqrt(variances.mean() + floor)
+    fitted, held_out = (x - mean) / unit, (validation[0].double().numpy() - mean) / unit
+    basis = _span(fitted) if len(fitted) < fitted.shape[1] else None
+    if basis is not None:
+        fitted, held_out = fitted @ basis, held_out @ basis
     history: list[dict[str, Any]] = []
     tried: list[tuple[float, NDArray[np.float64], LogisticRegression]] = []
     model = LogisticRegression(max_iter=500, warm_start=True, class_weight="balanced" if balanced else None)
@@ -95,16 +104,29 @@ def fit_probe(
     limit = lowest.mean() + max(lowest.std() / np.sqrt(len(lowest)), 1 / len(lowest))
     strength, _, chosen = next(entry for entry in tried if entry[1].mean() <= limit)
     coefficients, intercept = chosen.coef_, chosen.intercept_
+    if basis is not None:
+        coefficients = coefficients @ basis.T
     if classes == 2:  # one row: the log odds of the second class, shared out to two logits
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercept = np.concatenate([-intercept, intercept]) / 2
-    weight = coefficients / scale
+    weight = coefficients / unit
     return Probe(
         weight=torch.from_numpy(weight).float(),
         bias=torch.from_numpy(intercept - weight @ mean).float(),
         strength=strength,
         history=history,
     )
+
+
+def _span(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(d, r) orthonormal directions that hold all of x (n, d), r <= n < d.
+
+    The penalised fit lies within them and is the same there, with as many numbers to find as there are pictures.
+    """
+    values, vectors = np.linalg.eigh(x @ x.T)
+    kept = values > 1e-10 * values[-1]
+    directions: NDArray[np.float64] = x.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+    return directions
 
 
 def _losses(p: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -210,9 +210,14 @@ class DistillSettings(Settings, frozen=True):
 
 
 class ProbeSettings(Settings, frozen=True):
-    """Inverse strengths of the L2 penalty among which validation chooses."""
+    """``strengths`` are inverses of the L2 penalty, among which validation chooses.
+
+    ``scale``: features are scaled as a ``whole``, or ``each`` by its own deviation; see
+    :func:`facevalue.training.probe.fit_probe`.
+    """
 
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    scale: Literal["whole", "each"] = "whole"
 
     def __post_init__(self) -> None:
         expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)
