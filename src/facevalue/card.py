@@ -36,6 +36,7 @@ class NetworkFacts(Record, frozen=True):
     weights_sha256 : of that file, else ``None``.
     licence : of those weights.
     pooled : whether it ends in average pooling and a linear layer, so that ``heat`` exists.
+    batch : pictures that may go through it at once; fewer where one takes much memory.
     """
 
     name: str
@@ -48,6 +49,7 @@ class NetworkFacts(Record, frozen=True):
     weights_sha256: str | None = None
     licence: str | None = None
     pooled: bool = False
+    batch: int = 16
 
 
 class Abstention(Record, frozen=True):

@@ -17,7 +17,6 @@ from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
 from facevalue.graphs.record import Recordable, recorded
 
-BATCH = 16
 MANY = 200
 """From so many pictures on, recording a graph for ONNX Runtime pays."""
 
@@ -92,7 +91,7 @@ class Extractor:
         quick = self._quick if len(pictures) >= MANY else None
         parts: list[Tensor] = []
         with progress.work(what or f"computing {pictures.name}", len(pictures)) as work:
-            for squares, _ in pictures.batches(BATCH):
+            for squares, _ in pictures.batches(self._classifier.body.batch):
                 if quick is not None and not parts:
                     expected, got = self._of_batch(squares), quick(squares)
                     near = float(1e-3 * expected.abs().max())

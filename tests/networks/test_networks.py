@@ -150,6 +150,13 @@ def test_the_small_cnn_is_the_published_one() -> None:
     assert closed_form(150, 1) == 9_494_561
 
 
+def test_the_small_cnn_with_batch_norm_has_little_more() -> None:
+    plain, normed = build("small-cnn", 2, 150), build("small-cnn", 2, 150, {"batch_norm": True})
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in normed.modules()) == 3
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in plain.modules())
+    assert count_parameters(normed) - count_parameters(plain) == 2 * (16 + 32 + 64)
+
+
 @pytest.mark.parametrize("built", ["mobilenetv2_100", "resnet18", "inception_v3"], indirect=True, ids=lambda name: name)
 def test_parameters_of_published_networks(built: Built) -> None:
     # torchvision's published counts for 1000 classes; without inception_v3's auxiliary output of 3,326,696.

@@ -103,6 +103,12 @@ def test_where_things_are_makes_no_difference_but_how_patterns_join_does() -> No
         assert (body.embed(apart) - body.embed(maps)).abs().max() > 0.1
 
 
+def test_few_go_through_at_once_where_each_becomes_many() -> None:
+    assert build(NAME, 2, 64).batch == 16
+    assert build(NAME, 2, 64, {"zooms": (1, 2)}).batch == 3
+    assert build(NAME, 2, 64, {"zooms": (1, 2, 4), "mirrored": True}).batch == 1
+
+
 def test_a_picture_of_one_colour_has_features() -> None:
     with torch.no_grad():
         assert build(NAME, 2, 64).eval().features(torch.zeros(1, 3, 64, 64)).isfinite().all()

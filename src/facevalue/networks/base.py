@@ -31,6 +31,9 @@ class Body(nn.Module, ABC):
     pooled: bool
     """Whether :meth:`embed` is plain average pooling (dropout aside), so that ``head`` applied to the maps is CAM."""
 
+    batch: int = 16
+    """Pictures that may go through it at once; fewer where one takes much memory."""
+
     spatial: bool = True
     """Whether :meth:`maps` is (n, c, h, w); not so for vision transformers, which have tokens."""
 

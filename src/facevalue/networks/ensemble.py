@@ -109,6 +109,7 @@ class Ensemble(Body):
         if len(members) < 2:
             raise ValueError("an ensemble has at least two members")
         self.together = Together([Member(classes, size, m) for m in members])
+        self.batch = min(member.body.batch for member in self.together)
         with torch.no_grad(), torch.random.fork_rng():
             shapes = [m.eval().maps(torch.zeros(1, 3, size, size)).shape[1:] for m in self.together]
         self.train()

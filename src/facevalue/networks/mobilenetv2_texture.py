@@ -123,6 +123,8 @@ class MobileNetV2Texture(Body):
         if 1 not in zooms or not all(1 <= zoom <= 8 for zoom in zooms):
             raise ValueError(f"expected zooms to be from 1 to 8, 1 among them, but got {list(zooms)}")
         self.model = Levels(size, pad_type, levels, zooms, mirrored)
+        # A picture is as many pixels as its zooms and views have together.
+        self.batch = max(1, round(self.batch / (self.model.views * sum(zoom**2 for zoom in zooms))))
         for number, c in enumerate(self.model.channels):
             rows, columns = torch.triu_indices(c, c)
             self.register_buffer(f"pairs{number}", rows * c + columns, persistent=False)

@@ -20,18 +20,30 @@ class SmallCNN(Body):
     kernel : side of the convolutions.
     dense : width of the layer before the last.
     dropout : share of the dense layer that is dropped in training.
+    batch_norm : batch norm after each convolution. The published network has none.
     """
 
     pooled = False
 
-    def __init__(self, classes: int, size: int, widths: Sequence[int], kernel: int, dense: int, dropout: float) -> None:
+    def __init__(
+        self,
+        classes: int,
+        size: int,
+        *,
+        widths: Sequence[int],
+        kernel: int,
+        dense: int,
+        dropout: float,
+        batch_norm: bool = False,  # older model folders do not name it
+    ) -> None:
         super().__init__()
         if not widths:
             raise ValueError("widths needs at least one number")
         blocks: list[nn.Module] = []
         channels, side = 3, size
         for width in widths:
-            blocks.append(nn.Sequential(nn.Conv2d(channels, width, kernel), nn.ReLU(), nn.MaxPool2d(2)))
+            norm = (nn.BatchNorm2d(width),) if batch_norm else ()
+            blocks.append(nn.Sequential(nn.Conv2d(channels, width, kernel), *norm, nn.ReLU(), nn.MaxPool2d(2)))
             channels, side = width, (side - kernel + 1) // 2
         if side < 1:
             raise ValueError(f"{len(widths)} layers of {kernel} x {kernel} leave nothing of so small a picture")
@@ -74,5 +86,5 @@ SMALL_CNN = Network(
     # 9.5 million parameters at 150, 40 million at 300: nearly all in the dense layer.
     geometry=Geometry(size=150, filter="bilinear"),
     paper="L. Moroney, Horses or Humans (2019)",
-    options={"widths": (16, 32, 64), "kernel": 3, "dense": 512, "dropout": 0.0},
+    options={"widths": (16, 32, 64), "kernel": 3, "dense": 512, "dropout": 0.0, "batch_norm": False},
 )

@@ -77,6 +77,7 @@ def prepare(wanted: Wanted) -> tuple[Body, NetworkFacts]:
         weights_sha256=digest,
         licence=network.licence if wanted.weights == "hub" else None,
         pooled=body.pooled,
+        batch=body.batch,
     )
     return body, facts
 

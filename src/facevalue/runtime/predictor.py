@@ -100,8 +100,9 @@ class Predictor:
         return self._all(lambda pair: self._decode(pair[1], pair[0]), named, heat)
 
     def _all(self, read: Callable[[T], _Square], sources: Iterable[T], heat: bool) -> Iterator[Verdict]:
+        size = min(BATCH, self.card.network.batch)
         squares = machine.in_order(read, sources, ahead=4 * BATCH)
-        while batch := list(islice(squares, BATCH)):
+        while batch := list(islice(squares, size)):
             yield from self._judge(batch, heat)
 
     def predict_bytes(self, data: bytes, path: str | None = None, *, heat: bool = False) -> Verdict:

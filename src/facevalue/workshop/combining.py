@@ -133,6 +133,7 @@ def averaged(members: Sequence[Classifier]) -> Classifier:
         weights="members",
         licence=", ".join(map(str, licences)) or None,
         pooled=body.pooled,
+        batch=body.batch,
     )
     thresholds = {m.card.threshold for m in members if m.card.positive == first.positive}
     alike = len(thresholds) == 1 and all(m.card.positive == first.positive for m in members)
