@@ -102,7 +102,8 @@ def main() -> None:
                 # Laundered for the first seed only: it triples the pictures.
                 launderings = list(LAUNDERINGS)[: None if not runs else 1]
                 runs.append({**run, "unseen": unseen(model, Path(folder), launderings)})
-        keep(f"real_or_ai.{name}", {**summary(runs), "unseen_balanced_accuracy_mean": of_runs(runs), "runs": runs})
+            # After each seed: what is measured so far is not lost if the next is stopped.
+            keep(f"real_or_ai.{name}", {**summary(runs), "unseen_balanced_accuracy_mean": of_runs(runs), "runs": runs})
 
 
 if __name__ == "__main__":
