@@ -1,4 +1,4 @@
-"""Horse or human on the official grey split: a probe, and the small CNN with and without augmentation.
+"""Horse or human on the official grey split: a probe, the small CNN with and without augmentation, a small ResNet.
 
 The official validation pictures are the test split, used once; validation and calibration are carved out of train by
 rendering. Run from the project's root: ``python -m benchmarks.horse_or_human``.
@@ -17,6 +17,7 @@ RECIPES = {
     "mobilenetv2-probe": ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet()),
     "small-cnn": ("--recipe", "horse-or-human/cnn"),
     "small-cnn-augmented": ("--recipe", "horse-or-human/cnn-augmented"),
+    "small-resnet": ("--recipe", "horse-or-human/resnet-scratch"),
 }
 
 

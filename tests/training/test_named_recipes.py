@@ -12,6 +12,7 @@ from facevalue.training.recipe import built_in, read
 
 NAMED = """
 horse-or-human/cnn horse-or-human/cnn-augmented horse-or-human/inception horse-or-human/mobilenet
+horse-or-human/resnet-scratch
 human-or-object/mobilenet
 real-or-ai/resnet-scratch real-or-ai/inception-scratch real-or-ai/hybrid-scratch real-or-ai/resnet18
 real-or-ai/mobilenet
