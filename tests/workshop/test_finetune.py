@@ -21,7 +21,8 @@ from facevalue.data.scan import scan
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence import FinetuneReport
 from facevalue.training.head import moved_head
-from facevalue.workshop.finetuning import FinetuneResult, hard_manifest
+from facevalue.workshop.finetuning import FinetuneResult
+from facevalue.workshop.hard_pictures import hard_manifest
 from facevalue.workshop.own_pictures import own_manifest
 
 

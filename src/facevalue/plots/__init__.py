@@ -1,0 +1,7 @@
+"""Figures from the card's records. Every function returns a :class:`matplotlib.figure.Figure` of its own."""
+
+from facevalue.plots.drawing import INK, PALETTE, save_png, to_svg
+from facevalue.plots.judgement import accuracy_against_eps, certified_curve, confusion, corruption_curves, reliability
+from facevalue.plots.training import compare_curves, history, trials
+
+__all__ = []
