@@ -4,4 +4,17 @@ from facevalue.plots.drawing import INK, PALETTE, save_png, to_svg
 from facevalue.plots.judgement import accuracy_against_eps, certified_curve, confusion, corruption_curves, reliability
 from facevalue.plots.training import compare_curves, history, trials
 
-__all__ = []
+__all__ = [
+    "INK",
+    "PALETTE",
+    "accuracy_against_eps",
+    "certified_curve",
+    "compare_curves",
+    "confusion",
+    "corruption_curves",
+    "history",
+    "reliability",
+    "save_png",
+    "to_svg",
+    "trials",
+]
