@@ -15,7 +15,7 @@ horse-or-human/cnn horse-or-human/cnn-augmented horse-or-human/inception horse-o
 horse-or-human/resnet-scratch
 human-or-object/mobilenet
 real-or-ai/resnet-scratch real-or-ai/inception-scratch real-or-ai/hybrid-scratch real-or-ai/resnet18
-real-or-ai/mobilenet
+real-or-ai/mobilenet real-or-ai/texture
 """.split()
 
 
