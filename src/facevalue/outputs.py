@@ -20,6 +20,9 @@ from facevalue.graphs.record import Recordable, recorded
 MANY = 200
 """From so many pictures on, recording a graph for ONNX Runtime pays."""
 
+Change = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
+"""Squares (b, s, s, 3) and their places among the pictures to squares."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -84,14 +87,18 @@ class Extractor:
         self._may_record = engine == "auto" and classifier.mean.device.type == "cpu"
         self._quick: Callable[[NDArray[np.uint8]], Tensor] | None = None
 
-    def features(self, pictures: Pictures, what: str = "") -> Tensor:
-        """(n, d) features, in eval mode."""
+    def features(self, pictures: Pictures, what: str = "", change: Change | None = None) -> Tensor:
+        """(n, d) features, in eval mode; of the pictures as ``change`` leaves them."""
         if self._may_record and len(pictures) >= MANY:
             self._quick, self._may_record = _in_onnxruntime(self._classifier), False
         quick = self._quick if len(pictures) >= MANY else None
         parts: list[Tensor] = []
         with progress.work(what or f"computing {pictures.name}", len(pictures)) as work:
+            done = 0
             for squares, _ in pictures.batches(self._classifier.body.batch):
+                if change is not None:
+                    squares = change(squares, np.arange(done, done + len(squares)))
+                done += len(squares)
                 if quick is not None and not parts:
                     expected, got = self._of_batch(squares), quick(squares)
                     near = float(1e-3 * expected.abs().max())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,6 +116,41 @@ def test_probe_and_finetune_start_from_a_file(
     phases = [json.loads(line)["phase"] for line in (tuned.folder / "history.jsonl").read_text().splitlines()]
     assert phases == ["probe"] * 6 + ["fit"]
     assert tuned.card.network.weights_sha256 == probe.card.network.weights_sha256 is not None
+
+
+def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> None:
+    made: dict[int, workshop.TrainResult] = {}
+    for copies in (0, 2):
+        changes: dict[str, Any] = {
+            "network.options": {"widths": [8, 16]},
+            "network.weights": "none",
+            "probe.copies": copies,
+        }
+        if copies:
+            changes |= {"augment.brightness": 0.5, "augment.jpeg": 30}
+        made[copies] = workshop.train(
+            lfw, tmp_path / str(copies), recipe="probe", network="small-resnet", size=24, set=changes
+        )
+    plain, more = (made[copies].card for copies in (0, 2))
+    assert plain.data.fingerprint == more.data.fingerprint
+    assert plain.report("test").n == more.report("test").n  # type: ignore[union-attr]
+    heads = [load_file(tmp_path / str(copies) / "weights.safetensors")["body.head.weight"] for copies in (0, 2)]
+    assert not torch.allclose(*heads)
+    again = workshop.train(lfw, tmp_path / "again", recipe="probe", network="small-resnet", size=24, set=changes)
+    assert again.card.files["weights.safetensors"] == more.files["weights.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"augment.flip": True}, "probe.copies to be at least 1 with augment"),
+        ({"probe.copies": 1}, "0 without"),
+        ({"probe.copies": 1, "augment.mixup": 0.2}, "mixup and cutmix to be 0"),
+    ],
+)
+def test_a_probe_says_what_it_would_not_use(lfw: Path, tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        workshop.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", weights="none", set=changes)
 
 
 def test_weights_that_do_not_fit_are_listed(made: workshop.TrainResult, lfw: Path, tmp_path: Path) -> None:

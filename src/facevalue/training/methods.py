@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from facevalue import progress
 from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
 from facevalue.networks.weights import Wanted, prepare
-from facevalue.outputs import Extractor, Outputs, from_features
+from facevalue.outputs import Change, Extractor, Outputs, from_features
+from facevalue.training.augment import augment
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
 from facevalue.training.loop import sample, train_body, with_subjects
@@ -81,7 +84,7 @@ def train_method(
     splits : ``train``, ``validation``, ``calibration`` and ``test``; the last two are only passed through the network.
     """
     if recipe.method == "probe":
-        return _probe(classifier, splits, recipe)
+        return _probe(classifier, splits, recipe, seed)
     start = time.perf_counter()
     teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
@@ -108,22 +111,46 @@ def train_method(
     )
 
 
-def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe) -> Trained:
+def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe, seed: int) -> Trained:
     start = time.perf_counter()
     extractor = Extractor(classifier)
     features = {name: extractor.features(pictures) for name, pictures in splits.items()}
+    copies = _copies(extractor, splits["train"], recipe, seed)
     computed = time.perf_counter()
-    probe = _fit(features, splits, recipe)
+    learned = {**features, "train": torch.cat([features["train"], *copies])}
+    probe = _fit(learned, splits, recipe)
     classifier = with_head(classifier, probe)
     seconds = time.perf_counter() - start
     outputs = {name: from_features(classifier, features[name], splits[name].labels) for name in splits}
     return Trained(classifier, outputs, probe.history, seconds, computed - start)
 
 
+def _copies(extractor: Extractor, train: Pictures, recipe: Recipe, seed: int) -> list[torch.Tensor]:
+    """Features of every training picture, changed as ``augment`` says, once a copy."""
+    if not recipe.probe.copies:
+        return []
+    subjects = with_subjects(sample(train)).subjects if recipe.augment.surroundings else None
+
+    def changed(copy: int) -> Change:
+        def change(squares: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
+            x = augment(squares, recipe.augment, seed, copy, places, subjects)
+            # Rounded to what a picture can be.
+            levels: NDArray[np.uint8] = x.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+            return levels
+
+        return change
+
+    return [
+        extractor.features(train, f"computing changed copy {copy + 1} of {recipe.probe.copies}", changed(copy))
+        for copy in range(recipe.probe.copies)
+    ]
+
+
 def _fit(features: Mapping[str, torch.Tensor], splits: Mapping[str, Pictures], recipe: Recipe) -> Probe:
+    labels = splits["train"].labels
     with progress.work("fitting the head", unit="fits"):
         return fit_probe(
-            (features["train"], splits["train"].labels),
+            (features["train"], np.tile(labels, len(features["train"]) // len(labels))),
             (features["validation"], splits["validation"].labels),
             len(splits["train"].classes),
             recipe.probe.strengths,

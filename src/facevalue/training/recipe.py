@@ -67,6 +67,14 @@ class Recipe(Settings, frozen=True):
             "finetune or scratch with " + " and ".join(hardened),
             "probe",
         )
+        if self.method == "probe":
+            expect(
+                (self.probe.copies > 0) == (self.augment != AugmentSettings()),
+                "probe.copies",
+                "at least 1 with augment, and 0 without",
+                self.probe.copies,
+            )
+            expect(not (self.augment.mixup or self.augment.cutmix), "mixup and cutmix", "0 for a probe", "more")
 
     def geometry(self) -> Geometry:
         """The network's own geometry with this recipe's changes."""

@@ -213,14 +213,17 @@ class ProbeSettings(Settings, frozen=True):
     """``strengths`` are inverses of the L2 penalty, among which validation chooses.
 
     ``scale``: features are scaled as a ``whole``, or ``each`` by its own deviation; see
-    :func:`facevalue.training.probe.fit_probe`.
+    :func:`facevalue.training.probe.fit_probe`. ``copies`` of every training picture, changed as ``augment`` says, are
+    learned from beside it; each costs another pass through the backbone.
     """
 
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     scale: Literal["whole", "each"] = "whole"
+    copies: int = 0
 
     def __post_init__(self) -> None:
         expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)
+        expect(self.copies >= 0, "copies", "at least 0", self.copies)
 
 
 class CalibrationSettings(Settings, frozen=True):
