@@ -22,6 +22,9 @@ RECIPES = {
     # Three epochs: what two cores do in a few minutes.
     "finetune": ("--recipe", "finetune", "--network", "mobilenetv2_100", "--weights", mobilenet(), "--epochs", "3"),
     "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet()),
+    "texture-two-zooms": (
+        *("--recipe", "real-or-ai/texture", "--weights", mobilenet(), "--set", "network.options.zooms=[1,2]"),
+    ),
     "resnet-scratch": ("--recipe", "real-or-ai/resnet-scratch"),
     "inception-scratch": ("--recipe", "real-or-ai/inception-scratch"),
     "hybrid-scratch": ("--recipe", "real-or-ai/hybrid-scratch"),

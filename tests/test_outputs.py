@@ -40,6 +40,14 @@ def test_onnx_runtime_gives_torchs_features_in_order(all_of: Pictures) -> None:
     assert not torch.equal(quick, slow)  # it really was another engine
 
 
+def test_few_pictures_go_the_quick_way_where_it_is_there(all_of: Pictures) -> None:
+    extractor = outputs.Extractor(classifier())
+    many, few = extractor.features(all_of), extractor.features(all_of.take(range(32)))
+    # The first batch is torch's own, which the others are compared with.
+    assert torch.equal(few[16:], many[16:32])
+    assert not torch.equal(few[16:], outputs.Extractor(classifier(), "torch").features(all_of.take(range(32)))[16:])
+
+
 def test_logits_and_probabilities_are_the_classifiers_own(all_of: Pictures) -> None:
     model, some = classifier(), all_of.take(range(20))
     x = outputs.to_input(some.squares())

@@ -91,7 +91,7 @@ class Extractor:
         """(n, d) features, in eval mode; of the pictures as ``change`` leaves them."""
         if self._may_record and len(pictures) >= MANY:
             self._quick, self._may_record = _in_onnxruntime(self._classifier), False
-        quick = self._quick if len(pictures) >= MANY else None
+        quick = self._quick  # once there, few pictures go through it as well
         parts: list[Tensor] = []
         with progress.work(what or f"computing {pictures.name}", len(pictures)) as work:
             done = 0
