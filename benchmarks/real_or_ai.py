@@ -21,9 +21,12 @@ RECIPES = {
     "probe": ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet()),
     # Three epochs: what two cores do in a few minutes.
     "finetune": ("--recipe", "finetune", "--network", "mobilenetv2_100", "--weights", mobilenet(), "--epochs", "3"),
-    "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet()),
+    # As the recipe is; said, because more zooms are better and slower.
     "texture-two-zooms": (
         *("--recipe", "real-or-ai/texture", "--weights", mobilenet(), "--set", "network.options.zooms=[1,2]"),
+    ),
+    "texture-four-zooms": (
+        *("--recipe", "real-or-ai/texture", "--weights", mobilenet(), "--set", "network.options.zooms=[1,1.5,2,3]"),
     ),
     "resnet-scratch": ("--recipe", "real-or-ai/resnet-scratch"),
     "inception-scratch": ("--recipe", "real-or-ai/inception-scratch"),
