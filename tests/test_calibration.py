@@ -1,6 +1,7 @@
 """Temperature, confidence and novelty against closed forms and independent optimisers."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.decomposition import PCA
 
 from facevalue import metrics
 from facevalue.calibration import choose_confidence, fit_novelty, fit_temperature, novelty_limit
-from facevalue.networks.distance import squared_distance
+from facevalue.networks.distance import RANK, squared_distance
 
 
 def drawn(n: int, temperature: float, seed: int, k: int = 2) -> tuple[torch.Tensor, np.ndarray]:
@@ -146,3 +147,31 @@ def test_the_novelty_limit_is_exceeded_as_rarely_as_promised() -> None:
     over = [(rng.normal(size=500) > novelty_limit(rng.normal(size=199), quantile=0.95)).mean() for _ in range(400)]
     assert np.mean(over) == pytest.approx(0.05, abs=0.006)
     assert novelty_limit(np.arange(1, 51.0), quantile=0.99) == pytest.approx(55)
+
+
+def test_novelty_of_few_pictures_in_a_wide_space_is_that_of_the_whole_covariance() -> None:
+    rng = np.random.default_rng(5)
+    n, d, rank = 20, 150, min(150, RANK)
+    y = np.arange(n) % 2
+    x = rng.normal(size=(n, d)) * np.linspace(0.1, 2, d) + 3 * y[:, None]
+    buffers = fit_novelty(torch.from_numpy(x), y, 2)
+    means = np.stack([x[y == c].mean(0) for c in (0, 1)])
+    within = (x - means[y]) / np.sqrt(n - 2)
+    values, vectors = np.linalg.eigh(within.T @ within)
+    values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
+    rest = max((np.square(within).sum() - values.sum()) / (d - rank), 1e-6 * np.square(within).sum() / d + 1e-12)
+    new = rng.normal(size=(5, d)) + 1
+    away = new[:, None] - means
+    along = away @ vectors
+    other = np.square(away).sum(2) - np.square(along).sum(2)
+    wanted = (np.square(along / np.sqrt(np.maximum(values, rest))).sum(2) + other / rest).min(1) / d
+    got = squared_distance(
+        torch.from_numpy(new).float(), *(buffers[f"novelty_{k}"] for k in ("means", "basis", "scale", "rest"))
+    )
+    np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-3)
+
+
+def test_novelty_of_few_pictures_in_a_wide_space_is_fitted_at_once() -> None:
+    start = time.perf_counter()
+    fit_novelty(torch.randn(40, 12_000), np.arange(40) % 2, 2)
+    assert time.perf_counter() - start < 20  # eigenvectors of the whole space take minutes and gigabytes

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from facevalue.card import Abstention, Card
 from facevalue.classifier import Classifier
@@ -108,16 +108,22 @@ def fit_novelty(features: Tensor, labels: NDArray[np.int64], classes: int) -> di
 
 
 def _principal(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """(rank,) leading eigenvalues of ``x.T @ x``, from the largest, and (d, rank) their vectors."""
+    """(rank,) leading eigenvalues of ``x.T @ x`` of x (n, d), from the largest, and (d, rank) their vectors.
+
+    Where there are fewer directions than ``rank``, the rest have eigenvalue 0 and a vector of zeros: what lies along
+    them stays with the rest of the space.
+    """
     n, d = x.shape
-    if d > n > 2 * rank:
-        # The same from n x n products: with thousands of features the other way takes minutes and gigabytes.
-        values, left = torch.linalg.eigh(x @ x.T)
-        values, left = values.flip(0)[:rank], left.flip(1)[:, :rank]
-        if values[-1] > 1e-9 * values[0]:  # else rounding is all that would point the last directions
-            return values, x.T @ left / values.sqrt()
-    values, vectors = torch.linalg.eigh(x.T @ x)
-    return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank]
+    if d <= n:
+        values, vectors = torch.linalg.eigh(x.T @ x)
+        return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank]
+    # The same from n x n products: with thousands of features the other way takes minutes and gigabytes.
+    values, left = torch.linalg.eigh(x @ x.T)
+    values, left = values.flip(0)[:rank], left.flip(1)[:, :rank]
+    sure = values > 1e-9 * values[0]  # else rounding is all that would point the direction
+    found = x.T @ (left * torch.where(sure, values, 1).rsqrt() * sure)
+    pad = rank - len(values)
+    return nn.functional.pad(values * sure, (0, pad)), nn.functional.pad(found, (0, pad))
 
 
 def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:

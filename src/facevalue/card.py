@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -49,7 +49,7 @@ class NetworkFacts(Record, frozen=True):
     weights_sha256: str | None = None
     licence: str | None = None
     pooled: bool = False
-    batch: int = 16
+    batch: Annotated[int, msgspec.Meta(ge=1)] = 16
 
 
 class Abstention(Record, frozen=True):

@@ -49,6 +49,8 @@ class Levels(nn.Module):
         self.blocks = whole.blocks[:GROUPS]
         self.levels = tuple(sorted(levels))
         self.sides = tuple(round(size * zoom) for zoom in sorted(zooms))
+        if len(set(self.sides)) < len(self.sides):
+            raise ValueError(f"the zooms {list(zooms)} of {size} pixels are not all different")
         self.views = 2 if mirrored else 1
         self.eval()
         with torch.no_grad():
@@ -118,6 +120,12 @@ class MobileNetV2Texture(Body):
         self, classes: int, size: int, pad_type: str, levels: Sequence[int], zooms: Sequence[float], mirrored: bool
     ) -> None:
         super().__init__()
+        for name, given in (("levels", levels), ("zooms", zooms)):
+            numbers = isinstance(given, list | tuple) and not any(isinstance(v, bool | str) for v in given)
+            if not numbers or len(set(given)) < len(given):
+                raise ValueError(f"expected {name} to be a list of different numbers, but got {given!r}")
+        if not isinstance(mirrored, bool):
+            raise ValueError(f"expected mirrored to be true or false, but got {mirrored!r}")
         if GROUPS - 1 not in levels or not set(levels) <= set(range(GROUPS)):
             raise ValueError(f"expected levels from 0 to {GROUPS - 1}, the last among them, but got {list(levels)}")
         if 1 not in zooms or not all(1 <= zoom <= 8 for zoom in zooms):
