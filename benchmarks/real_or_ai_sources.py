@@ -94,8 +94,8 @@ def main() -> None:
             },
             "runs": runs,
         }
-        print(out, {key: value for key, value in rows[f"without {out[0]} and {out[1]}"].items() if key != "runs"})
-    keep("real_or_ai.sources", {"recipe": given.recipe, "rows": rows})
+        # After each row: what is measured so far is not lost if the next is stopped.
+        keep("real_or_ai.sources", {"recipe": given.recipe, "rows": rows})
 
 
 if __name__ == "__main__":
