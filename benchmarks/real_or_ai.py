@@ -9,13 +9,16 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from benchmarks.common import SEEDS, data, facevalue, keep, mean, mobilenet, summary, train
+
+Source = tuple[str, tuple[str, ...]]
+"""A label and the parts of a folder's name."""
 
 RECIPES = {
     "probe": ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet()),
@@ -49,24 +52,30 @@ def laundered(source: Path, target: Path, longest: int, quality: int) -> None:
         picture.convert("RGB").save(target, "JPEG", quality=quality)
 
 
+def manifest(path: Path, sources: Mapping[str, Source], saving: tuple[int, int] | None = None) -> Path:
+    """A CSV of path, label and source; with ``saving``, of pictures saved again beside it."""
+    path.parent.mkdir(parents=True)
+    with path.open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["path", "label", "source"])
+        for source, (label, folder) in sources.items():
+            for file in sorted(data(*folder).iterdir()):
+                shown = file
+                if saving is not None:
+                    shown = path.parent / f"{source}-{file.stem}.jpg"
+                    laundered(file, shown, *saving)
+                rows.writerow([shown, label, source])
+    return path
+
+
 def unseen(model: Path, scratch: Path, launderings: Sequence[str]) -> dict[str, Any]:
     """Recall on each unseen source with its interval, by the model's own threshold; generators beside photographs."""
     figures: dict[str, Any] = {}
+    sources = {source: (label, ("unseen-faces", label, source)) for source, label in UNSEEN.items()}
     for how in launderings:
-        saving, place = LAUNDERINGS[how], scratch / "unseen" / how
-        place.mkdir(parents=True)
-        with (place / "manifest.csv").open("w", newline="") as stream:
-            rows = csv.writer(stream)
-            rows.writerow(["path", "label", "source"])
-            for source, label in UNSEEN.items():
-                for file in sorted(data("unseen-faces", label, source).iterdir()):
-                    path = file
-                    if saving is not None:
-                        path = place / f"{source}-{file.stem}.jpg"
-                        laundered(file, path, *saving)
-                    rows.writerow([path, label, source])
+        table = manifest(scratch / "unseen" / how / "manifest.csv", sources, LAUNDERINGS[how])
         flags = ("--slices", "source", "--no-save")
-        report, _ = facevalue("evaluate", str(model), str(place / "manifest.csv"), *flags)
+        report, _ = facevalue("evaluate", str(model), str(table), *flags)
         assert isinstance(report, dict)
         (slices,) = (entry for entry in report["slices"] if entry["column"] == "source")
         recall = {s["value"]: s["recall"][UNSEEN[s["value"]]] for s in slices["slices"]}

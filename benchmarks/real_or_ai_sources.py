@@ -8,13 +8,12 @@ Run from the project's root: ``python -m benchmarks.real_or_ai_sources [--recipe
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import data, essentials, facevalue, keep, mean, mobilenet, train
-from benchmarks.real_or_ai import LAUNDERINGS, laundered
+from benchmarks.common import essentials, facevalue, keep, mean, mobilenet, train
+from benchmarks.real_or_ai import LAUNDERINGS, manifest
 
 TRAINED = {
     "ffhq": ("real", ("real-or-ai-face", "real")),
@@ -37,24 +36,6 @@ LEFT_OUT = (
     ("ffhq", "stylegan"),
     ("lfw", "stylegan2-omi"),
 )
-
-
-def manifest(
-    path: Path, sources: dict[str, tuple[str, tuple[str, ...]]], saving: tuple[int, int] | None = None
-) -> Path:
-    """A CSV of path, label and source; with ``saving``, of pictures saved again beside it."""
-    path.parent.mkdir(parents=True)
-    with path.open("w", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(["path", "label", "source"])
-        for source, (label, folder) in sources.items():
-            for file in sorted(data(*folder).iterdir()):
-                shown = file
-                if saving is not None:
-                    shown = path.parent / f"{source}-{file.stem}.jpg"
-                    laundered(file, shown, *saving)
-                rows.writerow([shown, label, source])
-    return path
 
 
 def measure(out: tuple[str, str], recipe: str, seed: str, scratch: Path) -> dict[str, Any]:
