@@ -114,6 +114,7 @@ def render(card: Card, history: Sequence[Mapping[str, Any]] = (), gallery: Seque
         history=svg(plots.history(history), "Loss and accuracy during training") if history else None,
         epochs=len(history),
         steps="strengths tried" if history and "strength" in history[0] else "epochs",
+        kept="the last" if card.recipe.get("fit", {}).get("keep") == "last" else "the best on validation",
         reliability=lambda r: svg(plots.reliability(r), f"Reliability diagram on {r.split}"),
         against_eps=lambda r: svg(plots.accuracy_against_eps(r), "Accuracy against eps"),
         gallery=gallery,

@@ -278,14 +278,14 @@ def test_after_a_collapse_the_best_weights_go_on_with_pgd(splits: dict[str, Samp
     spoilt = {name: torch.zeros_like(value) for name, value in state.weights.items()}
     first = state.history[0] | {"validation_robust_accuracy": 0.9, "collapsed": False}
     second = first | {"epoch": 1, "validation_robust_accuracy": 0.1, "collapsed": True}
-    checkpoint.save(State(spoilt, state.best, state.optimizer, [first, second]))
+    checkpoint.save(State(spoilt, state.kept, state.optimizer, [first, second]))
     longer = recipe(**{"adversarial.method": "fast", "optimizer.lr": 1e-12, "fit.epochs": 3})
     after, lines = run(splits, tmp_path / "b", longer)
     assert [h["adversarial"] for h in lines] == ["fast", "fast", "pgd"]
-    assert torch.allclose(after.body.head.weight, state.best["head.weight"], atol=1e-6)
+    assert torch.allclose(after.body.head.weight, state.kept["head.weight"], atol=1e-6)
     now = checkpoint.load()
     assert now is not None
-    assert torch.allclose(now.weights["head.weight"], state.best["head.weight"], atol=1e-6)
+    assert torch.allclose(now.weights["head.weight"], state.kept["head.weight"], atol=1e-6)
 
 
 def test_it_makes_a_network_robuster_and_keeps_its_best_epoch(splits: dict[str, Sample], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from facevalue.data.splits import with_splits
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.training import loop
 from facevalue.training.checkpoint import Checkpoint
-from facevalue.training.loop import Sample, best_epoch, class_weights, make_optimizer, sample, stopped, thaw, train_body
+from facevalue.training.loop import Sample, best_epoch, class_weights, kept_epoch, make_optimizer, sample, stopped, thaw, train_body
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import Recipe, read
 from facevalue.training.settings import FitSettings, OptimizerSettings
@@ -58,7 +58,7 @@ def run(
     [
         {},
         {"optimizer.name": "rmsprop", "augment.mixup": 0.2, "schedule.name": "plateau"},
-        {"optimizer.name": "sgd", "augment.cutmix": 1.0, "augment.jpeg": 50},
+        {"optimizer.name": "sgd", "fit.keep": "last", "augment.cutmix": 1.0, "augment.jpeg": 50},
     ],
 )
 def test_a_run_that_was_stopped_and_went_on_ends_with_the_same_weights(
@@ -88,6 +88,14 @@ def test_the_best_weights_are_restored(splits: dict[str, Sample], tmp_path: Path
     best = min(lines, key=lambda line: line["validation_loss"])
     again = loop.validate(classifier.body, splits["validation"], classifier.mean, classifier.std, 32)
     assert again["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-4)
+
+
+def test_the_last_weights_are_kept_where_asked(splits: dict[str, Sample], tmp_path: Path) -> None:
+    classifier, _ = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 7, "fit.keep": "last"}))
+    state = Checkpoint(tmp_path / "a", "same").load()
+    assert state is not None
+    for name, weights in classifier.body.state_dict().items():
+        assert torch.equal(weights, state.weights[name]), name
 
 
 def test_a_checkpoint_of_another_training_is_refused(splits: dict[str, Sample], tmp_path: Path) -> None:
@@ -168,6 +176,10 @@ def test_early_stopping_waits_for_patience_epochs() -> None:
     ]
     assert best_epoch(lines, FitSettings()) == 1
     assert best_epoch(lines, FitSettings(monitor="accuracy")) == 3
+    assert kept_epoch(lines, FitSettings()) == 1
+    assert kept_epoch(lines, FitSettings(keep="last")) == 3
+    robust = [line | {"validation_robust_accuracy": r} for line, r in zip(lines, (0.1, 0.2, 0.5, 0.0), strict=True)]
+    assert kept_epoch(robust, FitSettings(keep="last")) == 2
     assert stopped(lines, FitSettings(patience=2))
     assert not stopped(lines, FitSettings(patience=3))
     assert not stopped(lines, FitSettings(patience=0))

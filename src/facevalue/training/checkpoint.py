@@ -26,13 +26,13 @@ class State:
 
     Attributes
     ----------
-    weights, best : the body's state now, and where validation was best.
+    weights, kept : the body's state now, and the one that stays if training ends here.
     optimizer : ``state_dict`` of a torch optimiser.
     history : one line an epoch.
     """
 
     weights: Mapping[str, Tensor]
-    best: Mapping[str, Tensor]
+    kept: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ class Checkpoint:
         """Replace what the folder holds."""
         slots: dict[str, Any] = {}
         tensors = {f"weights.{n}": v for n, v in state.weights.items()} | {
-            f"best.{n}": v for n, v in state.best.items()
+            f"kept.{n}": v for n, v in state.kept.items()
         }
         for i, slot in state.optimizer["state"].items():
             slots[str(i)] = {n: v for n, v in slot.items() if not isinstance(v, Tensor)}
@@ -67,7 +67,7 @@ class Checkpoint:
             "optimizer": {"slots": slots, "groups": state.optimizer["param_groups"]},
         }
         with files.replacing_folder(self.folder) as partial:
-            # Clones: tensors that share memory (best is weights after a good epoch) cannot be in one file.
+            # Clones: tensors that share memory (kept is weights after a good epoch) cannot be in one file.
             write({n: v.detach().cpu().clone() for n, v in tensors.items()}, partial / TENSORS)
             (partial / STATE).write_text(json.dumps(plain))
         if self.watch is not None:
@@ -94,7 +94,7 @@ class Checkpoint:
                 f"{self.folder} holds a training with another recipe, data or seed; "
                 "give the same ones, or train without --resume to start again"
             )
-        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "kept": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
@@ -103,7 +103,7 @@ class Checkpoint:
             i, _, key = name.partition(".")
             slots[int(i)][key] = tensor
         optimizer = {"state": slots, "param_groups": plain["optimizer"]["groups"]}
-        return State(parts["weights"], parts["best"], optimizer, plain["history"])
+        return State(parts["weights"], parts["kept"], optimizer, plain["history"])
 
     def clear(self) -> None:
         """Remove the folder, and what a training killed while it wrote left beside it."""

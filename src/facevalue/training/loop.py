@@ -76,7 +76,7 @@ def train_body(
     checkpoint: Checkpoint,
     teacher: Teacher | None = None,
 ) -> tuple[Classifier, list[dict[str, Any]]]:
-    """Train the body; return a classifier with the best weights on validation, and one history line an epoch.
+    """Train the body; return a classifier with the weights that ``fit.keep`` says, and one history line an epoch.
 
     Goes on where ``checkpoint`` stands. On one machine's CPU a run that was interrupted and went on ends with the
     same weights, bit for bit, as one that was not: every random draw is a function of the seed and the epoch.
@@ -91,11 +91,11 @@ def train_body(
     optimizer = make_optimizer(body, recipe.optimizer, settings)
     state = checkpoint.load()
     history = [] if state is None else state.history
-    best: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
     if state is not None:
         body.load_state_dict(dict(state.weights))
         optimizer.load_state_dict(dict(state.optimizer))
-        best = dict(state.best)
+        kept = dict(state.kept)
         progress.note(f"going on after epoch {len(history)}")
     rates = [group["initial_lr"] for group in optimizer.param_groups]
     model, optimizer = fabric.setup(body, optimizer)
@@ -118,7 +118,7 @@ def train_body(
             method = method_in(hardening, history)
             if history and history[-1].get("collapsed"):
                 progress.note("one-step adversarial training collapsed: back to the best weights and on with pgd")
-                body.load_state_dict(best)
+                body.load_state_dict(kept)
             adversary = Adversary(
                 settings=hardening,
                 method=method,
@@ -181,15 +181,15 @@ def train_body(
                 "seconds": time.perf_counter() - start,
             }
             history = [*history, line]
-            if best_epoch(history, settings) == epoch:
-                best = {name: value.detach().cpu().clone() for name, value in body.state_dict().items()}
-            checkpoint.save(State(body.state_dict(), best, optimizer.state_dict(), history))
+            if kept_epoch(history, settings) == epoch:
+                kept = {name: value.detach().cpu().clone() for name, value in body.state_dict().items()}
+            checkpoint.save(State(body.state_dict(), kept, optimizer.state_dict(), history))
             work.advance(
                 detail=f"loss {line['train_loss']:.3f}, validation {held_out['validation_loss']:.3f}, "
                 f"accuracy {held_out['validation_accuracy']:.3f}"
                 + (f", robust {held_out['validation_robust_accuracy']:.3f}" if method != "none" else "")
             )
-    body.load_state_dict(best)
+    body.load_state_dict(kept)
     for parameter in body.parameters():
         parameter.requires_grad_(True)
     return classifier.cpu().eval(), history
@@ -295,6 +295,13 @@ def best_epoch(history: list[dict[str, Any]], settings: FitSettings) -> int:
         return (loss,) if settings.monitor == "loss" else (-line["validation_accuracy"], loss)
 
     return int(min(history, key=figure)["epoch"])
+
+
+def kept_epoch(history: list[dict[str, Any]], settings: FitSettings) -> int:
+    """The epoch whose weights stay. Adversarial training always keeps the most robust: it may collapse at the end."""
+    if settings.keep == "last" and "validation_robust_accuracy" not in history[-1]:
+        return int(history[-1]["epoch"])
+    return best_epoch(history, settings)
 
 
 def stopped(history: list[dict[str, Any]], settings: FitSettings) -> bool:

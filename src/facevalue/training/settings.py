@@ -87,6 +87,8 @@ class FitSettings(Settings, frozen=True):
     """The loop. ``patience`` 0 switches early stopping off; the best weights on validation are kept either way.
 
     ``monitor`` says by which figure; adversarial training goes by robust validation accuracy whatever it is.
+    ``keep`` = ``last`` keeps the last epoch's instead: where validation is small, or not like what the model will meet,
+    its best epoch is a matter of luck, while a rate that has come down to 0 ends in a good place.
     """
 
     epochs: int = 15
@@ -95,6 +97,7 @@ class FitSettings(Settings, frozen=True):
     class_weights: Literal["none", "balanced"] = "none"
     patience: int = 0
     monitor: Literal["loss", "accuracy"] = "loss"
+    keep: Literal["best", "last"] = "best"
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     stages: int | Literal["all"] = "all"
     head_lr_factor: float = 1.0
@@ -104,6 +107,7 @@ class FitSettings(Settings, frozen=True):
         expect(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         expect(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
         expect(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
+        expect(self.keep == "best" or not self.patience, "patience", "0 where the last epoch is kept", self.patience)
         expect(self.stages == "all" or self.stages >= 1, "stages", "'all' or at least 1", self.stages)
 
 
