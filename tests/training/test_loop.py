@@ -18,7 +18,17 @@ from facevalue.data.splits import with_splits
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.training import loop
 from facevalue.training.checkpoint import Checkpoint
-from facevalue.training.loop import Sample, best_epoch, class_weights, kept_epoch, make_optimizer, sample, stopped, thaw, train_body
+from facevalue.training.loop import (
+    Sample,
+    best_epoch,
+    class_weights,
+    kept_epoch,
+    make_optimizer,
+    sample,
+    stopped,
+    thaw,
+    train_body,
+)
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import Recipe, read
 from facevalue.training.settings import FitSettings, OptimizerSettings
