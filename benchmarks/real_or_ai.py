@@ -28,8 +28,8 @@ RECIPES = {
     "texture-two-zooms": (
         *("--recipe", "real-or-ai/texture", "--weights", mobilenet(), "--set", "network.options.zooms=[1,2]"),
     ),
-    "texture-four-zooms": (
-        *("--recipe", "real-or-ai/texture", "--weights", mobilenet(), "--set", "network.options.zooms=[1,1.5,2,3]"),
+    "texture-three-zooms": (
+        *("--recipe", "real-or-ai/texture", "--weights", mobilenet(), "--set", "network.options.zooms=[1,2,3]"),
     ),
     "resnet-scratch": ("--recipe", "real-or-ai/resnet-scratch"),
     "inception-scratch": ("--recipe", "real-or-ai/inception-scratch"),

@@ -5,9 +5,10 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
+from facevalue.calibration import fit_temperature
 from facevalue.training.probe import fit_probe
 
 
@@ -53,6 +54,30 @@ def test_with_more_features_than_pictures_and_each_scaled_it_is_scikit_learns_to
     expected = peer.predict_proba((wide[1][0].double().numpy() - x.mean(0)) / unit)
     got = torch.softmax(head(wide[1][0]), 1).detach().numpy()
     assert np.abs(got - expected).max() < 2e-3
+
+
+@pytest.mark.parametrize("wide", [0, 180])
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_with_squared_loss_it_is_scikit_learns_ridge_regression(classes: int, balanced: bool, wide: int) -> None:
+    rng = np.random.default_rng(3)
+    train, validation = (
+        (torch.cat([x, torch.from_numpy(rng.normal(size=(len(x), wide))).float()], 1)[keep], y[keep])
+        for x, y in (blobs(90, classes, 0.3, 0), blobs(150, classes, 0.3, 1))
+        for keep in [np.flatnonzero((y == 0) | (np.arange(len(y)) % 4 > 0))]
+    )
+    head = nn.Linear(20 + wide, classes)
+    fit_probe(train, validation, classes, [20.0], balanced, "each", "squared").put_into(head)
+    x, y = train[0].double().numpy(), train[1]
+    unit = x.std(0)
+    z, held_out = (x - x.mean(0)) / unit, (validation[0].double().numpy() - x.mean(0)) / unit
+    weights = len(y) / (classes * np.bincount(y))[y] if balanced else None
+    peer = Ridge(alpha=(z**2).sum(1).mean() / 20, solver="svd").fit(z, np.eye(classes)[y], sample_weight=weights)
+    expected, got = peer.predict(held_out), head(validation[0]).detach().double().numpy()
+    # Up to one factor, the temperature, which is at its best on validation.
+    factor = float((got * expected).sum() / (expected**2).sum())
+    np.testing.assert_allclose(got, factor * expected, atol=1e-4 * np.abs(got).max())
+    assert 0.7 < fit_temperature(torch.from_numpy(got), validation[1]) < 1.4
 
 
 def test_noise_gets_a_strong_penalty_and_separable_classes_do_not_get_the_weakest() -> None:

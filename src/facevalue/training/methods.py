@@ -156,6 +156,7 @@ def _fit(features: Mapping[str, torch.Tensor], splits: Mapping[str, Pictures], r
             recipe.probe.strengths,
             recipe.fit.class_weights == "balanced",
             recipe.probe.scale,
+            recipe.probe.loss,
         )
 
 

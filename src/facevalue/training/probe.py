@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from facevalue import metrics
 from facevalue.calibration import fit_temperature
 
 Scale = Literal["whole", "each"]
+Loss = Literal["logistic", "squared"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,13 @@ def fit_probe(
     strengths: Sequence[float],
     balanced: bool = False,
     scale: Scale = "whole",
+    loss: Loss = "logistic",
 ) -> Probe:
-    """Multinomial logistic regression with an L2 penalty on frozen features (Kornblith et al. 2019, arXiv:1805.08974).
+    """A linear head on frozen features with an L2 penalty: multinomial logistic regression, or regression on 0 and 1.
+
+    Logistic regression is the usual probe (Kornblith et al. 2019, arXiv:1805.08974). Where features outnumber pictures
+    many times the classes can always be parted, and it attends to the few pictures nearest to the border; ``squared``
+    loss attends to all (Hui & Belkin 2021, arXiv:2006.07322), as a linear discriminant does.
 
     Features are centred, and scaled as a whole: scaling each would let those that hardly vary in training weigh as much
     as the rest. Where the weak ones are what matters, as in matrices of covariances, ``scale`` can say ``each``.
@@ -52,19 +58,18 @@ def fit_probe(
     Parameters
     ----------
     train, validation : features (n, d) and labels (n,).
-    strengths : inverse penalties, as scikit-learn's ``C`` times 1000 over n, so that they mean the same for any n.
+    strengths : inverse penalties, so that they mean the same for any n: scikit-learn's ``C`` of logistic regression
+        times n over 1000; or, for ``squared``, one over ``alpha`` of ridge regression times the mean square length.
     balanced : whether every class weighs alike, however many pictures it has.
     scale : whether features are scaled by one number or by one ``each``, their deviation in training.
+    loss : what is made small in training.
 
     Returns
     -------
     The most regularised probe whose validation loss is within one standard error of the lowest (Breiman et al. 1984),
-    where a standard error is never less than one picture's nat. Losses are compared at each probe's own best
+    where a standard error is never less than one picture's nat. The losses are log-likelihoods at each probe's own best
     temperature, since the temperature is fitted later: else the sharpest would win wherever validation is separable.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
     x, y = train[0].double().numpy(), train[1]
     mean = x.mean(0)
     variances = x.var(0)
@@ -75,17 +80,15 @@ def fit_probe(
     if basis is not None:
         fitted, held_out = fitted @ basis, held_out @ basis
     history: list[dict[str, Any]] = []
-    tried: list[tuple[float, NDArray[np.float64], LogisticRegression]] = []
-    model = LogisticRegression(max_iter=500, warm_start=True, class_weight="balanced" if balanced else None)
+    tried: list[tuple[float, NDArray[np.float64], Linear]] = []
+    fits = _logistic(fitted, y, balanced) if loss == "logistic" else _squared(fitted, y, balanced)
     for epoch, strength in enumerate(sorted(strengths)):
         start = time.perf_counter()
-        model.set_params(C=strength * 1000 / len(y))
-        with warnings.catch_warnings():
-            # Nearly unpenalised fits of separable data go on for ever; their loss on validation judges them.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(fitted, y)
-        p, q = model.predict_proba(fitted), model.predict_proba(held_out)
-        assert p.shape[1] == classes
+        head = fits(strength)
+        assert head.weight.shape[0] == classes
+        if loss == "squared":
+            head = head.times(1 / fit_temperature(torch.from_numpy(head.scores(held_out)), validation[1]))
+        p, q = (softmax(head.scores(part), 1) for part in (fitted, held_out))
         losses = _losses(q, validation[1])
         history.append(
             {
@@ -99,23 +102,68 @@ def fit_probe(
                 "seconds": time.perf_counter() - start,
             }
         )
-        tried.append((strength, losses, copy.deepcopy(model)))
+        tried.append((strength, losses, head))
     lowest = min((losses for _, losses, _ in tried), key=lambda losses: float(losses.mean()))
     limit = lowest.mean() + max(lowest.std() / np.sqrt(len(lowest)), 1 / len(lowest))
     strength, _, chosen = next(entry for entry in tried if entry[1].mean() <= limit)
-    coefficients, intercept = chosen.coef_, chosen.intercept_
-    if basis is not None:
-        coefficients = coefficients @ basis.T
-    if classes == 2:  # one row: the log odds of the second class, shared out to two logits
-        coefficients = np.concatenate([-coefficients, coefficients]) / 2
-        intercept = np.concatenate([-intercept, intercept]) / 2
-    weight = coefficients / unit
+    weight = (chosen.weight if basis is None else chosen.weight @ basis.T) / unit
     return Probe(
         weight=torch.from_numpy(weight).float(),
-        bias=torch.from_numpy(intercept - weight @ mean).float(),
+        bias=torch.from_numpy(chosen.bias - weight @ mean).float(),
         strength=strength,
         history=history,
     )
+
+
+@dataclass(frozen=True)
+class Linear:
+    """(k, d) weights and (k,) biases, a row a class."""
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def scores(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, d) to (n, k)."""
+        return x @ self.weight.T + self.bias
+
+    def times(self, factor: float) -> Linear:
+        """All scores multiplied."""
+        return Linear(factor * self.weight, factor * self.bias)
+
+
+def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
+    """To be asked with growing strengths: each fit starts from the one before."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(max_iter=500, warm_start=True, class_weight="balanced" if balanced else None)
+
+    def fit(strength: float) -> Linear:
+        model.set_params(C=strength * 1000 / len(y))
+        with warnings.catch_warnings():
+            # Nearly unpenalised fits of separable data go on for ever; their loss on validation judges them.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(x, y)
+        if len(model.classes_) > 2:
+            return Linear(model.coef_.copy(), model.intercept_.copy())
+        # One row: the log odds of the second class, shared out to two logits.
+        return Linear(*(np.concatenate([-part, part]) / 2 for part in (model.coef_, model.intercept_)))
+
+    return fit
+
+
+def _squared(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
+    from sklearn.linear_model import Ridge
+
+    targets = np.eye(int(y.max()) + 1)[y]
+    weights = len(y) / (targets.shape[1] * np.bincount(y))[y] if balanced else np.ones(len(y))
+    length = float(np.mean((x**2).sum(1)))
+
+    def fit(strength: float) -> Linear:
+        model = Ridge(alpha=length / strength).fit(x, targets, sample_weight=weights)
+        return Linear(model.coef_, model.intercept_)
+
+    return fit
 
 
 def _span(x: NDArray[np.float64]) -> NDArray[np.float64]:
