@@ -10,6 +10,7 @@ from torch import nn
 
 from facevalue.calibration import fit_temperature
 from facevalue.training.probe import fit_probe
+from facevalue.training.settings import ProbeSettings
 
 
 def blobs(n: int, classes: int, apart: float, seed: int) -> tuple[torch.Tensor, np.ndarray]:
@@ -22,7 +23,7 @@ def blobs(n: int, classes: int, apart: float, seed: int) -> tuple[torch.Tensor, 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_the_head_gives_scikit_learns_probabilities(classes: int) -> None:
     train, validation = blobs(300, classes, 1.0, 0), blobs(150, classes, 1.0, 1)
-    probe = fit_probe(train, validation, classes, [1e-2])
+    probe = fit_probe(train, validation, classes, ProbeSettings(strengths=(1e-2,)))
     head = nn.Linear(20, classes)
     probe.put_into(head)
     x = train[0].double().numpy()
@@ -45,7 +46,7 @@ def test_with_more_features_than_pictures_and_each_scaled_it_is_scikit_learns_to
         (torch.cat([x, torch.from_numpy(rng.normal(size=(len(x), 180)) * np.linspace(0.01, 2, 180)).float()], 1), y)
         for x, y in (train, validation)
     ]
-    probe = fit_probe(wide[0], wide[1], classes, [1e-3], scale=scale)
+    probe = fit_probe(wide[0], wide[1], classes, ProbeSettings(strengths=(1e-3,), scale=scale))
     head = nn.Linear(200, classes)
     probe.put_into(head)
     x = wide[0][0].double().numpy()
@@ -67,7 +68,8 @@ def test_with_squared_loss_it_is_scikit_learns_ridge_regression(classes: int, ba
         for keep in [np.flatnonzero((y == 0) | (np.arange(len(y)) % 4 > 0))]
     )
     head = nn.Linear(20 + wide, classes)
-    fit_probe(train, validation, classes, [20.0], balanced, "each", "squared").put_into(head)
+    settings = ProbeSettings(strengths=(20.0,), scale="each", loss="squared")
+    fit_probe(train, validation, classes, settings, balanced).put_into(head)
     x, y = train[0].double().numpy(), train[1]
     unit = x.std(0)
     z, held_out = (x - x.mean(0)) / unit, (validation[0].double().numpy() - x.mean(0)) / unit
@@ -84,9 +86,9 @@ def test_noise_gets_a_strong_penalty_and_separable_classes_do_not_get_the_weakes
     rng = np.random.default_rng(0)
     noise = (torch.from_numpy(rng.normal(size=(60, 200))).float(), rng.integers(0, 2, 60))
     held_out = (torch.from_numpy(rng.normal(size=(200, 200))).float(), rng.integers(0, 2, 200))
-    strengths = (1e-6, 1e-4, 1e-2, 1.0)
-    assert fit_probe(noise, held_out, 2, strengths).strength <= 1e-4
-    assert fit_probe(blobs(200, 2, 6.0, 0), blobs(100, 2, 6.0, 1), 2, strengths).strength < 1.0
+    settings = ProbeSettings(strengths=(1e-6, 1e-4, 1e-2, 1.0))
+    assert fit_probe(noise, held_out, 2, settings).strength <= 1e-4
+    assert fit_probe(blobs(200, 2, 6.0, 0), blobs(100, 2, 6.0, 1), 2, settings).strength < 1.0
 
 
 def test_balanced_weights_lift_the_rare_class() -> None:
@@ -96,7 +98,7 @@ def test_balanced_weights_lift_the_rare_class() -> None:
     recall = {}
     for balanced in (False, True):
         head = nn.Linear(20, 2)
-        fit_probe(rare, blobs(100, 2, 0.2, 1), 2, [1e-2], balanced).put_into(head)
+        fit_probe(rare, blobs(100, 2, 0.2, 1), 2, ProbeSettings(strengths=(1e-2,)), balanced).put_into(head)
         recall[balanced] = float((head(x[y == 1]).argmax(1) == 1).float().mean())
     assert recall[True] > recall[False]
 
@@ -106,6 +108,6 @@ def test_a_dead_feature_does_no_harm() -> None:
     dead = torch.cat([x, torch.zeros(200, 3)], 1)
     scales: tuple[Literal["whole", "each"], ...] = ("whole", "each")
     for scale in scales:
-        probe = fit_probe((dead, y), (dead, y), 2, [1e-2], scale=scale)
+        probe = fit_probe((dead, y), (dead, y), 2, ProbeSettings(strengths=(1e-2,), scale=scale))
         assert torch.isfinite(probe.weight).all()
         assert probe.weight[:, -3:].abs().max() < 1e-6

@@ -153,10 +153,8 @@ def _fit(features: Mapping[str, torch.Tensor], splits: Mapping[str, Pictures], r
             (features["train"], np.tile(labels, len(features["train"]) // len(labels))),
             (features["validation"], splits["validation"].labels),
             len(splits["train"].classes),
-            recipe.probe.strengths,
+            recipe.probe,
             recipe.fit.class_weights == "balanced",
-            recipe.probe.scale,
-            recipe.probe.loss,
         )
 
 

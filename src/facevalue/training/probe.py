@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +16,7 @@ from torch import Tensor, nn
 
 from facevalue import metrics
 from facevalue.calibration import fit_temperature
-
-Scale = Literal["whole", "each"]
-Loss = Literal["logistic", "squared"]
+from facevalue.training.settings import ProbeSettings
 
 
 @dataclass(frozen=True)
@@ -41,10 +39,8 @@ def fit_probe(
     train: tuple[Tensor, NDArray[np.int64]],
     validation: tuple[Tensor, NDArray[np.int64]],
     classes: int,
-    strengths: Sequence[float],
+    settings: ProbeSettings,
     balanced: bool = False,
-    scale: Scale = "whole",
-    loss: Loss = "logistic",
 ) -> Probe:
     """A linear head on frozen features with an L2 penalty: multinomial logistic regression, or regression on 0 and 1.
 
@@ -58,11 +54,10 @@ def fit_probe(
     Parameters
     ----------
     train, validation : features (n, d) and labels (n,).
-    strengths : inverse penalties, so that they mean the same for any n: scikit-learn's ``C`` of logistic regression
-        times n over 1000; or, for ``squared``, one over ``alpha`` of ridge regression times the mean square length.
+    settings : ``strengths``, inverse penalties that mean the same for any n: scikit-learn's ``C`` of logistic
+        regression times n over 1000; or, for ``squared`` loss, the mean square length over ridge regression's
+        ``alpha``. ``scale``: whether features are scaled by one number or by one ``each``, their deviation in training.
     balanced : whether every class weighs alike, however many pictures it has.
-    scale : whether features are scaled by one number or by one ``each``, their deviation in training.
-    loss : what is made small in training.
 
     Returns
     -------
@@ -74,19 +69,19 @@ def fit_probe(
     mean = x.mean(0)
     variances = x.var(0)
     floor = 1e-6 * variances.mean() + 1e-24  # a feature that never varies is not to be blown up
-    unit = np.sqrt(variances + floor) if scale == "each" else np.sqrt(variances.mean() + floor)
+    unit = np.sqrt(variances + floor) if settings.scale == "each" else np.sqrt(variances.mean() + floor)
     fitted, held_out = (x - mean) / unit, (validation[0].double().numpy() - mean) / unit
     basis = _span(fitted) if len(fitted) < fitted.shape[1] else None
     if basis is not None:
         fitted, held_out = fitted @ basis, held_out @ basis
     history: list[dict[str, Any]] = []
     tried: list[tuple[float, NDArray[np.float64], Linear]] = []
-    fits = _logistic(fitted, y, balanced) if loss == "logistic" else _squared(fitted, y, balanced)
-    for epoch, strength in enumerate(sorted(strengths)):
+    fits = _logistic(fitted, y, balanced) if settings.loss == "logistic" else _squared(fitted, y, balanced)
+    for epoch, strength in enumerate(sorted(settings.strengths)):
         start = time.perf_counter()
         head = fits(strength)
         assert head.weight.shape[0] == classes
-        if loss == "squared":
+        if settings.loss == "squared":
             head = head.times(1 / fit_temperature(torch.from_numpy(head.scores(held_out)), validation[1]))
         p, q = (softmax(head.scores(part), 1) for part in (fitted, held_out))
         losses = _losses(q, validation[1])
