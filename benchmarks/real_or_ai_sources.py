@@ -50,7 +50,8 @@ def by_source(report: dict[str, Any]) -> dict[str, Any]:
 def measure(out: tuple[str, str], recipe: str, seed: str, scratch: Path) -> dict[str, Any]:
     known = {name: entry for name, entry in TRAINED.items() if name not in out}
     model = scratch / "model"
-    flags = ("--recipe", recipe, "--weights", mobilenet(), "--seed", seed)
+    # Not a folder a group: a source would be in one split altogether.
+    flags = ("--recipe", recipe, "--weights", mobilenet(), "--groups", "picture", "--seed", seed)
     run = train(model, str(manifest(scratch / "train" / "manifest.csv", known)), *flags)
     run["arguments"] = " ".join(flags)
     own, _ = facevalue("evaluate", str(model), str(model / "manifest.parquet"), "--split", "test", *SLICES)
