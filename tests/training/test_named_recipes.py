@@ -11,7 +11,8 @@ from facevalue.training.loop import thaw
 from facevalue.training.recipe import built_in, read
 
 NAMED = """
-horse-or-human/cnn horse-or-human/cnn-augmented horse-or-human/cnn-upright horse-or-human/inception horse-or-human/mobilenet
+horse-or-human/cnn horse-or-human/cnn-augmented horse-or-human/cnn-upright
+horse-or-human/inception horse-or-human/mobilenet
 horse-or-human/resnet-scratch
 human-or-object/mobilenet
 real-or-ai/resnet-scratch real-or-ai/inception-scratch real-or-ai/hybrid-scratch real-or-ai/resnet18
