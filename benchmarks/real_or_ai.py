@@ -68,18 +68,23 @@ def manifest(path: Path, sources: Mapping[str, Source], saving: tuple[int, int] 
     return path
 
 
+def by_source(model: Path, table: Path, *flags: str) -> dict[str, dict[str, Any]]:
+    """A model's figures on each source of a manifest."""
+    report, _ = facevalue("evaluate", str(model), str(table), "--slices", "source", "--no-save", *flags)
+    assert isinstance(report, dict)
+    (slices,) = (entry for entry in report["slices"] if entry["column"] == "source")
+    return {s["value"]: s for s in slices["slices"]}
+
+
 def unseen(model: Path, scratch: Path, launderings: Sequence[str]) -> dict[str, Any]:
     """Recall on each unseen source with its interval, by the model's own threshold; generators beside photographs."""
     figures: dict[str, Any] = {}
     sources = {source: (label, ("unseen-faces", label, source)) for source, label in UNSEEN.items()}
     for how in launderings:
         table = manifest(scratch / "unseen" / how / "manifest.csv", sources, LAUNDERINGS[how])
-        flags = ("--slices", "source", "--no-save")
-        report, _ = facevalue("evaluate", str(model), str(table), *flags)
-        assert isinstance(report, dict)
-        (slices,) = (entry for entry in report["slices"] if entry["column"] == "source")
-        recall = {s["value"]: s["recall"][UNSEEN[s["value"]]] for s in slices["slices"]}
-        intervals = {s["value"]: s["recall_ci"][UNSEEN[s["value"]]] for s in slices["slices"]}
+        slices = by_source(model, table)
+        recall = {source: s["recall"][UNSEEN[source]] for source, s in slices.items()}
+        intervals = {source: s["recall_ci"][UNSEEN[source]] for source, s in slices.items()}
         figures[how] = {
             "recall": recall,
             "recall_ci": intervals,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import essentials, facevalue, keep, mean, mobilenet, train
-from benchmarks.real_or_ai import LAUNDERINGS, manifest
+from benchmarks.real_or_ai import LAUNDERINGS, by_source, manifest
 
 TRAINED = {
     "ffhq": ("real", ("real-or-ai-face", "real")),
@@ -38,15 +38,6 @@ LEFT_OUT = (
 )
 
 
-SLICES = ("--slices", "source", "--no-save")
-
-
-def by_source(report: dict[str, Any]) -> dict[str, Any]:
-    """Share right, its interval and n of each source."""
-    (slices,) = (entry for entry in report["slices"] if entry["column"] == "source")
-    return {s["value"]: {key: s[key] for key in ("n", "accuracy", "accuracy_ci")} for s in slices["slices"]}
-
-
 def measure(out: tuple[str, str], recipe: str, seed: str, scratch: Path) -> dict[str, Any]:
     known = {name: entry for name, entry in TRAINED.items() if name not in out}
     model = scratch / "model"
@@ -54,9 +45,10 @@ def measure(out: tuple[str, str], recipe: str, seed: str, scratch: Path) -> dict
     flags = ("--recipe", recipe, "--weights", mobilenet(), "--groups", "picture", "--seed", seed)
     run = train(model, str(manifest(scratch / "train" / "manifest.csv", known)), *flags)
     run["arguments"] = " ".join(flags)
-    own, _ = facevalue("evaluate", str(model), str(model / "manifest.parquet"), "--split", "test", *SLICES)
-    assert isinstance(own, dict)
-    run["held_out_recall"] = by_source(own)
+    held_out = by_source(model, model / "manifest.parquet", "--split", "test")
+    run["held_out_recall"] = {
+        source: {key: s[key] for key in ("n", "accuracy", "accuracy_ci")} for source, s in held_out.items()
+    }
     run["left_out"] = {}
     for how, saving in LAUNDERINGS.items():
         test = manifest(scratch / how / "manifest.csv", {name: TESTED[name] for name in out}, saving)

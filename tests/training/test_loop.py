@@ -18,14 +18,12 @@ from facevalue.data.splits import with_splits
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.training import loop
 from facevalue.training.checkpoint import Checkpoint
+from facevalue.training.epochs import best_epoch, kept_epoch, stopped
 from facevalue.training.loop import (
     Sample,
-    best_epoch,
     class_weights,
-    kept_epoch,
     make_optimizer,
     sample,
-    stopped,
     thaw,
     train_body,
 )

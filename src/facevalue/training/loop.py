@@ -24,6 +24,7 @@ from facevalue.training.adversarial import Adversary, collapsed, method_in, robu
 from facevalue.training.augment import augment, mixed
 from facevalue.training.checkpoint import Checkpoint, State
 from facevalue.training.distillation import Teacher
+from facevalue.training.epochs import kept_epoch, stopped
 from facevalue.training.recipe import Recipe
 from facevalue.training.settings import FitSettings, OptimizerSettings
 from facevalue.training.subjects import Subjects, find
@@ -280,32 +281,3 @@ def class_weights(labels: NDArray[np.int64], classes: int, settings: FitSettings
         return torch.ones(classes)
     counts = np.bincount(labels, minlength=classes)
     return torch.from_numpy(len(labels) / (classes * np.maximum(counts, 1))).float()
-
-
-def best_epoch(history: list[dict[str, Any]], settings: FitSettings) -> int:
-    """The first epoch with the best validation figure; of equal accuracies the one with the lower loss.
-
-    Lines that have a robust accuracy are judged by it.
-    """
-
-    def figure(line: dict[str, Any]) -> tuple[float, ...]:
-        loss = line["validation_loss"]
-        if "validation_robust_accuracy" in line:
-            return (-line["validation_robust_accuracy"], loss)
-        return (loss,) if settings.monitor == "loss" else (-line["validation_accuracy"], loss)
-
-    return int(min(history, key=figure)["epoch"])
-
-
-def kept_epoch(history: list[dict[str, Any]], settings: FitSettings) -> int:
-    """The epoch whose weights stay. Adversarial training always keeps the most robust: it may collapse at the end."""
-    if settings.keep == "last" and "validation_robust_accuracy" not in history[-1]:
-        return int(history[-1]["epoch"])
-    return best_epoch(history, settings)
-
-
-def stopped(history: list[dict[str, Any]], settings: FitSettings) -> bool:
-    """Whether validation has not improved for ``patience`` epochs."""
-    if not settings.patience or not history:
-        return False
-    return len(history) - 1 - best_epoch(history, settings) >= settings.patience

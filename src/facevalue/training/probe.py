@@ -149,9 +149,10 @@ def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> C
 
 def _squared(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
     from sklearn.linear_model import Ridge
+    from sklearn.utils.class_weight import compute_sample_weight
 
     targets = np.eye(int(y.max()) + 1)[y]
-    weights = len(y) / (targets.shape[1] * np.bincount(y))[y] if balanced else np.ones(len(y))
+    weights = compute_sample_weight("balanced" if balanced else None, y)
     length = float(np.mean((x**2).sum(1)))
 
     def fit(strength: float) -> Linear:
