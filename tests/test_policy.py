@@ -19,7 +19,8 @@ from facevalue.evidence import (
     Report,
 )
 from facevalue.pixels import Geometry
-from facevalue.policy import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES, check_policy
+from facevalue.policy import check_policy
+from facevalue.policy.figures import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES
 
 
 def evaluation(split: str, **changes) -> Report:

@@ -1,0 +1,73 @@
+"""Reading a policy file; every table and value in it is asked whether it can be one."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from facevalue.errors import UsageError
+
+
+def read_policy(path: Path) -> dict[str, Any]:
+    """The table ``[require]`` of a policy file.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, is not TOML, has other tables, or requires nothing.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"the policy {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"the policy {path} is not TOML: {' '.join(str(error).split())}") from error
+    other = sorted(document.keys() - {"require"})
+    if other:
+        raise UsageError(f"{path} has {other[0]!r}; a policy has one table, [require], and what stands below it")
+    required = document.get("require")
+    if not isinstance(required, dict) or not required.keys() - {"split"}:
+        raise UsageError(f"{path} requires nothing; write figures below [require], such as accuracy_lower = 0.98")
+    return required
+
+
+def table(key: str, value: object) -> Mapping[str, Any]:
+    """A table that holds something."""
+    if not isinstance(value, dict) or not value:
+        raise UsageError(f"Expected [require.{key}] to be a table with figures, but got {key} = {value!r}")
+    return value
+
+
+def tables(key: str, value: object) -> list[tuple[str, Mapping[str, Any]]]:
+    """The tables of a table, by name."""
+    if not isinstance(value, dict) or not value or not all(isinstance(each, dict) for each in value.values()):
+        raise UsageError(f"Expected [require.{key}.NAME] to be a table, but got {key} = {value!r}")
+    return list(value.items())
+
+
+def number(key: str, value: object) -> float:
+    """A finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise UsageError(f"Expected {key} to be a number, but got {value!r}")
+    return value
+
+
+def eps_of(key: str, value: object) -> float:
+    """A number, or a fraction as a string: ``'4/255'``."""
+    if isinstance(value, str):
+        try:
+            return float(Fraction(value))
+        except (ValueError, ZeroDivisionError) as error:
+            raise UsageError(
+                f"Expected {key} to be a number or a fraction such as '4/255', but got {value!r}"
+            ) from error
+    return number(key, value)
+
+
+def unknown(key: str, known: list[str]) -> UsageError:
+    """What to raise for a key that a policy does not know; the message lists those that it knows."""
+    return UsageError(f"a policy knows no {key!r}; it knows {', '.join(known)}")
