@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from facevalue import decision, files, machine, metrics, progress
+from facevalue import files, machine, progress
 from facevalue.calibration import calibrated, with_novelty
 from facevalue.card import WEIGHTS, Card
 from facevalue.classifier import Classifier, load
@@ -23,12 +22,13 @@ from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
 from facevalue.errors import UsageError
 from facevalue.evaluation import evaluate_pictures, now
-from facevalue.evidence import Change, FinetuneReport, Report
+from facevalue.evidence import FinetuneReport, Report
 from facevalue.outputs import Extractor, Outputs, from_features
 from facevalue.training.head import moved_head
 from facevalue.training.loop import sample, train_body
 from facevalue.training.methods import checkpoint_beside
 from facevalue.training.recipe import Recipe, read
+from facevalue.workshop.changes import as_loss, change_of, warnings_of
 from facevalue.workshop.hard_pictures import hard_manifest
 from facevalue.workshop.making import data_facts_of, free_place, versions, write_folder
 from facevalue.workshop.own_pictures import found_again, own_manifest
@@ -52,8 +52,8 @@ class FinetuneResult:
         return {
             "model": str(self.folder),
             **{name: report.as_dict() for name, report in self.reports.items()},
-            "forgotten": _loss(old),
-            "gained": {**_loss(hard), "accuracy": hard.change, "ci": list(hard.change_ci)},
+            "forgotten": as_loss(old),
+            "gained": {**as_loss(hard), "accuracy": hard.change, "ci": list(hard.change_ci)},
             "test": None if test is None else test.as_dict(),
             "stages": told.stages,
             "replay": told.replay,
@@ -65,17 +65,6 @@ class FinetuneResult:
             "seconds": self.card.seconds,
             "seed": self.card.seed,
         }
-
-
-def _loss(change: Change) -> dict[str, Any]:
-    low, high = change.change_ci
-    return {
-        "accuracy": -change.change,
-        "ci": [-high, -low],
-        "n": change.n,
-        "lost": change.lost,
-        "won": change.won,
-    }
 
 
 def finetune(
@@ -187,7 +176,7 @@ def finetune(
     n_old = len(of_old["test"])
     outputs_after = {"old": _part(outputs["test"], 0, n_old), "hard": _part(outputs["test"], n_old, None)}
     changes = tuple(
-        _change(f"{name} test", before, outputs_before[name], after, outputs_after[name]) for name in ("old", "hard")
+        change_of(f"{name} test", before, outputs_before[name], after, outputs_after[name]) for name in ("old", "hard")
     )
     told = FinetuneReport(
         model=folder.name,
@@ -198,7 +187,7 @@ def finetune(
         replayed=0 if replayed is None else len(replayed),
         left_out=left_out,
         changes=changes,
-        warnings=_warnings(changes, before.card, of_hard),
+        warnings=warnings_of(changes, before.card, of_hard),
         command=command,
         created=now(),
     )
@@ -294,45 +283,3 @@ def _with_moved_head(
 
 def _part(outputs: Outputs, start: int, end: int | None) -> Outputs:
     return Outputs(outputs.features[start:end], outputs.logits[start:end], outputs.labels[start:end])
-
-
-def _change(pictures_of: str, before: Classifier, first: Outputs, after: Classifier, second: Outputs) -> Change:
-    def right(classifier: Classifier, outputs: Outputs) -> NDArray[np.bool_]:
-        card = classifier.card
-        decided = decision.decide(outputs.probabilities(classifier), card.positive_index, card.threshold)
-        return np.asarray(decided == outputs.labels)
-
-    was, is_now = right(before, first), right(after, second)
-    lost, won = int((was & ~is_now).sum()), int((~was & is_now).sum())
-    both_right, n = int((was & is_now).sum()), len(was)
-    return Change(
-        pictures=pictures_of,
-        n=n,
-        before=float(was.mean()),
-        before_ci=metrics.wilson(int(was.sum()), n),
-        after=float(is_now.mean()),
-        after_ci=metrics.wilson(int(is_now.sum()), n),
-        change=(won - lost) / n,
-        change_ci=metrics.difference_of_paired_rates(both_right, won, lost, n - both_right - won - lost),
-        lost=lost,
-        won=won,
-    )
-
-
-def _warnings(changes: tuple[Change, ...], card: Card, of_hard: Mapping[str, Pictures]) -> tuple[str, ...]:
-    old, hard = changes
-    found = []
-    if old.change_ci[1] < 0:
-        found.append(
-            f"forgotten: accuracy on the old test pictures fell by {-100 * old.change:.1f} points "
-            f"({-100 * old.change_ci[1]:.1f} to {-100 * old.change_ci[0]:.1f})"
-        )
-    if hard.change_ci[0] <= 0:
-        found.append(f"on {hard.n} hard test pictures no gain is beyond chance")
-    absent = [c for i, c in enumerate(card.classes) if not (of_hard["test"].labels == i).any()]
-    if absent:
-        found.append(
-            f"the hard set has no {', '.join(absent)}: a rise on it may be bought with errors on {', '.join(absent)} "
-            "like those, which nothing here measures"
-        )
-    return tuple(found)

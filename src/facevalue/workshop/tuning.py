@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from facevalue import files, machine, plots, progress
+from facevalue import files, machine, progress
 from facevalue.calibration import fit_temperature
 from facevalue.card import MANIFEST
 from facevalue.data.groups import with_groups
@@ -25,13 +25,13 @@ from facevalue.outputs import Outputs
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
 from facevalue.training.recipe import SHORT, Recipe, read
-from facevalue.training.space import Between, Search, ask_comparable, plain, to_toml, usual, value_at
+from facevalue.training.space import Between, Search, ask_comparable, plain, usual, value_at
+from facevalue.workshop.trials import BEST, TRIALS, changed, finished, said, write
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.trial import FrozenTrial
 
-SETUP, JOURNAL, TRIALS, BEST, PLOT = "study.json", "journal.log", "trials.json", "best.toml", "trials.png"
+SETUP, JOURNAL = "study.json", "journal.log"
 _SEEN = ("train", "validation")
 
 
@@ -100,7 +100,7 @@ def tune(
     searched = dict(space) if space else usual(base)
     ask_comparable(searched)
     for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
-        _changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
+        changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
     folder = Path(output)
     machine.keep_memory()
     manifest = _set_up(Path(data), folder, base, searched, groups, prune, seed)
@@ -115,25 +115,19 @@ def tune(
         )
         _queue(study, base, searched)
         with progress.work("searching", trials, "trials") as work:
-            work.advance(len(_finished(study)))
-            while len(_finished(study)) < trials:
+            work.advance(len(finished(study)))
+            while len(finished(study)) < trials:
                 # A sampler of its own for every trial: a study that goes on proposes what an unbroken one would have.
-                number = len(_finished(study))
+                number = len(finished(study))
                 study.sampler = optuna.samplers.TPESampler(seed=seed + number, n_startup_trials=5)
                 trial = study.ask()
                 _run(study, trial, manifest, base, searched, folder, seed)
-                _write(study, folder, base, searched)
-                work.advance(detail=_said(study))
-    figures = _write(study, folder, base, searched) | {"command": command}
+                write(study, folder, base, searched)
+                work.advance(detail=said(study))
+    figures = write(study, folder, base, searched) | {"command": command}
     if figures["best"] is None:
         raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
     return TuneResult(folder, figures)
-
-
-def _changed(base: Recipe, values: Mapping[str, Any]) -> Recipe:
-    table = {k: v for k, v in base.as_dict().items() if v is not None}
-    # read() is the one that judges settings; it takes the recipe's method from any of its own.
-    return read(base.method, {**table, **values})
 
 
 def _set_up(
@@ -186,14 +180,6 @@ def _queue(study: Study, base: Recipe, searched: Mapping[str, Search]) -> None:
         study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
 
 
-def _finished(study: Study) -> list[FrozenTrial]:
-    """Trials that came to an end: trained, given up, or not trainable. Those that a kill cut off came to none."""
-    from optuna.trial import TrialState
-
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
-    return [t for t in ended if t.state != TrialState.FAIL or "error" in t.user_attrs]
-
-
 def _run(
     study: Study,
     trial: Trial,
@@ -208,7 +194,7 @@ def _run(
 
     values = {key: _drawn(trial, key, where) for key, where in searched.items()}
     try:
-        recipe = _changed(base, values)
+        recipe = changed(base, values)
         trial.set_user_attr("settings", values)
         classes = manifest.classes
         classifier = new_classifier(recipe, classes, seed)
@@ -258,55 +244,3 @@ def _told(trained: Trained) -> dict[str, float]:
     outputs = trained.outputs["validation"]
     right = outputs.logits.argmax(1).numpy() == outputs.labels
     return {"validation_accuracy": float(right.mean()), "epochs": len(trained.history), "seconds": trained.seconds}
-
-
-def _row(trial: FrozenTrial) -> dict[str, Any]:
-    told = ("validation_accuracy", "epochs", "seconds", "error")
-    more = {name: trial.user_attrs[name] for name in told if name in trial.user_attrs}
-    curve = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
-    return {
-        "number": trial.number,
-        "state": {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed"),
-        "validation_loss": trial.value if trial.state.name == "COMPLETE" else None,
-        "settings": trial.user_attrs.get("settings", {}),
-        "best_so_far_by_epoch": curve,
-        **more,
-    }
-
-
-def _best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    complete = [row for row in rows if row["state"] == "complete"]
-    return min(complete, key=lambda row: float(row["validation_loss"]), default=None)
-
-
-def _said(study: Study) -> str:
-    best = _best([_row(t) for t in _finished(study)])
-    return "" if best is None else f"lowest validation loss {best['validation_loss']:.4f} in trial {best['number']}"
-
-
-def _write(study: Study, folder: Path, base: Recipe, searched: Mapping[str, Search]) -> dict[str, Any]:
-    rows = [_row(t) for t in _finished(study)]
-    best = _best(rows)
-    states = [row["state"] for row in rows]
-    figures = {
-        "study": str(folder),
-        "recipe": None if best is None else str(folder / BEST),
-        "best": best,
-        "n": len(rows),
-        "complete": states.count("complete"),
-        "pruned": states.count("pruned"),
-        "failed": states.count("failed"),
-        "searched": list(searched),
-        "measured_on": "validation",
-        "trials": rows,
-    }
-    files.write_json(folder / TRIALS, figures)
-    if best is not None:
-        loss, number = best["validation_loss"], best["number"]
-        about = f"The best of {len(rows)} trials by validation loss: {loss:.4f} nats in trial {number}."
-        table = _changed(base, best["settings"]).as_dict() | {"about": about, "name": None}
-        files.write_text(folder / BEST, to_toml(table))
-        logarithmic = [key for key, where in searched.items() if isinstance(where, Between) and where.log]
-        choices = {key: where.values for key, where in searched.items() if not isinstance(where, Between)}
-        plots.save_png(plots.trials(rows, list(searched), logarithmic, choices), folder / PLOT)
-    return figures
