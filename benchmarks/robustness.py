@@ -51,7 +51,7 @@ def pretrained(pictures: tuple[str, ...], limit: str) -> Pair:
 
 PAIRS = {
     "human-or-object": small(HUMAN_OR_OBJECT, "9", "2", "200"),
-    "human-or-object-mobilenetv2": pretrained(HUMAN_OR_OBJECT, "200"),
+    "human-or-object-mobilenetv2": pretrained(HUMAN_OR_OBJECT, "100"),
     "horse": small(HORSE_OR_HUMAN, "20", "5", "100"),
     "horse-mobilenetv2": pretrained(HORSE_OR_HUMAN, "100"),
 }
