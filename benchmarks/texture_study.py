@@ -25,7 +25,7 @@ from facevalue.outputs import Extractor
 from facevalue.pixels import Geometry
 
 NAME, SIZE = "mobilenetv2_100-texture", 256
-ZOOMS, LEVELS = (1.0, 1.5, 2.0, 3.0), (1, 2, 3, 4)
+ZOOMS, LEVELS = (1.0, 2.0, 3.0), (1, 2, 3, 4)
 CHANNELS = {1: 24, 2: 32, 3: 64, 4: 96}
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
 FOLDS, SHARES = 4, (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
