@@ -86,7 +86,7 @@ def main() -> None:
             "runs": runs,
         }
         # After each row: what is measured so far is not lost if the next is stopped.
-        keep("real_or_ai.sources", {"recipe": given.recipe, "rows": rows})
+        keep(f"real_or_ai.sources.{Path(given.recipe).stem}", {"recipe": given.recipe, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ def expected(levels: list[torch.Tensor]) -> np.ndarray:
         ((0, 4), (1,), True),
         ((1, 2, 3, 4), (1, 2), False),
         ((3, 4), (1, 3), False),
+        ((1, 2, 3), (1, 2), True),
         ((2, 4), (1, 1.5, 2), True),
     ],
 )
@@ -126,7 +127,7 @@ def test_a_picture_of_one_colour_has_features() -> None:
         (64, {"levels": 4}, "levels to be a list of different numbers"),
         (64, {"mirrored": "no"}, "mirrored to be true or false, but got 'no'"),
         (64, {"zooms": (1, 1.3)}, "do not fold evenly"),
-        (64, {"levels": (1, 2)}, "expected levels from 0 to 4, the last among them"),
+        (64, {"levels": ()}, "expected levels from 0 to 4, but got"),
     ],
 )
 def test_what_cannot_be_built(size: int, options: dict[str, object], message: str) -> None:

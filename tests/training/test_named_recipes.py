@@ -16,7 +16,7 @@ horse-or-human/inception horse-or-human/mobilenet
 horse-or-human/resnet-scratch
 human-or-object/mobilenet
 real-or-ai/resnet-scratch real-or-ai/inception-scratch real-or-ai/hybrid-scratch real-or-ai/resnet18
-real-or-ai/mobilenet real-or-ai/texture
+real-or-ai/mobilenet real-or-ai/texture real-or-ai/texture-unseen
 """.split()
 
 

@@ -37,6 +37,9 @@ class Body(nn.Module, ABC):
     spatial: bool = True
     """Whether :meth:`maps` is (n, c, h, w); not so for vision transformers, which have tokens."""
 
+    leaves_out: tuple[str, ...] = ()
+    """Prefixes of names in a full weights file that this network, with the options it has, is without."""
+
     @abstractmethod
     def maps(self, x: Tensor) -> Tensor:
         """(n, c, h, w) activations of the last convolutional layer, which Grad-CAM looks at."""

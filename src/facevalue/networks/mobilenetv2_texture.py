@@ -30,7 +30,7 @@ _ITERATIONS = 16
 
 
 class Levels(nn.Module):
-    """The stem and the first :data:`GROUPS` groups of blocks, under timm's names, with the outputs of several at once.
+    """The stem and groups of blocks up to the last of ``levels``, under timm's names, with the outputs of several at once.
 
     They run on the picture at every zoom: enlarged, traces of a pixel or two come into the reach of later groups. With
     ``mirrored`` they run on its mirror image too, whose maps are mirrored back and lie beside the others: convolutions
@@ -46,7 +46,7 @@ class Levels(nn.Module):
 
         whole: Any = timm.create_model("mobilenetv2_100", num_classes=0, pad_type=pad_type)
         self.conv_stem, self.bn1 = whole.conv_stem, whole.bn1
-        self.blocks = whole.blocks[:GROUPS]
+        self.blocks = whole.blocks[: max(levels) + 1]
         self.levels = tuple(sorted(levels))
         self.sides = tuple(round(size * zoom) for zoom in sorted(zooms))
         if len(set(self.sides)) < len(self.sides):
@@ -110,8 +110,8 @@ class MobileNetV2Texture(Body):
     Raises
     ------
     ValueError
-        A level is not among the first five groups of blocks, or the last of them is left out; a zoom is not between 1
-        and 8, or 1 is not among them; or the square does not divide evenly among the levels' maps.
+        There is no level, or one that is not among the first five groups of blocks; a zoom is not between 1 and 8, or
+        1 is not among them; or the square does not divide evenly among the levels' maps.
     """
 
     pooled = False
@@ -126,11 +126,12 @@ class MobileNetV2Texture(Body):
                 raise ValueError(f"expected {name} to be a list of different numbers, but got {given!r}")
         if not isinstance(mirrored, bool):
             raise ValueError(f"expected mirrored to be true or false, but got {mirrored!r}")
-        if GROUPS - 1 not in levels or not set(levels) <= set(range(GROUPS)):
-            raise ValueError(f"expected levels from 0 to {GROUPS - 1}, the last among them, but got {list(levels)}")
+        if not levels or not set(levels) <= set(range(GROUPS)):
+            raise ValueError(f"expected levels from 0 to {GROUPS - 1}, but got {list(levels)}")
         if 1 not in zooms or not all(1 <= zoom <= 8 for zoom in zooms):
             raise ValueError(f"expected zooms to be from 1 to 8, 1 among them, but got {list(zooms)}")
         self.model = Levels(size, pad_type, levels, zooms, mirrored)
+        self.leaves_out = tuple(f"blocks.{number}." for number in range(max(levels) + 1, GROUPS))
         # A picture is as many pixels as its zooms and views have together.
         self.batch = max(1, round(self.batch / (self.model.views * sum(zoom**2 for zoom in zooms))))
         for number, c in enumerate(self.model.channels):

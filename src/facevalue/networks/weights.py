@@ -173,7 +173,7 @@ def fill(body: Body, state: Mapping[str, Tensor], network: Network, source: str)
     own = target.state_dict()
     skipped = ("head.",) if target is body else ()
     wanted = {n for n in own if not n.startswith(skipped) and not n.endswith("num_batches_tracked")}
-    given = {n: v for n, v in state.items() if not n.startswith((*skipped, *network.ignores))}
+    given = {n: v for n, v in state.items() if not n.startswith((*skipped, *network.ignores, *body.leaves_out))}
     missing = sorted(wanted - set(given))
     unexpected = sorted(set(given) - set(own))
     reshaped = sorted(n for n in wanted & set(given) if given[n].shape != own[n].shape)
