@@ -30,7 +30,7 @@ _ITERATIONS = 16
 
 
 class Levels(nn.Module):
-    """The stem and groups of blocks up to the last of ``levels``, under timm's names, with the outputs of several at once.
+    """The stem and groups of blocks up to the last of ``levels``, under timm's names, with several outputs at once.
 
     They run on the picture at every zoom: enlarged, traces of a pixel or two come into the reach of later groups. With
     ``mirrored`` they run on its mirror image too, whose maps are mirrored back and lie beside the others: convolutions
