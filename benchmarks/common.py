@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -36,8 +38,6 @@ def mobilenet() -> str:
 
 def facevalue(*arguments: str) -> tuple[dict[str, Any] | list[Any], float]:
     """Run the command line as a user would; returns its JSON and the seconds of the whole process."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
         start = time.perf_counter()
@@ -47,9 +47,9 @@ def facevalue(*arguments: str) -> tuple[dict[str, Any] | list[Any], float]:
 
 def shown(text: str) -> str:
     """A command as anyone could type it: without this machine's folders."""
-    root = str(data())
     return (
-        text.replace(root, "$FACEVALUE_DATA")
+        re.sub(re.escape(tempfile.gettempdir()) + r"/(tmp\w{8}/)?", "", text)
+        .replace(str(data()), "$FACEVALUE_DATA")
         .replace(str(ROOT) + "/", "")
         .replace(str(Path(sys.executable).parent) + "/", "")
     )
