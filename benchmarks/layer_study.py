@@ -2,17 +2,12 @@
 
 One choice is changed at a time, on the official grey split of horse-or-human, and judged on validation (carved out of
 train by rendering), so that the official pictures stay unseen: their figure is in the runs, for the reader alone.
-Run from the project's root: ``python -m benchmarks.layer_study [NAME …] [--epochs 15] [--seeds 0,1,2] [--data DIR]``.
+Run from the project's root: ``python -m benchmarks.layer_study [NAME …] [--epochs N] [--seeds 0,1,2] [--data DIR]``.
 """
 
 from __future__ import annotations
 
-import argparse
-import tempfile
-from pathlib import Path
-from typing import Any
-
-from benchmarks.common import data, keep, mean, summary, train
+from benchmarks.choices import study
 
 RECIPE = "horse-or-human/cnn"
 
@@ -43,33 +38,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--epochs", default="15")
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--size")
-    parser.add_argument("--data", type=Path)
-    given = parser.parse_args()
-    source = given.data or data("horse-or-human-grey100")
-    common = ("--groups", r"stem:^([a-z]+\d+)") if given.data is None else ()
-    common = (*common, *(("--size", given.size) if given.size else ()))
-    choices: dict[str, Any] = {}
-    for name in given.names or CHOICES:
-        runs = []
-        for seed in given.seeds.split(","):
-            with tempfile.TemporaryDirectory() as folder:
-                settings = ("--recipe", RECIPE, "--epochs", given.epochs, "--seed", seed, *CHOICES[name])
-                runs.append(train(Path(folder) / "model", str(source), *settings, *common))
-        choices[name] = {
-            "validation_accuracy_mean": mean([run["validation"]["accuracy"] for run in runs]),
-            "gap_mean": mean([run["train"]["accuracy"] - run["test"]["accuracy"] for run in runs]),
-            **summary(runs),
-            "parameters": runs[0]["parameters"],
-            "seconds_per_epoch": min(run["seconds_per_epoch"] for run in runs),
-            "runs": runs,
-        }
-        print(name, {k: v for k, v in choices[name].items() if k != "runs"})
-    keep("layer_study", {"choices": choices})
+    study("layer_study", RECIPE, CHOICES, "horse-or-human-grey100", __doc__, "--groups", r"stem:^([a-z]+\d+)")
 
 
 if __name__ == "__main__":
