@@ -83,6 +83,21 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [e["kind"] for e in plain["evidence"]] == ["evaluation", "attack", "export"]
 
 
+def test_a_card_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    card().save(tmp_path)
+    with pytest.raises(FaceValueError, match="stays: the new one could not be read"):
+        card().changed(temperature=float("inf")).save(tmp_path)
+    assert Card.load(tmp_path) == card()
+
+
+def test_what_made_it_resist_is_known_by_what_is_made_of_it() -> None:
+    plain, robust = card(), card().changed(recipe={"adversarial": {"method": "pgd"}})
+    taught = card().changed(recipe={"distill": {"teacher": "t", "form": "defensive"}, "hardened": ["adversarial"]})
+    assert (plain.hardened, robust.hardened) == ((), ("adversarial",))
+    assert taught.hardened == ("adversarial", "distillation")
+    assert card().changed(recipe={"distill": {"teacher": "t", "form": "knowledge"}}).hardened == ()
+
+
 def test_records_are_frozen() -> None:
     with pytest.raises(AttributeError):
         card().threshold = 0.5  # type: ignore[misc]

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 
 from facevalue import files
-from facevalue.errors import ModelFolderError, UsageError
-from facevalue.evidence import Evidence, Record, Report
+from facevalue.errors import FaceValueError, ModelFolderError, UsageError
+from facevalue.evidence import DISTILLATION, Evidence, Record, Report
 from facevalue.pixels import Geometry
 
 FORMAT = 1
@@ -136,6 +136,20 @@ class Card(Record, frozen=True):
         """Place of ``positive`` in ``classes``; ``None`` for more than two classes."""
         return None if self.positive is None else self.classes.index(self.positive)
 
+    @property
+    def hardened(self) -> tuple[str, ...]:
+        """What made its weights resist, or those of the models that it was made from.
+
+        ``adversarial`` for training on attacked pictures, ``distillation`` for the defensive form.
+        """
+        ways = set(self.recipe.get("hardened", ()))
+        if self.recipe.get("adversarial", {}).get("method", "none") != "none":
+            ways.add("adversarial")
+        distill = self.recipe.get("distill", {})
+        if distill.get("teacher") and distill.get("form") == "defensive":
+            ways.add(DISTILLATION)
+        return tuple(sorted(ways))
+
     def with_evidence(self, *evidence: Evidence) -> Card:
         """A new card with more evidence at the end."""
         return self.changed(evidence=(*self.evidence, *evidence))
@@ -150,8 +164,19 @@ class Card(Record, frozen=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2).decode() + "\n"
 
     def save(self, folder: Path) -> None:
-        """Write ``card.json`` into a model folder, whole or not at all."""
-        files.write_text(folder / CARD, self.to_json())
+        """Write ``card.json`` into a model folder, whole or not at all.
+
+        Raises
+        ------
+        FaceValueError
+            What would be written could not be read back: a figure is not finite, say. The card there stays.
+        """
+        text = self.to_json()
+        try:
+            msgspec.json.decode(text, type=Card)
+        except (msgspec.DecodeError, UsageError) as error:
+            raise FaceValueError(f"{folder / CARD} stays: the new one could not be read, for {error}") from error
+        files.write_text(folder / CARD, text)
 
     @staticmethod
     def load(folder: Path) -> Card:

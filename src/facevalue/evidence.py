@@ -148,8 +148,11 @@ class AttackFigures(Record, frozen=True):
 
     @property
     def speaks_of_model(self) -> bool:
-        """Whether this is a figure of the model itself: nothing stood before it, and the attack was not held blind."""
-        return self.defense is None or (self.defense == DISTILLATION and self.adaptive)
+        """Whether this is the model's robust accuracy: nothing stood before it, and the attack was neither blind nor
+        after one class alone.
+        """
+        seen = self.defense is None or (self.defense == DISTILLATION and self.adaptive)
+        return seen and self.target is None
 
 
 class NoiseFigures(Record, frozen=True):

@@ -97,6 +97,7 @@ def test_uniform_in_the_l2_ball() -> None:
         ("linf", math.nan, "finite"),
         ("l2", math.inf, "finite"),
         ("linf", 8, "write 8/255"),
+        ("l2", 1e300, "at most 10000"),
     ],
 )
 def test_wrong_threats(norm: str, eps: float, words: str) -> None:

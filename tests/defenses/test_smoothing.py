@@ -109,8 +109,9 @@ def test_it_is_the_same_with_a_seed_and_leaves_the_model_alone(linear: Classifie
     first, second = (certify(linear, x, Smoothing(samples=50), torch.Generator().manual_seed(3)) for _ in range(2))
     assert first == second
     assert linear.training
-    with pytest.raises(UsageError, match="Expected sigma"):
-        Smoothing(sigma=0)
+    for sigma in (0, float("inf"), 1e308):
+        with pytest.raises(UsageError, match="Expected sigma"):
+            Smoothing(sigma=sigma)
 
 
 def test_a_model_trained_with_noise_has_a_certificate_and_the_card_keeps_it(lfw: Path, tmp_path: Path) -> None:

@@ -127,6 +127,10 @@ def test_a_picture_of_one_colour_has_features() -> None:
         (64, {"levels": 4}, "levels to be a list of different numbers"),
         (64, {"mirrored": "no"}, "mirrored to be true or false, but got 'no'"),
         (64, {"zooms": (1, 1.3)}, "do not fold evenly"),
+        (64, {"levels": [1.0]}, "levels to be a list of different numbers"),
+        (64, {"levels": [[1]]}, "levels to be a list of different numbers"),
+        (64, {"zoom": [1, 2]}, "has no option 'zoom'; it knows: pad_type, levels, zooms, mirrored"),
+        (64, {"pad_type": "foo"}, "pad_type to be '' or 'same', but got 'foo'"),
         (64, {"levels": ()}, "expected levels from 0 to 4, but got"),
     ],
 )

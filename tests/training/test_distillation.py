@@ -87,8 +87,16 @@ def test_classes_are_matched_by_name_and_squares_by_size(teacher: Path, lfw: Pat
 
 
 def test_the_form_follows_from_the_networks(teacher: Path) -> None:
-    for network, form in (("small-resnet", "defensive"), ("small-cnn", "knowledge")):
-        table = resolved(read("scratch", {"network.name": network, "distill.teacher": str(teacher)})).distill
+    for network, form in (
+        ({"network.name": "small-resnet", **SMALL}, "defensive"),
+        (
+            {"network.name": "small-resnet", "network.options": {"widths": (8, 16), "blocks": 1}},
+            "defensive",
+        ),
+        ({"network.name": "small-resnet", **SMALLER}, "knowledge"),
+        ({"network.name": "small-cnn"}, "knowledge"),
+    ):
+        table = resolved(read("scratch", {**network, "distill.teacher": str(teacher)})).distill
         assert (table.form, table.temperature) == (form, 20.0)
         assert table.teacher_sha256 == Card.load(teacher).files["weights.safetensors"]
     plain = read("scratch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from facevalue.errors import UsageError
 from facevalue.evidence import AttackFigures, AttackReport
 from facevalue.outputs import to_input
 from facevalue.workshop.defending import masked
+from facevalue.workshop.standing import worst_at
 
 SMALL = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 5e-3}
 
@@ -127,3 +129,25 @@ def test_defensive_distillation_stops_the_blind_and_not_the_adaptive(plain: Path
     assert any("distillation only hides gradients" in w for w in report.warnings)
     assert adaptive.speaks_of_model
     assert not blind.speaks_of_model
+
+
+def test_a_model_made_of_hardened_ones_is_attacked_as_they_are(plain: Path, lfw: Path, tmp_path: Path) -> None:
+    student, together = tmp_path / "student", tmp_path / "together"
+    workshop.train(lfw, student, recipe="scratch", size=24, epochs=1, teacher=str(plain), set=SMALL)
+    workshop.ensemble([plain, student], together)
+    rows = workshop.attack(together, lfw, eps=[4 / 255], limit=4, save=False).results
+    assert [(r.defense, r.adaptive) for r in rows] == [("distillation", False), ("distillation", True)]
+    with pytest.raises(UsageError, match="no defense ''"):
+        workshop.attack(together, lfw, defense="", save=False)
+
+
+def test_a_targeted_attack_does_not_replace_one_that_has_no_target(plain: Path, lfw: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(plain, tmp_path / "model"))
+    workshop.attack(model, lfw, eps=[16 / 255], limit=10)
+    before = worst_at(Card.load(model), 16 / 255)
+    workshop.attack(model, lfw, eps=[16 / 255], limit=10, target="face")
+    card = Card.load(model)
+    assert worst_at(card, 16 / 255) == before
+    targets = [r.target for e in card.evidence if isinstance(e, AttackReport) for r in e.results]
+    assert targets.count("face") == 1
+    assert None in targets

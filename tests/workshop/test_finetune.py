@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -148,6 +149,12 @@ def test_wrong_use_is_said_before_the_work(made: workshop.TrainResult, hard: Pat
         workshop.finetune(made.folder, hard, out, stages=0)
     with pytest.raises(UsageError, match="is a model folder already"):
         workshop.finetune(made.folder, hard, made.folder)
+    with pytest.raises(UsageError, match="is the model to go on with"):
+        workshop.finetune(made.folder, hard, made.folder, overwrite=True)
+    with pytest.raises(UsageError, match=r"network\.name is the model's own"):
+        workshop.finetune(made.folder, hard, out, stages="all", set={"network.name": "small-cnn"})
+    with pytest.raises(UsageError, match="--replay to be a number of at least 0, but got inf"):
+        workshop.finetune(made.folder, hard, out, replay=math.inf)
     other = tmp_path / "other"
     shutil.copytree(hard / "face", other / "zebra")
     with pytest.raises(DataError, match=r"the model knows face, not-face; .* has zebra"):

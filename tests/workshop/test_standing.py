@@ -40,6 +40,7 @@ def test_the_worst_attack_on_the_model_itself_counts() -> None:
         row("bim", 0.3, eps=8 / 255),
         row("square", 0.2, defense="jpeg", adaptive=True),
         row("cw", 0.1, defense="distillation", adaptive=False),
+        row("suite", 0.1, target="a"),
     )
     card = Card(classes=("a", "b"), geometry=Geometry(size=8), network=NetworkFacts(name="x"))
     assert worst_at(card, 4 / 255) is None

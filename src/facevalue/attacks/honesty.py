@@ -217,8 +217,7 @@ def too_good(results: Sequence[AttackFigures], card: Card, clean_confusion: Sequ
     """
     table = np.asarray(clean_confusion)
     most = float(table.sum(axis=1).max() / table.sum())
-    method = card.recipe.get("adversarial", {}).get("method", "none")
-    kind = "trained on clean pictures alone" if method == "none" else "adversarially trained"
+    kind = "adversarially trained" if "adversarial" in card.hardened else "trained on clean pictures alone"
     strongest: dict[tuple[str, float], AttackFigures] = {}
     for row in results:
         best = strongest.setdefault((row.norm, row.eps), row)

@@ -20,6 +20,9 @@ LEVELS = 255
 FLOAT_ERROR = 1e-6
 """What still counts as the same pixel, and as inside the ball; four thousand times smaller than a level."""
 
+FARTHEST = 1e4
+"""No two pictures of up to 5,773 pixels a side lie further apart in ``l2``."""
+
 _BISECTIONS = 16
 
 
@@ -30,7 +33,8 @@ class Threat:
     Attributes
     ----------
     norm : ``linf``, the largest change of a channel of a pixel; ``l2``, the Euclidean length over the whole picture.
-    eps : the radius, in the same units: 8/255 is eight grey levels of 8 bits. At most 1 for ``linf``.
+    eps : the radius, in the same units: 8/255 is eight grey levels of 8 bits. At most 1 for ``linf``,
+        and :data:`FARTHEST` for ``l2``.
 
     Raises
     ------
@@ -49,6 +53,8 @@ class Threat:
         if self.norm == "linf" and self.eps > 1:
             hint = f"for grey levels write {self.eps:g}/255"
             raise UsageError(f"Expected eps in [0, 1], the range of pixels, but got {self.eps:g}; {hint}")
+        if self.eps > FARTHEST:
+            raise UsageError(f"Expected eps of at most {FARTHEST:g}, which is beyond any picture, but got {self.eps:g}")
 
     def __str__(self) -> str:
         return f"{self.norm} {eps_text(self.eps)}"

@@ -15,7 +15,7 @@ from facevalue.cli.shell import Seed, command_line
 
 EXAMPLE = "facevalue attack model pictures --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
 
-NAMES = "fgsm, bim, pgd, mifgsm, cw, deepfool, apgd, fab, square, and suite (the worst of the last four)"
+NAMES = "fgsm, bim, pgd, mifgsm, cw, deepfool, apgd, fab, square, and suite (the worst of apgd, fab and square)"
 
 
 def run(

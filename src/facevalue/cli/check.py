@@ -17,7 +17,7 @@ EXAMPLE = "facevalue check model --policy policy.toml"
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
     policy: Annotated[
-        Path, Option(metavar="FILE", help="TOML: [require] accuracy_lower = 0.98, ece_upper = 0.05, ...")
+        Path, Option(metavar="FILE", help="TOML: \\[require] accuracy_lower = 0.98, ece_upper = 0.05, ...")
     ],
     json: Json = None,
 ) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 from facevalue.errors import UsageError
+from facevalue.numbers import number_in
 
 
 def fractions(text: str, flag: str = "--eps") -> tuple[float, ...]:
@@ -24,12 +24,12 @@ def fractions(text: str, flag: str = "--eps") -> tuple[float, ...]:
     values = []
     for part in words(text, flag):
         try:
-            value = Fraction(part.replace(" ", ""))
-        except (ValueError, ZeroDivisionError) as error:
+            value = number_in(part)
+        except ValueError as error:
             raise UsageError(f"{flag}: expected numbers such as 2/255 or 0.01, but got {part!r}") from error
         if value < 0:
             raise UsageError(f"{flag}: expected numbers of at least 0, but got {part!r}")
-        values.append(float(value))
+        values.append(value)
     return tuple(values)
 
 

@@ -36,7 +36,7 @@ def run(
         list[str] | None,
         Option(metavar="KEY=SPEC", help="A setting and LOW..HIGH, LOW..HIGH,log or a list of values; may be repeated."),
     ] = None,
-    space: Annotated[Path | None, Option(metavar="FILE", help="A TOML file with a table [search].")] = None,
+    space: Annotated[Path | None, Option(metavar="FILE", help="A TOML file with a table \\[search].")] = None,
     changes: Annotated[
         list[str] | None,
         Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe; may be repeated."),

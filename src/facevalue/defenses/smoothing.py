@@ -43,9 +43,10 @@ class Smoothing:
     batch: int = 100
 
     def __post_init__(self) -> None:
-        if not self.sigma > 0 or min(self.n0, self.samples, self.batch) < 1 or not 0 < self.alpha < 1:
+        # Noise of ten times the range of pixels leaves nothing of a picture.
+        if not 0 < self.sigma <= 10 or min(self.n0, self.samples, self.batch) < 1 or not 0 < self.alpha < 1:
             got = f"sigma {self.sigma}, n0 {self.n0}, samples {self.samples}, batch {self.batch}, alpha {self.alpha}"
-            raise UsageError(f"Expected sigma, n0, samples and batch above 0 and alpha in (0, 1), but got {got}")
+            raise UsageError(f"Expected sigma in (0, 10], n0, samples, batch above 0, alpha in (0, 1), but got {got}")
 
     @property
     def largest(self) -> float:

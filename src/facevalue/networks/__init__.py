@@ -64,7 +64,7 @@ def build(name: str, classes: int, size: int, options: Mapping[str, Any] | None 
     network = find(name)
     given = dict(options or {})
     unknown = sorted(set(given) - set(network.options))
-    if unknown and network.timm_name is None:  # timm judges options of its own networks
+    if unknown and name != network.timm_name:  # timm judges options of its own networks
         known = ", ".join(network.options) or "none"
         raise UsageError(f"{name} has no option {unknown[0]!r}; it knows: {known}")
     try:

@@ -18,6 +18,21 @@ UNIT_MEAN, UNIT_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 Triple = tuple[float, float, float]
 
 
+def whole_numbers(name: str, given: object, least: int = 1) -> tuple[int, ...]:
+    """An option that is a list of whole numbers, such as the widths of layers.
+
+    Raises
+    ------
+    ValueError
+        It is not, is empty, or one of them is below ``least``.
+    """
+    numbers = isinstance(given, list | tuple) and all(type(v) is int and v >= least for v in given)
+    if not numbers or not given:
+        raise ValueError(f"expected {name} to be a list of whole numbers from {least} up, but got {given!r}")
+    assert isinstance(given, list | tuple)
+    return tuple(given)
+
+
 class Body(nn.Module, ABC):
     """A network as facevalue sees it: pictures → maps → features → logits.
 

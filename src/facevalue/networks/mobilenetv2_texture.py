@@ -120,10 +120,14 @@ class MobileNetV2Texture(Body):
         self, classes: int, size: int, pad_type: str, levels: Sequence[int], zooms: Sequence[float], mirrored: bool
     ) -> None:
         super().__init__()
-        for name, given in (("levels", levels), ("zooms", zooms)):
-            numbers = isinstance(given, list | tuple) and not any(isinstance(v, bool | str) for v in given)
+        for name, given, kind in (("levels", levels, int), ("zooms", zooms, int | float)):
+            numbers = isinstance(given, list | tuple) and all(
+                isinstance(v, kind) and not isinstance(v, bool) for v in given
+            )
             if not numbers or len(set(given)) < len(given):
                 raise ValueError(f"expected {name} to be a list of different numbers, but got {given!r}")
+        if pad_type not in ("", "same"):
+            raise ValueError(f"expected pad_type to be '' or 'same', but got {pad_type!r}")
         if not isinstance(mirrored, bool):
             raise ValueError(f"expected mirrored to be true or false, but got {mirrored!r}")
         if not levels or not set(levels) <= set(range(GROUPS)):
@@ -180,9 +184,7 @@ def square_root(covariance: Tensor) -> Tensor:
 
 
 def _build(classes: int, size: int, options: Mapping[str, Any]) -> Body:
-    return MobileNetV2Texture(
-        classes, size, options["pad_type"], options["levels"], options["zooms"], options["mirrored"]
-    )
+    return MobileNetV2Texture(classes, size, **options)
 
 
 MOBILENETV2_TEXTURE = replace(

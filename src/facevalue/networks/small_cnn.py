@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from facevalue.networks.base import Body, Network, new_head
+from facevalue.networks.base import Body, Network, new_head, whole_numbers
 from facevalue.pixels import Geometry
 
 
@@ -37,8 +37,7 @@ class SmallCNN(Body):
         batch_norm: bool = False,  # older model folders do not name it
     ) -> None:
         super().__init__()
-        if not widths:
-            raise ValueError("widths needs at least one number")
+        widths = whole_numbers("widths", widths)
         blocks: list[nn.Module] = []
         channels, side = 3, size
         for width in widths:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facevalue.networks.base import Body, Network, new_head
+from facevalue.networks.base import Body, Network, new_head, whole_numbers
 from facevalue.pixels import Geometry
 
 
@@ -68,7 +68,7 @@ class SmallInception(Body):
 
 
 def _build(classes: int, _size: int, options: Mapping[str, Any]) -> Body:
-    return SmallInception(classes, tuple(options["widths"]), options["dropout"])
+    return SmallInception(classes, whole_numbers("widths", options["widths"], least=8), options["dropout"])
 
 
 SMALL_INCEPTION = Network(

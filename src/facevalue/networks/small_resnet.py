@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from facevalue.networks.base import Body, Network, new_head
+from facevalue.networks.base import Body, Network, new_head, whole_numbers
 from facevalue.pixels import Geometry
 
 
@@ -75,7 +75,7 @@ class SmallResNet(Body):
 
 
 def _build(classes: int, _size: int, options: Mapping[str, Any]) -> Body:
-    return SmallResNet(classes, tuple(options["widths"]), options["blocks"], options["dropout"])
+    return SmallResNet(classes, whole_numbers("widths", options["widths"]), options["blocks"], options["dropout"])
 
 
 SMALL_RESNET = Network(

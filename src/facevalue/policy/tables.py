@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import tomllib
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from facevalue.errors import UsageError
+from facevalue.numbers import number_in
 
 
 def read_policy(path: Path) -> dict[str, Any]:
@@ -51,8 +51,9 @@ def tables(key: str, value: object) -> list[tuple[str, Mapping[str, Any]]]:
 
 def number(key: str, value: object) -> float:
     """A finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise UsageError(f"Expected {key} to be a number, but got {value!r}")
+    largest = sys.float_info.max  # isfinite cannot be asked of a huge integer
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -largest <= value <= largest:
+        raise UsageError(f"Expected {key} to be a number, but got {repr(value)[:50]}")
     return value
 
 
@@ -60,12 +61,16 @@ def eps_of(key: str, value: object) -> float:
     """A number, or a fraction as a string: ``'4/255'``."""
     if isinstance(value, str):
         try:
-            return float(Fraction(value))
-        except (ValueError, ZeroDivisionError) as error:
+            eps = number_in(value)
+        except ValueError as error:
             raise UsageError(
                 f"Expected {key} to be a number or a fraction such as '4/255', but got {value!r}"
             ) from error
-    return number(key, value)
+    else:
+        eps = number(key, value)
+    if eps < 0:
+        raise UsageError(f"Expected {key} to be at least 0, but got {value!r}")
+    return eps
 
 
 def unknown(key: str, known: list[str]) -> UsageError:

@@ -11,6 +11,7 @@ arXiv:1608.04644); ``facevalue attack`` shows both figures.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from torch.nn import functional
 from facevalue.card import WEIGHTS, Card
 from facevalue.classifier import Classifier, load
 from facevalue.errors import DataError
+from facevalue.networks import find
 from facevalue.training.recipe import Recipe
 from facevalue.training.settings import DistillSettings
 
@@ -40,9 +42,21 @@ def resolved(recipe: Recipe) -> Recipe:
     card = Card.load(Path(settings.teacher))
     form = settings.form
     if form == "auto":
-        form = "defensive" if card.network.name == recipe.network.name else "knowledge"
+        form = "defensive" if _same_network(card, recipe) else "knowledge"
     filled = msgspec.structs.replace(settings, form=form, teacher_sha256=card.files.get(WEIGHTS, ""))
     return msgspec.structs.replace(recipe, distill=filled)
+
+
+def _same_network(card: Card, recipe: Recipe) -> bool:
+    """Whether the student is the teacher's own network, whatever their squares."""
+    if card.network.name != recipe.network.name:
+        return False
+    own = find(recipe.network.name).options
+    # As JSON: what came from a file has lists where what stands in the code has tuples.
+    teacher, student = (
+        json.dumps({**own, **given}, sort_keys=True) for given in (card.network.options, recipe.network.options)
+    )
+    return teacher == student
 
 
 @dataclass(frozen=True, eq=False)

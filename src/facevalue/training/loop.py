@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -163,6 +164,9 @@ def train_body(
                     seen += len(labels)
             softening = 1.0 if teacher is None else teacher.softening
             held_out: dict[str, Any] = validate(model, validation, mean, std, settings.batch_size, softening)
+            if not math.isfinite(held_out["validation_loss"]):  # the last step of an epoch may be the one too far
+                loss_text = f"{held_out['validation_loss']:g}"
+                raise FaceValueError(f"the validation loss became {loss_text} in epoch {epoch + 1}; try a lower --lr")
             if method != "none":
                 held_out |= adversary.figures() | robust_validation(
                     classifier,

@@ -91,7 +91,11 @@ def ensemble(
     card = card.changed(
         abstention=limits,
         data=data_facts_of(manifest).changed(warnings=tuple(warnings)),
-        recipe={"method": "ensemble", "members": [_told(f, m.card) for f, m in zip(folders, members, strict=True)]},
+        recipe={
+            "method": "ensemble",
+            "members": [_told(f, m.card) for f, m in zip(folders, members, strict=True)],
+            "hardened": sorted({way for member in members for way in member.card.hardened}),
+        },
         versions=versions(),
         command=command,
         created=now(),

@@ -26,8 +26,7 @@ _BATCH = 32
 
 def defense_of(classifier: Classifier) -> str | None:
     """The defence that is in the weights themselves: ``distillation`` for a defensively distilled model."""
-    table = classifier.card.recipe.get("distill", {})
-    return DISTILLATION if table.get("teacher") and table.get("form") == "defensive" else None
+    return DISTILLATION if DISTILLATION in classifier.card.hardened else None
 
 
 def attack_defended(

@@ -108,5 +108,5 @@ def _same(old: Evidence, new: Evidence) -> bool:
     return False
 
 
-def _asked(row: AttackFigures) -> tuple[str, str, float, str | None, bool]:
-    return (row.attack, row.norm, row.eps, row.defense, row.adaptive)
+def _asked(row: AttackFigures) -> tuple[str, str, float, str | None, bool, str | None]:
+    return (row.attack, row.norm, row.eps, row.defense, row.adaptive, row.target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from facevalue.workshop.making import data_facts_of, free_place, versions, write
 from facevalue.workshop.own_pictures import found_again, own_manifest
 
 LR, EPOCHS = 5e-5, 5
+_THE_MODELS_OWN = ("method", "network", "positive", "split", "probe", "distill")
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,13 @@ def finetune(
     folder, output = Path(model), free_place(Path(output), overwrite)
     if stages not in ("head", "all") and not (isinstance(stages, int) and stages >= 1):
         raise UsageError(f"expected --stages to be head, all or a number of at least 1, but got {stages!r}")
-    if replay < 0:
-        raise UsageError(f"expected --replay to be at least 0, but got {replay:g}")
+    if not 0 <= replay < math.inf:
+        raise UsageError(f"expected --replay to be a number of at least 0, but got {replay:g}")
+    if output.exists() and output.samefile(folder):
+        raise UsageError(f"{folder} is the model to go on with, which stays as it is; choose another place with -o")
+    own = sorted(key for key in set or {} if key.partition(".")[0] in _THE_MODELS_OWN)
+    if own:
+        raise UsageError(f"{own[0]} is the model's own and stays; see optimizer, schedule, fit and augment")
     if stages == "head" and (lr is not None or epochs is not None or set):
         raise UsageError("--lr, --epochs and --set are about --stages N or all; the head alone is solved, not trained")
     before = load(folder)
@@ -207,7 +214,11 @@ def finetune(
     earlier = {f"{name}_before": evaluate_pictures(before, asked[name], outputs=outputs_before[name]) for name in asked}
     card = after.card.changed(
         data=data_facts_of(whole),
-        recipe={**recipe.as_dict(), "finetune": told.changed(changes=()).as_dict()},
+        recipe={
+            **recipe.as_dict(),
+            "hardened": list(before.card.hardened),
+            "finetune": told.changed(changes=()).as_dict(),
+        },
         seed=seed,
         versions=versions(),
         command=command,

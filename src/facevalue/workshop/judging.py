@@ -124,7 +124,7 @@ def attack(
     chosen, warnings = labelled(folder, classifier, Path(data))
     machine.keep_memory()
     chosen = chosen.some(limit, seed) if limit is not None else chosen
-    defense = defense or defense_of(classifier)
+    defense = defense_of(classifier) if defense is None else defense
     if eps is None:
         eps = _EPS.get(norm, _EPS["linf"])  # an unknown norm is said by the threat
     with saved(Path(save_pictures), chosen) if save_pictures is not None else nullcontext() as to:

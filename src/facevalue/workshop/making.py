@@ -108,6 +108,10 @@ def train(
     if unknown:
         raise UsageError(f"train has no setting {unknown[0]!r}; it knows {', '.join(SHORT)}, and the rest by set={{…}}")
     chosen = resolved(read(recipe, {SHORT[k]: v for k, v in settings.items()} | dict(set or {})))
+    if "eps" in settings and chosen.adversarial.method == "none":
+        raise UsageError("eps is about adversarial training; say which with adversarial: pgd, fast, trades or free")
+    if "distill_temperature" in settings and not chosen.distill.teacher:
+        raise UsageError("distill_temperature is about learning from a teacher; name its model folder with teacher")
     output = free_place(Path(output), overwrite)
     machine.keep_memory()
     manifest = _prepared(Path(data), chosen, groups, seed)
