@@ -31,6 +31,7 @@ RECIPES = {
     "texture-three-zooms": (
         *("--recipe", "real-or-ai/texture", "--weights", mobilenet(), "--set", "network.options.zooms=[1,2,3]"),
     ),
+    "texture-unseen": ("--recipe", "real-or-ai/texture-unseen", "--weights", mobilenet()),
     "resnet-scratch": ("--recipe", "real-or-ai/resnet-scratch"),
     "inception-scratch": ("--recipe", "real-or-ai/inception-scratch"),
     "hybrid-scratch": ("--recipe", "real-or-ai/hybrid-scratch"),
