@@ -73,6 +73,7 @@ def test_alone_it_shows_its_help(shell: Shell) -> None:
         (["attack", "m", "d", "--eps", "1/0"], "--eps: expected numbers such as 2/255 or 0.01, but got '1/0'"),
         (["predict", "nowhere", "p"], "nowhere is not a model folder: there is no such folder"),
         (["predict", "m", "p", "--json", "."], "is a folder"),
+        (["attack", "m", "d", "--plot", "curve.pdf"], "curve.pdf would be a PNG by another name; end it in .png"),
         (["predict", "m", "-", "-"], "given twice"),
     ],
 )

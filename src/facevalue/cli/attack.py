@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from facevalue.cli.evaluate import confusion_table
-from facevalue.cli.output import Json, deliver, file_option, interval, percent, table
+from facevalue.cli.output import Json, deliver, interval, percent, png_option, table
 from facevalue.cli.parsing import fractions, words
 from facevalue.cli.reporters import duration
 from facevalue.cli.shell import Seed, command_line
@@ -38,9 +38,9 @@ def run(
         str | None, Option(metavar="CLASS", help="Count only what is taken for this class; else any wrong one.")
     ] = None,
     limit: Annotated[int | None, Option(min=1, metavar="N", help="Attack at most so many pictures.")] = None,
-    plot: Annotated[Path | None, file_option("--plot", text="Draw accuracy against eps to a PNG.")] = None,
+    plot: Annotated[Path | None, png_option("--plot", text="Draw accuracy against eps to a PNG.")] = None,
     sheet: Annotated[
-        Path | None, file_option("--sheet", text="Draw attacked pictures beside the originals to a PNG.")
+        Path | None, png_option("--sheet", text="Draw attacked pictures beside the originals to a PNG.")
     ] = None,
     save_pictures: Annotated[
         Path | None, Option(metavar="DIR", help="Keep every adversarial picture as a PNG, in a new folder.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument
 
-from facevalue.cli.output import Json, deliver, file_option, interval, percent, table
+from facevalue.cli.output import Json, deliver, interval, percent, png_option, table
 from facevalue.cli.reporters import duration
 
 EXAMPLE = "facevalue compare model-a model-b --plot curves.png"
@@ -15,7 +15,7 @@ EXAMPLE = "facevalue compare model-a model-b --plot curves.png"
 
 def run(
     models: Annotated[list[Path], Argument(metavar="MODEL...", help="Model folders.")],
-    plot: Annotated[Path | None, file_option("--plot", text="Draw the training curves to a PNG.")] = None,
+    plot: Annotated[Path | None, png_option("--plot", text="Draw the training curves to a PNG.")] = None,
     json: Json = None,
 ) -> None:
     """Put models side by side: accuracy on every split, what is lost on new pictures, size, speed, calibration."""

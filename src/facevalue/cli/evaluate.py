@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver, file_option, interval, percent, table
+from facevalue.cli.output import Json, deliver, interval, percent, png_option, table
 from facevalue.cli.parsing import words
 from facevalue.cli.shell import Seed, command_line
 
@@ -46,7 +46,7 @@ def run(
         Option(min=1, metavar="N", help="Pictures for --corruptions (500 if not said) and --certify (100) at most."),
     ] = None,
     plot: Annotated[
-        Path | None, file_option("--plot", text="Draw the curves of --corruptions or --certify to a PNG.")
+        Path | None, png_option("--plot", text="Draw the curves of --corruptions or --certify to a PNG.")
     ] = None,
     seed: Seed = 0,
     save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,

@@ -38,6 +38,17 @@ def file_option(*flags: str, text: str) -> Any:
     return typer.Option(*flags, metavar="FILE", callback=_writable, help=text)
 
 
+def _png(target: Path | None) -> Path | None:
+    if target is not None and target.suffix.lower() not in ("", ".png"):
+        raise typer.BadParameter(f"{target} would be a PNG by another name; end it in .png")
+    return _writable(target)
+
+
+def png_option(*flags: str, text: str) -> Any:
+    """An option that names a PNG to write; one that is called something else is wrong use."""
+    return typer.Option(*flags, metavar="FILE", callback=_png, help=text)
+
+
 Json = Annotated[Path | None, file_option("--json", text="Write the figures as JSON; - is standard output.")]
 
 
