@@ -220,6 +220,7 @@ def test_a_collapse_is_seen_and_pgd_takes_over() -> None:
     assert collapsed("fast", history, 0.2)
     assert not collapsed("pgd", history, 0.2)
     assert not collapsed("fast", [], 0.0)
+    assert not collapsed("fast", history, 0.2, ramp_epochs=len(history))
     assert method_in(settings, history) == "fast"
     assert method_in(settings, [*history, line(0.1, collapsed=True), line(0.5)]) == "pgd"
     assert method_in(AdversarialSettings(method="trades"), []) == "trades"

@@ -169,15 +169,15 @@ def method_in(settings: AdversarialSettings, history: Sequence[Line]) -> str:
     return "pgd" if settings.method == "fast" and any(line.get("collapsed") for line in history) else settings.method
 
 
-def collapsed(method: str, history: Sequence[Line], robust_accuracy: float) -> bool:
+def collapsed(method: str, history: Sequence[Line], robust_accuracy: float, ramp_epochs: int = 0) -> bool:
     """Whether one-step training has just stopped to help (*catastrophic overfitting*, Wong et al. 2020).
 
     Within an epoch the network learns to mislead the one step, and several steps break nearly every picture: robust
     accuracy falls below half of the best before. The loop then goes back to the best weights and on with ``pgd``.
+    Epochs in which eps still grows say nothing: a network that gives one answer to all stands firm until it learns.
     """
-    return method == "fast" and robust_accuracy < 0.5 * max(
-        (line["validation_robust_accuracy"] for line in history), default=0.0
-    )
+    best = max((line["validation_robust_accuracy"] for line in history[ramp_epochs:]), default=0.0)
+    return method == "fast" and robust_accuracy < 0.5 * best
 
 
 def robust_validation(

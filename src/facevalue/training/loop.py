@@ -175,7 +175,9 @@ def train_body(
                     _seed_of(seed, epoch, 2) % 2**31,
                 )
                 held_out["adversarial"] = method
-                held_out["collapsed"] = collapsed(method, history, held_out["validation_robust_accuracy"])
+                held_out["collapsed"] = collapsed(
+                    method, history, held_out["validation_robust_accuracy"], hardening.ramp_epochs
+                )
             line = {
                 "epoch": epoch,
                 "phase": "fit",
