@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,6 +126,22 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all. Numbers that JSON lacks (NaN, infinity) are an error."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_toml(path: Path, named: str) -> dict[str, Any]:
+    """A person's TOML file; ``named`` is what messages call it.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{named} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{named} is not TOML: {' '.join(str(error).split())}") from error
 
 
 def sha256(path: Path) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from facevalue import files
 from facevalue.errors import UsageError
 from facevalue.numbers import number_in
 
@@ -20,12 +20,7 @@ def read_policy(path: Path) -> dict[str, Any]:
     UsageError
         The file cannot be read, is not TOML, has other tables, or requires nothing.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"the policy {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"the policy {path} is not TOML: {' '.join(str(error).split())}") from error
+    document = files.read_toml(path, f"the policy {path}")
     other = sorted(document.keys() - {"require"})
     if other:
         raise UsageError(f"{path} has {other[0]!r}; a policy has one table, [require], and what stands below it")

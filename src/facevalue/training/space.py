@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facevalue import files
 from facevalue.errors import UsageError
 from facevalue.training.recipe import Recipe
 
@@ -124,12 +125,7 @@ def read_space(path: Path) -> dict[str, Search]:
     UsageError
         The file cannot be read, is not TOML or has no such table.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"--space {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"--space {path} is not TOML: {' '.join(str(error).split())}") from error
+    document = files.read_toml(path, f"--space {path}")
     table = document.get("search")
     if not isinstance(table, dict) or not table or set(document) != {"search"}:
         raise UsageError(f'--space {path}: expected one table [search] with settings such as "optimizer.lr" below it')
