@@ -76,6 +76,11 @@ def keep(name: str, figures: dict[str, Any]) -> None:
     print(f"wrote benchmarks/results/{name}.json")
 
 
+def kept(name: str) -> dict[str, Any]:
+    """What an earlier run left in ``benchmarks/results/NAME.json``."""
+    return dict(json.loads((RESULTS / f"{name}.json").read_text()))
+
+
 def mean(values: Sequence[float]) -> float:
     """Arithmetic mean."""
     return sum(values) / len(values)

@@ -1,7 +1,7 @@
 """Real or AI face: recipes on held-out pictures of the same source and on unseen sources, clean and laundered.
 
 ``unseen-faces`` is for testing only; one threshold, the model's own, holds for all of it. Run from the project's root:
-``python -m benchmarks.real_or_ai [NAME …] [--seeds 0,1,2]``.
+``python -m benchmarks.real_or_ai [NAME …] [--seeds 0,1,2] [--add]``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.common import SEEDS, data, facevalue, keep, mean, mobilenet, summary, train
+from benchmarks.common import SEEDS, data, facevalue, keep, kept, mean, mobilenet, summary, train
 
 Source = tuple[str, tuple[str, ...]]
 """A label and the parts of a folder's name."""
@@ -114,10 +114,14 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*RECIPES, []])
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
     parser.add_argument("--clean", action="store_true", help="unseen pictures as they are alone")
+    parser.add_argument("--add", action="store_true", help="to the seeds in the result that is there, in place of it")
     given = parser.parse_args()
     for name in given.names or list(RECIPES):
-        runs = []
+        runs = kept(f"real_or_ai.{name}")["runs"] if given.add else []
+        known = {run["seed"] for run in runs}
         for seed in given.seeds.split(","):
+            if int(seed) in known:
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 model = Path(folder) / "model"
                 run = train(model, str(data("real-or-ai-face")), *RECIPES[name], "--seed", seed)
