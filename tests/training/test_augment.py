@@ -19,6 +19,7 @@ EVERYTHING = AugmentSettings(
     brightness=0.3,
     contrast=0.3,
     saturation=0.3,
+    grey=0.5,
     jpeg=40,
     blur=1.5,
     rescale=0.5,
@@ -44,6 +45,17 @@ def test_flip_alone_mirrors_about_half_of_the_pictures_exactly(squares: np.ndarr
     same = torch.stack([((y - x).abs().amax((1, 2, 3)) < 1e-5) for y in many])
     assert torch.equal(mirrored, ~same)
     assert 0.3 < mirrored.float().mean() < 0.7
+
+
+def test_grey_takes_the_colour_of_its_share_of_the_pictures_and_leaves_the_rest(squares: np.ndarray) -> None:
+    luma = np.stack([np.asarray(Image.fromarray(s).convert("L").convert("RGB")) for s in squares])
+    always = augment(squares, AugmentSettings(grey=1.0), 0, 0, np.arange(12))
+    assert (always - to_input(luma)).abs().max() < 1.01 / 255  # Pillow rounds
+    half = [augment(squares, AugmentSettings(grey=0.5), 0, epoch, np.arange(12)) for epoch in range(10)]
+    greyed = torch.stack([(y == always).all(3).all(2).all(1) for y in half])
+    same = torch.stack([(y == to_input(squares)).all(3).all(2).all(1) for y in half])
+    assert torch.equal(greyed, ~same)
+    assert 0.35 < greyed.float().mean() < 0.65
 
 
 def test_a_shift_moves_by_at_most_its_share() -> None:

@@ -50,6 +50,8 @@ def augment(
     if masks is not None:
         # After the geometry: what comes in from outside the picture is surroundings too.
         x = _alone(x, masks, settings.surroundings, (seed, epoch), indices)
+    if settings.grey:
+        x = _greyed(x, settings.grey, (seed, epoch), indices)
     if any((settings.brightness, settings.contrast, settings.saturation)):
         x = _coloured(x, settings, rngs)
     if any((settings.jpeg, settings.blur, settings.rescale, settings.randaugment)):
@@ -92,12 +94,23 @@ def _warped(
     return warped, masks
 
 
+def _grey(x: Tensor) -> Tensor:
+    """(n, 3, h, w) to (n, 1, h, w)."""
+    return (x * torch.tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def _greyed(x: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.int64]) -> Tensor:
+    """Some pictures without their colour."""
+    draws = np.array([np.random.default_rng((*run, int(i), 2)).random() for i in indices])  # a stream of its own
+    return torch.where(torch.from_numpy(draws < share).view(-1, 1, 1, 1), _grey(x), x)
+
+
 def _coloured(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
     draws = np.array([rng.uniform(-1, 1, 3) for rng in rngs], np.float32)
     by = 1 + draws * np.array([settings.brightness, settings.contrast, settings.saturation], np.float32)
     brightness, contrast, saturation = (torch.from_numpy(column).view(-1, 1, 1, 1) for column in by.T.copy())
     x = x * brightness
-    grey = (x * torch.tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    grey = _grey(x)
     x = grey + (x - grey) * saturation
     mean = grey.mean((2, 3), keepdim=True)
     return (mean + (x - mean) * contrast).clamp(0, 1)

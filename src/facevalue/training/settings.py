@@ -118,7 +118,8 @@ class AugmentSettings(Settings, frozen=True):
     72 degrees); ``zoom`` in or out by up to this share, both sides alike; ``shift`` by up to this share of the side;
     ``height`` and ``width`` stretched or shrunk by up to this share. What comes in from outside is ``fill``: ``mirror``
     the picture, or ``plain``, a grey drawn for each picture, which teaches that empty surroundings mean nothing.
-    Colour: ``brightness``, ``contrast``, ``saturation`` by up to this share.
+    Colour: ``brightness``, ``contrast``, ``saturation`` by up to this share; ``grey`` without colour, with this
+    probability (Chen et al. 2020, arXiv:2002.05709).
     Damage, each with probability ``damage``: ``jpeg`` saved at a quality from this to 95; ``blur`` up to this radius in
     pixels; ``rescale`` down to no less than this share and up again.
     ``randaugment``: strength 1 to 10 of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
@@ -139,6 +140,7 @@ class AugmentSettings(Settings, frozen=True):
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
+    grey: float = 0.0
     jpeg: int = 0
     blur: float = 0.0
     rescale: float = 0.0
@@ -154,7 +156,7 @@ class AugmentSettings(Settings, frozen=True):
             expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
         expect(0 <= self.jpeg <= 95, "jpeg", "a quality from 0 to 95", self.jpeg)
         expect(0 <= self.randaugment <= 10, "randaugment", "from 0 to 10", self.randaugment)
-        for name in ("damage", "surroundings"):
+        for name in ("damage", "surroundings", "grey"):
             expect(0 <= getattr(self, name) <= 1, name, "a probability", getattr(self, name))
         for name in ("blur", "mixup", "cutmix", "noise"):
             expect(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
