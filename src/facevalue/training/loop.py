@@ -107,6 +107,13 @@ def train_body(
     classes = len(classifier.card.classes)
     weights = class_weights(train.pictures.labels, classes, settings).to(fabric.device)
 
+    if hardening.method != "none" and hardening.ramp_epochs >= settings.epochs:
+        share = threat_in(hardening, settings.epochs - 1).eps / hardening.eps
+        progress.note(
+            f"warning: eps grows over {hardening.ramp_epochs} epochs, of which there are {settings.epochs}: "
+            f"training ends with {share:.0%} of it (--set adversarial.ramp_epochs=0)"
+        )
+
     with progress.work("training", settings.epochs, "epochs") as work:
         work.advance(len(history))
         for epoch in range(len(history), settings.epochs):
