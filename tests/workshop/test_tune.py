@@ -107,6 +107,7 @@ def test_a_killed_study_goes_on(lfw: Path, tmp_path: Path) -> None:
     assert (out / JOURNAL).read_text().startswith(before)
     figures = json.loads((tmp_path / "f.json").read_text())
     assert [row["state"] for row in figures["trials"]] == ["complete", "complete"]
+    assert [row["number"] for row in figures["trials"]] == [0, 1]
     assert not (out / "training").exists()
 
 

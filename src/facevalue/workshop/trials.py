@@ -32,12 +32,17 @@ def finished(study: Study) -> list[FrozenTrial]:
     return [t for t in ended if t.state != TrialState.FAIL or "error" in t.user_attrs]
 
 
-def _row(trial: FrozenTrial) -> dict[str, Any]:
+def _rows(study: Study) -> list[dict[str, Any]]:
+    """A row a finished trial. They count on without those that were cut off, as an unbroken search would."""
+    return [_row(number, trial) for number, trial in enumerate(finished(study))]
+
+
+def _row(number: int, trial: FrozenTrial) -> dict[str, Any]:
     told = ("validation_accuracy", "epochs", "seconds", "error")
     more = {name: trial.user_attrs[name] for name in told if name in trial.user_attrs}
     curve = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
     return {
-        "number": trial.number,
+        "number": number,
         "state": {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed"),
         "validation_loss": trial.value if trial.state.name == "COMPLETE" else None,
         "settings": trial.user_attrs.get("settings", {}),
@@ -53,13 +58,13 @@ def _best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 def said(study: Study) -> str:
     """The best trial so far in a few words, or nothing."""
-    best = _best([_row(t) for t in finished(study)])
+    best = _best(_rows(study))
     return "" if best is None else f"lowest validation loss {best['validation_loss']:.4f} in trial {best['number']}"
 
 
 def write(study: Study, folder: Path, base: Recipe, searched: Mapping[str, Search]) -> dict[str, Any]:
     """``trials.json``, and once a trial was complete ``best.toml`` and ``trials.png``; returns what the first holds."""
-    rows = [_row(t) for t in finished(study)]
+    rows = _rows(study)
     best = _best(rows)
     states = [row["state"] for row in rows]
     figures = {
