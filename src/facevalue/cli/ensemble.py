@@ -9,6 +9,7 @@ from typer import Argument, Option
 
 from facevalue.cli.evaluate import evaluation_table
 from facevalue.cli.output import Json, deliver
+from facevalue.cli.shared_options import Model, Overwrite
 from facevalue.cli.shell import command_line
 
 EXAMPLE = "facevalue ensemble model-a model-b model-c -o together"
@@ -16,11 +17,11 @@ EXAMPLE = "facevalue ensemble model-a model-b model-c -o together"
 
 def run(
     models: Annotated[list[Path], Argument(metavar="MODEL...", help="Two or more model folders.")],
-    output: Annotated[Path, Option("--output", "-o", metavar="MODEL", help="The model folder to make.")],
+    output: Model,
     data: Annotated[
         Path | None, Option(metavar="DIR", help="Where the pictures that they were made from are now, if moved.")
     ] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help="Replace a model folder that is there.")] = False,
+    overwrite: Overwrite = False,
     json: Json = None,
 ) -> None:
     """Make one model of several: their calibrated probabilities, averaged, in one model.onnx."""

@@ -9,6 +9,7 @@ from typer import Argument, Option
 
 from facevalue.cli.output import Json, deliver, interval, percent, table
 from facevalue.cli.parsing import settings_of
+from facevalue.cli.shared_options import Groups, Model, Overwrite, Resume, Settings
 from facevalue.cli.shell import Seed, command_line
 from facevalue.errors import UsageError
 
@@ -18,7 +19,7 @@ EXAMPLE = "facevalue finetune model hard-pictures -o model-2 --stages head"
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder; it stays as it is.")],
     data: Annotated[Path, Argument(metavar="DATA", help="The hard set: a folder a class, or a manifest.")],
-    output: Annotated[Path, Option("--output", "-o", metavar="MODEL", help="The model folder to make.")],
+    output: Model,
     stages: Annotated[
         str, Option(metavar="head|N|all", help="The last layer alone, so many of the last stages, or all.")
     ] = "head",
@@ -28,19 +29,13 @@ def run(
         float,
         Option(min=0, metavar="RATIO", help="Old training pictures for every hard one, against forgetting."),
     ] = 1.0,
-    groups: Annotated[
-        str | None,
-        Option(metavar="HOW", help="What never crosses a split: parent, stem:REGEX, picture, or a manifest's column."),
-    ] = None,
+    groups: Groups = None,
     old: Annotated[
         Path | None, Option(metavar="DIR", help="Where the model's own pictures are now, if they have moved.")
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe finetune; may be repeated."),
-    ] = None,
-    resume: Annotated[bool, Option("--resume", help="Go on from the last epoch of a run that was stopped.")] = False,
-    overwrite: Annotated[bool, Option("--overwrite", help="Replace a model folder that is there.")] = False,
+    changes: Settings = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:

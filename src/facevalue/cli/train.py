@@ -5,38 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option
 
 from facevalue.cli.evaluate import evaluation_table
 from facevalue.cli.output import Json, deliver
 from facevalue.cli.parsing import one_fraction, settings_of
+from facevalue.cli.shared_options import Data, Groups, Model, Network, Overwrite, Resume, Settings, Size, Weights
 from facevalue.cli.shell import Seed, command_line
 
 EXAMPLE = "facevalue train pictures -o model --recipe probe --network mobilenetv2_100 --weights hub"
 
 
 def run(
-    data: Annotated[
-        Path, Argument(metavar="DATA", help="A folder a class, a folder with train/ and test/, or a manifest.")
-    ],
-    output: Annotated[Path, Option("--output", "-o", metavar="MODEL", help="The model folder to make.")],
+    data: Data,
+    output: Model,
     recipe: Annotated[
         str, Option(metavar="NAME", help="probe, finetune, scratch, a named recipe, or FILE.toml.")
     ] = "probe",
-    changes: Annotated[
-        list[str] | None,
-        Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe; may be repeated."),
-    ] = None,
-    network: Annotated[str | None, Option(metavar="NAME", help="A network of facevalue or of timm.")] = None,
-    weights: Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .pth file, hub, or none.")] = None,
-    groups: Annotated[
-        str | None,
-        Option(metavar="HOW", help="What never crosses a split: parent, stem:REGEX, picture, or a manifest's column."),
-    ] = None,
+    changes: Settings = None,
+    network: Network = None,
+    weights: Weights = None,
+    groups: Groups = None,
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes over the pictures.")] = None,
     batch_size: Annotated[int | None, Option(min=1, metavar="N", help="Pictures a step.")] = None,
     lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate.")] = None,
-    size: Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network's square.")] = None,
+    size: Size = None,
     optimizer: Annotated[str | None, Option(metavar="NAME", help="rmsprop, adam, adamw or sgd.")] = None,
     adversarial: Annotated[
         str | None, Option(metavar="HOW", help="Train on attacked pictures: pgd, fast, trades or free.")
@@ -50,8 +43,8 @@ def run(
     distill_temperature: Annotated[
         float | None, Option(min=1, metavar="T", help="How much distillation softens probabilities.")
     ] = None,
-    resume: Annotated[bool, Option("--resume", help="Go on from the last epoch of a run that was stopped.")] = False,
-    overwrite: Annotated[bool, Option("--overwrite", help="Replace a model folder that is there.")] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Option
 
 from facevalue.cli.output import Json, deliver, percent, table
 from facevalue.cli.parsing import settings_of
+from facevalue.cli.shared_options import Data, Groups, Network, Settings, Size, Weights
 from facevalue.cli.shell import Seed, command_line
 from facevalue.errors import UsageError
 
@@ -21,9 +22,7 @@ _SHOWN = 10
 
 
 def run(
-    data: Annotated[
-        Path, Argument(metavar="DATA", help="A folder a class, a folder with train/ and test/, or a manifest.")
-    ],
+    data: Data,
     output: Annotated[
         Path, Option("--output", "-o", metavar="STUDY", help="The study's folder; one that is there goes on.")
     ],
@@ -37,18 +36,12 @@ def run(
         Option(metavar="KEY=SPEC", help="A setting and LOW..HIGH, LOW..HIGH,log or a list of values; may be repeated."),
     ] = None,
     space: Annotated[Path | None, Option(metavar="FILE", help="A TOML file with a table \\[search].")] = None,
-    changes: Annotated[
-        list[str] | None,
-        Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe; may be repeated."),
-    ] = None,
-    network: Annotated[str | None, Option(metavar="NAME", help="A network of facevalue or of timm.")] = None,
-    weights: Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .pth file, hub, or none.")] = None,
-    groups: Annotated[
-        str | None,
-        Option(metavar="HOW", help="What never crosses a split: parent, stem:REGEX, picture, or a manifest's column."),
-    ] = None,
+    changes: Settings = None,
+    network: Network = None,
+    weights: Weights = None,
+    groups: Groups = None,
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes a trial.")] = None,
-    size: Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network's square.")] = None,
+    size: Size = None,
     prune: Annotated[bool, Option(help="Give hopeless trials up.")] = True,
     seed: Seed = 0,
     json: Json = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from facevalue.cli.output import Json, deliver, printable, table
+from facevalue.cli.shared_options import Groups
 from facevalue.cli.shell import Seed
 
 EXAMPLE = "facevalue data prepare raw -o pictures --size 256"
@@ -22,10 +23,7 @@ def run(
     fit: Annotated[str, Option(metavar="NAME", help="crop, squash or pad; only crop hides the old shape.")] = "crop",
     format: Annotated[str, Option(metavar="NAME", help="png or jpeg.")] = "png",  # noqa: A002 - the option's name
     quality: Annotated[int, Option(min=1, max=95, metavar="Q", help="Of JPEG.")] = 90,
-    groups: Annotated[
-        str | None,
-        Option(metavar="HOW", help="What never crosses a split: parent, stem:REGEX, picture, or a manifest's column."),
-    ] = None,
+    groups: Groups = None,
     near: Annotated[
         int, Option(min=-1, max=256, metavar="BITS", help="Near-duplicates differ in at most so many of 256; -1: none.")
     ] = 32,

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
-from typer import Argument, Option
+from typer import Option
 
 from facevalue.cli.output import Json, deliver, file_option, printable, table
+from facevalue.cli.shared_options import Data
 from facevalue.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ _SHOWN = 10  # findings of one kind in the terminal; --json has all
 
 
 def run(
-    data: Annotated[
-        Path, Argument(metavar="DATA", help="A folder a class, a folder with train/ and test/, or a manifest.")
-    ],
+    data: Data,
     page: Annotated[Path | None, file_option("--page", text="Write an HTML page with pictures to explore.")] = None,
     manifest: Annotated[
         Path | None, file_option("--manifest", text="Write the table of all files, as Parquet.")
