@@ -2,7 +2,7 @@
 
 What a user meets is neither the cameras nor the generators that a model was trained on. Each row trains on the other
 sources and is judged on those left out, clean and laundered, real and AI apart, by the model's own threshold.
-Run from the project's root: ``python -m benchmarks.real_or_ai_sources [--recipe NAME] [--seeds 0] [--rows 0,1]``.
+Run from the project's root: ``python -m benchmarks.real_or_ai_sources [--recipe NAME] [--seeds 0] [--rows 0,1] [--add]``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import essentials, facevalue, keep, mean, mobilenet, train
+from benchmarks.common import essentials, facevalue, keep, kept, mean, mobilenet, train
 from benchmarks.real_or_ai import LAUNDERINGS, by_source, manifest
 
 TRAINED = {
@@ -63,8 +63,10 @@ def main() -> None:
     parser.add_argument("--recipe", default="real-or-ai/texture")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--rows", default=",".join(map(str, range(len(LEFT_OUT)))))
+    parser.add_argument("--add", action="store_true", help="to the rows in the result that is there, in place of it")
     given = parser.parse_args()
-    rows: dict[str, Any] = {}
+    name = f"real_or_ai.sources.{Path(given.recipe).stem}"
+    rows: dict[str, Any] = kept(name)["rows"] if given.add else {}
     for out in (LEFT_OUT[int(row)] for row in given.rows.split(",")):
         runs = []
         for seed in given.seeds.split(","):
@@ -86,7 +88,7 @@ def main() -> None:
             "runs": runs,
         }
         # After each row: what is measured so far is not lost if the next is stopped.
-        keep(f"real_or_ai.sources.{Path(given.recipe).stem}", {"recipe": given.recipe, "rows": rows})
+        keep(name, {"recipe": given.recipe, "rows": rows})
 
 
 if __name__ == "__main__":
