@@ -2,7 +2,8 @@
 
 What a user meets is neither the cameras nor the generators that a model was trained on. Each row trains on the other
 sources and is judged on those left out, clean and laundered, real and AI apart, by the model's own threshold.
-Run from the project's root: ``python -m benchmarks.real_or_ai_sources [--recipe NAME] [--seeds 0] [--rows 0,1] [--add]``.
+Run from the project's root:
+``python -m benchmarks.real_or_ai_sources [--recipe NAME] [--seeds 0] [--rows 0,1] [--add]``.
 """
 
 from __future__ import annotations
