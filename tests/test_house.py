@@ -20,7 +20,7 @@ PLUGINS = {
 VERBS = """
     train evaluate predict compare attack explain export report check calibrate ensemble finetune tune demo
 """.split()
-DATA_VERBS = "scan prepare get".split()  # facevalue.scan_data(…) is `facevalue data scan`
+DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `facevalue data scan`
 FLAGS = "certify corruptions".split()  # facevalue.certify(…) is `facevalue evaluate --certify`
 PUBLIC = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from facevalue.classifier import load as load
     from facevalue.runtime import open_folder
     from facevalue.workshop import attack as attack
+    from facevalue.workshop import augment_data as augment_data
     from facevalue.workshop import calibrate as calibrate
     from facevalue.workshop import certify as certify
     from facevalue.workshop import check as check
@@ -56,6 +57,7 @@ _WORKSHOP = (
     "demo",
     "scan_data",
     "prepare_data",
+    "augment_data",
     "get_data",
 )
 _HOMES = {

@@ -56,6 +56,7 @@ def test_grey_takes_the_colour_of_its_share_of_the_pictures_and_leaves_the_rest(
     same = torch.stack([(y == to_input(squares)).all(3).all(2).all(1) for y in half])
     assert torch.equal(greyed, ~same)
     assert 0.35 < greyed.float().mean() < 0.65
+    assert torch.equal(augment(luma, AugmentSettings(grey=1.0), 0, 0, np.arange(12)), to_input(luma))
 
 
 def test_a_shift_moves_by_at_most_its_share() -> None:

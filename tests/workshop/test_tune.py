@@ -149,7 +149,7 @@ def test_what_a_search_says(text: str, search: Between | OneOf) -> None:
 
 @pytest.mark.parametrize("text", ["5..1", "0..1,log", "1..", "[1]", "[1, 1]", "7", "a..b", "1..2,square", "{low = 1}"])
 def test_what_no_search_says(text: str) -> None:
-    with pytest.raises(UsageError, match="--search k: expected"):
+    with pytest.raises(UsageError, match="search of k: expected"):
         spec("k", text)
 
 
@@ -157,6 +157,11 @@ def test_spaces_from_a_file_and_what_may_not_be_searched(tmp_path: Path) -> None
     file = tmp_path / "space.toml"
     file.write_text('[search]\n"optimizer.lr" = {low = 1e-5, high = 1e-2, log = true}\nfit.batch_size = [16, 32]\n')
     assert read_space(file) == {"optimizer.lr": Between(1e-5, 1e-2, log=True), "fit.batch_size": OneOf((16, 32))}
+    file.write_text('[search]\n"optimizer.lr" = "1e-5..1e-2,log"\n')
+    assert read_space(file) == {"optimizer.lr": Between(1e-5, 1e-2, log=True)}
+    file.write_text('[search]\n"optimizer.lr" = "low"\n')
+    with pytest.raises(UsageError, match=r"search of optimizer\.lr: expected LOW"):
+        read_space(file)
     file.write_text("[other]\nx = 1\n")
     with pytest.raises(UsageError, match=r"expected one table \[search\]"):
         read_space(file)

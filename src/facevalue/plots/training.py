@@ -58,7 +58,7 @@ def compare_curves(runs: Mapping[str, Lines]) -> Figure:
     label = labels.pop() if len(labels) == 1 else "epoch, or regularisation strength tried"
     for axis, name in ((axes[0], "loss (nats)"), (axes[1], "accuracy (%)")):
         dress(axis, label, name)
-    title = "solid: validation; dotted: train"
+    title = "solid, o: validation; dotted, x: train"
     legend(axes[0], figure, loc="outside lower center", ncols=2, title=title, title_fontsize=9)
     return figure
 
@@ -133,5 +133,12 @@ def _x_axis(axis: Axes, x: Sequence[float], label: str) -> None:
 def _curve(axis: Axes, x: Sequence[float], lines: Lines, key: str, scale: float, **style: Any) -> None:
     points = [(at, scale * line[key]) for at, line in zip(x, lines, strict=True) if line.get(key) is not None]
     if points:
-        marker = "o" if len(points) <= 25 else ""
-        axis.plot(*zip(*points, strict=True), marker=marker, markersize=3.5, linewidth=1.8, **style)
+        # Dotted and solid lines of one point look alike without it.
+        shape = "x" if style.get("linestyle") == ":" else "o"
+        axis.plot(
+            *zip(*points, strict=True),
+            marker=shape if len(points) <= 25 else "",
+            markersize=3.5,
+            linewidth=1.8,
+            **style,
+        )

@@ -100,9 +100,10 @@ def _grey(x: Tensor) -> Tensor:
 
 
 def _greyed(x: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.int64]) -> Tensor:
-    """Some pictures without their colour."""
+    """Some pictures without their colour. Those that have none stay as they are, to the last bit."""
     draws = np.array([np.random.default_rng((*run, int(i), 2)).random() for i in indices])  # a stream of its own
-    return torch.where(torch.from_numpy(draws < share).view(-1, 1, 1, 1), _grey(x), x)
+    coloured = (x != x[:, :1]).flatten(1).any(1)
+    return torch.where((torch.from_numpy(draws < share) & coloured).view(-1, 1, 1, 1), _grey(x), x)
 
 
 def _coloured(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:

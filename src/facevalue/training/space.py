@@ -99,7 +99,7 @@ def _toml(key: str, text: str) -> Any:
 
 
 def _wrong(key: str, got: object) -> UsageError:
-    return UsageError(f"--search {key}: expected LOW..HIGH, LOW..HIGH,log or a list of values, but got {got}")
+    return UsageError(f"search of {key}: expected LOW..HIGH, LOW..HIGH,log or a list of values, but got {got}")
 
 
 def checked(key: str, value: Any) -> Search:
@@ -111,14 +111,16 @@ def checked(key: str, value: Any) -> Search:
             log = bool(more.get("log", False))
             if not (math.isfinite(low) and math.isfinite(high) and low < high) or (log and low <= 0):
                 raise UsageError(
-                    f"--search {key}: expected LOW below HIGH, and above 0 for log, but got {low} and {high}"
+                    f"search of {key}: expected LOW below HIGH, and above 0 for log, but got {low} and {high}"
                 )
             return Between(low, high, log)
     raise _wrong(key, value)
 
 
 def read_space(path: Path) -> dict[str, Search]:
-    """The table ``[search]`` of a TOML file: ``"optimizer.lr" = {low = 1e-5, high = 1e-2, log = true}``.
+    """The table ``[search]`` of a TOML file: ``"optimizer.lr" = "1e-5..1e-2,log"`` or a list, as ``--search`` says it.
+
+    Ends may be named too: ``{low = 1e-5, high = 1e-2, log = true}``.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def read_space(path: Path) -> dict[str, Search]:
     table = document.get("search")
     if not isinstance(table, dict) or not table or set(document) != {"search"}:
         raise UsageError(f'--space {path}: expected one table [search] with settings such as "optimizer.lr" below it')
-    return {key: checked(key, value) for key, value in _flat(table)}
+    return {key: spec(key, value) if isinstance(value, str) else checked(key, value) for key, value in _flat(table)}
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -169,7 +171,7 @@ def ask_comparable(space: Space) -> None:
     """Raise where a setting would change what is measured rather than what is trained."""
     for key in space:
         if key.partition(".")[0] in FIXED:
-            raise UsageError(f"--search {key}: that changes what is measured, so trials could not be compared")
+            raise UsageError(f"search of {key}: that changes what is measured, so trials could not be compared")
 
 
 def value_at(recipe: Recipe, key: str) -> Any:

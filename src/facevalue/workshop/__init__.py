@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facevalue.workshop.augmenting import augment_data as augment_data
     from facevalue.workshop.certifying import certify as certify
     from facevalue.workshop.collecting import get_data as get_data
     from facevalue.workshop.collecting import prepare_data as prepare_data
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     name: module
     for module, names in {
+        "augmenting": "augment_data",
         "certifying": "certify",
         "collecting": "get_data prepare_data",
         "combining": "ensemble",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from facevalue.cli.data import get, prepare, scan
+from facevalue.cli.data import augment, get, prepare, scan
 from facevalue.cli.shell import verb
 
 VERBS = {
     "scan": scan,
     "prepare": prepare,
+    "augment": augment,
     "get": get,
 }
 
