@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from facevalue import workshop
+from facevalue import progress, workshop
 from facevalue.card import Card
 from facevalue.classifier import load
 from facevalue.data.manifest import SPLITS
@@ -261,3 +261,34 @@ def test_a_model_folder_that_was_changed_is_refused(made: workshop.TrainResult, 
         (folder / name).unlink()
         with pytest.raises(ModelFolderError, match=f"{name} is missing"):
             open_folder(folder) if name == "model.onnx" else workshop.evaluate(folder, lfw)
+
+
+def test_a_recipe_holds_the_seed_and_the_groups(lfw: Path, tiny: dict[str, object], tmp_path: Path) -> None:
+    plain, own_file = tmp_path / "plain.toml", tmp_path / "own.toml"
+    network = "[network]\nname = 'small-resnet'\nweights = 'none'\n"
+    plain.write_text("method = 'scratch'\n" + network)
+    own_file.write_text("method = 'scratch'\nseed = 7\n" + network + "[split]\ngroups = 'stem:(..)$'\n")
+    quick = {"size": 16, "epochs": 1, "set": tiny}
+    own = workshop.train(lfw, tmp_path / "own", recipe=str(own_file), **quick)
+    told = workshop.train(lfw, tmp_path / "told", recipe=str(plain), seed=7, groups="stem:(..)$", **quick)
+    assert own.card.seed == told.card.seed == own.card.recipe["seed"] == 7
+    assert own.card.data.groups == told.card.data.groups == "stem:(..)$"
+    assert own.figures()["test"]["nll"] == told.figures()["test"]["nll"]
+    other = workshop.train(lfw, tmp_path / "other", recipe=str(own_file), seed=1, groups="picture", **quick)
+    assert (other.card.seed, other.card.recipe["seed"], other.card.data.groups) == (1, 1, "picture")
+
+
+def test_a_recipe_whose_groups_nobody_is_named_by_says_so_and_trains(
+    lfw: Path, tiny: dict[str, object], tmp_path: Path
+) -> None:
+    notes: list[str] = []
+
+    class Notes(progress.Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    changes = {**tiny, "split.groups": "stem:^(rendering-.*)$"}
+    with progress.using(Notes()):
+        made = workshop.train(lfw, tmp_path / "m", recipe="scratch", size=16, epochs=1, set=changes)
+    assert made.card.data.groups == "picture"
+    assert any("say how they are told with --groups" in text for text in notes)

@@ -11,7 +11,7 @@ from facevalue.cli.evaluate import evaluation_table
 from facevalue.cli.output import Json, deliver
 from facevalue.cli.parsing import one_fraction, settings_of
 from facevalue.cli.shared_options import Data, Groups, Model, Network, Overwrite, Resume, Settings, Size, Weights
-from facevalue.cli.shell import Seed, command_line
+from facevalue.cli.shell import OwnSeed, command_line
 
 EXAMPLE = "facevalue train pictures -o model --recipe probe --network mobilenetv2_100 --weights hub"
 
@@ -45,7 +45,7 @@ def run(
     ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
-    seed: Seed = 0,
+    seed: OwnSeed = None,
     json: Json = None,
 ) -> None:
     """Train a classifier from pictures and leave a model folder with the proof beside it."""

@@ -11,7 +11,7 @@ from typer import Option
 from facevalue.cli.output import Json, deliver, percent, table
 from facevalue.cli.parsing import settings_of
 from facevalue.cli.shared_options import Data, Groups, Network, Settings, Size, Weights
-from facevalue.cli.shell import Seed, command_line
+from facevalue.cli.shell import OwnSeed, command_line
 from facevalue.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes a trial.")] = None,
     size: Size = None,
     prune: Annotated[bool, Option(help="Give hopeless trials up.")] = True,
-    seed: Seed = 0,
+    seed: OwnSeed = None,
     json: Json = None,
 ) -> None:
     """Search a recipe's settings on the validation split alone; the test pictures are not looked at."""

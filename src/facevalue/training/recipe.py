@@ -34,13 +34,15 @@ class Recipe(Settings, frozen=True):
 
     ``method`` is ``probe`` (backbone frozen, its features computed once, a linear head), ``finetune`` (head first, then
     the last stages or all) or ``scratch`` (all weights, from the start). ``positive`` names the class that threshold,
-    AUROC and average precision are about; by default the last of two.
+    AUROC and average precision are about; by default the last of two. ``seed`` is that of splits, starting weights and
+    every draw.
     """
 
     method: Literal["probe", "finetune", "scratch"]
     name: str = ""
     about: str = ""
     positive: str | None = None
+    seed: int = 0
     network: NetworkSettings = NetworkSettings()
     split: SplitSettings = SplitSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -53,6 +55,7 @@ class Recipe(Settings, frozen=True):
     calibration: CalibrationSettings = CalibrationSettings()
 
     def __post_init__(self) -> None:
+        expect(self.seed >= 0, "seed", "at least 0", self.seed)
         hardened = [
             name
             for name, on in (

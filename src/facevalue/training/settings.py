@@ -37,12 +37,17 @@ class NetworkSettings(Settings, frozen=True):
 
 
 class SplitSettings(Settings, frozen=True):
-    """Shares of the pictures; the rest is train. ``near``: bits between near-duplicates, -1 for no joining."""
+    """Shares of the pictures; the rest is train. ``near``: bits between near-duplicates, -1 for no joining.
+
+    ``groups``: what never crosses a split, as ``--groups`` says it: ``parent``, ``stem:REGEX``, ``picture`` or a
+    manifest's column. Where no picture is named so, the usual groups are made.
+    """
 
     validation: float = 0.1
     calibration: float = 0.1
     test: float = 0.2
     near: int = 32
+    groups: str | None = None
 
     def __post_init__(self) -> None:
         shares = (self.validation, self.calibration, self.test)

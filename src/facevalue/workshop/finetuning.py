@@ -129,7 +129,8 @@ def finetune(
     before = load(folder)
     if before.card.network.name == "ensemble":
         raise UsageError(f"{folder} is an ensemble; fine-tune its members and combine them again")
-    recipe = _recipe(before.card, stages, lr, epochs, set or {})
+    recipe = _recipe(before.card, stages, lr, epochs, {"seed": seed, **(set or {})})
+    seed = recipe.seed
     machine.keep_memory()
     known = found_again(own_manifest(folder, before.card), SPLITS, None if old is None else Path(old), "--old")
     hard, left_out = hard_manifest(scan(Path(data)), known, before.card.classes, groups, seed)

@@ -18,12 +18,9 @@ from facevalue.calibration import calibrated, with_novelty
 from facevalue.card import CARD, HISTORY, MANIFEST, ONNX, Card, DataFacts
 from facevalue.classifier import Classifier, load
 from facevalue.data.audit.shortcuts import find_shortcuts
-from facevalue.data.groups import with_groups
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.place import free_folder
-from facevalue.data.scan import scan
-from facevalue.data.splits import with_splits
 from facevalue.errors import UsageError
 from facevalue.evaluation import evaluate_pictures, now
 from facevalue.evidence import ExportReport
@@ -35,6 +32,7 @@ from facevalue.training.methods import Trained, checkpoint_beside, new_classifie
 from facevalue.training.recipe import SHORT, Recipe, read
 from facevalue.training.settings import CalibrationSettings
 from facevalue.workshop.evidence import PARITY_PICTURES, labelled
+from facevalue.workshop.splitting import split_manifest
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def train(
     *,
     recipe: str = "probe",
     groups: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     command: str = "",
@@ -87,7 +85,8 @@ def train(
     data : a folder with one sub-folder a class, one with ``train/`` and held-out folders, or a manifest.
     output : the model folder to be.
     recipe : ``probe``, ``finetune``, ``scratch``, another recipe's name, or a TOML file.
-    groups : see :func:`facevalue.data.groups.with_groups`.
+    groups : see :func:`facevalue.data.groups.with_groups`; by default the recipe's.
+    seed : by default the recipe's, which is 0 unless it says another.
     resume : go on with a training that was stopped, from its last epoch.
     overwrite : replace a model folder that is there already.
     set : recipe settings by dotted key, ``{"augment.flip": True}``.
@@ -107,14 +106,15 @@ def train(
     unknown = sorted(settings.keys() - SHORT.keys())
     if unknown:
         raise UsageError(f"train has no setting {unknown[0]!r}; it knows {', '.join(SHORT)}, and the rest by set={{…}}")
-    chosen = resolved(read(recipe, {SHORT[k]: v for k, v in settings.items()} | dict(set or {})))
+    chosen = resolved(read(recipe, {"seed": seed, **{SHORT[k]: v for k, v in settings.items()}, **(set or {})}))
     if "eps" in settings and chosen.adversarial.method == "none":
         raise UsageError("eps is about adversarial training; say which with adversarial: pgd, fast, trades or free")
     if "distill_temperature" in settings and not chosen.distill.teacher:
         raise UsageError("distill_temperature is about learning from a teacher; name its model folder with teacher")
     output = free_place(Path(output), overwrite)
     machine.keep_memory()
-    manifest = _prepared(Path(data), chosen, groups, seed)
+    seed = chosen.seed
+    manifest = _prepared(Path(data), chosen, groups)
     for warning in manifest.warnings:
         progress.note(f"warning: {warning}")
     if manifest.unreadable:
@@ -146,11 +146,8 @@ def train(
     return TrainResult(output, card)
 
 
-def _prepared(data: Path, recipe: Recipe, groups: str | None, seed: int) -> Manifest:
-    split = recipe.split
-    manifest = with_groups(scan(data), groups, split.near if split.near >= 0 else None)
-    shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
-    manifest = with_splits(manifest, shares, seed)
+def _prepared(data: Path, recipe: Recipe, groups: str | None) -> Manifest:
+    manifest = split_manifest(data, recipe, groups)
     shortcut = find_shortcuts(manifest.readable).warning
     return manifest if shortcut is None else manifest.changed(warnings=(*manifest.warnings, shortcut))
 

@@ -15,17 +15,15 @@ import pandas as pd
 from facevalue import files, machine, progress
 from facevalue.calibration import fit_temperature
 from facevalue.card import MANIFEST
-from facevalue.data.groups import with_groups
 from facevalue.data.manifest import Manifest
 from facevalue.data.pictures import pictures
-from facevalue.data.scan import scan
-from facevalue.data.splits import with_splits
 from facevalue.errors import FaceValueError, MissingExtraError, UsageError
 from facevalue.outputs import Outputs
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
 from facevalue.training.recipe import SHORT, Recipe, read
 from facevalue.training.space import Between, Search, ask_comparable, plain, usual, value_at
+from facevalue.workshop.splitting import split_manifest
 from facevalue.workshop.trials import BEST, TRIALS, changed, finished, said, write
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ def tune(
     space: Mapping[str, Search] | None = None,
     groups: str | None = None,
     prune: bool = True,
-    seed: int = 0,
+    seed: int | None = None,
     command: str = "",
     set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
     **settings: Any,
@@ -75,7 +73,7 @@ def tune(
 
     Parameters
     ----------
-    data, recipe, groups, set, settings : as ``train`` takes them.
+    data, recipe, groups, seed, set, settings : as ``train`` takes them.
     output : the study's folder: ``best.toml`` for ``train --recipe``, ``trials.json``, ``trials.png``.
     trials : in all, those of earlier calls included.
     space : values to search by dotted key; by default rate, weight decay, label smoothing and batch size.
@@ -96,14 +94,15 @@ def tune(
         raise MissingExtraError("optuna", "tune") from error
     if trials < 1:
         raise UsageError(f"expected --trials to be at least 1, but got {trials}")
-    base = read(recipe, {SHORT.get(k, k): v for k, v in settings.items()} | dict(set or {}))
+    base = read(recipe, {"seed": seed, **{SHORT.get(k, k): v for k, v in settings.items()}, **(set or {})})
+    seed = base.seed
     searched = dict(space) if space else usual(base)
     ask_comparable(searched)
     for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
         changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
     folder = Path(output)
     machine.keep_memory()
-    manifest = _set_up(Path(data), folder, base, searched, groups, prune, seed)
+    manifest = _set_up(Path(data), folder, base, searched, groups, prune)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -131,16 +130,16 @@ def tune(
 
 
 def _set_up(
-    data: Path, folder: Path, base: Recipe, searched: Mapping[str, Search], groups: str | None, prune: bool, seed: int
+    data: Path, folder: Path, base: Recipe, searched: Mapping[str, Search], groups: str | None, prune: bool
 ) -> Manifest:
     """The manifest of train and validation alone; scanned and split once for a study."""
     setup = {
         "data": str(data),
-        "recipe": base.as_dict(),
+        "recipe": {key: value for key, value in base.as_dict().items() if key != "seed"},
         "space": {key: where.as_value() for key, where in searched.items()},
         "groups": groups,
         "prune": prune,
-        "seed": seed,
+        "seed": base.seed,
     }
     told = json.loads(json.dumps(setup))
     if (folder / SETUP).is_file() and (folder / MANIFEST).is_file():
@@ -153,10 +152,7 @@ def _set_up(
         return Manifest(pd.read_parquet(folder / MANIFEST), str(data))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and is not a study; choose another place with -o")
-    split = base.split
-    manifest = with_groups(scan(data), groups, split.near if split.near >= 0 else None)
-    shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
-    manifest = with_splits(manifest, shares, seed)
+    manifest = split_manifest(data, base, groups)
     for warning in manifest.warnings:
         progress.note(f"warning: {warning}")
     rows = manifest.rows(*_SEEN).reset_index(drop=True)
