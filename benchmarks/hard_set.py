@@ -1,0 +1,63 @@
+"""Real or AI face, gone on with a hard set: what is won there and what is lost of the old.
+
+A model that learned FFHQ and StyleGAN is fine-tuned (the head alone) on 1,600 faces of two other sources of photographs and
+two other generators, both classes alike. Judged on its old test pictures and on hard ones kept from it, each before and
+after, and on ``unseen-faces``, whose sources it knows afterwards and whose pictures it does not.
+Run from the project's root: ``python -m benchmarks.hard_set [NAME …] [--seeds 0,1,2]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import SEEDS, data, facevalue, keep, mean, mobilenet, train
+from benchmarks.real_or_ai import RECIPES, UNSEEN, by_source, manifest
+
+NAMES = {"probe": RECIPES["probe"], "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet())}
+TOLD = ("old_test_before", "old_test_after", "hard_before", "hard_after", "forgotten", "temperature")
+
+
+def measure(flags: tuple[str, ...], seed: str, scratch: Path) -> dict[str, Any]:
+    before, after = scratch / "before", scratch / "after"
+    run = train(before, str(data("real-or-ai-face")), *flags, "--seed", seed)
+    # Not a folder a group: a source would be in one split altogether.
+    hard = (str(before), str(data("faces-by-source")), "-o", str(after), "--groups", "picture", "--seed", seed)
+    figures, _ = facevalue("finetune", *hard)
+    assert isinstance(figures, dict)
+    table = manifest(
+        scratch / "unseen" / "m.csv", {s: (label, ("unseen-faces", label, s)) for s, label in UNSEEN.items()}
+    )
+    return {
+        "seed": int(seed),
+        "arguments": run["arguments"],
+        **{key: figures[key] for key in TOLD if key in figures},
+        "unseen_recall": {
+            name: {source: s["recall"][UNSEEN[source]] for source, s in by_source(model, table).items()}
+            for name, model in (("before", before), ("after", after))
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []])
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
+    given = parser.parse_args()
+    for name in given.names or list(NAMES):
+        runs: list[dict[str, Any]] = []
+        for seed in given.seeds.split(","):
+            with tempfile.TemporaryDirectory() as scratch:
+                runs.append(measure(NAMES[name], seed, Path(scratch)))
+            means = {
+                when: {source: mean([run["unseen_recall"][when][source] for run in runs]) for source in UNSEEN}
+                for when in ("before", "after")
+            }
+            # After each seed: what is measured so far is not lost if the next is stopped.
+            keep(f"hard_set.{name}", {"unseen_recall_mean": means, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()
