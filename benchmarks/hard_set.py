@@ -1,7 +1,7 @@
 """Real or AI face, gone on with a hard set: what is won there and what is lost of the old.
 
-A model that learned FFHQ and StyleGAN is fine-tuned (the head alone) on 1,600 faces of two other sources of photographs and
-two other generators, both classes alike. Judged on its old test pictures and on hard ones kept from it, each before and
+A model that learned FFHQ and StyleGAN is fine-tuned (the head alone) on 1,600 faces of two other sources of photographs
+and two other generators, both classes alike. Judged on its old test pictures and on hard ones kept from it, each before and
 after, and on ``unseen-faces``, whose sources it knows afterwards and whose pictures it does not.
 Run from the project's root: ``python -m benchmarks.hard_set [NAME …] [--seeds 0,1,2]``.
 """
@@ -17,7 +17,7 @@ from benchmarks.common import SEEDS, data, facevalue, keep, mean, mobilenet, tra
 from benchmarks.real_or_ai import RECIPES, UNSEEN, by_source, manifest
 
 NAMES = {"probe": RECIPES["probe"], "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet())}
-TOLD = ("old_test_before", "old_test_after", "hard_before", "hard_after", "forgotten", "temperature")
+TOLD = ("old_test_before", "old_test_after", "hard_before", "hard_after", "forgotten", "gained", "temperature")
 
 
 def measure(flags: tuple[str, ...], seed: str, scratch: Path) -> dict[str, Any]:
