@@ -1,8 +1,8 @@
 """Real or AI face, gone on with a hard set: what is won there and what is lost of the old.
 
 A model that learned FFHQ and StyleGAN is fine-tuned (the head alone) on 1,600 faces of two other sources of photographs
-and two other generators, both classes alike. Judged on its old test pictures and on hard ones kept from it, each before and
-after, and on ``unseen-faces``, whose sources it knows afterwards and whose pictures it does not.
+and two other generators, both classes alike. Judged on its old test pictures and on hard ones kept from it, each before
+and after, and on ``unseen-faces``, whose sources it knows afterwards and whose pictures it does not.
 Run from the project's root: ``python -m benchmarks.hard_set [NAME …] [--seeds 0,1,2]``.
 """
 
