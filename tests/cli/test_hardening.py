@@ -17,7 +17,7 @@ def test_evaluate_writes_damage_and_certificate(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     small = ["network.options={widths=[4,8]}", "adversarial.validation_steps=1"]
-    train.run(lfw, Path("model"), recipe="scratch", size=24, epochs=1, changes=small, adversarial="fast", eps="4/255")
+    train.run(lfw, Path("model"), recipe="scratch", size="24", epochs=1, changes=small, adversarial="fast", eps="4/255")
     evaluate.run(
         Path("model"),
         lfw,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+from rich.table import Table
 from typer import Argument
 
 from facevalue.cli.output import Json, deliver, interval, percent, png_option, table
@@ -22,6 +24,11 @@ def run(
     from facevalue import workshop
 
     rows = workshop.compare(models, plot=plot)
+    deliver(rows, json, *side_by_side(rows))
+
+
+def side_by_side(rows: Sequence[Mapping[str, Any]]) -> tuple[Table, Table]:
+    """What models are right of and cost, and what they withstand."""
     columns = ("model", "network", "train", "validation", "test", "95 %", "gap", "parameters", "an epoch", "ece")
     cells = [
         (
@@ -52,4 +59,4 @@ def run(
         )
         for row in rows
     ]
-    deliver(rows, json, table("", columns, cells), table("", stands, figures))
+    return table("", columns, cells), table("", stands, figures)

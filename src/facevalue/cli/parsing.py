@@ -67,6 +67,25 @@ def words(text: str, flag: str) -> tuple[str, ...]:
     return parts
 
 
+def sizes_of(text: str | None) -> tuple[int, ...]:
+    """Sides of a square in pixels, none where nothing is given.
+
+    >>> sizes_of("150, 300")
+    (150, 300)
+
+    Raises
+    ------
+    UsageError
+        One is no whole number of at least 8.
+    """
+    if text is None:
+        return ()
+    sizes = words(text, "--size")
+    if not all(size.isascii() and size.isdigit() and 8 <= int(size) <= 100_000 for size in sizes):
+        raise UsageError(f"--size: expected pixels, whole numbers of at least 8, but got {text!r}")
+    return tuple(map(int, sizes))
+
+
 def settings_of(changes: Sequence[str]) -> dict[str, Any]:
     """``KEY=VALUE`` settings; a value is read as TOML where it is any, else as text.
 

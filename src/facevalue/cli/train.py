@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
+from facevalue.cli.compare import side_by_side
 from facevalue.cli.evaluate import evaluation_table
 from facevalue.cli.output import Json, deliver
-from facevalue.cli.parsing import one_fraction, settings_of
-from facevalue.cli.shared_options import Data, Groups, Model, Network, Overwrite, Resume, Settings, Size, Weights
+from facevalue.cli.parsing import one_fraction, settings_of, sizes_of
+from facevalue.cli.shared_options import Data, Groups, Model, Network, Overwrite, Resume, Settings, Weights
 from facevalue.cli.shell import OwnSeed, command_line
 
 EXAMPLE = "facevalue train pictures -o model --recipe probe --network mobilenetv2_100 --weights hub"
@@ -29,7 +30,10 @@ def run(
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes over the pictures.")] = None,
     batch_size: Annotated[int | None, Option(min=1, metavar="N", help="Pictures a step.")] = None,
     lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate.")] = None,
-    size: Size = None,
+    size: Annotated[
+        str | None,
+        Option(metavar="PIXELS", help="Side of the network's square; 150,300 trains a model each and compares them."),
+    ] = None,
     optimizer: Annotated[str | None, Option(metavar="NAME", help="rmsprop, adam, adamw or sgd.")] = None,
     adversarial: Annotated[
         str | None, Option(metavar="HOW", help="Train on attacked pictures: pgd, fast, trades or free.")
@@ -55,29 +59,31 @@ def run(
         "epochs": epochs,
         "batch_size": batch_size,
         "lr": lr,
-        "size": size,
         "optimizer": optimizer,
         "adversarial": adversarial,
         "eps": None if eps is None else one_fraction(eps),
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
     }
-    changed = settings_of(changes or [])
+    changed, sizes = settings_of(changes or []), sizes_of(size)
 
     from facevalue import workshop
 
-    result = workshop.train(
-        data,
-        output,
-        recipe=recipe,
-        groups=groups,
-        seed=seed,
-        resume=resume,
-        overwrite=overwrite,
-        command=command_line(),
-        set=changed,
+    settings: dict[str, Any] = {
+        "recipe": recipe,
+        "groups": groups,
+        "seed": seed,
+        "set": changed,
         **{name: value for name, value in chosen.items() if value is not None},
-    )
+    }
+    places: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "command": command_line()}
+    if len(sizes) > 1:
+        rows = workshop.train_sizes(data, output, sizes, **places, **settings)
+        deliver(rows, json, *side_by_side(rows), f"{output}: a model folder a size, sizes.json and curves.png")
+        return
+    if sizes:
+        settings["size"] = sizes[0]
+    result = workshop.train(data, output, **places, **settings)
     reports = [r for split in ("train", "validation", "test") if (r := result.card.report(split)) is not None]
     deliver(
         result.figures(),

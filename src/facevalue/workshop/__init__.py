@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from facevalue.workshop.showing import export as export
     from facevalue.workshop.showing import predict as predict
     from facevalue.workshop.showing import report as report
+    from facevalue.workshop.sizing import train_sizes as train_sizes
     from facevalue.workshop.tuning import tune as tune
 
 _HOMES = {
@@ -43,6 +44,7 @@ _HOMES = {
         "judging": "attack check compare evaluate",
         "making": "TrainResult calibrate train",
         "showing": "explain export predict report",
+        "sizing": "train_sizes",
         "tuning": "tune",
     }.items()
     for name in names.split()

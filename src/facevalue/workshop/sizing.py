@@ -1,0 +1,68 @@
+"""The same training at several sizes of the network's square, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from facevalue import files, progress
+from facevalue.card import CARD
+from facevalue.data.place import free_folder
+from facevalue.errors import UsageError
+from facevalue.workshop.judging import compare
+from facevalue.workshop.making import train
+
+STUDY, CURVES = "sizes.json", "curves.png"
+
+
+def train_sizes(
+    data: Path | str,
+    output: Path | str,
+    sizes: Sequence[int],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    command: str = "",
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """Train a model folder a size into ``output``, then compare them: a row a model, as :func:`compare` gives them.
+
+    ``output`` holds the folders (``150``, ``300``), ``sizes.json`` with the rows, and ``curves.png``.
+
+    Parameters
+    ----------
+    data, overwrite, settings : as ``train`` takes them; all but the size are the same for every model.
+    sizes : sides of the square in pixels, all different.
+    resume : keep the models that a study stopped before had finished, and go on with the one it was at.
+
+    Raises
+    ------
+    UsageError
+        A setting cannot be right, ``output`` is taken, or it holds a study with other settings.
+    """
+    if len(set(sizes)) < len(sizes) or not sizes:
+        raise UsageError(f"expected sizes that are all different, but got {', '.join(map(str, sizes))}")
+    folder = Path(output)
+    asked = json.loads(json.dumps({"data": str(data), "sizes": list(sizes), "settings": settings}))
+    begun = (folder / STUDY).is_file()
+    if resume and begun:
+        before = json.loads((folder / STUDY).read_text(encoding="utf-8"))
+        other = sorted(key for key in asked if asked[key] != before.get(key))
+        if other:
+            raise UsageError(f"{folder} holds a study with other {other[0]}; give the same, or choose another place")
+    else:
+        free_folder(folder, STUDY, "a study of sizes", overwrite)
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(folder / STUDY, asked)
+    models = [folder / str(size) for size in sizes]
+    for size, model in zip(sizes, models, strict=True):
+        if resume and (model / CARD).is_file():
+            progress.note(f"{model} is finished already")
+            continue
+        progress.note(f"{size} pixels")
+        train(data, model, size=size, resume=resume, overwrite=overwrite, command=command, **settings)
+    rows = compare(models, plot=folder / CURVES)
+    files.write_json(folder / STUDY, {**asked, "command": command, "models": rows})
+    return rows
