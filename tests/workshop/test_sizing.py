@@ -45,6 +45,9 @@ def test_a_place_that_is_taken_is_refused_and_stays(study: Path, lfw: Path, tiny
         trained(lfw, study, tiny, seed=3)
     with pytest.raises(UsageError, match="holds a study with other settings"):
         trained(lfw, study, tiny, seed=4, resume=True)
+    with pytest.raises(UsageError, match="expected parent, picture"):
+        trained(lfw, study.parent / "never", tiny, groups="nonsense")
+    assert not (study.parent / "never").exists()
     with pytest.raises(UsageError, match="all different"):
         workshop.train_sizes(lfw, study, (16, 16))
     assert (study / "sizes.json").read_bytes() == before

@@ -10,7 +10,7 @@ from typing import Any
 from facevalue import files, progress
 from facevalue.card import CARD
 from facevalue.data.place import free_folder
-from facevalue.errors import UsageError
+from facevalue.errors import FaceValueError, UsageError
 from facevalue.workshop.judging import compare
 from facevalue.workshop.making import train
 
@@ -62,7 +62,13 @@ def train_sizes(
             progress.note(f"{model} is finished already")
             continue
         progress.note(f"{size} pixels")
-        train(data, model, size=size, resume=resume, overwrite=overwrite, command=command, **settings)
+        try:
+            train(data, model, size=size, resume=resume, overwrite=overwrite, command=command, **settings)
+        except FaceValueError:
+            if not begun and [*folder.iterdir()] == [folder / STUDY]:  # nothing was made: nothing is left
+                (folder / STUDY).unlink()
+                folder.rmdir()
+            raise
     rows = compare(models, plot=folder / CURVES)
     files.write_json(folder / STUDY, {**asked, "command": command, "models": rows})
     return rows
