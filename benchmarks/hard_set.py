@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import SEEDS, data, facevalue, keep, mean, mobilenet, train
-from benchmarks.real_or_ai import RECIPES, UNSEEN, by_source, manifest
+from benchmarks.real_or_ai import RECIPES, UNSEEN, unseen
 
 NAMES = {"probe": RECIPES["probe"], "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet())}
 TOLD = ("old_test_before", "old_test_after", "hard_before", "hard_after", "forgotten", "gained", "temperature")
@@ -27,16 +27,13 @@ def measure(flags: tuple[str, ...], seed: str, scratch: Path) -> dict[str, Any]:
     hard = (str(before), str(data("faces-by-source")), "-o", str(after), "--groups", "picture", "--seed", seed)
     figures, _ = facevalue("finetune", *hard)
     assert isinstance(figures, dict)
-    table = manifest(
-        scratch / "unseen" / "m.csv", {s: (label, ("unseen-faces", label, s)) for s, label in UNSEEN.items()}
-    )
     return {
         "seed": int(seed),
         "arguments": run["arguments"],
-        **{key: figures[key] for key in TOLD if key in figures},
+        **{key: figures[key] for key in TOLD},
         "unseen_recall": {
-            name: {source: s["recall"][UNSEEN[source]] for source, s in by_source(model, table).items()}
-            for name, model in (("before", before), ("after", after))
+            model.name: unseen(model, scratch / f"of {model.name}", ["clean"])["clean"]["recall"]
+            for model in (before, after)
         },
     }
 

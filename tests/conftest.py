@@ -55,6 +55,21 @@ def lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_lfw_subset(tmp_path_factory.mktemp("embedded") / "lfw")
 
 
+@pytest.fixture
+def notes() -> Iterator[list[str]]:
+    """The lines that a person would be told while the test runs."""
+    from facevalue import progress
+
+    told: list[str] = []
+
+    class Notes(progress.Silent):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    with progress.using(Notes()):
+        yield told
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that uses the real pictures must say so, so that it can be left out by name."""
     for item in items:

@@ -57,6 +57,12 @@ def to_input(squares: NDArray[np.uint8], device: torch.device | str = "cpu") -> 
     return torch.from_numpy(squares).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
+def to_squares(x: Tensor) -> NDArray[np.uint8]:
+    """(n, 3, s, s) to (n, s, s, 3) uint8, the way back from :func:`to_input`: cut to [0, 1] and rounded."""
+    squares: NDArray[np.uint8] = x.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().contiguous().numpy()
+    return squares
+
+
 class _Features(Recordable):
     """``pixels`` (n, s, s, 3) uint8 → ``features`` (n, d)."""
 

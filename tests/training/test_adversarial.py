@@ -289,20 +289,12 @@ def test_after_a_collapse_the_best_weights_go_on_with_pgd(splits: dict[str, Samp
     assert torch.allclose(now.weights["head.weight"], state.kept["head.weight"], atol=1e-6)
 
 
-def test_a_ramp_longer_than_the_training_is_told(splits: dict[str, Sample], tmp_path: Path) -> None:
-    class Notes(progress.Silent):
-        def __init__(self) -> None:
-            self.read: list[str] = []
-
-        def note(self, text: str) -> None:
-            self.read.append(text)
-
+def test_a_ramp_longer_than_the_training_is_told(splits: dict[str, Sample], tmp_path: Path, notes: list[str]) -> None:
     for ramp, told in ((3, 1), (2, 0)):
-        notes = Notes()
+        notes.clear()
         chosen = recipe(**{"adversarial.method": "fast", "adversarial.ramp_epochs": ramp})
-        with progress.using(notes):
-            run(splits, tmp_path / str(ramp), chosen)
-        assert sum("ends with 75% of it" in text for text in notes.read) == told
+        run(splits, tmp_path / str(ramp), chosen)
+        assert sum("ends with 75% of it" in text for text in notes) == told
 
 
 def test_it_makes_a_network_robuster_and_keeps_its_best_epoch(splits: dict[str, Sample], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from facevalue import progress, workshop
+from facevalue import workshop
 from facevalue.card import Card
 from facevalue.classifier import load
 from facevalue.data.manifest import SPLITS
@@ -279,16 +279,9 @@ def test_a_recipe_holds_the_seed_and_the_groups(lfw: Path, tiny: dict[str, objec
 
 
 def test_a_recipe_whose_groups_nobody_is_named_by_says_so_and_trains(
-    lfw: Path, tiny: dict[str, object], tmp_path: Path
+    lfw: Path, tiny: dict[str, object], tmp_path: Path, notes: list[str]
 ) -> None:
-    notes: list[str] = []
-
-    class Notes(progress.Silent):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
     changes = {**tiny, "split.groups": "stem:^(rendering-.*)$"}
-    with progress.using(Notes()):
-        made = workshop.train(lfw, tmp_path / "m", recipe="scratch", size=16, epochs=1, set=changes)
+    made = workshop.train(lfw, tmp_path / "m", recipe="scratch", size=16, epochs=1, set=changes)
     assert made.card.data.groups == "picture"
     assert any("say how they are told with --groups" in text for text in notes)

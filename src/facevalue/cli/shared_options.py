@@ -24,3 +24,6 @@ Weights = Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .
 Size = Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network's square.")]
 Resume = Annotated[bool, Option("--resume", help="Go on from the last epoch of a run that was stopped.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace a model folder that is there.")]
+RecipesSeed = Annotated[
+    int | None, Option("--seed", min=0, metavar="N", help="Same seed, same answer; by default the recipe's, 0.")
+]

@@ -33,10 +33,6 @@ Seed = Annotated[
     int, typer.Option("--seed", min=0, metavar="N", help="Same seed, same answer. No effect where nothing is drawn.")
 ]
 
-OwnSeed = Annotated[
-    int | None, typer.Option("--seed", min=0, metavar="N", help="Same seed, same answer; by default the recipe's, 0.")
-]
-
 # The package whose absence means that an extra was not installed.
 _EXTRAS = {
     "train": "captum jinja2 lightning_fabric matplotlib onnx onnxscript pandas pyarrow safetensors scipy skimage"

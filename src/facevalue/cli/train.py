@@ -11,8 +11,8 @@ from facevalue.cli.compare import side_by_side
 from facevalue.cli.evaluate import evaluation_table
 from facevalue.cli.output import Json, deliver
 from facevalue.cli.parsing import one_fraction, settings_of, sizes_of
-from facevalue.cli.shared_options import Data, Groups, Model, Network, Overwrite, Resume, Settings, Weights
-from facevalue.cli.shell import OwnSeed, command_line
+from facevalue.cli.shared_options import Data, Groups, Model, Network, Overwrite, RecipesSeed, Resume, Settings, Weights
+from facevalue.cli.shell import command_line
 
 EXAMPLE = "facevalue train pictures -o model --recipe probe --network mobilenetv2_100 --weights hub"
 
@@ -49,7 +49,7 @@ def run(
     ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
-    seed: OwnSeed = None,
+    seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
     """Train a classifier from pictures and leave a model folder with the proof beside it."""

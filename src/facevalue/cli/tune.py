@@ -10,8 +10,8 @@ from typer import Option
 
 from facevalue.cli.output import Json, deliver, percent, table
 from facevalue.cli.parsing import settings_of
-from facevalue.cli.shared_options import Data, Groups, Network, Settings, Size, Weights
-from facevalue.cli.shell import OwnSeed, command_line
+from facevalue.cli.shared_options import Data, Groups, Network, RecipesSeed, Settings, Size, Weights
+from facevalue.cli.shell import command_line
 from facevalue.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes a trial.")] = None,
     size: Size = None,
     prune: Annotated[bool, Option(help="Give hopeless trials up.")] = True,
-    seed: OwnSeed = None,
+    seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
     """Search a recipe's settings on the validation split alone; the test pictures are not looked at."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from facevalue.machine import in_order
 from facevalue.networks import torchvision_ready
-from facevalue.outputs import to_input
+from facevalue.outputs import to_input, to_squares
 from facevalue.training.settings import AugmentSettings
 from facevalue.training.subjects import Subjects
 
@@ -119,8 +119,7 @@ def _coloured(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generat
 
 def _per_picture(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
     """What needs a real picture: compression, blur, rescaling, RandAugment."""
-    whole = x.mul(255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
-    images = [Image.fromarray(square) for square in whole]
+    images = [Image.fromarray(square) for square in to_squares(x)]
     if settings.randaugment:
         images = [_randaugmented(image, settings.randaugment, rng) for image, rng in zip(images, rngs, strict=True)]
     done = in_order(lambda pair: damage(pair[0], settings, pair[1]), list(zip(images, rngs, strict=True)))

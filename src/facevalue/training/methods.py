@@ -20,7 +20,7 @@ from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
 from facevalue.networks.weights import Wanted, prepare
-from facevalue.outputs import Change, Extractor, Outputs, from_features
+from facevalue.outputs import Change, Extractor, Outputs, from_features, to_squares
 from facevalue.training.augment import augment
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
@@ -133,10 +133,7 @@ def _copies(extractor: Extractor, train: Pictures, recipe: Recipe, seed: int) ->
 
     def changed(copy: int) -> Change:
         def change(squares: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
-            x = augment(squares, recipe.augment, seed, copy, places, subjects)
-            # Rounded to what a picture can be.
-            levels: NDArray[np.uint8] = x.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
-            return levels
+            return to_squares(augment(squares, recipe.augment, seed, copy, places, subjects))
 
         return change
 

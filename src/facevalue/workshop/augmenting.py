@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from facevalue import files, progress
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
 from facevalue.errors import UsageError
 from facevalue.explanations.overlay import sheet
+from facevalue.outputs import to_squares
 from facevalue.training.augment import augment, mixed
 from facevalue.training.recipe import Recipe, read
 from facevalue.training.settings import AugmentSettings
@@ -25,6 +25,9 @@ from facevalue.training.subjects import Subjects, find
 
 CELL = 128
 """Side of a picture on the sheet."""
+
+HOWS = {"fill": {"rotation", "zoom", "shift", "height", "width"}, "damage": {"jpeg", "blur", "rescale"}}
+"""Settings that only say how others change pictures, and these."""
 
 
 def augment_data(
@@ -36,7 +39,7 @@ def augment_data(
     size: int | None = None,
     rows: int = 6,
     epochs: int = 7,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> dict[str, Any]:
     """Draw some pictures, each as it is read and then as training would see it in so many epochs.
 
@@ -44,7 +47,7 @@ def augment_data(
     ----------
     data : a folder with one sub-folder a class, one with ``train/`` and held-out folders, or a manifest.
     output : the PNG to write.
-    recipe, set, size : as for ``train``; the recipe must change pictures.
+    recipe, set, size, seed : as for ``train``; the recipe must change pictures.
     rows : pictures, drawn evenly from the classes.
     epochs : in how many each is shown.
 
@@ -59,16 +62,16 @@ def augment_data(
     DataError
         There is no readable picture.
     """
-    chosen = read(recipe, {"network.size": size, **(set or {})})
+    chosen = read(recipe, {"seed": seed, "network.size": size, **(set or {})})
     on = switched_on(chosen.augment)
     if not on:
         raise UsageError(f"the recipe {chosen.name} leaves pictures as they are; see its table [augment]")
     if rows < 1 or epochs < 1:
         raise UsageError(f"expected rows and epochs to be at least 1, but got {rows} and {epochs}")
     manifest = scan(Path(data))
-    some = pictures(manifest, chosen.geometry(), manifest.classes).some(rows, seed)
+    some = pictures(manifest, chosen.geometry(), manifest.classes).some(rows, chosen.seed)
     squares = some.squares()
-    columns = [squares, *seen(some, squares, chosen, epochs, seed)]
+    columns = [squares, *seen(some, squares, chosen, epochs)]
     panels = [
         Image.fromarray(column[row]).resize((CELL, CELL), Image.Resampling.BICUBIC)
         for row in range(len(some))
@@ -99,28 +102,21 @@ def augment_data(
 def switched_on(settings: AugmentSettings) -> dict[str, Any]:
     """The settings that change pictures. ``fill`` and ``damage`` say how others do, and change nothing alone."""
     plain, off = (msgspec.to_builtins(each) for each in (settings, AugmentSettings()))
-    changed = {name for name, value in plain.items() if value != off[name] or name in ("fill", "damage")}
-    warped = changed & {"rotation", "zoom", "shift", "height", "width"}
-    damaged = changed & {"jpeg", "blur", "rescale"}
-    hows = {name for name, needed in (("fill", warped), ("damage", damaged)) if not needed}
-    return {name: value for name, value in plain.items() if name in changed - hows}
+    on = {name for name, value in plain.items() if value != off[name]} - HOWS.keys()
+    on |= {how for how, of in HOWS.items() if on & of}
+    return {name: value for name, value in plain.items() if name in on}
 
 
-def seen(some: Pictures, squares: NDArray[np.uint8], recipe: Recipe, epochs: int, seed: int) -> list[NDArray[np.uint8]]:
+def seen(some: Pictures, squares: NDArray[np.uint8], recipe: Recipe, epochs: int) -> list[NDArray[np.uint8]]:
     """(n, s, s, 3) uint8 for each epoch: what training makes of the pictures, were they all there is."""
     settings, indices = recipe.augment, np.arange(len(some))
     subjects: Subjects | None = find([squares], len(some)) if settings.surroundings else None
     made = []
     with torch.random.fork_rng(devices=[]):
         for epoch in progress.track(range(epochs), "changing pictures", unit="epochs"):
-            x = augment(squares, settings, seed, epoch, indices, subjects)
+            x = augment(squares, settings, recipe.seed, epoch, indices, subjects)
             if settings.mixup or settings.cutmix:
-                torch.manual_seed(seed + epoch)
+                torch.manual_seed(recipe.seed + epoch)
                 x, _ = mixed(x, torch.from_numpy(some.labels), len(some.classes), settings)
-            made.append(_to_squares(x))
+            made.append(to_squares(x))
     return made
-
-
-def _to_squares(x: Tensor) -> NDArray[np.uint8]:
-    squares: NDArray[np.uint8] = x.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
-    return squares

@@ -9,8 +9,7 @@ from typer import Option
 
 from facevalue.cli.output import Json, deliver, png_option
 from facevalue.cli.parsing import settings_of
-from facevalue.cli.shared_options import Data, Settings, Size
-from facevalue.cli.shell import Seed
+from facevalue.cli.shared_options import Data, RecipesSeed, Settings, Size
 
 EXAMPLE = "facevalue data augment pictures -o augmented.png --recipe horse-or-human/cnn-upright"
 
@@ -23,7 +22,7 @@ def run(
     size: Size = None,
     rows: Annotated[int, Option(min=1, max=100, metavar="N", help="Pictures, drawn evenly from the classes.")] = 6,
     epochs: Annotated[int, Option(min=1, max=50, metavar="N", help="Epochs in which each is shown.")] = 7,
-    seed: Seed = 0,
+    seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
     """Draw pictures as a recipe changes them for training, to see whether they still show their class."""
