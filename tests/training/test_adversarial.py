@@ -250,8 +250,8 @@ def recipe(**changes: Any) -> Recipe:
 
 
 def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
-    classifier = new_classifier(chosen, ("face", "not-face"), 0)
-    return train_body(classifier, splits["train"], splits["validation"], chosen, 0, Checkpoint(folder, "same"))
+    classifier = new_classifier(chosen, ("face", "not-face"))
+    return train_body(classifier, splits["train"], splits["validation"], chosen, Checkpoint(folder, "same"))
 
 
 @pytest.mark.parametrize("method", METHODS)

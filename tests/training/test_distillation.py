@@ -36,7 +36,7 @@ def settings(**changes: object) -> DistillSettings:
 
 
 def a_teacher(chosen: DistillSettings) -> Teacher:
-    classifier = new_classifier(read("scratch", {"network.size": 24, **SMALLER}), ("a", "b"), 0)
+    classifier = new_classifier(read("scratch", {"network.size": 24, **SMALLER}), ("a", "b"))
     return Teacher(classifier, torch.tensor([0, 1]), chosen)
 
 

@@ -122,9 +122,9 @@ def test_a_trial_that_cannot_be_trained_is_told_and_the_others_go_on(lfw: Path, 
 
 
 def test_another_study_in_the_same_place_is_refused(study: TuneResult, lfw: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds a study with another seed"):
+    with pytest.raises(UsageError, match="holds a study that differs in its seed"):
         tuned(lfw, study.folder, 9, seed=1)
-    with pytest.raises(UsageError, match="another space"):
+    with pytest.raises(UsageError, match="differs in its space"):
         tuned(lfw, study.folder, 9, space={"optimizer.lr": Between(1e-4, 1e-2)})
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(UsageError, match="is not a study"):

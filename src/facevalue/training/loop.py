@@ -74,7 +74,6 @@ def train_body(
     train: Sample,
     validation: Sample,
     recipe: Recipe,
-    seed: int,
     checkpoint: Checkpoint,
     teacher: Teacher | None = None,
 ) -> tuple[Classifier, list[dict[str, Any]]]:
@@ -85,7 +84,7 @@ def train_body(
     """
     from lightning_fabric import Fabric
 
-    settings, hardening = recipe.fit, recipe.adversarial
+    settings, hardening, seed = recipe.fit, recipe.adversarial, recipe.seed
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
     classifier = copy.deepcopy(classifier)
     body = classifier.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

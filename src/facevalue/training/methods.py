@@ -46,9 +46,9 @@ class Trained:
     seconds_per_epoch: float
 
 
-def new_classifier(recipe: Recipe, classes: tuple[str, ...], seed: int) -> Classifier:
+def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
     """The network of a recipe with its starting weights and a new head; the same for the same seed."""
-    torch.manual_seed(seed)
+    torch.manual_seed(recipe.seed)
     geometry = recipe.geometry()
     wanted = recipe.network
     body, facts = prepare(
@@ -69,13 +69,13 @@ def new_classifier(recipe: Recipe, classes: tuple[str, ...], seed: int) -> Class
         geometry=geometry,
         network=facts,
         recipe=recipe.as_dict(),
-        seed=seed,
+        seed=recipe.seed,
     )
     return Classifier(body, card).eval()
 
 
 def train_method(
-    classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe, seed: int, checkpoint: Checkpoint
+    classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe, checkpoint: Checkpoint
 ) -> Trained:
     """Train as the recipe says.
 
@@ -84,7 +84,7 @@ def train_method(
     splits : ``train``, ``validation``, ``calibration`` and ``test``; the last two are only passed through the network.
     """
     if recipe.method == "probe":
-        return _probe(classifier, splits, recipe, seed)
+        return _probe(classifier, splits, recipe)
     start = time.perf_counter()
     teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
@@ -98,7 +98,7 @@ def train_method(
     train, validation = sample(splits["train"]), sample(splits["validation"])
     if recipe.augment.surroundings:
         train = with_subjects(train)
-    classifier, lines = train_body(classifier, train, validation, recipe, seed, checkpoint, teacher)
+    classifier, lines = train_body(classifier, train, validation, recipe, checkpoint, teacher)
     seconds = time.perf_counter() - start
     extractor = Extractor(classifier)
     outputs = {name: extractor.outputs(pictures) for name, pictures in splits.items()}
@@ -111,11 +111,11 @@ def train_method(
     )
 
 
-def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe, seed: int) -> Trained:
+def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe) -> Trained:
     start = time.perf_counter()
     extractor = Extractor(classifier)
     features = {name: extractor.features(pictures) for name, pictures in splits.items()}
-    copies = _copies(extractor, splits["train"], recipe, seed)
+    copies = _copies(extractor, splits["train"], recipe)
     computed = time.perf_counter()
     learned = {**features, "train": torch.cat([features["train"], *copies])}
     probe = _fit(learned, splits, recipe)
@@ -125,7 +125,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recip
     return Trained(classifier, outputs, probe.history, seconds, computed - start)
 
 
-def _copies(extractor: Extractor, train: Pictures, recipe: Recipe, seed: int) -> list[torch.Tensor]:
+def _copies(extractor: Extractor, train: Pictures, recipe: Recipe) -> list[torch.Tensor]:
     """Features of every training picture, changed as ``augment`` says, once a copy."""
     if not recipe.probe.copies:
         return []
@@ -133,7 +133,7 @@ def _copies(extractor: Extractor, train: Pictures, recipe: Recipe, seed: int) ->
 
     def changed(copy: int) -> Change:
         def change(squares: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
-            return to_squares(augment(squares, recipe.augment, seed, copy, places, subjects))
+            return to_squares(augment(squares, recipe.augment, recipe.seed, copy, places, subjects))
 
         return change
 
@@ -162,12 +162,12 @@ def with_head(classifier: Classifier, probe: Probe) -> Classifier:
     return new.eval()
 
 
-def identity(recipe: Recipe, fingerprint: str, seed: int) -> str:
+def identity(recipe: Recipe, fingerprint: str) -> str:
     """What makes two trainings the same."""
-    text = json.dumps([recipe.as_dict(), fingerprint, seed], sort_keys=True)
+    text = json.dumps([recipe.as_dict(), fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def checkpoint_beside(output: Path, recipe: Recipe, fingerprint: str, seed: int) -> Checkpoint:
+def checkpoint_beside(output: Path, recipe: Recipe, fingerprint: str) -> Checkpoint:
     """The checkpoint folder of a model folder to be: its name with ``.training``."""
-    return Checkpoint(output.with_name(output.name + ".training"), identity(recipe, fingerprint, seed))
+    return Checkpoint(output.with_name(output.name + ".training"), identity(recipe, fingerprint))

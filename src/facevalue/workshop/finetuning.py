@@ -159,13 +159,11 @@ def finetune(
         fingerprint = hashlib.sha256(
             "\n".join([before.card.files[WEIGHTS], *(part.fingerprint for part in mixed.values())]).encode()
         ).hexdigest()
-        checkpoint = checkpoint_beside(output, recipe, fingerprint, seed)
+        checkpoint = checkpoint_beside(output, recipe, fingerprint)
         if not resume:
             checkpoint.clear()
         try:
-            after, history = train_body(
-                before, sample(mixed["train"]), sample(mixed["validation"]), recipe, seed, checkpoint
-            )
+            after, history = train_body(before, sample(mixed["train"]), sample(mixed["validation"]), recipe, checkpoint)
         except KeyboardInterrupt as error:
             if checkpoint.folder.exists():
                 raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error

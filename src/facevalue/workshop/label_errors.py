@@ -26,7 +26,7 @@ def suspicious_labels(manifest: Manifest, network: str, weights: str) -> tuple[S
     if len(classes) < 2:
         raise DataError(f"{manifest.source} has one class only; labels can be checked against those of another")
     machine.keep_memory()
-    classifier = new_classifier(read("probe", {"network.name": network, "network.weights": weights}), classes, 0)
+    classifier = new_classifier(read("probe", {"network.name": network, "network.weights": weights}), classes)
     chosen = pictures(manifest, classifier.card.geometry, classes)
     features = Extractor(classifier).features(chosen).double().numpy()
     rows = manifest.readable

@@ -113,7 +113,6 @@ def train(
         raise UsageError("distill_temperature is about learning from a teacher; name its model folder with teacher")
     output = free_place(Path(output), overwrite)
     machine.keep_memory()
-    seed = chosen.seed
     manifest = _prepared(Path(data), chosen, groups)
     for warning in manifest.warnings:
         progress.note(f"warning: {warning}")
@@ -121,13 +120,13 @@ def train(
         first = manifest.unreadable[0]
         more = len(manifest.unreadable) - 1
         progress.note(f"left out: {first['path']} {first['reason']}" + (f", and {more} more" if more else ""))
-    checkpoint = checkpoint_beside(output, chosen, manifest.fingerprint(), seed)
+    checkpoint = checkpoint_beside(output, chosen, manifest.fingerprint())
     if not resume:
         checkpoint.clear()
-    classifier = new_classifier(chosen, manifest.classes, seed)
+    classifier = new_classifier(chosen, manifest.classes)
     splits = {s: pictures(manifest, classifier.card.geometry, manifest.classes, s) for s in SPLITS}
     try:
-        trained = train_method(classifier, splits, chosen, seed, checkpoint)
+        trained = train_method(classifier, splits, chosen, checkpoint)
     except KeyboardInterrupt as error:
         if checkpoint.folder.exists():
             raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from facevalue.data.place import free_folder
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.workshop.judging import compare
 from facevalue.workshop.making import train
+from facevalue.workshop.studies import expect_same
 
 STUDY, CURVES = "sizes.json", "curves.png"
 
@@ -45,13 +45,10 @@ def train_sizes(
     if len(set(sizes)) < len(sizes) or not sizes:
         raise UsageError(f"expected sizes that are all different, but got {', '.join(map(str, sizes))}")
     folder = Path(output)
-    asked = json.loads(json.dumps({"data": str(data), "sizes": list(sizes), "settings": settings}))
+    asked = {"data": str(data), "sizes": list(sizes), "settings": settings}
     begun = (folder / STUDY).is_file()
     if resume and begun:
-        before = json.loads((folder / STUDY).read_text(encoding="utf-8"))
-        other = sorted(key for key in asked if asked[key] != before.get(key))
-        if other:
-            raise UsageError(f"{folder} holds a study with other {other[0]}; give the same, or choose another place")
+        expect_same(folder / STUDY, asked)
     else:
         free_folder(folder, STUDY, "a study of sizes", overwrite)
         folder.mkdir(parents=True, exist_ok=True)

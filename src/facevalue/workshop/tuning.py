@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from facevalue.training.methods import Trained, identity, new_classifier, train_
 from facevalue.training.recipe import SHORT, Recipe, read
 from facevalue.training.space import Between, Search, ask_comparable, plain, usual, value_at
 from facevalue.workshop.splitting import split_manifest
+from facevalue.workshop.studies import expect_same
 from facevalue.workshop.trials import BEST, TRIALS, changed, finished, said, write
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ def tune(
     if trials < 1:
         raise UsageError(f"expected --trials to be at least 1, but got {trials}")
     base = read(recipe, {"seed": seed, **{SHORT.get(k, k): v for k, v in settings.items()}, **(set or {})})
-    seed = base.seed
     searched = dict(space) if space else usual(base)
     ask_comparable(searched)
     for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
@@ -118,9 +117,9 @@ def tune(
             while len(finished(study)) < trials:
                 # A sampler of its own for every trial: a study that goes on proposes what an unbroken one would have.
                 number = len(finished(study))
-                study.sampler = optuna.samplers.TPESampler(seed=seed + number, n_startup_trials=5)
+                study.sampler = optuna.samplers.TPESampler(seed=base.seed + number, n_startup_trials=5)
                 trial = study.ask()
-                _run(study, trial, manifest, base, searched, folder, seed)
+                _run(study, trial, manifest, base, searched, folder)
                 write(study, folder, base, searched)
                 work.advance(detail=said(study))
     figures = write(study, folder, base, searched) | {"command": command}
@@ -141,14 +140,8 @@ def _set_up(
         "prune": prune,
         "seed": base.seed,
     }
-    told = json.loads(json.dumps(setup))
     if (folder / SETUP).is_file() and (folder / MANIFEST).is_file():
-        before = json.loads((folder / SETUP).read_text(encoding="utf-8"))
-        other = sorted(key for key in told if told[key] != before.get(key))
-        if other:
-            raise UsageError(
-                f"{folder} holds a study with another {other[0]}; give the same one, or choose another place with -o"
-            )
+        expect_same(folder / SETUP, setup)
         return Manifest(pd.read_parquet(folder / MANIFEST), str(data))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and is not a study; choose another place with -o")
@@ -159,7 +152,7 @@ def _set_up(
     seen = Manifest(rows.assign(path=rows["path"].map(os.path.abspath)), manifest.source, manifest.groups)
     folder.mkdir(parents=True, exist_ok=True)
     seen.save(folder / MANIFEST)
-    files.write_json(folder / SETUP, told)
+    files.write_json(folder / SETUP, setup)
     return seen
 
 
@@ -183,7 +176,6 @@ def _run(
     base: Recipe,
     searched: Mapping[str, Search],
     folder: Path,
-    seed: int,
 ) -> None:
     import optuna
     from optuna.trial import TrialState
@@ -193,7 +185,7 @@ def _run(
         recipe = changed(base, values)
         trial.set_user_attr("settings", values)
         classes = manifest.classes
-        classifier = new_classifier(recipe, classes, seed)
+        classifier = new_classifier(recipe, classes)
         splits = {s: pictures(manifest, classifier.card.geometry, classes, s) for s in _SEEN}
 
         def watch(history: list[dict[str, Any]]) -> None:
@@ -202,10 +194,10 @@ def _run(
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        checkpoint = Checkpoint(folder / "training", identity(recipe, manifest.fingerprint(), seed), watch)
+        checkpoint = Checkpoint(folder / "training", identity(recipe, manifest.fingerprint()), watch)
         if "again" not in trial.user_attrs:
             checkpoint.clear()
-        trained = train_method(classifier, splits, recipe, seed, checkpoint)
+        trained = train_method(classifier, splits, recipe, checkpoint)
         value = validation_loss(trained.outputs["validation"])
         for name, figure in _told(trained).items():
             trial.set_user_attr(name, figure)
