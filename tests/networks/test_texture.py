@@ -14,7 +14,7 @@ from facevalue.networks.weights import Wanted, prepare
 
 NAME = "mobilenetv2_100-texture"
 LEVELS = {0: 16, 1: 24, 2: 32, 3: 64, 4: 96}
-"""Channels of each, Sandler et al. 2018, table 2."""
+"""Channels of each, Sandler et al. 2018, table 2; inside, the blocks after the first are six times as wide."""
 
 
 def root(covariance: np.ndarray) -> np.ndarray:
@@ -38,18 +38,24 @@ def expected(levels: list[torch.Tensor]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("levels", "zooms", "mirrored"),
+    ("levels", "zooms", "mirrored", "wide", "wide_at"),
     [
-        ((1, 2, 3, 4), (1,), False),
-        ((0, 4), (1,), True),
-        ((1, 2, 3, 4), (1, 2), False),
-        ((3, 4), (1, 3), False),
-        ((1, 2, 3), (1, 2), True),
-        ((2, 4), (1, 1.5, 2), True),
+        ((1, 2, 3, 4), (1,), False, (), ()),
+        ((0, 4), (1,), True, (), ()),
+        ((1, 2, 3, 4), (1, 2), False, (1, 2), (2,)),
+        ((3, 4), (1, 3), False, (), ()),
+        ((1, 2, 3), (1, 2), True, (1,), (1, 2)),
+        ((2,), (1,), False, (1, 3), (1,)),
+        ((2, 4), (1, 1.5, 2), True, (), ()),
     ],
 )
 def test_the_features_are_roots_of_covariances_of_timms_maps(
-    tmp_path: Path, levels: tuple[int, ...], zooms: tuple[float, ...], mirrored: bool
+    tmp_path: Path,
+    levels: tuple[int, ...],
+    zooms: tuple[float, ...],
+    mirrored: bool,
+    wide: tuple[int, ...],
+    wide_at: tuple[float, ...],
 ) -> None:
     torchvision_ready.ready()
     import timm
@@ -58,8 +64,13 @@ def test_the_features_are_roots_of_covariances_of_timms_maps(
     whole: Any = timm.create_model("mobilenetv2_100").eval()
     file = tmp_path / "weights.safetensors"
     save_file(whole.state_dict(), file)
-    options = {"levels": levels, "zooms": zooms, "mirrored": mirrored}
+    options = {"levels": levels, "zooms": zooms, "mirrored": mirrored, "wide": wide, "wide_at": wide_at}
     body, facts = prepare(Wanted(NAME, classes=2, size=128, weights=str(file), options=options))
+    inside: dict[int, torch.Tensor] = {}
+    for number in wide:
+        whole.blocks[number][-1].bn2.register_forward_hook(
+            lambda *args, number=number: inside.update({number: args[2]})
+        )
     x = torch.randn(3, 3, 128, 128)
     with torch.no_grad():
         features = body.eval().features(x)
@@ -73,11 +84,14 @@ def test_the_features_are_roots_of_covariances_of_timms_maps(
                 for block in whole.blocks[:5]:
                     maps = block(maps)
                     found.append(maps)
-                views.append([found[number].flatten(2) for number in levels])
+                read = {(number, 1): found[number] for number in levels}
+                read |= {(number, 0): inside[number] for number in wide if zoom in wide_at}
+                views.append([read[key].flatten(2) for key in sorted(read)])
             seen += [torch.cat(both, 2) for both in zip(*views, strict=True)]
     wanted = expected(seen)
-    widths = [c * (c + 1) // 2 for number, c in LEVELS.items() if number in levels]
-    assert facts.features == wanted.shape[1] == len(zooms) * sum(widths)
+    channels = [*(LEVELS[number] for number in levels for _ in zooms)]
+    channels += [6 * LEVELS[number] for number in wide for _ in wide_at]
+    assert facts.features == wanted.shape[1] == sum(body.kinds) == sum(c * (c + 1) // 2 for c in channels)
     np.testing.assert_allclose(features.numpy(), wanted, atol=2e-3 * np.abs(wanted).max())
 
 
@@ -129,9 +143,13 @@ def test_a_picture_of_one_colour_has_features() -> None:
         (64, {"zooms": (1, 1.3)}, "do not fold evenly"),
         (64, {"levels": [1.0]}, "levels to be a list of different numbers"),
         (64, {"levels": [[1]]}, "levels to be a list of different numbers"),
-        (64, {"zoom": [1, 2]}, "has no option 'zoom'; it knows: pad_type, levels, zooms, mirrored"),
+        (64, {"zoom": [1, 2]}, "has no option 'zoom'; it knows: pad_type, levels, zooms, mirrored, wide, wide_at"),
         (64, {"pad_type": "foo"}, "pad_type to be '' or 'same', but got 'foo'"),
         (64, {"levels": ()}, "expected levels from 0 to 4, but got"),
+        (64, {"wide": (0,), "wide_at": (1,)}, "expected wide to be groups from 1 to 4, but got"),
+        (64, {"wide": (1,)}, "wide and wide_at go together"),
+        (64, {"wide": (1,), "wide_at": (2,)}, "expected wide_at to be among the zooms"),
+        (64, {"wide": "1", "wide_at": (1,)}, "expected wide to be a list of different numbers"),
     ],
 )
 def test_what_cannot_be_built(size: int, options: dict[str, object], message: str) -> None:

@@ -35,10 +35,10 @@ def test_the_head_gives_scikit_learns_probabilities(classes: int) -> None:
     assert probe.history[0]["validation_accuracy"] == pytest.approx(float((got.argmax(1) == validation[1]).mean()))
 
 
-@pytest.mark.parametrize("scale", ["whole", "each"])
+@pytest.mark.parametrize("scale", ["whole", "each", "kind"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_with_more_features_than_pictures_and_each_scaled_it_is_scikit_learns_too(
-    classes: int, scale: Literal["whole", "each"]
+    classes: int, scale: Literal["whole", "each", "kind"]
 ) -> None:
     rng = np.random.default_rng(3)
     train, validation = blobs(60, classes, 1.0, 0), blobs(150, classes, 1.0, 1)
@@ -46,11 +46,14 @@ def test_with_more_features_than_pictures_and_each_scaled_it_is_scikit_learns_to
         (torch.cat([x, torch.from_numpy(rng.normal(size=(len(x), 180)) * np.linspace(0.01, 2, 180)).float()], 1), y)
         for x, y in (train, validation)
     ]
-    probe = fit_probe(wide[0], wide[1], classes, ProbeSettings(strengths=(1e-3,), scale=scale))
+    settings = ProbeSettings(strengths=(1e-3,), scale=scale)
+    probe = fit_probe(wide[0], wide[1], classes, settings, kinds=(16, 184))
     head = nn.Linear(200, classes)
     probe.put_into(head)
     x = wide[0][0].double().numpy()
-    unit = x.std(0) if scale == "each" else np.sqrt(x.var(0).mean())
+    unit = np.sqrt(x.var(0).mean()) if scale == "whole" else x.std(0)
+    if scale == "kind":  # 16 features to the fourth root of 16
+        unit = unit * np.array([2.0] * 16 + [184**0.25] * 184)
     peer = LogisticRegression(C=1e-3 * 1000 / 60, max_iter=5000, tol=1e-8).fit((x - x.mean(0)) / unit, train[1])
     expected = peer.predict_proba((wide[1][0].double().numpy() - x.mean(0)) / unit)
     got = torch.softmax(head(wide[1][0]), 1).detach().numpy()
@@ -106,7 +109,7 @@ def test_balanced_weights_lift_the_rare_class() -> None:
 def test_a_dead_feature_does_no_harm() -> None:
     x, y = blobs(200, 2, 2.0, 0)
     dead = torch.cat([x, torch.zeros(200, 3)], 1)
-    scales: tuple[Literal["whole", "each"], ...] = ("whole", "each")
+    scales: tuple[Literal["whole", "each", "kind"], ...] = ("whole", "each", "kind")
     for scale in scales:
         probe = fit_probe((dead, y), (dead, y), 2, ProbeSettings(strengths=(1e-2,), scale=scale))
         assert torch.isfinite(probe.weight).all()

@@ -55,6 +55,9 @@ class Body(nn.Module, ABC):
     leaves_out: tuple[str, ...] = ()
     """Prefixes of names in a full weights file that this network, with the options it has, is without."""
 
+    kinds: tuple[int, ...] = ()
+    """Widths of the kinds of features that lie beside each other in an embedding; empty where all are of one."""
+
     @abstractmethod
     def maps(self, x: Tensor) -> Tensor:
         """(n, c, h, w) activations of the last convolutional layer, which Grad-CAM looks at."""

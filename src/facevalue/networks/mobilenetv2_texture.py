@@ -19,6 +19,9 @@ from facevalue.pixels import Geometry
 GROUPS = 5
 """Groups of blocks that there are levels of. The two after them know what things are, and cover too much at once."""
 
+INSIDE = range(1, GROUPS)
+"""Groups of blocks that can be read inside, where their last block is widest: all that have such blocks."""
+
 LEAST_SIDE = 4
 """Of the size that all maps are folded to: below it, what is where would be lost to explanations."""
 
@@ -26,7 +29,8 @@ _EPSILON = 1e-8
 """Added to a trace, so that a picture of one colour has a square root too."""
 _RIDGE = 1e-3
 _ITERATIONS = 16
-"""Enough for the least eigenvalue that the ridge allows, of 96 channels, to a ten-thousandth."""
+"""Enough for the least eigenvalue that the ridge allows, of 96 channels, to a ten-thousandth. Each brings small ones
+nearer by half; of more channels the least is smaller, and takes a few more."""
 
 
 class Levels(nn.Module):
@@ -34,23 +38,34 @@ class Levels(nn.Module):
 
     They run on the picture at every zoom: enlarged, traces of a pixel or two come into the reach of later groups. With
     ``mirrored`` they run on its mirror image too, whose maps are mirrored back and lie beside the others: convolutions
-    that were learned are not symmetric, so that the same picture says more.
+    that were learned are not symmetric, so that the same picture says more. At the zooms of ``wide_at`` the last
+    blocks of the groups in ``wide`` are read inside too: where they are six times as wide, before a projection.
     All maps are folded to one size: each square of neighbours becomes channels beside each other, so that nothing is
     lost and all levels lie in one (n, c, h, w).
     """
 
-    def __init__(self, size: int, pad_type: str, levels: Sequence[int], zooms: Sequence[float], mirrored: bool) -> None:
+    def __init__(
+        self,
+        size: int,
+        pad_type: str,
+        levels: Sequence[int],
+        zooms: Sequence[float],
+        mirrored: bool,
+        wide: Sequence[int],
+        wide_at: Sequence[float],
+    ) -> None:
         super().__init__()
         torchvision_ready.ready()
         import timm
 
         whole: Any = timm.create_model("mobilenetv2_100", num_classes=0, pad_type=pad_type)
         self.conv_stem, self.bn1 = whole.conv_stem, whole.bn1
-        self.blocks = whole.blocks[: max(levels) + 1]
-        self.levels = tuple(sorted(levels))
+        self.blocks = whole.blocks[: max(*levels, *wide) + 1]
+        self.levels, self.wide = tuple(sorted(levels)), tuple(sorted(wide))
         self.sides = tuple(round(size * zoom) for zoom in sorted(zooms))
         if len(set(self.sides)) < len(self.sides):
             raise ValueError(f"the zooms {list(zooms)} of {size} pixels are not all different")
+        self.wide_sides = tuple(round(size * zoom) for zoom in wide_at)
         self.views = 2 if mirrored else 1
         self.eval()
         with torch.no_grad():
@@ -72,11 +87,18 @@ class Levels(nn.Module):
             if self.views == 2:
                 seen = torch.cat([seen, seen.flip(3)])
             seen = self.bn1(self.conv_stem(seen))
-            for number, block in enumerate(self.blocks):
-                seen = block(seen)
+            for number, group in enumerate(self.blocks):
+                if number in self.wide and side in self.wide_sides:
+                    inside, seen = _inside(group, seen)
+                    found.append(self._views(inside))
+                else:
+                    seen = group(seen)
                 if number in self.levels:
-                    found.append(seen if self.views == 1 else _beside(seen))
+                    found.append(self._views(seen))
         return found
+
+    def _views(self, seen: Tensor) -> Tensor:
+        return seen if self.views == 1 else _beside(seen)
 
     def forward(self, x: Tensor) -> Tensor:
         folded = [nn.functional.pixel_unshuffle(x, by) for x, by in zip(self.outputs(x), self.folds, strict=True)]
@@ -91,6 +113,15 @@ class Levels(nn.Module):
             part.reshape(n, self.views, c, -1).transpose(1, 2).reshape(n, c, -1)
             for part, c in zip(split, self.channels, strict=True)
         ]
+
+
+def _inside(group: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What the group's last block has between its depth-wise convolution and its projection, and the group's output."""
+    *before, last = group
+    for block in before:
+        x = block(x)
+    wide = last.bn2(last.conv_dw(last.bn1(last.conv_pw(x))))
+    return wide, last.bn3(last.conv_pwl(wide)) + x
 
 
 def _beside(both: Tensor) -> Tensor:
@@ -111,16 +142,30 @@ class MobileNetV2Texture(Body):
     ------
     ValueError
         There is no level, or one that is not among the first five groups of blocks; a zoom is not between 1 and 8, or
-        1 is not among them; or the square does not divide evenly among the levels' maps.
+        1 is not among them; ``wide`` names the first group, which has no such block, or ``wide_at`` what is not a zoom;
+        or the square does not divide evenly among the levels' maps.
     """
 
     pooled = False
 
     def __init__(
-        self, classes: int, size: int, pad_type: str, levels: Sequence[int], zooms: Sequence[float], mirrored: bool
+        self,
+        classes: int,
+        size: int,
+        pad_type: str,
+        levels: Sequence[int],
+        zooms: Sequence[float],
+        mirrored: bool,
+        wide: Sequence[int],
+        wide_at: Sequence[float],
     ) -> None:
         super().__init__()
-        for name, given, kind in (("levels", levels, int), ("zooms", zooms, int | float)):
+        for name, given, kind in (
+            ("levels", levels, int),
+            ("zooms", zooms, int | float),
+            ("wide", wide, int),
+            ("wide_at", wide_at, int | float),
+        ):
             numbers = isinstance(given, list | tuple) and all(
                 isinstance(v, kind) and not isinstance(v, bool) for v in given
             )
@@ -134,14 +179,21 @@ class MobileNetV2Texture(Body):
             raise ValueError(f"expected levels from 0 to {GROUPS - 1}, but got {list(levels)}")
         if 1 not in zooms or not all(1 <= zoom <= 8 for zoom in zooms):
             raise ValueError(f"expected zooms to be from 1 to 8, 1 among them, but got {list(zooms)}")
-        self.model = Levels(size, pad_type, levels, zooms, mirrored)
-        self.leaves_out = tuple(f"blocks.{number}." for number in range(max(levels) + 1, GROUPS))
+        if not set(wide) <= set(INSIDE):
+            raise ValueError(f"expected wide to be groups from {INSIDE[0]} to {INSIDE[-1]}, but got {list(wide)}")
+        if not set(wide_at) <= set(zooms):
+            raise ValueError(f"expected wide_at to be among the zooms {list(zooms)}, but got {list(wide_at)}")
+        if bool(wide) != bool(wide_at):
+            raise ValueError(f"wide and wide_at go together, but got {list(wide)} and {list(wide_at)}")
+        self.model = Levels(size, pad_type, levels, zooms, mirrored, wide, wide_at)
+        self.leaves_out = tuple(f"blocks.{number}." for number in range(len(self.model.blocks), GROUPS))
         # A picture is as many pixels as its zooms and views have together.
         self.batch = max(1, round(self.batch / (self.model.views * sum(zoom**2 for zoom in zooms))))
         for number, c in enumerate(self.model.channels):
             rows, columns = torch.triu_indices(c, c)
             self.register_buffer(f"pairs{number}", rows * c + columns, persistent=False)
-        self.head = new_head(sum(c * (c + 1) // 2 for c in self.model.channels), classes)
+        self.kinds = tuple(c * (c + 1) // 2 for c in self.model.channels)
+        self.head = new_head(sum(self.kinds), classes)
 
     def maps(self, x: Tensor) -> Tensor:
         maps: Tensor = self.model(x)
@@ -176,7 +228,8 @@ def square_root(covariance: Tensor) -> Tensor:
     trace = (covariance * eye).sum((1, 2), keepdim=True) + _EPSILON
     y = covariance / trace + eye * (_RIDGE / covariance.shape[1])
     z = eye.expand_as(y)
-    for _ in range(_ITERATIONS):
+    more = math.ceil(math.log(max(1.0, covariance.shape[1] / 96), 1.5) / 2)
+    for _ in range(_ITERATIONS + more):
         step = 1.5 * eye - 0.5 * (z @ y)
         y, z = y @ step, step @ z
     root: Tensor = y * trace.sqrt()
@@ -195,5 +248,12 @@ MOBILENETV2_TEXTURE = replace(
     geometry=Geometry(size=256, filter="bicubic"),
     paper="Liu et al. 2020, arXiv:2002.00133, on Sandler et al. 2018, arXiv:1801.04381",
     ignores=("classifier.", "conv_head.", "bn2.", "blocks.5.", "blocks.6."),
-    options={**MOBILENETV2.options, "levels": (1, 2, 3, 4), "zooms": (1,), "mirrored": False},
+    options={
+        **MOBILENETV2.options,
+        "levels": (1, 2, 3, 4),
+        "zooms": (1,),
+        "mirrored": False,
+        "wide": (),
+        "wide_at": (),
+    },
 )

@@ -19,6 +19,7 @@ from facevalue import progress
 from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
+from facevalue.networks.base import Body
 from facevalue.networks.weights import Wanted, prepare
 from facevalue.outputs import Change, Extractor, Outputs, from_features, to_squares
 from facevalue.training.augment import augment
@@ -92,7 +93,7 @@ def train_method(
         # Head first (Kumar et al. 2022, arXiv:2202.10054): a random head's gradients would spoil the backbone.
         extractor = Extractor(classifier)
         head = {name: extractor.features(splits[name], f"head first: {name}") for name in ("train", "validation")}
-        probe = _fit(head, splits, recipe)
+        probe = _fit(classifier.body, head, splits, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
     train, validation = sample(splits["train"]), sample(splits["validation"])
@@ -118,7 +119,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recip
     copies = _copies(extractor, splits["train"], recipe)
     computed = time.perf_counter()
     learned = {**features, "train": torch.cat([features["train"], *copies])}
-    probe = _fit(learned, splits, recipe)
+    probe = _fit(classifier.body, learned, splits, recipe)
     classifier = with_head(classifier, probe)
     seconds = time.perf_counter() - start
     outputs = {name: from_features(classifier, features[name], splits[name].labels) for name in splits}
@@ -143,7 +144,7 @@ def _copies(extractor: Extractor, train: Pictures, recipe: Recipe) -> list[torch
     ]
 
 
-def _fit(features: Mapping[str, torch.Tensor], splits: Mapping[str, Pictures], recipe: Recipe) -> Probe:
+def _fit(body: Body, features: Mapping[str, torch.Tensor], splits: Mapping[str, Pictures], recipe: Recipe) -> Probe:
     labels = splits["train"].labels
     with progress.work("fitting the head", unit="fits"):
         return fit_probe(
@@ -152,6 +153,7 @@ def _fit(features: Mapping[str, torch.Tensor], splits: Mapping[str, Pictures], r
             len(splits["train"].classes),
             recipe.probe,
             recipe.fit.class_weights == "balanced",
+            body.kinds,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ def fit_probe(
     classes: int,
     settings: ProbeSettings,
     balanced: bool = False,
+    kinds: Sequence[int] = (),
 ) -> Probe:
     """A linear head on frozen features with an L2 penalty: multinomial logistic regression, or regression on 0 and 1.
 
@@ -49,14 +50,18 @@ def fit_probe(
     loss attends to all (Hui & Belkin 2021, arXiv:2006.07322), as a linear discriminant does.
 
     Features are centred, and scaled as a whole: scaling each would let those that hardly vary in training weigh as much
-    as the rest. Where the weak ones are what matters, as in matrices of covariances, ``scale`` can say ``each``.
+    as the rest. Where the weak ones are what matters, as in matrices of covariances, ``scale`` can say ``each``. Then a
+    kind of a hundred times as many features decides a hundred times as much; with ``kind`` it is ten times, between
+    that and all kinds alike.
 
     Parameters
     ----------
     train, validation : features (n, d) and labels (n,).
     settings : ``strengths``, inverse penalties that mean the same for any n: scikit-learn's ``C`` of logistic
         regression times n over 1000; or, for ``squared`` loss, the mean square length over ridge regression's
-        ``alpha``. ``scale``: whether features are scaled by one number or by one ``each``, their deviation in training.
+        ``alpha``. ``scale``: whether features are scaled by one number or by one ``each``, their deviation in training,
+        and with ``kind`` by the fourth root of how many there are of their kind as well.
+    kinds : widths of the kinds of features, which add up to d; empty where all are of one.
     balanced : whether every class weighs alike, however many pictures it has.
 
     Returns
@@ -69,7 +74,9 @@ def fit_probe(
     mean = x.mean(0)
     variances = x.var(0)
     floor = 1e-6 * variances.mean() + 1e-24  # a feature that never varies is not to be blown up
-    unit = np.sqrt(variances + floor) if settings.scale == "each" else np.sqrt(variances.mean() + floor)
+    unit = np.sqrt((variances.mean() if settings.scale == "whole" else variances) + floor)
+    if settings.scale == "kind" and kinds:
+        unit = unit * np.repeat(np.power(kinds, 0.25), kinds)
     fitted, held_out = (x - mean) / unit, (validation[0].double().numpy() - mean) / unit
     basis = _span(fitted) if len(fitted) < fitted.shape[1] else None
     if basis is not None:

@@ -224,14 +224,14 @@ class ProbeSettings(Settings, frozen=True):
     """``strengths`` are inverses of the L2 penalty, among which validation chooses.
 
     ``loss``: ``logistic``, or ``squared`` distances from 1 for the class and 0 for the others, for many more features
-    than pictures. ``scale``: features are scaled as a ``whole``, or ``each`` by its own deviation; see
-    :func:`facevalue.training.probe.fit_probe`. ``copies`` of every training picture, changed as ``augment`` says, are
-    learned from beside it; each costs another pass through the backbone.
+    than pictures. ``scale``: features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as
+    well, where a network has several; see :func:`facevalue.training.probe.fit_probe`. ``copies`` of every training
+    picture, changed as ``augment`` says, are learned from beside it; each costs another pass through the backbone.
     """
 
     loss: Literal["logistic", "squared"] = "logistic"
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-    scale: Literal["whole", "each"] = "whole"
+    scale: Literal["whole", "each", "kind"] = "whole"
     copies: int = 0
 
     def __post_init__(self) -> None:
