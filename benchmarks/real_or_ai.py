@@ -24,13 +24,7 @@ RECIPES = {
     "probe": ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet()),
     # Three epochs: what two cores do in a few minutes.
     "finetune": ("--recipe", "finetune", "--network", "mobilenetv2_100", "--weights", mobilenet(), "--epochs", "3"),
-    # As the recipe is; said, because more zooms are better and slower.
-    "texture-two-zooms": (
-        *("--recipe", "real-or-ai/texture", "--weights", mobilenet(), "--set", "network.options.zooms=[1,2]"),
-    ),
-    "texture-three-zooms": (
-        *("--recipe", "real-or-ai/texture", "--weights", mobilenet(), "--set", "network.options.zooms=[1,2,3]"),
-    ),
+    "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet()),
     "texture-unseen": ("--recipe", "real-or-ai/texture-unseen", "--weights", mobilenet()),
     "resnet-scratch": ("--recipe", "real-or-ai/resnet-scratch"),
     "inception-scratch": ("--recipe", "real-or-ai/inception-scratch"),
