@@ -1,109 +1,143 @@
 """What the texture network's parts are worth on real or AI faces, and whether more pictures would help.
 
-Features of all pictures of ``real-or-ai-face`` are computed once, with every zoom and mirrored, and parts of them are
-judged by four-fold cross-validation with a ridge classifier in place of the probe. The recipe's parts were chosen by
-this table, so that its own figures are on pictures that the choice has seen; ``unseen-faces`` took no part in it.
+Features of all pictures of ``real-or-ai-face`` are computed once, with every zoom, mirrored and not, and parts of them
+are judged by cross-validation with a ridge classifier in place of the probe: for each seed of the recipe among the
+pictures outside that seed's test split, so that what is chosen by this table was not chosen by the pictures that the
+recipe is judged on. ``unseen-faces`` took no part in it.
 Run from the project's root: ``python -m benchmarks.texture_study``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from benchmarks.common import data, keep, mobilenet
+from benchmarks.common import SEEDS, data, keep, mean, mobilenet
 from facevalue.card import Card
 from facevalue.classifier import Classifier
-from facevalue.data.pictures import pictures
+from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
 from facevalue.networks.weights import Wanted, prepare
 from facevalue.outputs import Extractor
-from facevalue.pixels import Geometry
+from facevalue.training.recipe import Recipe, read
+from facevalue.workshop.splitting import split_manifest
 
-NAME, SIZE = "mobilenetv2_100-texture", 256
-ZOOMS, LEVELS = (1.0, 2.0, 3.0), (1, 2, 3, 4)
-CHANNELS = {1: 24, 2: 32, 3: 64, 4: 96}
-PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
-FOLDS, SHARES = 4, (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+RECIPE, FOLDER = "real-or-ai/texture", "real-or-ai-face"
+ZOOMS, LEVELS, WIDE = (1, 2, 3), (1, 2, 3, 4), (1, 2)
+PENALTIES = (0.1, 0.03, 0.01, 0.003, 0.001)
+FOLDS, SHARES = 5, (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+POWERS = {"each": 1.0, "kind": 0.5, "kinds alike": 0.0}
+"""Of a part's width, that it decides with. The first two are what ``probe.scale`` knows."""
+
+Part = tuple[int, str]
+"""A zoom, and a level (``3``) or a group read inside (``wide 2``)."""
 
 
-def features(mirrored: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(n, d) of all pictures, zoom by zoom and level by level, and their labels."""
+def parts_at(zooms: Iterable[int], levels: Iterable[int] = LEVELS, wide: Iterable[int] = ()) -> list[Part]:
+    return [*((z, str(n)) for z in zooms for n in levels), *((z, f"wide {n}") for z in zooms for n in wide)]
+
+
+def features(recipe: Recipe, mirrored: bool) -> tuple[NDArray[np.float32], dict[Part, int], Pictures]:
+    """(n, d) of all pictures, the widths of their parts in this order, and the pictures."""
+    options = {"levels": LEVELS, "zooms": ZOOMS, "mirrored": mirrored, "wide": WIDE, "wide_at": ZOOMS}
+    geometry = recipe.geometry()
     body, facts = prepare(
-        Wanted(
-            NAME,
-            classes=2,
-            size=SIZE,
-            weights=mobilenet(),
-            options={"levels": LEVELS, "zooms": ZOOMS, "mirrored": mirrored},
-        )
+        Wanted(recipe.network.name, classes=2, size=geometry.size, weights=mobilenet(), options=options)
     )
-    classes = ("ai", "real")
-    card = Card(classes=classes, geometry=Geometry(size=SIZE, filter="bicubic"), network=facts)
-    chosen = pictures(scan(data("real-or-ai-face")), card.geometry, classes)
-    return Extractor(Classifier(body, card).eval()).features(chosen).numpy(), chosen.labels
+    card = Card(classes=("ai", "real"), geometry=geometry, network=facts)
+    chosen = pictures(scan(data(FOLDER)), geometry, card.classes)
+    order = [
+        part
+        for zoom in ZOOMS
+        for n in LEVELS  # a group's inside comes before its output
+        for part in ([(zoom, f"wide {n}")] if n in WIDE else []) + [(zoom, str(n))]
+    ]
+    widths = dict(zip(order, body.kinds, strict=True))
+    return Extractor(Classifier(body, card).eval()).features(chosen).numpy(), widths, chosen
 
 
-def kernels(x: NDArray[np.float32], scaled: bool) -> dict[tuple[float, int], NDArray[np.float64]]:
-    """Products of all pictures' features by zoom and level, centred and each scaled (or not)."""
+def kernels(x: NDArray[np.float32], widths: Mapping[Part, int]) -> dict[Part, NDArray[np.float32]]:
+    """Products of all pictures' features, part by part."""
     found, start = {}, 0
-    for zoom in ZOOMS:
-        for level in LEVELS:
-            width = CHANNELS[level] * (CHANNELS[level] + 1) // 2
-            part = x[:, start : start + width].astype(np.float64)
-            start += width
-            part -= part.mean(0)
-            if scaled:
-                part /= part.std(0) + 1e-6 * part.std()
-            found[zoom, level] = part @ part.T
-    assert start == x.shape[1]
+    for part, width in widths.items():
+        values = x[:, start : start + width] - x[:, start : start + width].mean(0)
+        values /= values.std(0) + 1e-6 * values.std()
+        product = values @ values.T
+        found[part] = product / np.trace(product)
+        start += width
     return found
 
 
-def accuracy(kernel: NDArray[np.float64], y: NDArray[np.int64], share: float = 1.0) -> float:
-    """Of the best penalty, by four-fold cross-validation, learning from this share of each fold's training pictures."""
-    kernel = kernel / np.trace(kernel) * len(kernel)
-    target = np.where(y == 1, 1.0, -1.0)
-    right = np.zeros(len(PENALTIES))
-    for learned, judged in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(target, y):
-        some = np.random.default_rng(0).permutation(learned)[: round(share * len(learned))]
-        inside, across = kernel[np.ix_(some, some)], kernel[np.ix_(judged, some)]
+def joined(
+    kernels: Mapping[Part, NDArray[np.float32]], widths: Mapping[Part, int], parts: Iterable[Part], power: float = 0.5
+) -> NDArray[np.float32]:
+    """The product of several parts together; how much a part decides grows with this power of its width."""
+    total = np.sum([kernels[part] * np.float32(widths[part] ** power) for part in parts], axis=0)
+    scaled: NDArray[np.float32] = total / np.trace(total) * np.float32(len(total))
+    return scaled
+
+
+def right(kernel: NDArray[np.float32], y: NDArray[np.int64], among: NDArray[np.int64], share: float = 1.0) -> float:
+    """Of the best penalty, by cross-validation, learning from this share of each fold's training pictures."""
+    target = np.where(y == 1, 1, -1).astype(np.float32)
+    counts = np.zeros(len(PENALTIES))
+    for learned, judged in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(among, y[among]):
+        some = among[np.random.default_rng(0).permutation(learned)[: round(share * len(learned))]]
+        held = among[judged]
+        inside, across = kernel[np.ix_(some, some)], kernel[np.ix_(held, some)]
         for i, penalty in enumerate(PENALTIES):
-            scores = across @ np.linalg.solve(inside + penalty * np.eye(len(some)), target[some])
-            right[i] += ((scores > 0) == (target[judged] > 0)).sum()
-    return float(right.max() / len(y))
+            fitted = np.linalg.solve(inside + np.float32(penalty) * np.eye(len(some), dtype=np.float32), target[some])
+            counts[i] += ((across @ fitted > 0) == (target[held] > 0)).sum()
+    return float(counts.max() / len(among))
 
 
-def total(
-    parts: dict[tuple[float, int], NDArray[np.float64]], zooms: Sequence[float], levels: Sequence[int]
-) -> NDArray[np.float64]:
-    return np.sum([parts[zoom, level] for zoom in zooms for level in levels], axis=0)
+def outside_test(chosen: Pictures) -> list[NDArray[np.int64]]:
+    """Places of the pictures outside the recipe's test split, seed by seed."""
+    found = []
+    for seed in SEEDS:
+        table = split_manifest(data(FOLDER), read(RECIPE, {"seed": seed}), None).table
+        tested = {str(path) for path in table.loc[table["split"] == "test", "path"]}
+        assert tested <= {str(path) for path in chosen.paths}
+        found.append(np.array([i for i, path in enumerate(chosen.paths) if str(path) not in tested]))
+    return found
 
 
 def main() -> None:
-    rows: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     curve: dict[str, float] = {}
-    for name, mirrored in (("mirrored", True), ("as it is", False)):
-        x, y = features(mirrored)
-        parts = kernels(x, scaled=True)
-        table = rows.setdefault(name, {})
+    for how, mirrored in (("mirrored", True), ("as it is", False)):
+        x, widths, chosen = features(read(RECIPE), mirrored)
+        products, among = kernels(x, widths), outside_test(chosen)
+        del x
+        table = rows.setdefault(how, {})
+
+        def judge(parts: Iterable[Part], power: float = 0.5, share: float = 1.0) -> float:
+            kernel = joined(products, widths, parts, power)  # noqa: B023 (called before the next turn)
+            return mean([right(kernel, chosen.labels, some, share) for some in among])  # noqa: B023
+
         for count in range(1, len(ZOOMS) + 1):
             for zooms in combinations(ZOOMS, count):
-                table[f"zooms {zooms}"] = accuracy(total(parts, zooms, LEVELS), y)
-        for level in LEVELS:
-            table[f"level {level} alone"] = accuracy(total(parts, ZOOMS, [level]), y)
-            table[f"without level {level}"] = accuracy(total(parts, ZOOMS, [k for k in LEVELS if k != level]), y)
-        table["scaled as a whole"] = accuracy(total(kernels(x, scaled=False), ZOOMS, LEVELS), y)
+                table[f"zooms {zooms}"] = judge(parts_at(zooms))
+                for wide_at in ((zooms[-1],), zooms)[: 1 + (count > 1)]:
+                    parts = [*parts_at(zooms), *parts_at(wide_at, (), WIDE)]
+                    table[f"zooms {zooms}, wide at {wide_at}"] = judge(parts)
+        recipes = [*parts_at((1, 2)), *parts_at((2,), (), WIDE)]
+        for name, power in POWERS.items():
+            table[f"as the recipe, scaled {name}"] = judge(recipes, power)
+        for part in recipes:
+            table[f"{part[1]} at zoom {part[0]} alone"] = judge([part])
+            table[f"without {part[1]} at zoom {part[0]}"] = judge([other for other in recipes if other != part])
         if mirrored:
-            whole = total(parts, ZOOMS, LEVELS)
-            curve = {f"{round(share * len(y) * (FOLDS - 1) / FOLDS)}": accuracy(whole, y, share) for share in SHARES}
+            learned = mean([len(some) for some in among]) * (FOLDS - 1) / FOLDS
+            curve = {f"{round(share * learned)}": judge(recipes, share=share) for share in SHARES}
         # After each half: what is measured so far is not lost if the other is stopped.
         found = {"accuracy": rows, "accuracy_by_pictures_learned": curve}
-        keep("texture_study", {"pictures": len(y), "folds": FOLDS, **found})
+        keep("texture_study", {"pictures": len(chosen), "folds": FOLDS, "seeds": list(SEEDS), **found})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from facevalue.calibration import fit_temperature
-from facevalue.training.probe import fit_probe
+from facevalue.training.probe import fit_probe, refit
 from facevalue.training.settings import ProbeSettings
 
 
@@ -83,6 +83,24 @@ def test_with_squared_loss_it_is_scikit_learns_ridge_regression(classes: int, ba
     factor = float((got * expected).sum() / (expected**2).sum())
     np.testing.assert_allclose(got, factor * expected, atol=1e-4 * np.abs(got).max())
     assert 0.7 < fit_temperature(torch.from_numpy(got), validation[1]) < 1.4
+
+
+@pytest.mark.parametrize("loss", ["logistic", "squared"])
+def test_fitted_again_it_is_the_head_that_all_pictures_give_with_what_was_chosen(
+    loss: Literal["logistic", "squared"],
+) -> None:
+    train, validation, more = (blobs(60, 2, 0.4, seed) for seed in (0, 1, 2))
+    settings = ProbeSettings(strengths=(1e-4, 1e-2), scale="each", loss=loss)
+    probe = fit_probe(train, validation, 2, settings)
+    assert (probe.sharpness == 1) == (loss == "logistic")
+    same = refit(probe, *train, settings)
+    torch.testing.assert_close(same.weight, probe.weight, atol=1e-4, rtol=1e-3)
+    x, y = torch.cat([train[0], more[0]]), np.concatenate([train[1], more[1]])
+    again = refit(probe, x, y, settings)
+    # With one strength to choose from, a fit on all says the same, up to the sharpness that validation gave.
+    alone = fit_probe((x, y), validation, 2, ProbeSettings(strengths=(probe.strength,), scale="each", loss=loss))
+    torch.testing.assert_close(again.weight * (alone.sharpness / probe.sharpness), alone.weight, atol=1e-4, rtol=1e-3)
+    assert again.strength == probe.strength
 
 
 def test_noise_gets_a_strong_penalty_and_separable_classes_do_not_get_the_weakest() -> None:

@@ -141,6 +141,18 @@ def test_a_hard_set_of_one_class_is_enough_and_told(made: workshop.TrainResult, 
     assert train.n == 40 + 80  # forty hard faces and two old ones for each
 
 
+def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Path, hard: Path, tmp_path: Path) -> None:
+    changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "probe.refit": True}
+    made = workshop.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, set=changes)
+    result = workshop.finetune(made.folder, hard, tmp_path / "moved", replay=1.0)
+    calibrated = result.card.report("calibration")
+    assert calibrated is not None
+    table = pd.read_parquet(result.folder / "manifest.parquet")
+    assert calibrated.n == (table["split"] == "calibration").sum() < 40
+    told = next(entry for entry in result.card.evidence if isinstance(entry, FinetuneReport))
+    assert any("calibrated on hard ones alone" in warning for warning in told.warnings)
+
+
 def test_wrong_use_is_said_before_the_work(made: workshop.TrainResult, hard: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     with pytest.raises(UsageError, match="--lr, --epochs and --set are about --stages"):

@@ -140,6 +140,36 @@ def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> No
     assert again.card.files["weights.safetensors"] == more.files["weights.safetensors"]
 
 
+def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_head_that_had_not(
+    lfw: Path, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"network.options": {"widths": [8, 16]}, "network.weights": "none"}
+    made = [
+        workshop.train(
+            lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, set=changes | {"probe.refit": refit}
+        )
+        for name, refit in (("once", False), ("again", True))
+    ]
+    once, again = (result.card for result in made)
+    heads = [load_file(result.folder / "weights.safetensors")["body.head.weight"] for result in made]
+    assert not torch.allclose(*heads)
+    assert (again.temperature, again.abstention) == (once.temperature, once.abstention)
+    for split in ("validation", "calibration"):
+        ours, theirs = again.report(split), once.report(split)
+        assert ours is not None
+        assert theirs is not None
+        assert (ours.n, ours.accuracy, ours.nll) == (theirs.n, theirs.accuracy, theirs.nll)
+    assert again.report("test").nll != once.report("test").nll  # type: ignore[union-attr]
+    # The folder says what was learned from, so that nothing is chosen or calibrated by it again.
+    tables = [pd.read_parquet(result.folder / "manifest.parquet") for result in made]
+    assert set(tables[0]["split"]) == {"train", "validation", "calibration", "test"}
+    assert set(tables[1]["split"]) == {"train", "test"}
+    assert (tables[0]["split"] == "test").equals(tables[1]["split"] == "test")
+    with pytest.raises(DataError, match="has no readable picture in calibration"):
+        workshop.calibrate(made[1].folder, lfw, tmp_path / "calibrated")
+    assert workshop.calibrate(made[0].folder, lfw, tmp_path / "calibrated").temperature == once.temperature
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -26,7 +26,7 @@ from facevalue.training.augment import augment
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
 from facevalue.training.loop import sample, train_body, with_subjects
-from facevalue.training.probe import Probe, fit_probe
+from facevalue.training.probe import Probe, fit_probe, refit
 from facevalue.training.recipe import Recipe
 
 
@@ -121,8 +121,17 @@ def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recip
     learned = {**features, "train": torch.cat([features["train"], *copies])}
     probe = _fit(classifier.body, learned, splits, recipe)
     classifier = with_head(classifier, probe)
-    seconds = time.perf_counter() - start
+    # Before anything is fitted again: what chooses and calibrates is answered by a head that has not learned from it.
     outputs = {name: from_features(classifier, features[name], splits[name].labels) for name in splits}
+    if recipe.probe.refit:
+        every = [name for name in splits if name != "test"]
+        x = torch.cat([features[name] for name in every] + copies)
+        y = np.concatenate([splits[name].labels for name in every] + [splits["train"].labels] * len(copies))
+        with progress.work("fitting the head to all but test", unit="fits"):
+            balanced = recipe.fit.class_weights == "balanced"
+            classifier = with_head(classifier, refit(probe, x, y, recipe.probe, balanced, classifier.body.kinds))
+        outputs |= {name: from_features(classifier, features[name], splits[name].labels) for name in ("train", "test")}
+    seconds = time.perf_counter() - start
     return Trained(classifier, outputs, probe.history, seconds, computed - start)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,15 @@ from facevalue.training.settings import ProbeSettings
 
 @dataclass(frozen=True)
 class Probe:
-    """A fitted head: ``weight`` (k, d), ``bias`` (k,), the strength chosen, and a history line a strength."""
+    """A fitted head: ``weight`` (k, d), ``bias`` (k,), the strength chosen, and a history line a strength.
+
+    ``sharpness`` is what the head's scores were multiplied by after the fit: 1 for logistic regression.
+    """
 
     weight: Tensor
     bias: Tensor
     strength: float
+    sharpness: float
     history: list[dict[str, Any]]
 
     def put_into(self, head: nn.Linear) -> None:
@@ -70,26 +74,20 @@ def fit_probe(
     where a standard error is never less than one picture's nat. The losses are log-likelihoods at each probe's own best
     temperature, since the temperature is fitted later: else the sharpest would win wherever validation is separable.
     """
-    x, y = train[0].double().numpy(), train[1]
-    mean = x.mean(0)
-    variances = x.var(0)
-    floor = 1e-6 * variances.mean() + 1e-24  # a feature that never varies is not to be blown up
-    unit = np.sqrt((variances.mean() if settings.scale == "whole" else variances) + floor)
-    if settings.scale == "kind" and kinds:
-        unit = unit * np.repeat(np.power(kinds, 0.25), kinds)
-    fitted, held_out = (x - mean) / unit, (validation[0].double().numpy() - mean) / unit
-    basis = _span(fitted) if len(fitted) < fitted.shape[1] else None
-    if basis is not None:
-        fitted, held_out = fitted @ basis, held_out @ basis
+    space = _Space.of(train[0], settings, kinds)
+    fitted, held_out = space.inside(train[0]), space.inside(validation[0])
     history: list[dict[str, Any]] = []
-    tried: list[tuple[float, NDArray[np.float64], Linear]] = []
-    fits = _logistic(fitted, y, balanced) if settings.loss == "logistic" else _squared(fitted, y, balanced)
+    tried: list[tuple[float, float, NDArray[np.float64], Linear]] = []
+    y = train[1]
+    fits = _FITS[settings.loss](fitted, y, balanced)
     for epoch, strength in enumerate(sorted(settings.strengths)):
         start = time.perf_counter()
         head = fits(strength)
         assert head.weight.shape[0] == classes
+        sharpness = 1.0
         if settings.loss == "squared":
-            head = head.times(1 / fit_temperature(torch.from_numpy(head.scores(held_out)), validation[1]))
+            sharpness = 1 / fit_temperature(torch.from_numpy(head.scores(held_out)), validation[1])
+            head = head.times(sharpness)
         p, q = (softmax(head.scores(part), 1) for part in (fitted, held_out))
         losses = _losses(q, validation[1])
         history.append(
@@ -104,17 +102,26 @@ def fit_probe(
                 "seconds": time.perf_counter() - start,
             }
         )
-        tried.append((strength, losses, head))
-    lowest = min((losses for _, losses, _ in tried), key=lambda losses: float(losses.mean()))
+        tried.append((strength, sharpness, losses, head))
+    lowest = min((losses for *_, losses, _ in tried), key=lambda losses: float(losses.mean()))
     limit = lowest.mean() + max(lowest.std() / np.sqrt(len(lowest)), 1 / len(lowest))
-    strength, _, chosen = next(entry for entry in tried if entry[1].mean() <= limit)
-    weight = (chosen.weight if basis is None else chosen.weight @ basis.T) / unit
-    return Probe(
-        weight=torch.from_numpy(weight).float(),
-        bias=torch.from_numpy(chosen.bias - weight @ mean).float(),
-        strength=strength,
-        history=history,
-    )
+    strength, sharpness, _, chosen = next(entry for entry in tried if entry[2].mean() <= limit)
+    return Probe(*space.outside(chosen), strength, sharpness, history)
+
+
+def refit(
+    probe: Probe,
+    x: Tensor,
+    y: NDArray[np.int64],
+    settings: ProbeSettings,
+    balanced: bool = False,
+    kinds: Sequence[int] = (),
+) -> Probe:
+    """The same on other pictures, as a rule on more: strength and sharpness stay what was chosen."""
+    space = _Space.of(x, settings, kinds)
+    head = _FITS[settings.loss](space.inside(x), y, balanced)(probe.strength).times(probe.sharpness)
+    weight, bias = space.outside(head)
+    return replace(probe, weight=weight, bias=bias)
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,35 @@ class Linear:
     def times(self, factor: float) -> Linear:
         """All scores multiplied."""
         return Linear(factor * self.weight, factor * self.bias)
+
+
+@dataclass(frozen=True)
+class _Space:
+    """Where a head is fitted: features less their mean, over their scale, within the span of few pictures."""
+
+    mean: NDArray[np.float64]
+    unit: NDArray[np.float64]
+    basis: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, features: Tensor, settings: ProbeSettings, kinds: Sequence[int]) -> _Space:
+        x = features.double().numpy()
+        mean, variances = x.mean(0), x.var(0)
+        floor = 1e-6 * variances.mean() + 1e-24  # a feature that never varies is not to be blown up
+        unit = np.sqrt((variances.mean() if settings.scale == "whole" else variances) + floor)
+        if settings.scale == "kind" and kinds:
+            unit = unit * np.repeat(np.power(kinds, 0.25), kinds)
+        n, d = x.shape
+        return cls(mean, unit, _span((x - mean) / unit) if n < d else None)
+
+    def inside(self, features: Tensor) -> NDArray[np.float64]:
+        x: NDArray[np.float64] = (features.double().numpy() - self.mean) / self.unit
+        return x if self.basis is None else x @ self.basis
+
+    def outside(self, head: Linear) -> tuple[Tensor, Tensor]:
+        """Weight and bias for features as they are."""
+        weight = (head.weight if self.basis is None else head.weight @ self.basis.T) / self.unit
+        return torch.from_numpy(weight).float(), torch.from_numpy(head.bias - weight @ self.mean).float()
 
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
@@ -167,6 +203,9 @@ def _squared(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Ca
         return Linear(model.coef_, model.intercept_)
 
     return fit
+
+
+_FITS = {"logistic": _logistic, "squared": _squared}
 
 
 def _span(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -78,6 +78,8 @@ class Recipe(Settings, frozen=True):
                 self.probe.copies,
             )
             expect(not (self.augment.mixup or self.augment.cutmix), "mixup and cutmix", "0 for a probe", "more")
+        else:
+            expect(not self.probe.refit, "probe.refit", f"false where the method is {self.method}", True)
 
     def geometry(self) -> Geometry:
         """The network's own geometry with this recipe's changes."""

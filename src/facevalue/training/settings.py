@@ -227,12 +227,16 @@ class ProbeSettings(Settings, frozen=True):
     than pictures. ``scale``: features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as
     well, where a network has several; see :func:`facevalue.training.probe.fit_probe`. ``copies`` of every training
     picture, changed as ``augment`` says, are learned from beside it; each costs another pass through the backbone.
+    ``refit``: when all is chosen and calibrated, the head is fitted once more, on validation and calibration pictures
+    too, for few pictures (scikit-learn's ``CalibratedClassifierCV`` does so with ``ensemble=False``). Figures on those
+    two splits, temperature and limits are those of the head that had not seen them.
     """
 
     loss: Literal["logistic", "squared"] = "logistic"
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     scale: Literal["whole", "each", "kind"] = "whole"
     copies: int = 0
+    refit: bool = False
 
     def __post_init__(self) -> None:
         expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)

@@ -36,6 +36,7 @@ from facevalue.workshop.own_pictures import found_again, own_manifest
 
 LR, EPOCHS = 5e-5, 5
 _THE_MODELS_OWN = ("method", "network", "positive", "split", "probe", "distill")
+HARD_ALONE = "the model has learned from its own calibration pictures: the new one is calibrated on hard ones alone"
 
 
 @dataclass(frozen=True)
@@ -141,16 +142,19 @@ def finetune(
     asked = {"old": of_old["test"], "hard": of_hard["test"]}
     outputs_before = {name: extractor.outputs(part) for name, part in asked.items()}
 
+    kept = "calibration" in of_old  # a head that was fitted again has learned from all of its pictures but test
     replayed = of_old["train"].some(round(replay * len(of_hard["train"])), seed) if replay else None
     mixed = {
         "train": both(of_hard["train"], replayed, "train"),
         # As many old as hard ones (or as many times as are replayed), or the old would drown the hard.
         "validation": both(
             of_hard["validation"],
-            of_old["validation"].some(max(1, round(max(1.0, replay) * len(of_hard["validation"]))), seed),
+            of_old["validation"].some(max(1, round(max(1.0, replay) * len(of_hard["validation"]))), seed)
+            if kept
+            else None,
             "validation",
         ),
-        "calibration": both(of_old["calibration"], of_hard["calibration"], "calibration"),
+        "calibration": both(of_hard["calibration"], of_old.get("calibration"), "calibration"),
         "test": both(of_old["test"], of_hard["test"], "test"),
     }
     if stages == "head":
@@ -193,7 +197,7 @@ def finetune(
         replayed=0 if replayed is None else len(replayed),
         left_out=left_out,
         changes=changes,
-        warnings=warnings_of(changes, before.card, of_hard),
+        warnings=warnings_of(changes, before.card, of_hard) + (() if kept else (HARD_ALONE,)),
         command=command,
         created=now(),
     )
@@ -257,7 +261,9 @@ def _recipe(
 
 
 def _splits(manifest: Manifest, card: Card, name: str) -> dict[str, Pictures]:
-    return {s: pictures(manifest, card.geometry, card.classes, s, name=f"{name} {s}") for s in SPLITS}
+    """Those that there are."""
+    there = [s for s in SPLITS if not manifest.rows(s).empty]
+    return {s: pictures(manifest, card.geometry, card.classes, s, name=f"{name} {s}") for s in there}
 
 
 def both(a: Pictures, b: Pictures | None, name: str) -> Pictures:

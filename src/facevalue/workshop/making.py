@@ -140,9 +140,19 @@ def train(
     )
     card = card.changed(versions=versions(), evidence=tuple(reversed(reports)))
     with files.replacing_folder(output) as folder:
-        card = write_folder(folder, classifier.changed(card), manifest, trained.history, splits, start)
+        card = write_folder(
+            folder, classifier.changed(card), _learned(manifest, chosen), trained.history, splits, start
+        )
     checkpoint.clear()
     return TrainResult(output, card)
+
+
+def _learned(manifest: Manifest, recipe: Recipe) -> Manifest:
+    """As the model folder keeps it: what was learned from in the end is train, and nothing calibrates on it again."""
+    if recipe.method != "probe" or not recipe.probe.refit:
+        return manifest
+    splits = manifest.table["split"]
+    return manifest.changed(split=splits.where(~splits.isin(("validation", "calibration")), "train"))
 
 
 def _prepared(data: Path, recipe: Recipe, groups: str | None) -> Manifest:
