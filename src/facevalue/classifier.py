@@ -58,6 +58,10 @@ class Classifier(nn.Module):
         """(n, d) features before the last layer."""
         return self.body.embed(self.maps(x))
 
+    def features_of_quarters(self, x: Tensor) -> Tensor:
+        """(n, 5, d): features, and those of the four quarters of the maps."""
+        return self.body.features_of_quarters(normalise(x, self.mean, self.std))
+
     def logits(self, x: Tensor) -> Tensor:
         """(n, k) logits, before the temperature."""
         logits: Tensor = self.body.head(self.features(x))

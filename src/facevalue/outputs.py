@@ -64,15 +64,15 @@ def to_squares(x: Tensor) -> NDArray[np.uint8]:
 
 
 class _Features(Recordable):
-    """``pixels`` (n, s, s, 3) uint8 → ``features`` (n, d)."""
+    """``pixels`` (n, s, s, 3) uint8 → ``features`` (n, d), or (n, 5, d) with ``quarters``."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, quarters: bool) -> None:
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.quarters = classifier, quarters
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The features."""
-        return self.classifier.features(pixels.permute(0, 3, 1, 2).to(torch.float32) / 255)
+        return _features(self.classifier, pixels.permute(0, 3, 1, 2).to(torch.float32) / 255, self.quarters)
 
     @property
     def outputs(self) -> list[str]:
@@ -84,19 +84,22 @@ class Extractor:
     """Features of one classifier, for any number of splits: its graph is recorded at most once.
 
     Many pictures on the CPU go through ONNX Runtime, which is about twice as fast as torch there; the first batch is
-    compared with torch's, and torch goes on alone where they differ.
+    compared with torch's, and torch goes on alone where they differ. With ``quarters`` the features of a picture are
+    (5, d): its own, and those of the four quarters of its maps.
     """
 
-    def __init__(self, classifier: Classifier, engine: Literal["auto", "torch"] = "auto") -> None:
-        self._classifier = classifier
-        self._of_batch = _in_torch(classifier)
+    def __init__(
+        self, classifier: Classifier, engine: Literal["auto", "torch"] = "auto", quarters: bool = False
+    ) -> None:
+        self._classifier, self._quarters = classifier, quarters
+        self._of_batch = _in_torch(classifier, quarters)
         self._may_record = engine == "auto" and classifier.mean.device.type == "cpu"
         self._quick: Callable[[NDArray[np.uint8]], Tensor] | None = None
 
     def features(self, pictures: Pictures, what: str = "", change: Change | None = None) -> Tensor:
         """(n, d) features, in eval mode; of the pictures as ``change`` leaves them."""
         if self._may_record and len(pictures) >= MANY:
-            self._quick, self._may_record = _in_onnxruntime(self._classifier), False
+            self._quick, self._may_record = _in_onnxruntime(self._classifier, self._quarters), False
         quick = self._quick  # once there, few pictures go through it as well
         parts: list[Tensor] = []
         with progress.work(what or f"computing {pictures.name}", len(pictures)) as work:
@@ -120,25 +123,29 @@ class Extractor:
         return from_features(self._classifier, self.features(pictures, what), pictures.labels)
 
 
-def _in_torch(classifier: Classifier) -> Callable[[NDArray[np.uint8]], Tensor]:
+def _features(classifier: Classifier, x: Tensor, quarters: bool) -> Tensor:
+    return classifier.features_of_quarters(x) if quarters else classifier.features(x)
+
+
+def _in_torch(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.uint8]], Tensor]:
     model = classifier.eval()
     model.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     device = model.mean.device
 
     def features(squares: NDArray[np.uint8]) -> Tensor:
         with torch.inference_mode():
-            return model.features(to_input(squares, device)).float().cpu()
+            return _features(model, to_input(squares, device), quarters).float().cpu()
 
     return features
 
 
-def _in_onnxruntime(classifier: Classifier) -> Callable[[NDArray[np.uint8]], Tensor] | None:
+def _in_onnxruntime(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.uint8]], Tensor] | None:
     """The same by ONNX Runtime; ``None`` where the network cannot be recorded."""
     import onnxruntime
 
     model = copy.deepcopy(classifier).eval().requires_grad_(False)
     try:
-        graph = recorded(_Features(model), model.card.geometry.size)
+        graph = recorded(_Features(model, quarters), model.card.geometry.size)
     except Exception:  # a recorder fails in as many ways as there are operators; torch computes the same
         return None
     options = onnxruntime.SessionOptions()

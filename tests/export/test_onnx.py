@@ -113,7 +113,7 @@ def test_what_cannot_be_recorded_is_captured(make: Make, tmp_path: Path) -> None
         ("small-inception", 32, None),
         ("mobilenetv2_100", 64, None),
         ("mobilenetv2_100", 70, {"pad_type": "same"}),
-        ("mobilenetv2_100-texture", 64, {"pad_type": "same", "zooms": (1, 2)}),
+        ("mobilenetv2_100-texture", 64, {"pad_type": "same", "zooms": (1, 2), "wide": (1, 2), "wide_at": (2,)}),
         ("convnext_atto", 64, None),
     ],
 )

@@ -118,6 +118,25 @@ def test_where_things_are_makes_no_difference_but_how_patterns_join_does() -> No
         assert (body.embed(apart) - body.embed(maps)).abs().max() > 0.1
 
 
+def test_features_of_quarters_are_those_of_the_quarters_of_every_level() -> None:
+    torch.manual_seed(0)
+    options = {"zooms": (1, 2), "mirrored": True, "wide": (1,), "wide_at": (2,)}
+    body = build(NAME, 2, 128, options).eval()
+    x = torch.randn(2, 3, 128, 128)
+    with torch.no_grad():
+        whole, *quarters = body.features_of_quarters(x).unbind(1)
+        torch.testing.assert_close(whole, body.features(x))
+        maps = body.model.outputs(x)
+        for number, got in enumerate(quarters):
+            top, left = divmod(number, 2)
+            parts = []
+            for level in maps:
+                half = level.shape[2] // 2
+                part = level[:, :, top * half : (top + 1) * half, left * half : (left + 1) * half]
+                parts.append(torch.cat([view.flatten(2) for view in part.chunk(2, dim=1)], 2))
+            np.testing.assert_allclose(got.numpy(), expected(parts), atol=2e-3 * float(got.abs().max()))
+
+
 def test_few_go_through_at_once_where_each_becomes_many() -> None:
     assert build(NAME, 2, 64).batch == 16
     assert build(NAME, 2, 64, {"zooms": (1, 2)}).batch == 3

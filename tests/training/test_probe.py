@@ -103,6 +103,47 @@ def test_fitted_again_it_is_the_head_that_all_pictures_give_with_what_was_chosen
     assert again.strength == probe.strength
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("wide", [0, 400])
+def test_held_steady_it_is_the_closed_form(balanced: bool, wide: int) -> None:
+    """(X'WX + a I + s/4 N'N) w = X'Wy, of features less their weighted mean."""
+    rng = np.random.default_rng(5)
+    keep = np.flatnonzero(np.arange(90) % 3 > 0)
+    x, y = blobs(90, 2, 0.3, 0)
+    x, y = torch.cat([x, torch.from_numpy(rng.normal(size=(90, wide))).float()], 1)[keep], y[keep]
+    y[:15] = 0
+    quarters = x[:, None] + torch.from_numpy(rng.normal(size=(len(y), 4, 20 + wide))).float()
+    settings = ProbeSettings(strengths=(20.0,), scale="each", loss="squared", steady=0.3)
+    probe = fit_probe((x, y), (x, y), 2, settings, balanced, quarters=quarters)
+    z, unit = x.double().numpy(), x.double().numpy().std(0)
+    n = ((quarters - quarters.mean(1, keepdim=True)).double().numpy() / unit).reshape(-1, 20 + wide)
+    weights = len(y) / (2 * np.bincount(y))[y] if balanced else np.ones(len(y))
+    alpha = (((z - z.mean(0)) / unit) ** 2).sum(1).mean() / 20
+    z = (z - np.average(z, axis=0, weights=weights)) / unit
+    targets = np.eye(2)[y] - np.average(np.eye(2)[y], axis=0, weights=weights)
+    left = z.T @ (weights[:, None] * z) + alpha * np.eye(20 + wide) + 0.3 / 4 * n.T @ n
+    expected = np.linalg.solve(left, z.T @ (weights[:, None] * targets)).T / unit
+    got = probe.weight.double().numpy() / probe.sharpness
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_held_steady_it_does_not_heed_what_differs_between_quarters() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    fine = y + rng.normal(size=400)  # says as much of the class as the other, and is the same everywhere
+    coarse = y + rng.normal(size=400)
+    x = torch.from_numpy(np.stack([fine, coarse], 1)).float()
+    apart = torch.zeros(400, 4, 2)
+    apart[:, :, 1] = torch.from_numpy(rng.normal(size=(400, 4))).float()
+    shares = []
+    for steady in (0.0, 1.0, 30.0):
+        settings = ProbeSettings(strengths=(100.0,), scale="each", loss="squared", steady=steady)
+        probe = fit_probe((x, y), (x, y), 2, settings, quarters=x[:, None] + apart)
+        shares.append(float(probe.weight[1, 1].abs() / probe.weight[1].abs().sum()))
+    assert 0.4 < shares[0] < 0.6
+    assert shares[0] > shares[1] + 0.1 > shares[2] + 0.2
+
+
 def test_noise_gets_a_strong_penalty_and_separable_classes_do_not_get_the_weakest() -> None:
     rng = np.random.default_rng(0)
     noise = (torch.from_numpy(rng.normal(size=(60, 200))).float(), rng.integers(0, 2, 60))

@@ -140,6 +140,27 @@ def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> No
     assert again.card.files["weights.safetensors"] == more.files["weights.safetensors"]
 
 
+def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "network.options": {"widths": [8, 16]},
+        "network.weights": "none",
+        "probe.loss": "squared",
+    }
+    made = [
+        workshop.train(lfw, tmp_path / f"{steady}", recipe="probe", network="small-resnet", size=24, set=changes | more)
+        for steady, more in ((0, {}), (1, {"probe.steady": 0.5, "probe.strengths": [1.0], "probe.refit": True}))
+    ]
+    heads = [load_file(result.folder / "weights.safetensors")["body.head.weight"] for result in made]
+    assert not torch.allclose(*heads)
+    assert made[1].card.report("test").accuracy > 0.6  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match="steady is not for small-cnn at 24 pixels: its features say where"):
+        flat = {"network.options": {"widths": [4], "dense": 8}, "probe.loss": "squared", "probe.steady": 0.5}
+        workshop.train(lfw, tmp_path / "flat", recipe="probe", network="small-cnn", weights="none", size=24, set=flat)
+    assert not (tmp_path / "flat").exists()
+    with pytest.raises(UsageError, match="steady to be 0 where the loss is logistic"):
+        workshop.train(lfw, tmp_path / "flat", recipe="probe", set={"probe.steady": 0.5})
+
+
 def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_head_that_had_not(
     lfw: Path, tmp_path: Path
 ) -> None:

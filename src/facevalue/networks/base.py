@@ -52,6 +52,9 @@ class Body(nn.Module, ABC):
     spatial: bool = True
     """Whether :meth:`maps` is (n, c, h, w); not so for vision transformers, which have tokens."""
 
+    any_size: bool = False
+    """Whether :meth:`embed` takes maps of any size, as it does where it is plain pooling."""
+
     leaves_out: tuple[str, ...] = ()
     """Prefixes of names in a full weights file that this network, with the options it has, is without."""
 
@@ -83,6 +86,25 @@ class Body(nn.Module, ABC):
     def features(self, x: Tensor) -> Tensor:
         """(n, d) features of normalised pictures."""
         return self.embed(self.maps(x))
+
+    @final
+    def features_of_quarters(self, x: Tensor) -> Tensor:
+        """(n, 5, d): features of normalised pictures, and of the four quarters of their maps.
+
+        Raises
+        ------
+        ValueError
+            The features of this network say where things are, or its maps have no quarters.
+        """
+        maps = self.maps(x)
+        if not (self.spatial and (self.pooled or self.any_size)):
+            raise ValueError("its features say where things are")
+        height, width = maps.shape[2] // 2, maps.shape[3] // 2
+        if not height or not width:
+            raise ValueError("its maps are of one place")
+        halves = [maps[:, :, :height], maps[:, :, height:]]
+        quarters = [part for half in halves for part in (half[..., :width], half[..., width:])]
+        return torch.stack([self.embed(part) for part in (maps, *quarters)], dim=1)
 
     @final  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:

@@ -147,6 +147,7 @@ class MobileNetV2Texture(Body):
     """
 
     pooled = False
+    any_size = True
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from facevalue import progress
 from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
+from facevalue.errors import UsageError
 from facevalue.networks.base import Body
 from facevalue.networks.weights import Wanted, prepare
 from facevalue.outputs import Change, Extractor, Outputs, from_features, to_squares
@@ -92,14 +93,17 @@ def train_method(
     if recipe.method == "finetune":
         # Head first (Kumar et al. 2022, arXiv:2202.10054): a random head's gradients would spoil the backbone.
         extractor = Extractor(classifier)
-        head = {name: extractor.features(splits[name], f"head first: {name}") for name in ("train", "validation")}
-        probe = _fit(classifier.body, head, splits, recipe)
+        train, validation = (
+            _Examples(extractor.features(splits[name], f"head first: {name}"), splits[name].labels)
+            for name in ("train", "validation")
+        )
+        probe = _fit(classifier.body, train, validation, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
-    train, validation = sample(splits["train"]), sample(splits["validation"])
+    seen, held_out = sample(splits["train"]), sample(splits["validation"])
     if recipe.augment.surroundings:
-        train = with_subjects(train)
-    classifier, lines = train_body(classifier, train, validation, recipe, checkpoint, teacher)
+        seen = with_subjects(seen)
+    classifier, lines = train_body(classifier, seen, held_out, recipe, checkpoint, teacher)
     seconds = time.perf_counter() - start
     extractor = Extractor(classifier)
     outputs = {name: extractor.outputs(pictures) for name, pictures in splits.items()}
@@ -112,25 +116,55 @@ def train_method(
     )
 
 
+@dataclass(frozen=True)
+class _Examples:
+    """What a head may learn from: features (n, d) and labels (n,), and their quarters' (n, 4, d) if asked for."""
+
+    x: torch.Tensor
+    y: NDArray[np.int64]
+    quarters: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, features: torch.Tensor, labels: NDArray[np.int64]) -> _Examples:
+        if features.ndim == 2:
+            return cls(features, labels)
+        return cls(features[:, 0], labels, features[:, 1:])
+
+
+def _joined(parts: Sequence[_Examples]) -> _Examples:
+    if len(parts) == 1:
+        return parts[0]
+    quarters = [part.quarters for part in parts if part.quarters is not None]
+    return _Examples(
+        torch.cat([part.x for part in parts]),
+        np.concatenate([part.y for part in parts]),
+        torch.cat(quarters) if quarters else None,
+    )
+
+
 def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe) -> Trained:
     start = time.perf_counter()
-    extractor = Extractor(classifier)
-    features = {name: extractor.features(pictures) for name, pictures in splits.items()}
-    copies = _copies(extractor, splits["train"], recipe)
+    if recipe.probe.steady:
+        size = classifier.card.geometry.size
+        try:
+            classifier.features_of_quarters(torch.zeros(1, 3, size, size))
+        except ValueError as error:
+            raise UsageError(f"probe.steady is not for {recipe.network.name} at {size} pixels: {error}") from error
+    extractor = Extractor(classifier, quarters=recipe.probe.steady > 0)
+    parts = {name: _Examples.of(extractor.features(pictures), pictures.labels) for name, pictures in splits.items()}
+    copies = [_Examples.of(copy, splits["train"].labels) for copy in _copies(extractor, splits["train"], recipe)]
     computed = time.perf_counter()
-    learned = {**features, "train": torch.cat([features["train"], *copies])}
-    probe = _fit(classifier.body, learned, splits, recipe)
+    probe = _fit(classifier.body, _joined([parts["train"], *copies]), parts["validation"], recipe)
     classifier = with_head(classifier, probe)
     # Before anything is fitted again: what chooses and calibrates is answered by a head that has not learned from it.
-    outputs = {name: from_features(classifier, features[name], splits[name].labels) for name in splits}
+    outputs = {name: from_features(classifier, part.x, part.y) for name, part in parts.items()}
     if recipe.probe.refit:
-        every = [name for name in splits if name != "test"]
-        x = torch.cat([features[name] for name in every] + copies)
-        y = np.concatenate([splits[name].labels for name in every] + [splits["train"].labels] * len(copies))
+        every = _joined([*(part for name, part in parts.items() if name != "test"), *copies])
         with progress.work("fitting the head to all but test", unit="fits"):
-            balanced = recipe.fit.class_weights == "balanced"
-            classifier = with_head(classifier, refit(probe, x, y, recipe.probe, balanced, classifier.body.kinds))
-        outputs |= {name: from_features(classifier, features[name], splits[name].labels) for name in ("train", "test")}
+            balanced, kinds = recipe.fit.class_weights == "balanced", classifier.body.kinds
+            again = refit(probe, every.x, every.y, recipe.probe, balanced, kinds, every.quarters)
+        classifier = with_head(classifier, again)
+        outputs |= {name: from_features(classifier, parts[name].x, parts[name].y) for name in ("train", "test")}
     seconds = time.perf_counter() - start
     return Trained(classifier, outputs, probe.history, seconds, computed - start)
 
@@ -153,16 +187,16 @@ def _copies(extractor: Extractor, train: Pictures, recipe: Recipe) -> list[torch
     ]
 
 
-def _fit(body: Body, features: Mapping[str, torch.Tensor], splits: Mapping[str, Pictures], recipe: Recipe) -> Probe:
-    labels = splits["train"].labels
+def _fit(body: Body, train: _Examples, validation: _Examples, recipe: Recipe) -> Probe:
     with progress.work("fitting the head", unit="fits"):
         return fit_probe(
-            (features["train"], np.tile(labels, len(features["train"]) // len(labels))),
-            (features["validation"], splits["validation"].labels),
-            len(splits["train"].classes),
+            (train.x, train.y),
+            (validation.x, validation.y),
+            body.head.out_features,
             recipe.probe,
             recipe.fit.class_weights == "balanced",
             body.kinds,
+            train.quarters,
         )
 
 

@@ -79,7 +79,9 @@ class Recipe(Settings, frozen=True):
             )
             expect(not (self.augment.mixup or self.augment.cutmix), "mixup and cutmix", "0 for a probe", "more")
         else:
-            expect(not self.probe.refit, "probe.refit", f"false where the method is {self.method}", True)
+            for name in ("refit", "steady"):
+                given = getattr(self.probe, name)
+                expect(not given, f"probe.{name}", f"as it is by default where the method is {self.method}", given)
 
     def geometry(self) -> Geometry:
         """The network's own geometry with this recipe's changes."""

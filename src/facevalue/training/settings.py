@@ -227,6 +227,8 @@ class ProbeSettings(Settings, frozen=True):
     than pictures. ``scale``: features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as
     well, where a network has several; see :func:`facevalue.training.probe.fit_probe`. ``copies`` of every training
     picture, changed as ``augment`` says, are learned from beside it; each costs another pass through the backbone.
+    ``steady``: how much the four quarters of a picture are to score alike, beside its own squared error; needs
+    ``squared`` loss, and a network whose features do not say where things are.
     ``refit``: when all is chosen and calibrated, the head is fitted once more, on validation and calibration pictures
     too, for few pictures (scikit-learn's ``CalibratedClassifierCV`` does so with ``ensemble=False``). Figures on those
     two splits, temperature and limits are those of the head that had not seen them.
@@ -236,9 +238,12 @@ class ProbeSettings(Settings, frozen=True):
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     scale: Literal["whole", "each", "kind"] = "whole"
     copies: int = 0
+    steady: float = 0.0
     refit: bool = False
 
     def __post_init__(self) -> None:
+        expect(self.steady >= 0, "steady", "at least 0", self.steady)
+        expect(not self.steady or self.loss == "squared", "steady", "0 where the loss is logistic", self.steady)
         expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)
         expect(self.copies >= 0, "copies", "at least 0", self.copies)
 
