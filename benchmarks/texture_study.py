@@ -1,6 +1,6 @@
-"""What the texture network's parts are worth on real or AI faces, and whether more pictures would help.
+"""What the texture network's parts are worth on real or AI faces.
 
-Features of all pictures of ``real-or-ai-face`` are computed once, with every zoom, mirrored and not, and parts of them
+Features of all pictures of ``real-or-ai-face`` are computed once, with every zoom and mirrored, and parts of them
 are judged by cross-validation with a ridge classifier in place of the probe: for each seed of the recipe among the
 pictures outside that seed's test split, so that what is chosen by this table was not chosen by the pictures that the
 recipe is judged on. ``unseen-faces`` took no part in it.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ from facevalue.workshop.splitting import split_manifest
 RECIPE, FOLDER = "real-or-ai/texture", "real-or-ai-face"
 ZOOMS, LEVELS, WIDE = (1, 2, 3), (1, 2, 3, 4), (1, 2)
 PENALTIES = (0.1, 0.03, 0.01, 0.003, 0.001)
-FOLDS, SHARES = 5, (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+FOLDS = 5
 POWERS = {"each": 1.0, "kind": 0.5, "kinds alike": 0.0}
 """Of a part's width, that it decides with. The first two are what ``probe.scale`` knows."""
 
@@ -42,9 +41,9 @@ def parts_at(zooms: Iterable[int], levels: Iterable[int] = LEVELS, wide: Iterabl
     return [*((z, str(n)) for z in zooms for n in levels), *((z, f"wide {n}") for z in zooms for n in wide)]
 
 
-def features(recipe: Recipe, mirrored: bool) -> tuple[NDArray[np.float32], dict[Part, int], Pictures]:
+def features(recipe: Recipe) -> tuple[NDArray[np.float32], dict[Part, int], Pictures]:
     """(n, d) of all pictures, the widths of their parts in this order, and the pictures."""
-    options = {"levels": LEVELS, "zooms": ZOOMS, "mirrored": mirrored, "wide": WIDE, "wide_at": ZOOMS}
+    options = {"levels": LEVELS, "zooms": ZOOMS, "mirrored": True, "wide": WIDE, "wide_at": ZOOMS}
     geometry = recipe.geometry()
     body, facts = prepare(
         Wanted(recipe.network.name, classes=2, size=geometry.size, weights=mobilenet(), options=options)
@@ -82,13 +81,12 @@ def joined(
     return scaled
 
 
-def right(kernel: NDArray[np.float32], y: NDArray[np.int64], among: NDArray[np.int64], share: float = 1.0) -> float:
-    """Of the best penalty, by cross-validation, learning from this share of each fold's training pictures."""
+def right(kernel: NDArray[np.float32], y: NDArray[np.int64], among: NDArray[np.int64]) -> float:
+    """Of the best penalty, by cross-validation."""
     target = np.where(y == 1, 1, -1).astype(np.float32)
     counts = np.zeros(len(PENALTIES))
     for learned, judged in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(among, y[among]):
-        some = among[np.random.default_rng(0).permutation(learned)[: round(share * len(learned))]]
-        held = among[judged]
+        some, held = among[learned], among[judged]
         inside, across = kernel[np.ix_(some, some)], kernel[np.ix_(held, some)]
         for i, penalty in enumerate(PENALTIES):
             fitted = np.linalg.solve(inside + np.float32(penalty) * np.eye(len(some), dtype=np.float32), target[some])
@@ -108,36 +106,28 @@ def outside_test(chosen: Pictures) -> list[NDArray[np.int64]]:
 
 
 def main() -> None:
-    rows: dict[str, dict[str, Any]] = {}
-    curve: dict[str, float] = {}
-    for how, mirrored in (("mirrored", True), ("as it is", False)):
-        x, widths, chosen = features(read(RECIPE), mirrored)
-        products, among = kernels(x, widths), outside_test(chosen)
-        del x
-        table = rows.setdefault(how, {})
+    x, widths, chosen = features(read(RECIPE))
+    products, among = kernels(x, widths), outside_test(chosen)
+    del x
 
-        def judge(parts: Iterable[Part], power: float = 0.5, share: float = 1.0) -> float:
-            kernel = joined(products, widths, parts, power)  # noqa: B023 (called before the next turn)
-            return mean([right(kernel, chosen.labels, some, share) for some in among])  # noqa: B023
+    def judge(parts: Iterable[Part], power: float = 0.5) -> float:
+        kernel = joined(products, widths, parts, power)
+        return mean([right(kernel, chosen.labels, some) for some in among])
 
-        for count in range(1, len(ZOOMS) + 1):
-            for zooms in combinations(ZOOMS, count):
-                table[f"zooms {zooms}"] = judge(parts_at(zooms))
-                for wide_at in ((zooms[-1],), zooms)[: 1 + (count > 1)]:
-                    parts = [*parts_at(zooms), *parts_at(wide_at, (), WIDE)]
-                    table[f"zooms {zooms}, wide at {wide_at}"] = judge(parts)
-        recipes = [*parts_at((1, 2)), *parts_at((2,), (), WIDE)]
-        for name, power in POWERS.items():
-            table[f"as the recipe, scaled {name}"] = judge(recipes, power)
-        for part in recipes:
-            table[f"{part[1]} at zoom {part[0]} alone"] = judge([part])
-            table[f"without {part[1]} at zoom {part[0]}"] = judge([other for other in recipes if other != part])
-        if mirrored:
-            learned = mean([len(some) for some in among]) * (FOLDS - 1) / FOLDS
-            curve = {f"{round(share * learned)}": judge(recipes, share=share) for share in SHARES}
-        # After each half: what is measured so far is not lost if the other is stopped.
-        found = {"accuracy": rows, "accuracy_by_pictures_learned": curve}
-        keep("texture_study", {"pictures": len(chosen), "folds": FOLDS, "seeds": list(SEEDS), **found})
+    table: dict[str, float] = {}
+    for count in range(1, len(ZOOMS) + 1):
+        for zooms in combinations(ZOOMS, count):
+            table[f"zooms {zooms}"] = judge(parts_at(zooms))
+            for wide_at in dict.fromkeys([*((zoom,) for zoom in zooms), zooms]):
+                parts = [*parts_at(zooms), *parts_at(wide_at, (), WIDE)]
+                table[f"zooms {zooms}, wide at {wide_at}"] = judge(parts)
+    recipes = [*parts_at((1, 2)), *parts_at((2,), (), WIDE)]
+    for name, power in POWERS.items():
+        table[f"as the recipe, scaled {name}"] = judge(recipes, power)
+    for part in recipes:
+        table[f"{part[1]} at zoom {part[0]} alone"] = judge([part])
+        table[f"without {part[1]} at zoom {part[0]}"] = judge([other for other in recipes if other != part])
+    keep("texture_study", {"pictures": len(chosen), "folds": FOLDS, "seeds": list(SEEDS), "accuracy": table})
 
 
 if __name__ == "__main__":
