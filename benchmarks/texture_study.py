@@ -27,7 +27,7 @@ from facevalue.training.recipe import Recipe, read
 from facevalue.workshop.splitting import split_manifest
 
 RECIPE, FOLDER = "real-or-ai/texture", "real-or-ai-face"
-ZOOMS, LEVELS, WIDE = (1, 2, 3), (1, 2, 3, 4), (1, 2)
+ZOOMS, LEVELS, WIDE = (1, 2), (1, 2, 3, 4), (1, 2)
 PENALTIES = (0.1, 0.03, 0.01, 0.003, 0.001)
 FOLDS = 5
 POWERS = {"each": 1.0, "kind": 0.5, "kinds alike": 0.0}
