@@ -154,6 +154,11 @@ class Card(Record, frozen=True):
         """A new card with more evidence at the end."""
         return self.changed(evidence=(*self.evidence, *evidence))
 
+    @property
+    def refitted(self) -> bool:
+        """Whether the last layer was fitted once more on all pictures but test, when all was chosen and calibrated."""
+        return self.recipe.get("method") == "probe" and bool(self.recipe.get("probe", {}).get("refit"))
+
     def report(self, split: str) -> Report | None:
         """The last evaluation of this name (``train``, ``validation``, ``calibration``, ``test``, or a folder's)."""
         found = [e for e in self.evidence if isinstance(e, Report) and e.split == split]

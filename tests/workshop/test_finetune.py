@@ -148,6 +148,7 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     calibrated = result.card.report("calibration")
     assert calibrated is not None
     table = pd.read_parquet(result.folder / "manifest.parquet")
+    assert set(table["split"][table["key"].str.startswith("hard")]) == {"train", "validation", "calibration", "test"}
     assert calibrated.n == (table["split"] == "calibration").sum() < 40
     told = next(entry for entry in result.card.evidence if isinstance(entry, FinetuneReport))
     assert any("calibrated on hard ones alone" in warning for warning in told.warnings)

@@ -43,8 +43,10 @@ def test_a_place_that_is_taken_is_refused_and_stays(study: Path, lfw: Path, tiny
     before = (study / "sizes.json").read_bytes()
     with pytest.raises(UsageError, match="is a study of sizes already"):
         trained(lfw, study, tiny, seed=3)
-    with pytest.raises(UsageError, match="holds a study that differs in its settings"):
+    with pytest.raises(UsageError, match="holds a study that differs in its recipe"):
         trained(lfw, study, tiny, seed=4, resume=True)
+    with pytest.raises(UsageError, match="differs in its groups"):
+        trained(lfw, study, tiny, seed=3, groups="picture", resume=True)
     with pytest.raises(UsageError, match="expected parent, picture"):
         trained(lfw, study.parent / "never", tiny, groups="nonsense")
     assert not (study.parent / "never").exists()

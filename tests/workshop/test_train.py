@@ -19,8 +19,9 @@ from facevalue.card import Card
 from facevalue.classifier import load
 from facevalue.data.manifest import SPLITS
 from facevalue.errors import DataError, ModelFolderError, UsageError, WeightsError
-from facevalue.evidence import ExportReport
+from facevalue.evidence import ExportReport, Report
 from facevalue.runtime import open_folder
+from facevalue.workshop.own_pictures import own_manifest
 
 
 def test_the_folder_holds_all_that_the_design_names(made: workshop.TrainResult) -> None:
@@ -181,13 +182,19 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
         assert theirs is not None
         assert (ours.n, ours.accuracy, ours.nll) == (theirs.n, theirs.accuracy, theirs.nll)
     assert again.report("test").nll != once.report("test").nll  # type: ignore[union-attr]
-    # The folder says what was learned from, so that nothing is chosen or calibrated by it again.
-    tables = [pd.read_parquet(result.folder / "manifest.parquet") for result in made]
+    # Nothing is chosen or calibrated by these pictures again, and no figure on them taken for one of new pictures.
+    tables = [own_manifest(result.folder, result.card).table for result in made]
     assert set(tables[0]["split"]) == {"train", "validation", "calibration", "test"}
     assert set(tables[1]["split"]) == {"train", "test"}
     assert (tables[0]["split"] == "test").equals(tables[1]["split"] == "test")
-    with pytest.raises(DataError, match="has no readable picture in calibration"):
+    with pytest.raises(DataError, match="has learned from its calibration pictures too"):
         workshop.calibrate(made[1].folder, lfw, tmp_path / "calibrated")
+    with pytest.raises(DataError, match="has learned from its validation pictures too"):
+        workshop.evaluate(made[1].folder, made[1].folder / "manifest.parquet", split="validation")
+    workshop.evaluate(made[1].folder, lfw, split="train")
+    assert [r.split for r in Card.load(made[1].folder).evidence if isinstance(r, Report)].count("train") == 1
+    assert "fitted once more on all three" in (made[1].folder / "report.html").read_text()
+    assert "fitted once more" not in (made[0].folder / "report.html").read_text()
     assert workshop.calibrate(made[0].folder, lfw, tmp_path / "calibrated").temperature == once.temperature
 
 

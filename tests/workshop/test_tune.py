@@ -121,6 +121,27 @@ def test_a_trial_that_cannot_be_trained_is_told_and_the_others_go_on(lfw: Path, 
         tuned(lfw, tmp_path / "none", 2, space={"network.options.widths": OneOf(("wide", "wider"))})
 
 
+def test_a_probe_that_is_fitted_again_is_judged_before_that_and_stays_so_in_the_best_recipe(
+    lfw: Path, tmp_path: Path
+) -> None:
+    changes = {"network.name": "small-resnet", "network.size": 24, "network.options": {"widths": [8, 16]}}
+    changes |= {"network.weights": "none", "probe.refit": True, "probe.loss": "squared"}
+    results = [
+        workshop.tune(
+            lfw,
+            tmp_path / f"{refit}",
+            recipe="probe",
+            trials=1,
+            space={"probe.steady": Between(0.1, 0.5)},
+            set=changes | {"probe.refit": refit},
+        )
+        for refit in (True, False)
+    ]
+    assert losses(results[0]) == losses(results[1])
+    assert losses(results[0])[0] is not None
+    assert read(str(results[0].folder / "best.toml")).probe.refit
+
+
 def test_another_study_in_the_same_place_is_refused(study: TuneResult, lfw: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds a study that differs in its seed"):
         tuned(lfw, study.folder, 9, seed=1)

@@ -60,7 +60,7 @@ class Levels(nn.Module):
 
         whole: Any = timm.create_model("mobilenetv2_100", num_classes=0, pad_type=pad_type)
         self.conv_stem, self.bn1 = whole.conv_stem, whole.bn1
-        self.blocks = whole.blocks[: max(*levels, *wide) + 1]
+        self.blocks = whole.blocks[: max([*levels, *wide]) + 1]
         self.levels, self.wide = tuple(sorted(levels)), tuple(sorted(wide))
         self.sides = tuple(round(size * zoom) for zoom in sorted(zooms))
         if len(set(self.sides)) < len(self.sides):
@@ -171,7 +171,8 @@ class MobileNetV2Texture(Body):
                 isinstance(v, kind) and not isinstance(v, bool) for v in given
             )
             if not numbers or len(set(given)) < len(given):
-                raise ValueError(f"expected {name} to be a list of different numbers, but got {given!r}")
+                whole = "whole " if kind is int else ""
+                raise ValueError(f"expected {name} to be a list of different {whole}numbers, but got {given!r}")
         if pad_type not in ("", "same"):
             raise ValueError(f"expected pad_type to be '' or 'same', but got {pad_type!r}")
         if not isinstance(mirrored, bool):

@@ -113,6 +113,17 @@ SHORT = {
 """Settings with a flag of their own, by the setting that each means."""
 
 
+def as_asked(
+    recipe: str,
+    *,
+    seed: int | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
+    **settings: Any,
+) -> Recipe:
+    """A recipe with the changes that ``train`` takes: the seed, settings with a short name, and any by dotted key."""
+    return read(recipe, {"seed": seed, **{SHORT.get(k, k): v for k, v in settings.items()}, **(set or {})})
+
+
 def built_in() -> list[str]:
     """Names of the recipes that come with facevalue."""
     root = resources.files("facevalue") / "recipes"

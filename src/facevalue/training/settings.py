@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import msgspec
@@ -242,7 +243,7 @@ class ProbeSettings(Settings, frozen=True):
     refit: bool = False
 
     def __post_init__(self) -> None:
-        expect(self.steady >= 0, "steady", "at least 0", self.steady)
+        expect(0 <= self.steady < math.inf, "steady", "a number of at least 0", self.steady)
         expect(not self.steady or self.loss == "squared", "steady", "0 where the loss is logistic", self.steady)
         expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)
         expect(self.copies >= 0, "copies", "at least 0", self.copies)

@@ -12,7 +12,7 @@ from facevalue.classifier import Classifier
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
-from facevalue.errors import UsageError
+from facevalue.errors import DataError, UsageError
 from facevalue.evidence import (
     AttackFigures,
     AttackReport,
@@ -49,7 +49,7 @@ def labelled_rows(
     familiar = set(manifest.readable["sha256"]) == set(own["sha256"][own["split"] != ""])
     if given and split is None:
         held_out = given - {"train"}
-        split = "test" if "test" in held_out or not held_out else sorted(held_out)[0]
+        split = [*(s for s in (own_split, "test") if s in held_out), *sorted(held_out), "test"][0]
     elif not given and (familiar if split is None else split != "all"):
         # The folder that the model was made from: by default the part of it that was kept for this.
         split = split or own_split
@@ -65,6 +65,11 @@ def labelled_rows(
         name=wanted[0] if same else _folder_name(data),
     )
     seen = int(part[manifest.rows(*wanted).index].isin(["train", "validation", "calibration"]).sum())
+    if seen and classifier.card.refitted and split in ("validation", "calibration"):
+        raise DataError(
+            f"the model has learned from its {split} pictures too (probe.refit); figures on its card are of the head "
+            "before that"
+        )
     warnings = manifest.warnings
     if seen and split not in ("train", "validation", "calibration"):
         warnings = (*warnings, f"{seen} of {len(chosen)} pictures took part in making the model")

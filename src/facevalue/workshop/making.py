@@ -29,7 +29,7 @@ from facevalue.outputs import outputs_of
 from facevalue.report import write_report
 from facevalue.training.distillation import resolved
 from facevalue.training.methods import Trained, checkpoint_beside, new_classifier, train_method
-from facevalue.training.recipe import SHORT, Recipe, read
+from facevalue.training.recipe import SHORT, Recipe, as_asked, read
 from facevalue.training.settings import CalibrationSettings
 from facevalue.workshop.evidence import PARITY_PICTURES, labelled
 from facevalue.workshop.splitting import split_manifest
@@ -106,7 +106,7 @@ def train(
     unknown = sorted(settings.keys() - SHORT.keys())
     if unknown:
         raise UsageError(f"train has no setting {unknown[0]!r}; it knows {', '.join(SHORT)}, and the rest by set={{…}}")
-    chosen = resolved(read(recipe, {"seed": seed, **{SHORT[k]: v for k, v in settings.items()}, **(set or {})}))
+    chosen = resolved(as_asked(recipe, seed=seed, set=set, **settings))
     if "eps" in settings and chosen.adversarial.method == "none":
         raise UsageError("eps is about adversarial training; say which with adversarial: pgd, fast, trades or free")
     if "distill_temperature" in settings and not chosen.distill.teacher:
@@ -140,19 +140,9 @@ def train(
     )
     card = card.changed(versions=versions(), evidence=tuple(reversed(reports)))
     with files.replacing_folder(output) as folder:
-        card = write_folder(
-            folder, classifier.changed(card), _learned(manifest, chosen), trained.history, splits, start
-        )
+        card = write_folder(folder, classifier.changed(card), manifest, trained.history, splits, start)
     checkpoint.clear()
     return TrainResult(output, card)
-
-
-def _learned(manifest: Manifest, recipe: Recipe) -> Manifest:
-    """As the model folder keeps it: what was learned from in the end is train, and nothing calibrates on it again."""
-    if recipe.method != "probe" or not recipe.probe.refit:
-        return manifest
-    splits = manifest.table["split"]
-    return manifest.changed(split=splits.where(~splits.isin(("validation", "calibration")), "train"))
 
 
 def _prepared(data: Path, recipe: Recipe, groups: str | None) -> Manifest:

@@ -14,8 +14,11 @@ from facevalue.errors import DataError
 
 
 def own_manifest(folder: Path, card: Card) -> Manifest:
-    """The manifest in a model folder, as it was when the model was made."""
+    """The manifest in a model folder, as it was when the model was made; all that it learned from is train."""
     table = pd.read_parquet(card.checked_file(folder, MANIFEST))
+    if card.refitted:
+        kept_from_it = ~table["split"].isin(["validation", "calibration"])
+        table = table.assign(split=table["split"].where(kept_from_it, "train"))
     return Manifest(table, source=card.data.source, groups=card.data.groups, warnings=card.data.warnings)
 
 

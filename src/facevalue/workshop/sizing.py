@@ -10,6 +10,7 @@ from facevalue import files, progress
 from facevalue.card import CARD
 from facevalue.data.place import free_folder
 from facevalue.errors import FaceValueError, UsageError
+from facevalue.training.recipe import as_asked
 from facevalue.workshop.judging import compare
 from facevalue.workshop.making import train
 from facevalue.workshop.studies import expect_same
@@ -40,12 +41,15 @@ def train_sizes(
     Raises
     ------
     UsageError
-        A setting cannot be right, ``output`` is taken, or it holds a study with other settings.
+        A setting cannot be right, ``output`` is taken, or it holds a study that was asked something else.
     """
     if len(set(sizes)) < len(sizes) or not sizes:
         raise UsageError(f"expected sizes that are all different, but got {', '.join(map(str, sizes))}")
     folder = Path(output)
-    asked = {"data": str(data), "sizes": list(sizes), "settings": settings}
+    # The recipe itself and not its name: a file may be another by the time that the study goes on.
+    others = {key: value for key, value in settings.items() if key not in ("recipe", "groups")}
+    recipe = as_asked(settings.get("recipe", "probe"), **others)
+    asked = {"data": str(data), "sizes": list(sizes), "groups": settings.get("groups"), "recipe": recipe.as_dict()}
     begun = (folder / STUDY).is_file()
     if resume and begun:
         expect_same(folder / STUDY, asked)

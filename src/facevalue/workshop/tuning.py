@@ -20,7 +20,7 @@ from facevalue.errors import FaceValueError, MissingExtraError, UsageError
 from facevalue.outputs import Outputs
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
-from facevalue.training.recipe import SHORT, Recipe, read
+from facevalue.training.recipe import Recipe, as_asked
 from facevalue.training.space import Between, Search, ask_comparable, plain, usual, value_at
 from facevalue.workshop.splitting import split_manifest
 from facevalue.workshop.studies import expect_same
@@ -94,7 +94,7 @@ def tune(
         raise MissingExtraError("optuna", "tune") from error
     if trials < 1:
         raise UsageError(f"expected --trials to be at least 1, but got {trials}")
-    base = read(recipe, {"seed": seed, **{SHORT.get(k, k): v for k, v in settings.items()}, **(set or {})})
+    base = as_asked(recipe, seed=seed, set=set, **settings)
     searched = dict(space) if space else usual(base)
     ask_comparable(searched)
     for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
@@ -182,7 +182,8 @@ def _run(
 
     values = {key: _drawn(trial, key, where) for key, where in searched.items()}
     try:
-        recipe = changed(base, values)
+        # A trial is judged on validation: to learn from it as well would be work for nothing.
+        recipe = changed(base, {**values, "probe.refit": False})
         trial.set_user_attr("settings", values)
         classes = manifest.classes
         classifier = new_classifier(recipe, classes)
