@@ -2,8 +2,8 @@
 
 Features of all pictures of ``real-or-ai-face`` are computed once, with every zoom and mirrored, and parts of them
 are judged by cross-validation with a ridge classifier in place of the probe: for each seed of the recipe among the
-pictures outside that seed's test split, so that what is chosen by this table was not chosen by the pictures that the
-recipe is judged on. ``unseen-faces`` took no part in it.
+pictures outside that seed's test split. The table has the means over the seeds, so that a picture of one seed's test
+split takes part through the others. ``unseen-faces`` takes none.
 Run from the project's root: ``python -m benchmarks.texture_study``.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,58 @@ _ITERATIONS = 16
 nearer by half; of more channels the least is smaller, and takes a few more."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Which maps are read, at which zooms.
+
+    Attributes
+    ----------
+    levels : groups of blocks whose output is read.
+    zooms : at which the picture runs through them; 1 among them.
+    mirrored : whether its mirror image does too.
+    wide, wide_at : groups whose last block is read inside, and at which of the zooms.
+
+    Raises
+    ------
+    ValueError
+        There is no level, or one that is not among the first five groups of blocks; a zoom is not between 1 and 8, or
+        1 is not among them; or ``wide`` names the first group, which has no such block, or ``wide_at`` what is not a
+        zoom.
+    """
+
+    levels: Sequence[int]
+    zooms: Sequence[float]
+    mirrored: bool
+    wide: Sequence[int]
+    wide_at: Sequence[float]
+
+    def __post_init__(self) -> None:
+        for name, given, kind in (
+            ("levels", self.levels, int),
+            ("zooms", self.zooms, int | float),
+            ("wide", self.wide, int),
+            ("wide_at", self.wide_at, int | float),
+        ):
+            numbers = isinstance(given, list | tuple) and all(
+                isinstance(v, kind) and not isinstance(v, bool) for v in given
+            )
+            if not numbers or len(set(given)) < len(given):
+                whole = "whole " if kind is int else ""
+                raise ValueError(f"expected {name} to be a list of different {whole}numbers, but got {given!r}")
+        if not isinstance(self.mirrored, bool):
+            raise ValueError(f"expected mirrored to be true or false, but got {self.mirrored!r}")
+        if not self.levels or not set(self.levels) <= set(range(GROUPS)):
+            raise ValueError(f"expected levels from 0 to {GROUPS - 1}, but got {list(self.levels)}")
+        if 1 not in self.zooms or not all(1 <= zoom <= 8 for zoom in self.zooms):
+            raise ValueError(f"expected zooms to be from 1 to 8, 1 among them, but got {list(self.zooms)}")
+        if not set(self.wide) <= set(INSIDE):
+            raise ValueError(f"expected wide to be groups from {INSIDE[0]} to {INSIDE[-1]}, but got {list(self.wide)}")
+        if not set(self.wide_at) <= set(self.zooms):
+            raise ValueError(f"expected wide_at to be among the zooms {list(self.zooms)}, but got {list(self.wide_at)}")
+        if bool(self.wide) != bool(self.wide_at):
+            raise ValueError(f"wide and wide_at go together, but got {list(self.wide)} and {list(self.wide_at)}")
+
+
 class Levels(nn.Module):
     """The stem and groups of blocks up to the last of ``levels``, under timm's names, with several outputs at once.
 
@@ -44,29 +96,20 @@ class Levels(nn.Module):
     lost and all levels lie in one (n, c, h, w).
     """
 
-    def __init__(
-        self,
-        size: int,
-        pad_type: str,
-        levels: Sequence[int],
-        zooms: Sequence[float],
-        mirrored: bool,
-        wide: Sequence[int],
-        wide_at: Sequence[float],
-    ) -> None:
+    def __init__(self, size: int, pad_type: str, reading: Reading) -> None:
         super().__init__()
         torchvision_ready.ready()
         import timm
 
         whole: Any = timm.create_model("mobilenetv2_100", num_classes=0, pad_type=pad_type)
         self.conv_stem, self.bn1 = whole.conv_stem, whole.bn1
-        self.blocks = whole.blocks[: max([*levels, *wide]) + 1]
-        self.levels, self.wide = tuple(sorted(levels)), tuple(sorted(wide))
-        self.sides = tuple(round(size * zoom) for zoom in sorted(zooms))
+        self.blocks = whole.blocks[: max([*reading.levels, *reading.wide]) + 1]
+        self.levels, self.wide = tuple(sorted(reading.levels)), tuple(sorted(reading.wide))
+        self.sides = tuple(round(size * zoom) for zoom in sorted(reading.zooms))
         if len(set(self.sides)) < len(self.sides):
-            raise ValueError(f"the zooms {list(zooms)} of {size} pixels are not all different")
-        self.wide_sides = tuple(round(size * zoom) for zoom in wide_at)
-        self.views = 2 if mirrored else 1
+            raise ValueError(f"the zooms {list(reading.zooms)} of {size} pixels are not all different")
+        self.wide_sides = tuple(round(size * zoom) for zoom in reading.wide_at)
+        self.views = 2 if reading.mirrored else 1
         self.eval()
         with torch.no_grad():
             shapes = [output.shape for output in self.outputs(torch.zeros(1, 3, size, size))]
@@ -141,56 +184,20 @@ class MobileNetV2Texture(Body):
     Raises
     ------
     ValueError
-        There is no level, or one that is not among the first five groups of blocks; a zoom is not between 1 and 8, or
-        1 is not among them; ``wide`` names the first group, which has no such block, or ``wide_at`` what is not a zoom;
-        or the square does not divide evenly among the levels' maps.
+        ``pad_type`` is neither empty nor ``same``; or the square does not divide evenly among the levels' maps.
     """
 
     pooled = False
     any_size = True
 
-    def __init__(
-        self,
-        classes: int,
-        size: int,
-        pad_type: str,
-        levels: Sequence[int],
-        zooms: Sequence[float],
-        mirrored: bool,
-        wide: Sequence[int],
-        wide_at: Sequence[float],
-    ) -> None:
+    def __init__(self, classes: int, size: int, pad_type: str, reading: Reading) -> None:
         super().__init__()
-        for name, given, kind in (
-            ("levels", levels, int),
-            ("zooms", zooms, int | float),
-            ("wide", wide, int),
-            ("wide_at", wide_at, int | float),
-        ):
-            numbers = isinstance(given, list | tuple) and all(
-                isinstance(v, kind) and not isinstance(v, bool) for v in given
-            )
-            if not numbers or len(set(given)) < len(given):
-                whole = "whole " if kind is int else ""
-                raise ValueError(f"expected {name} to be a list of different {whole}numbers, but got {given!r}")
         if pad_type not in ("", "same"):
             raise ValueError(f"expected pad_type to be '' or 'same', but got {pad_type!r}")
-        if not isinstance(mirrored, bool):
-            raise ValueError(f"expected mirrored to be true or false, but got {mirrored!r}")
-        if not levels or not set(levels) <= set(range(GROUPS)):
-            raise ValueError(f"expected levels from 0 to {GROUPS - 1}, but got {list(levels)}")
-        if 1 not in zooms or not all(1 <= zoom <= 8 for zoom in zooms):
-            raise ValueError(f"expected zooms to be from 1 to 8, 1 among them, but got {list(zooms)}")
-        if not set(wide) <= set(INSIDE):
-            raise ValueError(f"expected wide to be groups from {INSIDE[0]} to {INSIDE[-1]}, but got {list(wide)}")
-        if not set(wide_at) <= set(zooms):
-            raise ValueError(f"expected wide_at to be among the zooms {list(zooms)}, but got {list(wide_at)}")
-        if bool(wide) != bool(wide_at):
-            raise ValueError(f"wide and wide_at go together, but got {list(wide)} and {list(wide_at)}")
-        self.model = Levels(size, pad_type, levels, zooms, mirrored, wide, wide_at)
+        self.model = Levels(size, pad_type, reading)
         self.leaves_out = tuple(f"blocks.{number}." for number in range(len(self.model.blocks), GROUPS))
         # A picture is as many pixels as its zooms and views have together.
-        self.batch = max(1, round(self.batch / (self.model.views * sum(zoom**2 for zoom in zooms))))
+        self.batch = max(1, round(self.batch / (self.model.views * sum(zoom**2 for zoom in reading.zooms))))
         for number, c in enumerate(self.model.channels):
             rows, columns = torch.triu_indices(c, c)
             self.register_buffer(f"pairs{number}", rows * c + columns, persistent=False)
@@ -239,7 +246,8 @@ def square_root(covariance: Tensor) -> Tensor:
 
 
 def _build(classes: int, size: int, options: Mapping[str, Any]) -> Body:
-    return MobileNetV2Texture(classes, size, **options)
+    reading = {name: value for name, value in options.items() if name != "pad_type"}
+    return MobileNetV2Texture(classes, size, options["pad_type"], Reading(**reading))
 
 
 MOBILENETV2_TEXTURE = replace(

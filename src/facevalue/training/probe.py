@@ -223,12 +223,17 @@ def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> C
     return fit
 
 
-def _squared(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
-    from sklearn.linear_model import Ridge
+def _goals(y: NDArray[np.int64], balanced: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n, k) 1 for the class and 0 for the others, and (n,) how much each picture weighs."""
     from sklearn.utils.class_weight import compute_sample_weight
 
-    targets = np.eye(int(y.max()) + 1)[y]
-    weights = compute_sample_weight("balanced" if balanced else None, y)
+    return np.eye(int(y.max()) + 1)[y], compute_sample_weight("balanced" if balanced else None, y)
+
+
+def _squared(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
+    from sklearn.linear_model import Ridge
+
+    targets, weights = _goals(y, balanced)
     length = float(np.mean((x**2).sum(1)))
 
     def fit(strength: float) -> Linear:
@@ -243,10 +248,8 @@ def _steady(
 ) -> Callable[[float], Linear]:
     """As :func:`_squared`, with every deviation a row whose score should be nothing, and which has no intercept."""
     from sklearn.linear_model import Ridge
-    from sklearn.utils.class_weight import compute_sample_weight
 
-    targets = np.eye(int(y.max()) + 1)[y]
-    weights = compute_sample_weight("balanced" if balanced else None, y)
+    targets, weights = _goals(y, balanced)
     x_mean, mean = (np.average(part, axis=0, weights=weights) for part in (x, targets))
     roots = np.sqrt(weights)[:, None]
     # Single precision: rows are five times as many as pictures, and not cut down to the pictures' span.
