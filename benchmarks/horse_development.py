@@ -31,6 +31,7 @@ UPRIGHT = ("--recipe", "horse-or-human/cnn-upright")
 CHOICES = {
     "in grey": (GREY, UPRIGHT),
     "in colour": (COLOUR, UPRIGHT),
+    "in colour, trained again on all": (COLOUR, (*UPRIGHT, "--set", "refit=true")),
     "in colour, rescaled": (COLOUR, (*UPRIGHT, "--set", "augment.rescale=0.5")),
     "in colour, at 100 pixels": (COLOUR, (*UPRIGHT, "--size", "100")),
 }

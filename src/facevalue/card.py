@@ -156,8 +156,8 @@ class Card(Record, frozen=True):
 
     @property
     def refitted(self) -> bool:
-        """Whether the last layer was fitted once more on all pictures but test, when all was chosen and calibrated."""
-        return self.recipe.get("method") == "probe" and bool(self.recipe.get("probe", {}).get("refit"))
+        """Whether it was trained once more on all pictures but test, when all was chosen and calibrated."""
+        return bool(self.recipe.get("refit"))
 
     def report(self, split: str) -> Report | None:
         """The last evaluation of this name (``train``, ``validation``, ``calibration``, ``test``, or a folder's)."""

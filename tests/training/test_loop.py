@@ -96,6 +96,26 @@ def test_the_best_weights_are_restored(splits: dict[str, Sample], tmp_path: Path
     assert again["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-4)
 
 
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_course_run_again_on_the_same_pictures_ends_with_what_the_first_kept(
+    splits: dict[str, Sample], tmp_path: Path, keep: str
+) -> None:
+    changes = {"optimizer.lr": 0.03, "fit.epochs": 6, "schedule.name": "plateau", "schedule.patience": 1}
+    chosen = recipe(**changes, **{"fit.keep": keep})
+    first, lines = run(splits, tmp_path / "first", chosen)
+    assert (min(lines, key=lambda line: line["validation_loss"])["epoch"] < 5) or keep == "last"  # else all are kept
+    start = new_classifier(chosen, ("face", "not-face"))
+    again, course = train_body(
+        start, splits["train"], None, chosen, Checkpoint(tmp_path / "first", "same").inside("again"), course=lines
+    )
+    assert [line["lr"] for line in course] == pytest.approx([line["lr"] for line in lines[: len(course)]])
+    assert "validation_loss" not in course[-1]
+    for name, weights in again.body.state_dict().items():
+        torch.testing.assert_close(weights, first.body.state_dict()[name], atol=1e-4, rtol=1e-3)
+    Checkpoint(tmp_path / "first", "same").clear()
+    assert not (tmp_path / "first").exists()
+
+
 def test_the_last_weights_are_kept_where_asked(splits: dict[str, Sample], tmp_path: Path) -> None:
     classifier, _ = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 7, "fit.keep": "last"}))
     state = Checkpoint(tmp_path / "a", "same").load()

@@ -142,7 +142,7 @@ def test_a_hard_set_of_one_class_is_enough_and_told(made: workshop.TrainResult, 
 
 
 def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Path, hard: Path, tmp_path: Path) -> None:
-    changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "probe.refit": True}
+    changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
     made = workshop.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, set=changes)
     result = workshop.finetune(made.folder, hard, tmp_path / "moved", replay=1.0)
     calibrated = result.card.report("calibration")

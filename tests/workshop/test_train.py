@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from facevalue import workshop
+from facevalue import progress, workshop
 from facevalue.card import Card
 from facevalue.classifier import load
 from facevalue.data.manifest import SPLITS
@@ -22,6 +22,8 @@ from facevalue.errors import DataError, ModelFolderError, UsageError, WeightsErr
 from facevalue.evidence import ExportReport, Report
 from facevalue.runtime import open_folder
 from facevalue.workshop.own_pictures import own_manifest
+
+from ..training.stopping import StopAfter
 
 
 def test_the_folder_holds_all_that_the_design_names(made: workshop.TrainResult) -> None:
@@ -149,7 +151,7 @@ def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) ->
     }
     made = [
         workshop.train(lfw, tmp_path / f"{steady}", recipe="probe", network="small-resnet", size=24, set=changes | more)
-        for steady, more in ((0, {}), (1, {"probe.steady": 0.5, "probe.strengths": [1.0], "probe.refit": True}))
+        for steady, more in ((0, {}), (1, {"probe.steady": 0.5, "probe.strengths": [1.0], "refit": True}))
     ]
     heads = [load_file(result.folder / "weights.safetensors")["body.head.weight"] for result in made]
     assert not torch.allclose(*heads)
@@ -162,13 +164,50 @@ def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) ->
         workshop.train(lfw, tmp_path / "flat", recipe="probe", set={"probe.steady": 0.5})
 
 
+def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_was_stopped(
+    tiny: dict[str, object], made: workshop.TrainResult, lfw: Path, tmp_path: Path
+) -> None:
+    def again(name: str, resume: bool = False) -> workshop.TrainResult:
+        changes = tiny | {"refit": True}
+        return workshop.train(lfw, tmp_path / name, recipe="scratch", size=24, epochs=6, set=changes, resume=resume)
+
+    whole = again("whole")
+    stop = StopAfter(2, "training again on all but test")
+    with progress.using(stop), pytest.raises(KeyboardInterrupt, match="go on with --resume"):
+        again("parts")
+    parts = again("parts", resume=True)
+    assert not (tmp_path / "parts.training").exists()
+    ours, resumed, once = (load_file(r.folder / "weights.safetensors") for r in (whole, parts, made))
+    assert all(torch.equal(ours[name], resumed[name]) for name in ours)
+    # Another network with other features, whose distances are from its own training pictures.
+    for name in ("body.head.weight", "novelty_means"):
+        assert not torch.allclose(ours[name], once[name])
+    card = whole.card
+    assert (card.temperature, card.abstention) == (made.card.temperature, made.card.abstention)
+    assert card.abstention.novelty is not None
+    for split, same in {"validation": True, "calibration": True, "train": False, "test": False}.items():
+        after, before = card.report(split), made.card.report(split)
+        assert after is not None
+        assert before is not None
+        assert after.n == before.n
+        assert (after.nll == before.nll) == same, split
+    # With limits that were set before it most of what it has not seen is answered.
+    test = card.report("test")
+    assert test is not None
+    assert test.accuracy > 0.8
+    assert test.coverage > 0.7
+    assert "before it was trained once more" in (whole.folder / "report.html").read_text()
+    with pytest.raises(UsageError, match="refit to be false with adversarial training"):
+        workshop.train(lfw, tmp_path / "no", recipe="scratch", adversarial="pgd", set={"refit": True})
+
+
 def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_head_that_had_not(
     lfw: Path, tmp_path: Path
 ) -> None:
     changes: dict[str, Any] = {"network.options": {"widths": [8, 16]}, "network.weights": "none"}
     made = [
         workshop.train(
-            lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, set=changes | {"probe.refit": refit}
+            lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, set=changes | {"refit": refit}
         )
         for name, refit in (("once", False), ("again", True))
     ]
@@ -193,8 +232,8 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
         workshop.evaluate(made[1].folder, made[1].folder / "manifest.parquet", split="validation")
     workshop.evaluate(made[1].folder, lfw, split="train")
     assert [r.split for r in Card.load(made[1].folder).evidence if isinstance(r, Report)].count("train") == 1
-    assert "fitted once more on all three" in (made[1].folder / "report.html").read_text()
-    assert "fitted once more" not in (made[0].folder / "report.html").read_text()
+    assert "trained once more on all three" in (made[1].folder / "report.html").read_text()
+    assert "trained once more" not in (made[0].folder / "report.html").read_text()
     assert workshop.calibrate(made[0].folder, lfw, tmp_path / "calibrated").temperature == once.temperature
 
 

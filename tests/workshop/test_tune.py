@@ -125,7 +125,7 @@ def test_a_probe_that_is_fitted_again_is_judged_before_that_and_stays_so_in_the_
     lfw: Path, tmp_path: Path
 ) -> None:
     changes = {"network.name": "small-resnet", "network.size": 24, "network.options": {"widths": [8, 16]}}
-    changes |= {"network.weights": "none", "probe.refit": True, "probe.loss": "squared"}
+    changes |= {"network.weights": "none", "refit": True, "probe.loss": "squared"}
     results = [
         workshop.tune(
             lfw,
@@ -133,13 +133,13 @@ def test_a_probe_that_is_fitted_again_is_judged_before_that_and_stays_so_in_the_
             recipe="probe",
             trials=1,
             space={"probe.steady": Between(0.1, 0.5)},
-            set=changes | {"probe.refit": refit},
+            set=changes | {"refit": refit},
         )
         for refit in (True, False)
     ]
     assert losses(results[0]) == losses(results[1])
     assert losses(results[0])[0] is not None
-    assert read(str(results[0].folder / "best.toml")).probe.refit
+    assert read(str(results[0].folder / "best.toml")).refit
 
 
 def test_another_study_in_the_same_place_is_refused(study: TuneResult, lfw: Path, tmp_path: Path) -> None:

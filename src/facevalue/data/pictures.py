@@ -107,6 +107,20 @@ class Pictures:
             facts=tuple(self.facts[i] for i in chosen),
         )
 
+    def and_also(self, *others: Pictures, name: str) -> Pictures:
+        """These, then those, under one name."""
+        parts = (self, *others)
+        return replace(
+            self,
+            paths=tuple(path for part in parts for path in part.paths),
+            labels=np.concatenate([part.labels for part in parts]),
+            facts=tuple(fact for part in parts for fact in part.facts),
+            name=name,
+            source="; ".join(dict.fromkeys(part.source for part in parts)),
+            unreadable=(),
+            cache=None,
+        )
+
     def some(self, n: int, seed: int = 0) -> Pictures:
         """At most ``n`` pictures, drawn evenly from the classes, in their old order."""
         if n >= len(self):

@@ -105,6 +105,10 @@ class Checkpoint:
         optimizer = {"state": slots, "param_groups": plain["optimizer"]["groups"]}
         return State(parts["weights"], parts["kept"], optimizer, plain["history"])
 
+    def inside(self, name: str) -> Checkpoint:
+        """Of another training that begins when this one has ended, and is cleared with it."""
+        return Checkpoint(self.folder / name, self.identity)
+
     def clear(self) -> None:
         """Remove the folder, and what a training killed while it wrote left beside it."""
         for left in (self.folder, *self.folder.parent.glob(f".{glob.escape(self.folder.name)}.*")):

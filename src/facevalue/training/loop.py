@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -72,16 +72,24 @@ def with_subjects(sample: Sample) -> Sample:
 def train_body(
     classifier: Classifier,
     train: Sample,
-    validation: Sample,
+    validation: Sample | None,
     recipe: Recipe,
     checkpoint: Checkpoint,
     teacher: Teacher | None = None,
+    course: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[Classifier, list[dict[str, Any]]]:
     """Train the body; return a classifier with the weights that ``fit.keep`` says, and one history line an epoch.
 
     Goes on where ``checkpoint`` stands. On one machine's CPU a run that was interrupted and went on ends with the
     same weights, bit for bit, as one that was not: every random draw is a function of the seed and the epoch.
+
+    Parameters
+    ----------
+    validation : what chooses; ``None`` where a ``course`` says all that there is to choose.
+    course : the history of a training with this recipe, to be run again on more pictures: as many epochs as it kept,
+        at its rates (Goodfellow, Bengio & Courville 2016, *Deep Learning*, algorithm 7.2). Not adversarial.
     """
+    assert (validation is None) == bool(course)
     from lightning_fabric import Fabric
 
     settings, hardening, seed = recipe.fit, recipe.adversarial, recipe.seed
@@ -113,14 +121,19 @@ def train_body(
             f"training ends with {share:.0%} of it (--set adversarial.ramp_epochs=0)"
         )
 
-    with progress.work("training", settings.epochs, "epochs") as work:
+    epochs = kept_epoch(course, settings) + 1 if course else settings.epochs
+    with progress.work("training again on all but test" if course else "training", epochs, "epochs") as work:
         work.advance(len(history))
-        for epoch in range(len(history), settings.epochs):
-            if stopped(history, settings):
+        for epoch in range(len(history), epochs):
+            if not course and stopped(history, settings):
                 break
             start = time.perf_counter()
             torch.manual_seed(_seed_of(seed, epoch))
-            rate = schedule.factor(recipe.schedule, epoch, settings.epochs, [h["validation_loss"] for h in history])
+            rate = (
+                course[epoch]["lr"] / rates[0]
+                if course
+                else schedule.factor(recipe.schedule, epoch, epochs, [h["validation_loss"] for h in history])
+            )
             for group, own in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = own * rate
             method = method_in(hardening, history)
@@ -168,12 +181,16 @@ def train_body(
                     total += loss.item() * len(labels)
                     right += int((logits.argmax(1) == y).sum())
                     seen += len(labels)
-            softening = 1.0 if teacher is None else teacher.softening
-            held_out: dict[str, Any] = validate(model, validation, mean, std, settings.batch_size, softening)
-            if not math.isfinite(held_out["validation_loss"]):  # the last step of an epoch may be the one too far
-                loss_text = f"{held_out['validation_loss']:g}"
-                raise FaceValueError(f"the validation loss became {loss_text} in epoch {epoch + 1}; try a lower --lr")
-            if method != "none":
+            held_out: dict[str, Any] = {}
+            if validation is not None:
+                softening = 1.0 if teacher is None else teacher.softening
+                held_out = validate(model, validation, mean, std, settings.batch_size, softening)
+                if not math.isfinite(held_out["validation_loss"]):  # the last step of an epoch may be the one too far
+                    loss_text = f"{held_out['validation_loss']:g}"
+                    raise FaceValueError(
+                        f"the validation loss became {loss_text} in epoch {epoch + 1}; try a lower --lr"
+                    )
+            if method != "none" and validation is not None:
                 held_out |= adversary.figures() | robust_validation(
                     classifier,
                     validation.batches(np.arange(len(validation.pictures)), settings.batch_size),
@@ -194,12 +211,16 @@ def train_body(
                 "seconds": time.perf_counter() - start,
             }
             history = [*history, line]
-            if kept_epoch(history, settings) == epoch:
+            if course or kept_epoch(history, settings) == epoch:
                 kept = {name: value.detach().cpu().clone() for name, value in body.state_dict().items()}
             checkpoint.save(State(body.state_dict(), kept, optimizer.state_dict(), history))
             work.advance(
-                detail=f"loss {line['train_loss']:.3f}, validation {held_out['validation_loss']:.3f}, "
-                f"accuracy {held_out['validation_accuracy']:.3f}"
+                detail=f"loss {line['train_loss']:.3f}"
+                + (
+                    f", validation {held_out['validation_loss']:.3f}, accuracy {held_out['validation_accuracy']:.3f}"
+                    if held_out
+                    else ""
+                )
                 + (f", robust {held_out['validation_robust_accuracy']:.3f}" if method != "none" else "")
             )
     body.load_state_dict(kept)

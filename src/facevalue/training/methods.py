@@ -26,7 +26,7 @@ from facevalue.outputs import Change, Extractor, Outputs, from_features, to_squa
 from facevalue.training.augment import augment
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
-from facevalue.training.loop import sample, train_body, with_subjects
+from facevalue.training.loop import Sample, sample, train_body, with_subjects
 from facevalue.training.probe import Probe, fit_probe, refit
 from facevalue.training.recipe import Recipe
 
@@ -39,6 +39,8 @@ class Trained:
     ----------
     seconds : of training alone: without reading the pictures, calibration, evaluation and export.
     seconds_per_epoch : of the loop; for a probe, of computing the features once.
+    again : with ``refit``, the classifier that has learned from all but test, and its outputs on ``train`` and
+        ``test``. What chooses and calibrates is answered by the other, which has not learned from it.
     """
 
     classifier: Classifier
@@ -46,6 +48,7 @@ class Trained:
     history: list[dict[str, Any]]
     seconds: float
     seconds_per_epoch: float
+    again: tuple[Classifier, Mapping[str, Outputs]] | None = None
 
 
 def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
@@ -83,10 +86,17 @@ def train_method(
 
     Parameters
     ----------
-    splits : ``train``, ``validation``, ``calibration`` and ``test``; the last two are only passed through the network.
+    splits : ``train``, ``validation``, ``calibration`` and ``test``; the last two are only passed through the network,
+        and with ``refit`` calibration is learned from in the end.
     """
-    if recipe.method == "probe":
-        return _probe(classifier, splits, recipe)
+    return (
+        _probe(classifier, splits, recipe)
+        if recipe.method == "probe"
+        else _loop(classifier, splits, recipe, checkpoint)
+    )
+
+
+def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe, checkpoint: Checkpoint) -> Trained:
     start = time.perf_counter()
     teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
@@ -100,20 +110,34 @@ def train_method(
         probe = _fit(classifier.body, train, validation, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
-    seen, held_out = sample(splits["train"]), sample(splits["validation"])
-    if recipe.augment.surroundings:
-        seen = with_subjects(seen)
-    classifier, lines = train_body(classifier, seen, held_out, recipe, checkpoint, teacher)
+    once, lines = train_body(
+        classifier, _seen(splits["train"], recipe), sample(splits["validation"]), recipe, checkpoint, teacher
+    )
+    again = None
+    if recipe.refit:
+        every = splits["train"].and_also(splits["validation"], splits["calibration"], name="train")
+        again, _ = train_body(
+            classifier, _seen(every, recipe), None, recipe, checkpoint.inside("again"), teacher, course=lines
+        )
     seconds = time.perf_counter() - start
-    extractor = Extractor(classifier)
-    outputs = {name: extractor.outputs(pictures) for name, pictures in splits.items()}
+
+    def answers(classifier: Classifier, *names: str) -> dict[str, Outputs]:
+        extractor = Extractor(classifier)
+        return {name: extractor.outputs(splits[name]) for name in names}
+
     return Trained(
-        classifier=classifier,
-        outputs=outputs,
+        classifier=once,
+        outputs=answers(once, *splits),
         history=[*history, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
+        again=None if again is None else (again, answers(again, "train", "test")),
     )
+
+
+def _seen(pictures: Pictures, recipe: Recipe) -> Sample:
+    seen = sample(pictures)
+    return with_subjects(seen) if recipe.augment.surroundings else seen
 
 
 @dataclass(frozen=True)
@@ -155,18 +179,25 @@ def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recip
     copies = [_Examples.of(copy, splits["train"].labels) for copy in _copies(extractor, splits["train"], recipe)]
     computed = time.perf_counter()
     probe = _fit(classifier.body, _joined([parts["train"], *copies]), parts["validation"], recipe)
-    classifier = with_head(classifier, probe)
-    # Before anything is fitted again: what chooses and calibrates is answered by a head that has not learned from it.
-    outputs = {name: from_features(classifier, part.x, part.y) for name, part in parts.items()}
-    if recipe.probe.refit:
+    once, again = with_head(classifier, probe), None
+    if recipe.refit:
         every = _joined([*(part for name, part in parts.items() if name != "test"), *copies])
         with progress.work("fitting the head to all but test", unit="fits"):
             balanced, kinds = recipe.fit.class_weights == "balanced", classifier.body.kinds
-            again = refit(probe, every.x, every.y, recipe.probe, balanced, kinds, every.quarters)
-        classifier = with_head(classifier, again)
-        outputs |= {name: from_features(classifier, parts[name].x, parts[name].y) for name in ("train", "test")}
+            again = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, every.quarters))
     seconds = time.perf_counter() - start
-    return Trained(classifier, outputs, probe.history, seconds, computed - start)
+
+    def answers(classifier: Classifier, *names: str) -> dict[str, Outputs]:
+        return {name: from_features(classifier, parts[name].x, parts[name].y) for name in names}
+
+    return Trained(
+        classifier=once,
+        outputs=answers(once, *parts),
+        history=probe.history,
+        seconds=seconds,
+        seconds_per_epoch=computed - start,
+        again=None if again is None else (again, answers(again, "train", "test")),
+    )
 
 
 def _copies(extractor: Extractor, train: Pictures, recipe: Recipe) -> list[torch.Tensor]:

@@ -36,6 +36,12 @@ class Recipe(Settings, frozen=True):
     the last stages or all) or ``scratch`` (all weights, from the start). ``positive`` names the class that threshold,
     AUROC and average precision are about; by default the last of two. ``seed`` is that of splits, starting weights and
     every draw.
+
+    ``refit``: when all is chosen and calibrated, the same is trained once more, on validation and calibration pictures
+    too, where pictures are few: a head on the same features, or a network from the same start, as many epochs as the
+    first one kept. Figures on those two splits, temperature and limits are those of the one that had not seen them
+    (scikit-learn's ``CalibratedClassifierCV`` does so with ``ensemble=False``). Not for adversarial training, which
+    goes by validation until its end.
     """
 
     method: Literal["probe", "finetune", "scratch"]
@@ -43,6 +49,7 @@ class Recipe(Settings, frozen=True):
     about: str = ""
     positive: str | None = None
     seed: int = 0
+    refit: bool = False
     network: NetworkSettings = NetworkSettings()
     split: SplitSettings = SplitSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -70,6 +77,9 @@ class Recipe(Settings, frozen=True):
             "finetune or scratch with " + " and ".join(hardened),
             "probe",
         )
+        expect(
+            not self.refit or self.adversarial.method == "none", "refit", "false with adversarial training", self.refit
+        )
         if self.method == "probe":
             expect(
                 (self.probe.copies > 0) == (self.augment != AugmentSettings()),
@@ -79,9 +89,8 @@ class Recipe(Settings, frozen=True):
             )
             expect(not (self.augment.mixup or self.augment.cutmix), "mixup and cutmix", "0 for a probe", "more")
         else:
-            for name in ("refit", "steady"):
-                given = getattr(self.probe, name)
-                expect(not given, f"probe.{name}", f"as it is by default where the method is {self.method}", given)
+            given = self.probe.steady
+            expect(not given, "probe.steady", f"0 where the method is {self.method}", given)
 
     def geometry(self) -> Geometry:
         """The network's own geometry with this recipe's changes."""

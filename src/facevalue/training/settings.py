@@ -230,9 +230,6 @@ class ProbeSettings(Settings, frozen=True):
     picture, changed as ``augment`` says, are learned from beside it; each costs another pass through the backbone.
     ``steady``: how much the four quarters of a picture are to score alike, beside its own squared error; needs
     ``squared`` loss, and a network whose features do not say where things are.
-    ``refit``: when all is chosen and calibrated, the head is fitted once more, on validation and calibration pictures
-    too, for few pictures (scikit-learn's ``CalibratedClassifierCV`` does so with ``ensemble=False``). Figures on those
-    two splits, temperature and limits are those of the head that had not seen them.
     """
 
     loss: Literal["logistic", "squared"] = "logistic"
@@ -240,7 +237,6 @@ class ProbeSettings(Settings, frozen=True):
     scale: Literal["whole", "each", "kind"] = "whole"
     copies: int = 0
     steady: float = 0.0
-    refit: bool = False
 
     def __post_init__(self) -> None:
         expect(0 <= self.steady < math.inf, "steady", "a number of at least 0", self.steady)

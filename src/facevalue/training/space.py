@@ -16,7 +16,7 @@ from facevalue.training.recipe import Recipe
 
 Value = float | int | str | bool
 
-FIXED = ("split", "seed", "positive", "calibration", "name", "about")
+FIXED = ("split", "seed", "refit", "positive", "calibration", "name", "about")
 """Tables and settings that decide what is measured, so that trials with other values could not be compared."""
 
 

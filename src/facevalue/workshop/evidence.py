@@ -67,8 +67,7 @@ def labelled_rows(
     seen = int(part[manifest.rows(*wanted).index].isin(["train", "validation", "calibration"]).sum())
     if seen and classifier.card.refitted and split in ("validation", "calibration"):
         raise DataError(
-            f"the model has learned from its {split} pictures too (probe.refit); figures on its card are of the head "
-            "before that"
+            f"the model has learned from its {split} pictures too (refit); figures on its card are from before that"
         )
     warnings = manifest.warnings
     if seen and split not in ("train", "validation", "calibration"):

@@ -7,7 +7,7 @@ import hashlib
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,18 +144,15 @@ def finetune(
 
     kept = "calibration" in of_old  # a head that was fitted again has learned from all of its pictures but test
     replayed = of_old["train"].some(round(replay * len(of_hard["train"])), seed) if replay else None
+    # As many old as hard ones (or as many times as are replayed), or the old would drown the hard.
+    watched = max(1, round(max(1.0, replay) * len(of_hard["validation"])))
     mixed = {
-        "train": both(of_hard["train"], replayed, "train"),
-        # As many old as hard ones (or as many times as are replayed), or the old would drown the hard.
-        "validation": both(
-            of_hard["validation"],
-            of_old["validation"].some(max(1, round(max(1.0, replay) * len(of_hard["validation"]))), seed)
-            if kept
-            else None,
-            "validation",
+        "train": of_hard["train"].and_also(*([] if replayed is None else [replayed]), name="train"),
+        "validation": of_hard["validation"].and_also(
+            *([of_old["validation"].some(watched, seed)] if kept else []), name="validation"
         ),
-        "calibration": both(of_hard["calibration"], of_old.get("calibration"), "calibration"),
-        "test": both(of_old["test"], of_hard["test"], "test"),
+        "calibration": of_hard["calibration"].and_also(*([of_old["calibration"]] if kept else []), name="calibration"),
+        "test": of_old["test"].and_also(of_hard["test"], name="test"),
     }
     if stages == "head":
         after, history, outputs = _with_moved_head(before, extractor, mixed)
@@ -264,21 +261,6 @@ def _splits(manifest: Manifest, card: Card, name: str) -> dict[str, Pictures]:
     """Those that there are."""
     there = [s for s in SPLITS if not manifest.rows(s).empty]
     return {s: pictures(manifest, card.geometry, card.classes, s, name=f"{name} {s}") for s in there}
-
-
-def both(a: Pictures, b: Pictures | None, name: str) -> Pictures:
-    """The pictures of ``a``, then those of ``b``."""
-    if b is None:
-        return replace(a, name=name)
-    return replace(
-        a,
-        paths=(*a.paths, *b.paths),
-        labels=np.concatenate([a.labels, b.labels]),
-        facts=(*a.facts, *b.facts),
-        name=name,
-        source=f"{a.source}; {b.source}",
-        unreadable=(),
-    )
 
 
 def _with_moved_head(

@@ -25,7 +25,7 @@ from facevalue.errors import UsageError
 from facevalue.evaluation import evaluate_pictures, now
 from facevalue.evidence import ExportReport
 from facevalue.export import EXPORTERS
-from facevalue.outputs import outputs_of
+from facevalue.outputs import Outputs, outputs_of
 from facevalue.report import write_report
 from facevalue.training.distillation import resolved
 from facevalue.training.methods import Trained, checkpoint_beside, new_classifier, train_method
@@ -131,9 +131,16 @@ def train(
         if checkpoint.folder.exists():
             raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error
         raise
-    classifier = _calibrated(trained, chosen)
+    once = _calibrated(trained, chosen)
+    classifier, answers = _again(once, trained)
     reports = [
-        evaluate_pictures(classifier, splits[s], outputs=trained.outputs[s], command=command) for s in reversed(SPLITS)
+        evaluate_pictures(
+            classifier if s in answers else once,
+            splits[s],
+            outputs=answers.get(s, trained.outputs[s]),
+            command=command,
+        )
+        for s in reversed(SPLITS)
     ]
     card = classifier.card.changed(
         data=data_facts_of(manifest), seconds_per_epoch=trained.seconds_per_epoch, command=command, created=now()
@@ -160,6 +167,14 @@ def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
         floor=settings.floor,
         quantile=settings.quantile,
     )
+
+
+def _again(once: Classifier, trained: Trained) -> tuple[Classifier, Mapping[str, Outputs]]:
+    """What has learned from all but test, with temperature and limits of what had not, and its own outputs."""
+    if trained.again is None:
+        return once, {}
+    classifier, outputs = trained.again
+    return with_novelty(classifier, outputs["train"]).changed(once.card), outputs
 
 
 def data_facts_of(manifest: Manifest) -> DataFacts:

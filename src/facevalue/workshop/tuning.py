@@ -183,7 +183,7 @@ def _run(
     values = {key: _drawn(trial, key, where) for key, where in searched.items()}
     try:
         # A trial is judged on validation: to learn from it as well would be work for nothing.
-        recipe = changed(base, {**values, "probe.refit": False})
+        recipe = changed(base, {**values, "refit": False})
         trial.set_user_attr("settings", values)
         classes = manifest.classes
         classifier = new_classifier(recipe, classes)
