@@ -12,12 +12,13 @@ import re
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from benchmarks.common import data, keep, mean, train
+from benchmarks.common import data, keep, kept, mean, train
 from facevalue.training import subjects
 
 GREY, COLOUR = data("horse-or-human-grey100", "train"), data("horse-or-human-rgb300")
@@ -82,7 +83,8 @@ def split(source: Path, judged: Path, fold: int, folder: Path) -> None:
 
 
 def main(names: list[str]) -> None:
-    table = {}
+    # Choices that are named come to those that are there already.
+    table: dict[str, Any] = kept("horse_development")["choices"] if names else {}
     with tempfile.TemporaryDirectory() as scratch:
         judged = Path(scratch) / "white"
         cut_outs(judged)

@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.common import essentials, facevalue, keep, kept, mean, mobilenet, train
 from benchmarks.real_or_ai import LAUNDERINGS, by_source, manifest
+from facevalue.metrics import wilson
 
 TRAINED = {
     "ffhq": ("real", ("real-or-ai-face", "real")),
@@ -31,6 +32,8 @@ TESTED = {
     "stylegan2-omi": ("ai", ("unseen-faces", "ai", "stylegan2-omi")),
     "stable-diffusion-2.1": ("ai", ("unseen-faces", "ai", "stable-diffusion-2.1")),
 }
+HOME = ("ffhq", "stylegan")
+"""Of ``real-or-ai-face``, the set that recipes are measured on elsewhere."""
 LEFT_OUT = (
     ("utkface", "stylegan2-omi"),
     ("utkface", "stable-diffusion-2.1"),
@@ -50,6 +53,10 @@ def measure(out: tuple[str, str], recipe: str, seed: str, scratch: Path) -> dict
     run["held_out_recall"] = {
         source: {key: s[key] for key in ("n", "accuracy", "accuracy_ci")} for source, s in held_out.items()
     }
+    home = [held_out[source] for source in HOME if source in held_out]
+    if home:
+        right, n = sum(round(s["accuracy"] * s["n"]) for s in home), sum(s["n"] for s in home)
+        run["held_out_home"] = {"n": n, "accuracy": right / n, "accuracy_ci": wilson(right, n)}
     run["left_out"] = {}
     for how, saving in LAUNDERINGS.items():
         test = manifest(scratch / how / "manifest.csv", {name: TESTED[name] for name in out}, saving)
@@ -64,32 +71,43 @@ def main() -> None:
     parser.add_argument("--recipe", default="real-or-ai/texture")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--rows", default=",".join(map(str, range(len(LEFT_OUT)))))
-    parser.add_argument("--add", action="store_true", help="to the rows in the result that is there, in place of it")
+    parser.add_argument(
+        "--add", action="store_true", help="to the rows and seeds in the result that is there, in place of it"
+    )
     given = parser.parse_args()
     name = f"real_or_ai.sources.{Path(given.recipe).stem}"
     rows: dict[str, Any] = kept(name)["rows"] if given.add else {}
     for out in (LEFT_OUT[int(row)] for row in given.rows.split(",")):
-        runs = []
+        row = f"without {out[0]} and {out[1]}"
+        runs = rows[row]["runs"] if row in rows else []
         for seed in given.seeds.split(","):
+            if int(seed) in {run["seed"] for run in runs}:
+                continue
             with tempfile.TemporaryDirectory() as scratch:
                 runs.append(measure(out, given.recipe, seed, Path(scratch)))
-        rows[f"without {out[0]} and {out[1]}"] = {
-            "held_out_accuracy": mean([run["test"]["accuracy"] for run in runs]),
-            "held_out_accuracy_by_source": {
-                source: mean([run["held_out_recall"][source]["accuracy"] for run in runs])
-                for source in runs[0]["held_out_recall"]
-            },
-            "left_out_balanced_accuracy": {
-                how: mean([run["left_out"][how]["balanced_accuracy"] for run in runs]) for how in LAUNDERINGS
-            },
-            "left_out_recall": {
-                how: {c: mean([run["left_out"][how]["recall"][c] for run in runs]) for c in ("real", "ai")}
-                for how in LAUNDERINGS
-            },
-            "runs": runs,
-        }
-        # After each row: what is measured so far is not lost if the next is stopped.
-        keep(name, {"recipe": given.recipe, "rows": rows})
+            rows[row] = {**summarised(runs), "runs": runs}
+            # After each seed: what is measured so far is not lost if the next is stopped.
+            keep(name, {"recipe": given.recipe, "rows": rows})
+
+
+def summarised(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the runs of a row."""
+    home = [run["held_out_home"]["accuracy"] for run in runs if "held_out_home" in run]
+    return {
+        "held_out_accuracy": mean([run["test"]["accuracy"] for run in runs]),
+        **({"held_out_home_accuracy": mean(home)} if home else {}),
+        "held_out_accuracy_by_source": {
+            source: mean([run["held_out_recall"][source]["accuracy"] for run in runs])
+            for source in runs[0]["held_out_recall"]
+        },
+        "left_out_balanced_accuracy": {
+            how: mean([run["left_out"][how]["balanced_accuracy"] for run in runs]) for how in LAUNDERINGS
+        },
+        "left_out_recall": {
+            how: {c: mean([run["left_out"][how]["recall"][c] for run in runs]) for c in ("real", "ai")}
+            for how in LAUNDERINGS
+        },
+    }
 
 
 if __name__ == "__main__":

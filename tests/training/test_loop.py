@@ -100,10 +100,10 @@ def test_the_best_weights_are_restored(splits: dict[str, Sample], tmp_path: Path
 def test_a_course_run_again_on_the_same_pictures_ends_with_what_the_first_kept(
     splits: dict[str, Sample], tmp_path: Path, keep: str
 ) -> None:
-    changes = {"optimizer.lr": 0.03, "fit.epochs": 6, "schedule.name": "plateau", "schedule.patience": 1}
+    changes = {"optimizer.lr": 0.05, "fit.epochs": 7, "schedule.name": "plateau", "schedule.factor": 0.9}
     chosen = recipe(**changes, **{"fit.keep": keep})
     first, lines = run(splits, tmp_path / "first", chosen)
-    assert (min(lines, key=lambda line: line["validation_loss"])["epoch"] < 5) or keep == "last"  # else all are kept
+    assert min(lines, key=lambda line: line["validation_loss"])["epoch"] < len(lines) - 1  # else there is no choice
     start = new_classifier(chosen, ("face", "not-face"))
     again, course = train_body(
         start, splits["train"], None, chosen, Checkpoint(tmp_path / "first", "same").inside("again"), course=lines
