@@ -71,9 +71,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="real-or-ai/texture")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--rows", default=",".join(map(str, range(len(LEFT_OUT)))))
-    parser.add_argument(
-        "--add", action="store_true", help="to the rows and seeds in the result that is there, in place of it"
-    )
+    parser.add_argument("--add", action="store_true", help="to what is in the result, in place of it")
     given = parser.parse_args()
     name = f"real_or_ai.sources.{Path(given.recipe).stem}"
     rows: dict[str, Any] = kept(name)["rows"] if given.add else {}
