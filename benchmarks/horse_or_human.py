@@ -1,9 +1,9 @@
 """Horse or human on the official grey split: a probe, the small CNN with and without augmentation, a small ResNet.
 
 The official validation pictures are the test split and nothing is chosen by them; validation and calibration are carved
-out of train by rendering. ``-again`` learns from those too in the end (``refit``). ``-in-colour`` learns from the same renderings as published, at 300 pixels and in colour, in
-which subjects are told from their surroundings more surely. Run from the project's root:
-``python -m benchmarks.horse_or_human``.
+out of train by rendering, and ``-again`` learns from those too in the end (``refit``). ``-in-colour`` learns from the
+same renderings as published, at 300 pixels and in colour, in which subjects are told from their surroundings more
+surely. Run from the project's root: ``python -m benchmarks.horse_or_human``.
 """
 
 from __future__ import annotations
