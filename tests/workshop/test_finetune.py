@@ -152,6 +152,10 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     assert calibrated.n == (table["split"] == "calibration").sum() < 40
     told = next(entry for entry in result.card.evidence if isinstance(entry, FinetuneReport))
     assert any("calibrated on hard ones alone" in warning for warning in told.warnings)
+    shutil.copytree(hard / "face", tmp_path / "one" / "face")
+    with pytest.raises(DataError, match="no not-face for calibration, and the model has learned from its own"):
+        workshop.finetune(made.folder, tmp_path / "one", tmp_path / "no", stages="all", epochs=1)
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("no")] == []
 
 
 def test_wrong_use_is_said_before_the_work(made: workshop.TrainResult, hard: Path, tmp_path: Path) -> None:
@@ -166,6 +170,8 @@ def test_wrong_use_is_said_before_the_work(made: workshop.TrainResult, hard: Pat
         workshop.finetune(made.folder, hard, made.folder, overwrite=True)
     with pytest.raises(UsageError, match=r"network\.name is the model's own"):
         workshop.finetune(made.folder, hard, out, stages="all", set={"network.name": "small-cnn"})
+    with pytest.raises(UsageError, match="refit is the model's own"):
+        workshop.finetune(made.folder, hard, out, stages="all", set={"refit": True})
     with pytest.raises(UsageError, match="--replay to be a number of at least 0, but got inf"):
         workshop.finetune(made.folder, hard, out, replay=math.inf)
     other = tmp_path / "other"

@@ -18,9 +18,12 @@ from facevalue import progress, workshop
 from facevalue.card import Card
 from facevalue.classifier import load
 from facevalue.data.manifest import SPLITS
-from facevalue.errors import DataError, ModelFolderError, UsageError, WeightsError
+from facevalue.data.prepare import Preparation, prepare
+from facevalue.errors import DataError, FaceValueError, ModelFolderError, UsageError, WeightsError
 from facevalue.evidence import ExportReport, Report
+from facevalue.outputs import Outputs
 from facevalue.runtime import open_folder
+from facevalue.workshop import once_more
 from facevalue.workshop.own_pictures import own_manifest
 
 from ..training.stopping import StopAfter
@@ -197,8 +200,54 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
     assert test.accuracy > 0.8
     assert test.coverage > 0.7
     assert "before it was trained once more" in (whole.folder / "report.html").read_text()
+    for split in ("validation", "calibration"):
+        told = card.report(split)
+        assert told is not None
+        assert any("before it was trained once more" in warning for warning in told.warnings)
+    assert not any("once more" in warning for warning in test.warnings)
     with pytest.raises(UsageError, match="refit to be false with adversarial training"):
         workshop.train(lfw, tmp_path / "no", recipe="scratch", adversarial="pgd", set={"refit": True})
+
+
+def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) -> None:
+    changes = {"refit": True, "network.name": "small-cnn", "network.options": {"widths": [8, 16], "dense": 32}}
+    changes |= {"optimizer.name": "sgd", "schedule.warmup_epochs": 0, "fit.batch_size": 128}
+    with pytest.raises(FaceValueError, match=r"second training \(refit\) ended in what is not a number"):
+        workshop.train(lfw, tmp_path / "nan", recipe="scratch", size=24, epochs=1, lr=1e6, set=changes)
+    assert not (tmp_path / "nan").exists()
+    outputs = [
+        Outputs(torch.zeros(60, 1), torch.eye(2)[(torch.arange(60) < right).long()], np.ones(60, np.int64))
+        for right in (55, 40)
+    ]
+    assert "less well (66.7% right instead of 91.7%)" in once_more.worse(*outputs)
+    assert once_more.worse(*reversed(outputs)) == once_more.worse(outputs[0], outputs[0]) == ""
+
+
+def test_what_a_model_has_learned_from_is_known_wherever_it_lies(
+    made: workshop.TrainResult, lfw: Path, tmp_path: Path
+) -> None:
+    """Copied elsewhere, made anew by ``data prepare``, or as official splits."""
+    changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
+    again = workshop.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, set=changes)
+    prepared = tmp_path / "prepared"
+    prepare(lfw, prepared, Preparation(size=32, like=again.folder))
+    for split in ("validation", "calibration"):
+        with pytest.raises(DataError, match=f"has learned from its {split} pictures too"):
+            workshop.evaluate(again.folder, prepared, split=split)
+    with pytest.raises(DataError, match="has learned from its calibration pictures too"):
+        workshop.calibrate(again.folder, prepared, tmp_path / "no")
+    told = workshop.evaluate(made.folder, prepared, split="train", save=False)
+    assert any("took part in making the model" in warning for warning in told.warnings)
+    table = own_manifest(again.folder, again.card).rows("train")
+    for split, rows in {"train": table.iloc[::2], "test": table.iloc[1::2]}.items():
+        for path, label in zip(rows["path"], rows["label"], strict=True):
+            (tmp_path / "official" / split / label).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, tmp_path / "official" / split / label)
+    with pytest.raises(DataError, match="has test and train pictures and none for calibration"):
+        workshop.calibrate(made.folder, tmp_path / "official", tmp_path / "no")
+    with pytest.raises(DataError, match="has learned from all"):
+        workshop.calibrate(again.folder, tmp_path / "official" / "test", tmp_path / "no")
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_head_that_had_not(

@@ -116,6 +116,20 @@ def known_splits(earlier: Path) -> dict[str, str]:
     return {str(s): str(split) for s, split in zip(table[column], table["split"], strict=True) if s and split}
 
 
+def origins(source: Path) -> dict[str, str]:
+    """The SHA-256 of the file that each picture of a prepared folder, or of its manifest, was made from, by its own.
+
+    Empty where ``source`` is nothing prepared.
+    """
+    path = source / MANIFEST if source.is_dir() else source
+    if path.name != MANIFEST or not path.is_file():
+        return {}
+    table = read_table(path)
+    if not {"sha256", "origin_sha256"} <= set(table.columns):
+        return {}
+    return dict(zip(table["sha256"], table["origin_sha256"], strict=True))
+
+
 def _check_shares(shares: Mapping[str, float]) -> None:
     if any(not 0 < share < 1 for share in shares.values()) or sum(shares.values()) >= 1:
         given = ", ".join(f"{name} {share:g}" for name, share in shares.items())

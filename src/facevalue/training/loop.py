@@ -105,7 +105,8 @@ def train_body(
         body.load_state_dict(dict(state.weights))
         optimizer.load_state_dict(dict(state.optimizer))
         kept = dict(state.kept)
-        progress.note(f"going on after epoch {len(history)}")
+        again = "training again: " if course else ""
+        progress.note(f"{again}going on after epoch {len(history)}")
     rates = [group["initial_lr"] for group in optimizer.param_groups]
     model, optimizer = fabric.setup(body, optimizer)
     classifier.to(fabric.device)

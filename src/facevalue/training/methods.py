@@ -19,7 +19,7 @@ from facevalue import progress
 from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
-from facevalue.errors import UsageError
+from facevalue.errors import FaceValueError, UsageError
 from facevalue.networks.base import Body
 from facevalue.networks.weights import Wanted, prepare
 from facevalue.outputs import Change, Extractor, Outputs, from_features, to_squares
@@ -125,13 +125,16 @@ def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe
         extractor = Extractor(classifier)
         return {name: extractor.outputs(splits[name]) for name in names}
 
+    after = None if again is None else answers(again, "train", "test")
+    if after is not None and not after["train"].logits.isfinite().all():  # validation would have said so before
+        raise FaceValueError("the second training (refit) ended in what is not a number; try a lower --lr")
     return Trained(
         classifier=once,
         outputs=answers(once, *splits),
         history=[*history, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
-        again=None if again is None else (again, answers(again, "train", "test")),
+        again=None if again is None or after is None else (again, after),
     )
 
 

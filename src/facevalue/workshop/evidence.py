@@ -12,6 +12,7 @@ from facevalue.classifier import Classifier
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
+from facevalue.data.splits import origins
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence import (
     AttackFigures,
@@ -44,12 +45,21 @@ def labelled_rows(
         raise UsageError(f"expected split to be all or one of {', '.join(SPLITS)}, but got {split!r}")
     manifest = scan(data)
     own = pd.read_parquet(classifier.card.checked_file(folder, MANIFEST))
-    part = manifest.table["sha256"].map(dict(zip(own["sha256"], own["split"], strict=True))).fillna("")
+    part = _own_splits(data, manifest, own)
     given = set(manifest.readable["split"]) - {""}
     familiar = set(manifest.readable["sha256"]) == set(own["sha256"][own["split"] != ""])
     if given and split is None:
-        held_out = given - {"train"}
-        split = [*(s for s in (own_split, "test") if s in held_out), *sorted(held_out), "test"][0]
+        # Test is never what a model is calibrated on: nothing would be left to measure that by.
+        held_out = (
+            ("calibration", "validation") if own_split == "calibration" else ("test", "calibration", "validation")
+        )
+        split = next((s for s in held_out if s in given), None)
+        if split is None and own_split == "calibration":
+            raise DataError(
+                f"{data} has {' and '.join(sorted(given))} pictures and none for calibration; "
+                "give a folder of other pictures that the model has not seen"
+            )
+        split = split or "test"
     elif not given and (familiar if split is None else split != "all"):
         # The folder that the model was made from: by default the part of it that was kept for this.
         split = split or own_split
@@ -70,9 +80,16 @@ def labelled_rows(
             f"the model has learned from its {split} pictures too (refit); figures on its card are from before that"
         )
     warnings = manifest.warnings
-    if seen and split not in ("train", "validation", "calibration"):
+    if seen and (split not in ("train", "validation", "calibration") or not same):
         warnings = (*warnings, f"{seen} of {len(chosen)} pictures took part in making the model")
     return chosen, warnings, manifest.rows(*wanted)
+
+
+def _own_splits(data: Path, manifest: Manifest, own: pd.DataFrame) -> pd.Series[str]:
+    """For every picture the split that it, or the file it was made from, had when the model was made, or nothing."""
+    splits = dict(zip(own["sha256"], own["split"], strict=True))
+    sha256 = manifest.table["sha256"]
+    return sha256.map(splits).fillna(sha256.map(origins(data)).map(splits)).fillna("")
 
 
 def _folder_name(data: Path) -> str:

@@ -21,7 +21,7 @@ from facevalue.classifier import Classifier, load
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
-from facevalue.errors import UsageError
+from facevalue.errors import DataError, UsageError
 from facevalue.evaluation import evaluate_pictures, now
 from facevalue.evidence import FinetuneReport, Report
 from facevalue.outputs import Extractor, Outputs, from_features
@@ -35,7 +35,7 @@ from facevalue.workshop.making import data_facts_of, free_place, versions, write
 from facevalue.workshop.own_pictures import found_again, own_manifest
 
 LR, EPOCHS = 5e-5, 5
-_THE_MODELS_OWN = ("method", "network", "positive", "split", "probe", "distill")
+_THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "distill")
 HARD_ALONE = "the model has learned from its own calibration pictures: the new one is calibrated on hard ones alone"
 
 
@@ -138,11 +138,17 @@ def finetune(
     for warning in hard.warnings:
         progress.note(f"warning: {warning}")
     of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
+    kept = "calibration" in of_old  # what was trained once more has learned from all of its pictures but test
+    absent = [c for i, c in enumerate(before.card.classes) if not (of_hard["calibration"].labels == i).any()]
+    if absent and not kept:
+        raise DataError(
+            f"the hard set has no {absent[0]} for calibration, and the model has learned from its own calibration "
+            "pictures (refit); give hard pictures of every class"
+        )
     extractor = Extractor(before)
     asked = {"old": of_old["test"], "hard": of_hard["test"]}
     outputs_before = {name: extractor.outputs(part) for name, part in asked.items()}
 
-    kept = "calibration" in of_old  # a head that was fitted again has learned from all of its pictures but test
     replayed = of_old["train"].some(round(replay * len(of_hard["train"])), seed) if replay else None
     # As many old as hard ones (or as many times as are replayed), or the old would drown the hard.
     watched = max(1, round(max(1.0, replay) * len(of_hard["validation"])))

@@ -21,17 +21,19 @@ from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.place import free_folder
-from facevalue.errors import UsageError
-from facevalue.evaluation import evaluate_pictures, now
+from facevalue.errors import DataError, UsageError
+from facevalue.evaluation import now
 from facevalue.evidence import ExportReport
 from facevalue.export import EXPORTERS
-from facevalue.outputs import Outputs, outputs_of
+from facevalue.outputs import outputs_of
 from facevalue.report import write_report
 from facevalue.training.distillation import resolved
 from facevalue.training.methods import Trained, checkpoint_beside, new_classifier, train_method
 from facevalue.training.recipe import SHORT, Recipe, as_asked, read
 from facevalue.training.settings import CalibrationSettings
 from facevalue.workshop.evidence import PARITY_PICTURES, labelled
+from facevalue.workshop.once_more import finished
+from facevalue.workshop.own_pictures import own_manifest
 from facevalue.workshop.splitting import split_manifest
 
 
@@ -131,21 +133,11 @@ def train(
         if checkpoint.folder.exists():
             raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error
         raise
-    once = _calibrated(trained, chosen)
-    classifier, answers = _again(once, trained)
-    reports = [
-        evaluate_pictures(
-            classifier if s in answers else once,
-            splits[s],
-            outputs=answers.get(s, trained.outputs[s]),
-            command=command,
-        )
-        for s in reversed(SPLITS)
-    ]
+    classifier, reports = finished(_calibrated(trained, chosen), trained, splits, command)
     card = classifier.card.changed(
         data=data_facts_of(manifest), seconds_per_epoch=trained.seconds_per_epoch, command=command, created=now()
     )
-    card = card.changed(versions=versions(), evidence=tuple(reversed(reports)))
+    card = card.changed(versions=versions(), evidence=reports)
     with files.replacing_folder(output) as folder:
         card = write_folder(folder, classifier.changed(card), manifest, trained.history, splits, start)
     checkpoint.clear()
@@ -167,14 +159,6 @@ def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
         floor=settings.floor,
         quantile=settings.quantile,
     )
-
-
-def _again(once: Classifier, trained: Trained) -> tuple[Classifier, Mapping[str, Outputs]]:
-    """What has learned from all but test, with temperature and limits of what had not, and its own outputs."""
-    if trained.again is None:
-        return once, {}
-    classifier, outputs = trained.again
-    return with_novelty(classifier, outputs["train"]).changed(once.card), outputs
 
 
 def data_facts_of(manifest: Manifest) -> DataFacts:
@@ -237,11 +221,19 @@ def calibrate(model: Path | str, data: Path | str, output: Path | str, *, comman
     UsageError
         ``output`` is taken.
     DataError
-        ``data`` lacks a class, or has one that the model does not know.
+        ``data`` lacks a class, or has one that the model does not know; or the model has learned from all of it.
     """
     folder, output = Path(model), free_place(Path(output), overwrite=False)
     classifier = load(folder)
     held_out, warnings = labelled(folder, classifier, Path(data), own_split="calibration")
+    learned = set(own_manifest(folder, classifier.card).rows("train")["sha256"])
+    if learned.issuperset(fact.partition(" ")[0] for fact in held_out.facts):
+        raise DataError(
+            f"the model has learned from all {len(held_out)} pictures of {data}; calibrated on them it would be too "
+            "sure, so give others"
+        )
+    for warning in warnings:
+        progress.note(f"warning: {warning}")
     machine.keep_memory()
     # The model's own targets; a card made by hand has no recipe, and takes what the probe has.
     own = classifier.card.recipe.get("calibration")

@@ -1,0 +1,64 @@
+"""What a model that was trained once more takes from the one before it, and which of the two each figure is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from facevalue import progress
+from facevalue.calibration import with_novelty
+from facevalue.classifier import Classifier
+from facevalue.data.manifest import SPLITS
+from facevalue.data.pictures import Pictures
+from facevalue.evaluation import evaluate_pictures
+from facevalue.evidence import Report
+from facevalue.metrics import difference_of_paired_rates
+from facevalue.outputs import Outputs
+from facevalue.training.methods import Trained
+
+BEFORE = "of the model before it was trained once more (refit), which has learned from these pictures"
+
+
+def finished(
+    once: Classifier, trained: Trained, splits: Mapping[str, Pictures], command: str
+) -> tuple[Classifier, tuple[Report, ...]]:
+    """The model to keep and its evaluations, a split each: ``once``, or what was trained once more.
+
+    The latter has the former's temperature and limits, and is evaluated on ``train`` and ``test`` alone: figures on
+    validation and calibration are of the former, which has not learned from them.
+
+    Parameters
+    ----------
+    once : what ``trained`` holds, calibrated.
+    """
+    if trained.again is None:
+        return once, tuple(
+            evaluate_pictures(once, splits[s], outputs=trained.outputs[s], command=command) for s in SPLITS
+        )
+    classifier, outputs = trained.again
+    classifier = with_novelty(classifier, outputs["train"]).changed(once.card)
+    warned = worse(trained.outputs["train"], outputs["train"])
+    if warned:
+        progress.note(f"warning: {warned}")
+    reports = []
+    for split in SPLITS:
+        if split in outputs:
+            report = evaluate_pictures(classifier, splits[split], outputs=outputs[split], command=command)
+            warning = warned
+        else:
+            report = evaluate_pictures(once, splits[split], outputs=trained.outputs[split], command=command)
+            warning = BEFORE
+        reports.append(report.changed(warnings=(*report.warnings, *([warning] if warning else []))))
+    return classifier, tuple(reports)
+
+
+def worse(before: Outputs, after: Outputs) -> str:
+    """A warning where what was trained once more knows pictures less well that both have learned from, or nothing."""
+    first, second = (part.logits.argmax(1).numpy() == part.labels for part in (before, after))
+    counts = (int((first & second).sum()), int((first & ~second).sum()), int((~first & second).sum()))
+    low, _ = difference_of_paired_rates(*counts, int((~first & ~second).sum()))
+    if low <= 0:
+        return ""
+    return (
+        f"trained once more it knows its own training pictures less well ({second.mean():.1%} right instead of "
+        f"{first.mean():.1%}), and the choices made before may not suit it; another seed, a lower rate, or no refit"
+    )
