@@ -285,12 +285,12 @@ def test_pictures_need_no_files_once_cached(some: Pictures, tmp_path: Path) -> N
 def test_training_reads_from_disk_where_memory_is_short(
     some: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from facevalue.training import loop
+    from facevalue.training import samples
 
     monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path))
-    in_memory = loop.sample(some)
-    monkeypatch.setattr(loop, "KEPT_BYTES", len(some) * BYTES - 1)
-    on_disk = loop.sample(some)
+    in_memory = samples.sample(some)
+    monkeypatch.setattr(samples, "KEPT_BYTES", len(some) * BYTES - 1)
+    on_disk = samples.sample(some)
     assert on_disk.squares is None
     assert on_disk.pictures.cache is not None
     order = np.random.default_rng(0).permutation(len(some))

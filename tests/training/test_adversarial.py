@@ -25,9 +25,10 @@ from facevalue.outputs import to_input
 from facevalue.pixels import Geometry
 from facevalue.training.adversarial import Adversary, collapsed, method_in, threat_in
 from facevalue.training.checkpoint import Checkpoint, State
-from facevalue.training.loop import Sample, sample, train_body
+from facevalue.training.loop import train_body
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import Recipe, read
+from facevalue.training.samples import Sample, sample
 from facevalue.training.settings import AdversarialSettings
 
 from .stopping import StopAfter

@@ -16,20 +16,16 @@ from facevalue.data.pictures import pictures
 from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import FaceValueError, UsageError
-from facevalue.training import loop
+from facevalue.training import loop, samples
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.epochs import best_epoch, kept_epoch, stopped
-from facevalue.training.loop import (
-    Sample,
-    class_weights,
-    make_optimizer,
-    sample,
-    thaw,
-    train_body,
-)
+from facevalue.training.loop import train_body
 from facevalue.training.methods import new_classifier
+from facevalue.training.optimizer import class_weights, make_optimizer
 from facevalue.training.recipe import Recipe, read
+from facevalue.training.samples import Sample, sample
 from facevalue.training.settings import FitSettings, OptimizerSettings
+from facevalue.training.thawing import thaw
 
 from .stopping import StopAfter
 
@@ -166,7 +162,7 @@ def test_pictures_too_many_for_memory_give_the_same_weights(
     splits: dict[str, Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, _ = run(splits, tmp_path / "a", recipe(**{"fit.epochs": 1}))
-    monkeypatch.setattr(loop, "KEPT_BYTES", 0)
+    monkeypatch.setattr(samples, "KEPT_BYTES", 0)
     streamed = {name: sample(s.pictures) for name, s in splits.items()}
     assert all(s.squares is None for s in streamed.values())
     again, _ = run(streamed, tmp_path / "b", recipe(**{"fit.epochs": 1}))

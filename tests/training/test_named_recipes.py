@@ -7,8 +7,8 @@ import torch
 
 from facevalue.networks import build, find
 from facevalue.networks.base import count_parameters
-from facevalue.training.loop import thaw
 from facevalue.training.recipe import built_in, read
+from facevalue.training.thawing import thaw
 
 NAMED = """
 horse-or-human/cnn horse-or-human/cnn-augmented horse-or-human/cnn-upright

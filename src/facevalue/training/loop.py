@@ -5,20 +5,17 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facevalue import progress
 from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures
 from facevalue.errors import FaceValueError
-from facevalue.networks.base import Body, normalise
+from facevalue.networks.base import normalise
 from facevalue.outputs import to_input
 from facevalue.training import schedule
 from facevalue.training.adversarial import Adversary, collapsed, method_in, robust_validation, threat_in
@@ -26,47 +23,11 @@ from facevalue.training.augment import augment, mixed
 from facevalue.training.checkpoint import Checkpoint, State
 from facevalue.training.distillation import Teacher
 from facevalue.training.epochs import kept_epoch, stopped
+from facevalue.training.optimizer import class_weights, make_optimizer
 from facevalue.training.recipe import Recipe
-from facevalue.training.settings import FitSettings, OptimizerSettings
-from facevalue.training.subjects import Subjects, find
-
-KEPT_BYTES = 4 * 2**30
-"""Decoded training pictures are kept in memory up to this size, and on disk above it as far as there is room."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A split as the loop reads it: pictures, and their squares where they fit into memory.
-
-    ``subjects`` says where their subjects are, if training is to know.
-    """
-
-    pictures: Pictures
-    squares: NDArray[np.uint8] | None
-    subjects: Subjects | None = None
-
-    def batches(self, order: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Squares (b, s, s, 3) and labels (b,) in this order."""
-        if self.squares is None:
-            yield from self.pictures.take(order).batches(size)
-            return
-        for start in range(0, len(order), size):
-            part = order[start : start + size]
-            yield self.squares[part], self.pictures.labels[part]
-
-
-def sample(pictures: Pictures) -> Sample:
-    """Decode into memory where it fits, else to disk."""
-    side = pictures.geometry.size
-    if len(pictures) * side * side * 3 <= KEPT_BYTES:
-        return Sample(pictures, pictures.squares())
-    return Sample(pictures.cached(), None)
-
-
-def with_subjects(sample: Sample) -> Sample:
-    """The same, with the subject of every picture found."""
-    squares = (batch for batch, _ in sample.batches(np.arange(len(sample.pictures)), 64))
-    return replace(sample, subjects=find(squares, len(sample.pictures)))
+from facevalue.training.samples import Sample
+from facevalue.training.settings import FitSettings
+from facevalue.training.thawing import set_mode, thaw
 
 
 def train_body(
@@ -254,64 +215,3 @@ def validate(
             right += int((logits.argmax(1) == y).sum())
     n = len(validation.pictures)
     return {"validation_loss": loss / n, "validation_accuracy": right / n}
-
-
-def thaw(body: Body, settings: FitSettings) -> list[nn.Module]:
-    """Freeze all but the head and the last ``stages`` stages; returns the stages that train."""
-    stages = body.stages()
-    thawed = stages if settings.stages == "all" else stages[-settings.stages :]
-    for parameter in body.parameters():
-        parameter.requires_grad_(settings.stages == "all")
-    for module in (*thawed, body.head):
-        for parameter in module.parameters():
-            parameter.requires_grad_(True)
-    return thawed
-
-
-def set_mode(body: Body, thawed: list[nn.Module], settings: FitSettings) -> None:
-    """Train mode for what trains. Batch norm in frozen stages keeps its statistics, and everywhere if asked."""
-    if settings.stages == "all":
-        body.train()
-    else:
-        body.eval()
-        for module in (*thawed, body.head):
-            module.train()
-    if settings.freeze_batchnorm:
-        for module in body.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-
-
-def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) -> torch.optim.Optimizer:
-    """An optimiser in four groups: the body's and the head's parameters, each with and without weight decay."""
-    head = {id(p) for p in body.head.parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in body.parameters():
-        if parameter.requires_grad:
-            # Biases and norms are vectors: shrinking them is no regularisation.
-            groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
-    tables = [
-        {
-            "params": parameters,
-            "lr": settings.lr * (fit.head_lr_factor if of_head else 1.0),
-            "initial_lr": settings.lr * (fit.head_lr_factor if of_head else 1.0),
-            "weight_decay": settings.weight_decay if decayed else 0.0,
-        }
-        for (of_head, decayed), parameters in sorted(groups.items())
-    ]
-    if settings.name == "adamw":
-        return torch.optim.AdamW(tables)
-    if settings.name == "adam":
-        return torch.optim.Adam(tables)
-    if settings.name == "rmsprop":
-        # Keras's decay and epsilon, which the published figures were made with.
-        return torch.optim.RMSprop(tables, alpha=0.9, eps=1e-7, momentum=settings.momentum)
-    return torch.optim.SGD(tables, momentum=settings.momentum, nesterov=settings.momentum > 0)
-
-
-def class_weights(labels: NDArray[np.int64], classes: int, settings: FitSettings) -> Tensor:
-    """(k,) weights of the loss: all 1, or such that every class weighs alike."""
-    if settings.class_weights == "none":
-        return torch.ones(classes)
-    counts = np.bincount(labels, minlength=classes)
-    return torch.from_numpy(len(labels) / (classes * np.maximum(counts, 1))).float()

@@ -26,9 +26,10 @@ from facevalue.outputs import Change, Extractor, Outputs, from_features, to_squa
 from facevalue.training.augment import augment
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
-from facevalue.training.loop import Sample, sample, train_body, with_subjects
+from facevalue.training.loop import train_body
 from facevalue.training.probe import Probe, fit_probe, refit
 from facevalue.training.recipe import Recipe
+from facevalue.training.samples import Sample, sample, with_subjects
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,10 @@ from facevalue.evaluation import evaluate_pictures, now
 from facevalue.evidence import FinetuneReport, Report
 from facevalue.outputs import Extractor, Outputs, from_features
 from facevalue.training.head import moved_head
-from facevalue.training.loop import sample, train_body
+from facevalue.training.loop import train_body
 from facevalue.training.methods import checkpoint_beside
 from facevalue.training.recipe import Recipe, read
+from facevalue.training.samples import sample
 from facevalue.workshop.changes import as_loss, change_of, warnings_of
 from facevalue.workshop.hard_pictures import hard_manifest
 from facevalue.workshop.making import data_facts_of, free_place, versions, write_folder
