@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 
 from facevalue import metrics
-from facevalue.calibration import choose_confidence, fit_novelty, fit_temperature, novelty_limit
+from facevalue.calibration import choose_confidence, eigh, fit_novelty, fit_temperature, novelty_limit
 from facevalue.networks.distance import RANK, squared_distance
 
 
@@ -175,3 +175,18 @@ def test_novelty_of_few_pictures_in_a_wide_space_is_fitted_at_once() -> None:
     start = time.perf_counter()
     fit_novelty(torch.randn(40, 12_000), np.arange(40) % 2, 2)
     assert time.perf_counter() - start < 20  # eigenvectors of the whole space take minutes and gigabytes
+
+
+def test_eigenvectors_are_found_where_divide_and_conquer_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As MKL's did once on the features of a network with batch norm, after its training."""
+    x = torch.randn(40, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    usual = eigh(x.T @ x)
+
+    def gives_up(_: torch.Tensor) -> None:
+        raise torch.linalg.LinAlgError("the algorithm failed to converge")
+
+    monkeypatch.setattr(torch.linalg, "eigh", gives_up)
+    values, vectors = eigh(x.T @ x)
+    torch.testing.assert_close(values, usual[0])
+    torch.testing.assert_close(vectors @ torch.diag(values) @ vectors.T, x.T @ x)
+    torch.testing.assert_close((vectors.T @ usual[1]).abs(), torch.eye(30, dtype=torch.float64), atol=1e-8, rtol=0)

@@ -115,15 +115,30 @@ def _principal(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """
     n, d = x.shape
     if d <= n:
-        values, vectors = torch.linalg.eigh(x.T @ x)
+        values, vectors = eigh(x.T @ x)
         return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank]
     # The same from n x n products: with thousands of features the other way takes minutes and gigabytes.
-    values, left = torch.linalg.eigh(x @ x.T)
+    values, left = eigh(x @ x.T)
     values, left = values.flip(0)[:rank], left.flip(1)[:, :rank]
     sure = values > 1e-9 * values[0]  # else rounding is all that would point the direction
     found = x.T @ (left * torch.where(sure, values, 1).rsqrt() * sure)
     pad = rank - len(values)
     return nn.functional.pad(values * sure, (0, pad)), nn.functional.pad(found, (0, pad))
+
+
+def eigh(a: Tensor) -> tuple[Tensor, Tensor]:
+    """(n,) eigenvalues of a symmetric matrix (n, n), from the smallest, and (n, n) their vectors as columns.
+
+    Divide and conquer, and where that does not converge, as happens with many eigenvalues nearly the same, the slower
+    QR algorithm: a training is not to be lost for it.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(a)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        from scipy import linalg
+
+        values, vectors = (torch.from_numpy(part) for part in linalg.eigh(a.numpy(), driver="ev"))
+    return values, vectors
 
 
 def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:

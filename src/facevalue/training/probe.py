@@ -15,7 +15,7 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from facevalue import metrics
-from facevalue.calibration import fit_temperature
+from facevalue.calibration import eigh, fit_temperature
 from facevalue.training.settings import ProbeSettings
 
 
@@ -270,7 +270,7 @@ def _span(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
     The penalised fit lies within them and is the same there, with as many numbers to find as there are pictures.
     """
-    values, vectors = np.linalg.eigh(x @ x.T)
+    values, vectors = (part.numpy() for part in eigh(torch.from_numpy(x @ x.T)))
     kept = values > 1e-10 * values[-1]
     directions: NDArray[np.float64] = x.T @ (vectors[:, kept] / np.sqrt(values[kept]))
     return directions
