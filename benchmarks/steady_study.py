@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.common import data, keep, mean, mobilenet
+from benchmarks.products import products, ridge
 from benchmarks.texture_study import FOLDER, FOLDS, RECIPE, outside_test
-from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.pictures import pictures
 from facevalue.data.scan import scan
-from facevalue.outputs import Extractor
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import read
 
-QUARTERS = 4
 SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)
 STEADY = (0.0, 0.02, 0.08, 0.32)
 STRENGTHS = (30, 100, 200, 1000)
@@ -28,27 +26,8 @@ CURVE_FOLDS = (2, 3, 5, 10)
 """Of more folds each learns from more."""
 
 
-def products() -> tuple[NDArray[np.float32], Pictures]:
-    """Of all rows with each other, and the pictures: rows are the pictures, then how their quarters deviate."""
-    classifier = new_classifier(read(RECIPE, {"network.weights": mobilenet()}), ("ai", "real"))
-    chosen = pictures(scan(data(FOLDER)), classifier.card.geometry, classifier.card.classes)
-    x = Extractor(classifier, quarters=True).features(chosen).numpy()
-    n, _, d = x.shape
-    start = 0
-    for width in classifier.body.kinds:  # as probe.scale = "kind" does, a kind at a time, for memory
-        part = x[:, :, start : start + width]
-        part -= part[:, 0].mean(0)
-        part /= (part[:, 0].std(0) + 1e-6 * part[:, 0].std()) * width**0.25
-        start += width
-    x /= np.sqrt((x[:, 0] ** 2).sum(1).mean())
-    x[:, 1:] -= x[:, 1:].mean(1, keepdims=True)
-    rows = np.concatenate([x[:, 0], x[:, 1:].reshape(n * QUARTERS, d)])
-    del x
-    return rows @ rows.T, chosen
-
-
 def right(
-    products: NDArray[np.float32],
+    table: NDArray[np.float32],
     y: NDArray[np.int64],
     among: NDArray[np.int64],
     steady: float,
@@ -57,25 +36,18 @@ def right(
     share: float = 1.0,
 ) -> float:
     """By cross-validation, learning from this share of each fold's training pictures."""
-    n, count = len(y), 0
-    target = np.where(y == 1, 1, -1).astype(np.float32)
+    count, goals = 0, np.where(y == 1, 1.0, -1.0)
     for learned, judged in StratifiedKFold(folds, shuffle=True, random_state=0).split(among, y[among]):
         some = among[np.random.default_rng(0).permutation(learned)[: round(share * len(learned))]]
         held = among[judged]
-        quarters = (n + QUARTERS * some[:, None] + np.arange(QUARTERS)).ravel() if steady else np.zeros(0, np.int64)
-        rows = np.concatenate([some, quarters])
-        weights = np.ones(len(rows), np.float32)
-        weights[len(some) :] = np.sqrt(steady / QUARTERS)
-        goals = np.concatenate([target[some], np.zeros(len(quarters), np.float32)])
-        inside = products[np.ix_(rows, rows)] * weights[:, None] * weights
-        inside[np.diag_indices(len(rows))] += 1 / strength
-        scores = products[np.ix_(held, rows)] @ (weights * cho_solve(cho_factor(inside, overwrite_a=True), goals))
-        count += int(((scores > 0) == (target[held] > 0)).sum())
+        count += int(((ridge(table, goals, some, held, steady, strength) > 0) == (goals[held] > 0)).sum())
     return count / len(among)
 
 
 def main() -> None:
-    gram, chosen = products()
+    classifier = new_classifier(read(RECIPE, {"network.weights": mobilenet()}), ("ai", "real"))
+    chosen = pictures(scan(data(FOLDER)), classifier.card.geometry, classifier.card.classes)
+    gram = products(classifier, chosen)
     among, y = outside_test(chosen), chosen.labels
     recipe = read(RECIPE).probe
     table: dict[str, dict[str, float]] = {}

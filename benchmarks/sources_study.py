@@ -1,0 +1,127 @@
+"""What further sources to learn from are worth to ``real-or-ai/texture``, at home and elsewhere, and what they cost.
+
+LFW and StyleGAN2 are left out, and asked about; pictures of the other four sources are cross-validated. Features are
+computed once. Nothing here sees ``unseen-faces``. Run from the project's root: ``python -m benchmarks.sources_study``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common import keep, mean, mobilenet
+from benchmarks.products import Floats, Ints, centred, products, ridge
+from benchmarks.real_or_ai import manifest
+from benchmarks.real_or_ai_sources import HOME, TRAINED
+from facevalue.data.pictures import pictures
+from facevalue.data.scan import scan
+from facevalue.metrics import auroc
+from facevalue.training.methods import new_classifier
+from facevalue.training.recipe import read
+
+RECIPE = "real-or-ai/texture"
+REAL, AI = LEFT_OUT = ("lfw", "stylegan2-omi")
+FURTHER = ("utkface", "stable-diffusion-2.1")
+LEARNED = {
+    "ffhq, stylegan": HOME,
+    "and utkface": (*HOME, "utkface"),
+    "and stable-diffusion-2.1": (*HOME, "stable-diffusion-2.1"),
+    "and both": (*HOME, *FURTHER),
+}
+FOLDS = 5
+BORDERS = (-0.1, -0.05, 0.0, 0.05, 0.1)
+"""Scores, where -1 is AI and 1 real, from which a picture is called real."""
+SETTINGS = ((0.02, 200), (0.08, 30), (0.08, 200), (0.08, 1000), (0.5, 200), (2.0, 3))
+"""``probe.steady`` and the strength."""
+
+
+def folds_of(source: NDArray[np.str_]) -> Ints:
+    """(n,) a fold for every picture, each source dealt out evenly."""
+    fold = np.zeros(len(source), np.int64)
+    for name in TRAINED:
+        of_source = np.random.default_rng(0).permutation(np.flatnonzero(source == name))
+        fold[of_source] = np.arange(len(of_source)) % FOLDS
+    return fold
+
+
+def figures(
+    home: Floats, real: Floats, away: Floats, is_real: NDArray[np.bool_], border: float = 0.0
+) -> dict[str, float]:
+    """Of scores at home and of those left out, of which ``real`` and ``is_real`` say what is right."""
+    told = away > border
+    return {
+        "home_accuracy": float(((home > border) == real).mean()),
+        f"recall_{REAL}": float(told[is_real].mean()),
+        f"recall_{AI}": float((~told[~is_real]).mean()),
+        "left_out_balanced_accuracy": float((told[is_real].mean() + (~told[~is_real]).mean()) / 2),
+        # Both are scores of a kind of their own: how well they rank, whatever the border.
+        "left_out_auroc": auroc(is_real.astype(np.int64), np.stack([-away, away], 1), 1),
+    }
+
+
+class Study:
+    """Features of all sources, and who learns from whom."""
+
+    def __init__(self) -> None:
+        classifier = new_classifier(read(RECIPE, {"network.weights": mobilenet()}), ("ai", "real"))
+        with tempfile.TemporaryDirectory() as folder:
+            found = scan(manifest(Path(folder) / "all" / "manifest.csv", TRAINED))
+        self.source: NDArray[np.str_] = found.readable["source"].to_numpy(str)
+        chosen = pictures(found, classifier.card.geometry, classifier.card.classes)
+        self.real = chosen.labels == 1
+        self.table = products(classifier, chosen)
+        self.fold = folds_of(self.source)
+        self.home, self.away = np.isin(self.source, HOME), np.flatnonzero(np.isin(self.source, LEFT_OUT))
+
+    def scores(
+        self, sources: tuple[str, ...], goals: Floats, steady: float, strength: float
+    ) -> tuple[Floats, list[Floats]]:
+        """Of every picture at home by what has not learned from it, and of those left out, a fold each."""
+        at_home = np.zeros_like(goals)
+        away = []
+        for fold in range(FOLDS):
+            learned = np.flatnonzero(np.isin(self.source, sources) & (self.fold != fold))
+            asked = np.flatnonzero(self.home & (self.fold == fold))
+            table, level = centred(self.table, learned), goals[learned].mean(0)
+            found = ridge(table, goals - level, learned, np.concatenate([asked, self.away]), steady, strength) + level
+            at_home[asked] = found[: len(asked)]
+            away.append(found[len(asked) :])
+        return at_home[self.home], away
+
+    def judged(self, at_home: Floats, away: list[Floats], border: float = 0.0) -> dict[str, float]:
+        """Means over the folds."""
+        each = [figures(at_home, self.real[self.home], a, self.real[self.away], border) for a in away]
+        return {key: mean([entry[key] for entry in each]) for key in each[0]}
+
+
+def main() -> None:
+    study = Study()
+    recipe = read(RECIPE).probe
+    own = (recipe.steady, recipe.strengths[0])
+    signs = np.where(study.real, 1.0, -1.0)
+    result: dict[str, object] = {"recipe": RECIPE, "folds": FOLDS, "left_out": LEFT_OUT}
+    result["by_sources"] = {
+        name: study.judged(*study.scores(sources, signs, *own)) for name, sources in LEARNED.items()
+    }
+    keep("sources_study", result)
+    every = LEARNED["and both"]
+    scores = study.scores(every, signs, *own)
+    result["by_border"] = {f"{border:g}": study.judged(*scores, border) for border in BORDERS}
+    # A score a source, and the higher of the real ones against the higher of the generated ones.
+    by_source = study.scores(every, (study.source[:, None] == np.array(every)).astype(float), *own)
+    real = np.array([TRAINED[source][0] == "real" for source in every])
+    apart = [part[:, real].max(1) - part[:, ~real].max(1) for part in (by_source[0], *by_source[1])]
+    result["a_score_a_source"] = study.judged(apart[0], apart[1:])
+    keep("sources_study", result)
+    result["by_steady_and_strength"] = {
+        f"{steady:g}, {strength}": study.judged(*study.scores(every, signs, steady, strength))
+        for steady, strength in SETTINGS
+    }
+    keep("sources_study", result)
+
+
+if __name__ == "__main__":
+    main()
