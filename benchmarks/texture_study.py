@@ -43,7 +43,7 @@ def parts_at(zooms: Iterable[int], levels: Iterable[int] = LEVELS, wide: Iterabl
 
 def features(recipe: Recipe) -> tuple[NDArray[np.float32], dict[Part, int], Pictures]:
     """(n, d) of all pictures, the widths of their parts in this order, and the pictures."""
-    options = {"levels": LEVELS, "zooms": ZOOMS, "mirrored": True, "wide": WIDE, "wide_at": ZOOMS}
+    options = {"levels": LEVELS, "zooms": ZOOMS, "views": ("upright", "mirrored"), "wide": WIDE, "wide_at": ZOOMS}
     geometry = recipe.geometry()
     body, facts = prepare(
         Wanted(recipe.network.name, classes=2, size=geometry.size, weights=mobilenet(), options=options)

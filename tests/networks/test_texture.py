@@ -38,23 +38,23 @@ def expected(levels: list[torch.Tensor]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("levels", "zooms", "mirrored", "wide", "wide_at"),
+    ("levels", "zooms", "views", "wide", "wide_at"),
     [
-        ((1, 2, 3, 4), (1,), False, (), ()),
-        ((0, 4), (1,), True, (), ()),
-        ((1, 2, 3, 4), (1, 2), False, (1, 2), (2,)),
-        ((3, 4), (1, 3), False, (), ()),
-        ((1, 2, 3), (1, 2), True, (1,), (1, 2)),
-        ((2,), (1,), False, (1, 3), (1,)),
-        ((3,), (1,), False, (), ()),
-        ((2, 4), (1, 1.5, 2), True, (), ()),
+        ((1, 2, 3, 4), (1,), ("upright",), (), ()),
+        ((0, 4), (1,), ("upright", "mirrored"), (), ()),
+        ((1, 2, 3, 4), (1, 2), ("upright",), (1, 2), (2,)),
+        ((3, 4), (1, 3), ("upright", "turned"), (), ()),
+        ((1, 2, 3), (1, 2), ("upright", "mirrored", "upside-down", "turned"), (1,), (1, 2)),
+        ((2,), (1,), ("upright",), (1, 3), (1,)),
+        ((3,), (1,), ("upside-down", "upright"), (), ()),
+        ((2, 4), (1, 1.5, 2), ("upright", "mirrored"), (), ()),
     ],
 )
 def test_the_features_are_roots_of_covariances_of_timms_maps(
     tmp_path: Path,
     levels: tuple[int, ...],
     zooms: tuple[float, ...],
-    mirrored: bool,
+    views: tuple[str, ...],
     wide: tuple[int, ...],
     wide_at: tuple[float, ...],
 ) -> None:
@@ -65,7 +65,7 @@ def test_the_features_are_roots_of_covariances_of_timms_maps(
     whole: Any = timm.create_model("mobilenetv2_100").eval()
     file = tmp_path / "weights.safetensors"
     save_file(whole.state_dict(), file)
-    options = {"levels": levels, "zooms": zooms, "mirrored": mirrored, "wide": wide, "wide_at": wide_at}
+    options = {"levels": levels, "zooms": zooms, "views": views, "wide": wide, "wide_at": wide_at}
     body, facts = prepare(Wanted(NAME, classes=2, size=128, weights=str(file), options=options))
     inside: dict[int, torch.Tensor] = {}
     for number in wide:
@@ -73,13 +73,14 @@ def test_the_features_are_roots_of_covariances_of_timms_maps(
             lambda *args, number=number: inside.update({number: args[2]})
         )
     x = torch.randn(3, 3, 128, 128)
+    seen_as = {"upright": x, "mirrored": x.flip(3), "upside-down": x.flip(2), "turned": x.rot90(2, (2, 3))}
     with torch.no_grad():
         features = body.eval().features(x)
         seen = []
         for zoom in zooms:
-            views = []
-            for view in (x, x.flip(3))[: 1 + mirrored]:
-                maps = torch.nn.functional.interpolate(view, scale_factor=float(zoom), mode="bilinear")
+            found_by_view = []
+            for name in views:
+                maps = torch.nn.functional.interpolate(seen_as[name], scale_factor=float(zoom), mode="bilinear")
                 maps = whole.bn1(whole.conv_stem(maps))
                 found = []
                 for block in whole.blocks[:5]:
@@ -87,8 +88,8 @@ def test_the_features_are_roots_of_covariances_of_timms_maps(
                     found.append(maps)
                 read = {(number, 1): found[number] for number in levels}
                 read |= {(number, 0): inside[number] for number in wide if zoom in wide_at}
-                views.append([read[key].flatten(2) for key in sorted(read)])
-            seen += [torch.cat(both, 2) for both in zip(*views, strict=True)]
+                found_by_view.append([read[key].flatten(2) for key in sorted(read)])
+            seen += [torch.cat(both, 2) for both in zip(*found_by_view, strict=True)]
     wanted = expected(seen)
     channels = [*(LEVELS[number] for number in levels for _ in zooms)]
     channels += [6 * LEVELS[number] for number in wide for _ in wide_at]
@@ -96,16 +97,19 @@ def test_the_features_are_roots_of_covariances_of_timms_maps(
     np.testing.assert_allclose(features.numpy(), wanted, atol=2e-3 * np.abs(wanted).max())
 
 
-def test_a_mirrored_network_answers_the_same_of_a_mirror_image_and_its_maps_lie_where_the_picture_does() -> None:
+@pytest.mark.parametrize(("view", "axes"), [("mirrored", (3,)), ("upside-down", (2,)), ("turned", (2, 3))])
+def test_a_picture_and_what_it_is_seen_as_have_one_answer_and_their_maps_lie_where_the_picture_does(
+    view: str, axes: tuple[int, ...]
+) -> None:
     torch.manual_seed(0)
-    body = build(NAME, 2, 64, {"mirrored": True}).eval()
+    body = build(NAME, 2, 64, {"views": ("upright", view)}).eval()
     x = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(body(x), body(x.flip(3)), atol=1e-4, rtol=1e-3)
-        for maps, turned in zip(body.model.outputs(x), body.model.outputs(x.flip(3)), strict=True):
-            plain, mirrored = maps.chunk(2, dim=1)
-            torch.testing.assert_close(turned.chunk(2, dim=1)[0].flip(3), mirrored, atol=1e-4, rtol=1e-3)
-            assert (plain - mirrored).abs().max() > 0.1
+        torch.testing.assert_close(body(x), body(x.flip(axes)), atol=1e-4, rtol=1e-3)
+        for maps, of_other in zip(body.model.outputs(x), body.model.outputs(x.flip(axes)), strict=True):
+            plain, other = maps.chunk(2, dim=1)
+            torch.testing.assert_close(of_other.chunk(2, dim=1)[0].flip(axes), other, atol=1e-4, rtol=1e-3)
+            assert (plain - other).abs().max() > 0.1
 
 
 def test_where_things_are_makes_no_difference_but_how_patterns_join_does() -> None:
@@ -121,7 +125,7 @@ def test_where_things_are_makes_no_difference_but_how_patterns_join_does() -> No
 
 def test_features_of_quarters_are_those_of_the_quarters_of_every_level() -> None:
     torch.manual_seed(0)
-    options = {"zooms": (1, 2), "mirrored": True, "wide": (1,), "wide_at": (2,)}
+    options = {"zooms": (1, 2), "views": ("upright", "mirrored"), "wide": (1,), "wide_at": (2,)}
     body = build(NAME, 2, 128, options).eval()
     x = torch.randn(2, 3, 128, 128)
     with torch.no_grad():
@@ -141,7 +145,7 @@ def test_features_of_quarters_are_those_of_the_quarters_of_every_level() -> None
 def test_few_go_through_at_once_where_each_becomes_many() -> None:
     assert build(NAME, 2, 64).batch == 16
     assert build(NAME, 2, 64, {"zooms": (1, 2)}).batch == 3
-    assert build(NAME, 2, 64, {"zooms": (1, 2, 4), "mirrored": True}).batch == 1
+    assert build(NAME, 2, 64, {"zooms": (1, 2, 4), "views": ("upright", "turned")}).batch == 1
 
 
 def test_a_picture_of_one_colour_has_features() -> None:
@@ -159,11 +163,19 @@ def test_a_picture_of_one_colour_has_features() -> None:
         (64, {"zooms": "2"}, "zooms to be a list of different numbers, but got '2'"),
         (64, {"zooms": (1, 1.001)}, "are not all different"),
         (64, {"levels": 4}, "levels to be a list of different whole numbers"),
-        (64, {"mirrored": "no"}, "mirrored to be true or false, but got 'no'"),
+        (
+            64,
+            {"views": "upright"},
+            "views to be of upright, mirrored, upside-down, turned, upright among",
+        ),
+        (64, {"views": ["mirrored"]}, "upright among them, but got"),
+        (64, {"views": ["upright", "above"]}, "upright among them, but got"),
+        (64, {"views": ["upright", ["turned"]]}, "upright among them, but got"),
+        (64, {"views": ["upright", "turned", "turned"]}, "upright among them, but got"),
         (64, {"zooms": (1, 1.3)}, "do not fold evenly"),
         (64, {"levels": [1.0]}, "levels to be a list of different whole numbers"),
         (64, {"levels": [[1]]}, "levels to be a list of different whole numbers"),
-        (64, {"zoom": [1, 2]}, "has no option 'zoom'; it knows: pad_type, levels, zooms, mirrored, wide, wide_at"),
+        (64, {"zoom": [1, 2]}, "has no option 'zoom'; it knows: pad_type, levels, zooms, views, wide, wide_at"),
         (64, {"pad_type": "foo"}, "pad_type to be '' or 'same', but got 'foo'"),
         (64, {"levels": ()}, "expected levels from 0 to 4, but got"),
         (64, {"wide": (0,), "wide_at": (1,)}, "expected wide to be groups from 1 to 4, but got"),

@@ -25,6 +25,9 @@ INSIDE = range(1, GROUPS)
 LEAST_SIDE = 4
 """Of the size that all maps are folded to: below it, what is where would be lost to explanations."""
 
+VIEWS: Mapping[str, tuple[int, ...]] = {"upright": (), "mirrored": (3,), "upside-down": (2,), "turned": (2, 3)}
+"""What a picture may be seen as, by the axes of (n, c, h, w) that are flipped; turned is by half a turn."""
+
 _EPSILON = 1e-8
 """Added to a trace, so that a picture of one colour has a square root too."""
 _RIDGE = 1e-3
@@ -41,20 +44,20 @@ class Reading:
     ----------
     levels : groups of blocks whose output is read.
     zooms : at which the picture runs through them; 1 among them.
-    mirrored : whether its mirror image does too.
+    views : of :data:`VIEWS`, as which it does so; upright among them.
     wide, wide_at : groups whose last block is read inside, and at which of the zooms.
 
     Raises
     ------
     ValueError
         There is no level, or one that is not among the first five groups of blocks; a zoom is not between 1 and 8, or
-        1 is not among them; or ``wide`` names the first group, which has no such block, or ``wide_at`` what is not a
-        zoom.
+        1 is not among them; a view is not known, or upright is not among them; or ``wide`` names the first group, which
+        has no such block, or ``wide_at`` what is not a zoom.
     """
 
     levels: Sequence[int]
     zooms: Sequence[float]
-    mirrored: bool
+    views: Sequence[str]
     wide: Sequence[int]
     wide_at: Sequence[float]
 
@@ -71,8 +74,9 @@ class Reading:
             if not numbers or len(set(given)) < len(given):
                 whole = "whole " if kind is int else ""
                 raise ValueError(f"expected {name} to be a list of different {whole}numbers, but got {given!r}")
-        if not isinstance(self.mirrored, bool):
-            raise ValueError(f"expected mirrored to be true or false, but got {self.mirrored!r}")
+        views = self.views if isinstance(self.views, list | tuple) else ()
+        if "upright" not in views or not all(v in list(VIEWS) for v in views) or len(set(views)) < len(views):
+            raise ValueError(f"expected views to be of {', '.join(VIEWS)}, upright among them, but got {self.views!r}")
         if not self.levels or not set(self.levels) <= set(range(GROUPS)):
             raise ValueError(f"expected levels from 0 to {GROUPS - 1}, but got {list(self.levels)}")
         if 1 not in self.zooms or not all(1 <= zoom <= 8 for zoom in self.zooms):
@@ -88,9 +92,9 @@ class Reading:
 class Levels(nn.Module):
     """The stem and groups of blocks up to the last of ``levels``, under timm's names, with several outputs at once.
 
-    They run on the picture at every zoom: enlarged, traces of a pixel or two come into the reach of later groups. With
-    ``mirrored`` they run on its mirror image too, whose maps are mirrored back and lie beside the others: convolutions
-    that were learned are not symmetric, so that the same picture says more. At the zooms of ``wide_at`` the last
+    They run on the picture at every zoom: enlarged, traces of a pixel or two come into the reach of later groups. They
+    run on it as every one of the ``views``, whose maps are flipped back and lie beside each other: convolutions that
+    were learned are not symmetric, so that the same picture says more. At the zooms of ``wide_at`` the last
     blocks of the groups in ``wide`` are read inside too: where they are six times as wide, before a projection.
     All maps are folded to one size: each square of neighbours becomes channels beside each other, so that nothing is
     lost and all levels lie in one (n, c, h, w).
@@ -109,7 +113,7 @@ class Levels(nn.Module):
         if len(set(self.sides)) < len(self.sides):
             raise ValueError(f"the zooms {list(reading.zooms)} of {size} pixels are not all different")
         self.wide_sides = tuple(round(size * zoom) for zoom in reading.wide_at)
-        self.views = 2 if reading.mirrored else 1
+        self.views = tuple(VIEWS[view] for view in reading.views)
         self.eval()
         with torch.no_grad():
             shapes = [output.shape for output in self.outputs(torch.zeros(1, 3, size, size))]
@@ -120,15 +124,14 @@ class Levels(nn.Module):
             raise ValueError(f"maps of {', '.join(map(str, sides))} pixels a side do not fold evenly")
         # Kept as plain numbers: read from the maps themselves they would be part of the recorded graph.
         self.folds = tuple(side // common for side in sides)
-        self.channels = tuple(int(shape[1]) // self.views for shape in shapes)
+        self.channels = tuple(int(shape[1]) // len(self.views) for shape in shapes)
 
     def outputs(self, x: Tensor) -> list[Tensor]:
-        """(n, views * c, h, w) of each level, at one zoom after the other."""
+        """(n, v * c, h, w) of each level, v views, at one zoom after the other."""
         found = []
         for side in self.sides:
             seen = nn.functional.interpolate(x, (side, side), mode="bilinear") if side != self.sides[0] else x
-            if self.views == 2:
-                seen = torch.cat([seen, seen.flip(3)])
+            seen = torch.cat([_flipped(seen, axes) for axes in self.views])
             seen = self.bn1(self.conv_stem(seen))
             for number, group in enumerate(self.blocks):
                 if number in self.wide and side in self.wide_sides:
@@ -141,7 +144,9 @@ class Levels(nn.Module):
         return found
 
     def _views(self, seen: Tensor) -> Tensor:
-        return seen if self.views == 1 else _beside(seen)
+        """(v * n, c, h, w), one view after the other, to (n, v * c, h, w) with all of them upright again."""
+        views = zip(seen.chunk(len(self.views)), self.views, strict=True)
+        return torch.cat([_flipped(view, axes) for view, axes in views], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         folded = [nn.functional.pixel_unshuffle(x, by) for x, by in zip(self.outputs(x), self.folds, strict=True)]
@@ -149,11 +154,12 @@ class Levels(nn.Module):
 
     def parts(self, maps: Tensor) -> list[Tensor]:
         """(n, c, places) of each level, from what :meth:`forward` gave; the order of the places is another."""
-        widths = [self.views * c * by * by for c, by in zip(self.channels, self.folds, strict=True)]
+        v = len(self.views)
+        widths = [v * c * by * by for c, by in zip(self.channels, self.folds, strict=True)]
         split = torch.split(maps, widths, dim=1)
         n = maps.shape[0]
         return [
-            part.reshape(n, self.views, c, -1).transpose(1, 2).reshape(n, c, -1)
+            part.reshape(n, v, c, -1).transpose(1, 2).reshape(n, c, -1)
             for part, c in zip(split, self.channels, strict=True)
         ]
 
@@ -167,10 +173,8 @@ def _inside(group: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     return wide, last.bn3(last.conv_pwl(wide)) + x
 
 
-def _beside(both: Tensor) -> Tensor:
-    """(2n, c, h, w), pictures and then their mirror images, to (n, 2c, h, w) with the latter mirrored back."""
-    plain, mirrored = both.chunk(2)
-    return torch.cat([plain, mirrored.flip(3)], dim=1)
+def _flipped(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return x.flip(axes) if axes else x
 
 
 class MobileNetV2Texture(Body):
@@ -197,7 +201,7 @@ class MobileNetV2Texture(Body):
         self.model = Levels(size, pad_type, reading)
         self.leaves_out = tuple(f"blocks.{number}." for number in range(len(self.model.blocks), GROUPS))
         # A picture is as many pixels as its zooms and views have together.
-        self.batch = max(1, round(self.batch / (self.model.views * sum(zoom**2 for zoom in reading.zooms))))
+        self.batch = max(1, round(self.batch / (len(self.model.views) * sum(zoom**2 for zoom in reading.zooms))))
         for number, c in enumerate(self.model.channels):
             rows, columns = torch.triu_indices(c, c)
             self.register_buffer(f"pairs{number}", rows * c + columns, persistent=False)
@@ -262,7 +266,7 @@ MOBILENETV2_TEXTURE = replace(
         **MOBILENETV2.options,
         "levels": (1, 2, 3, 4),
         "zooms": (1,),
-        "mirrored": False,
+        "views": ("upright",),
         "wide": (),
         "wide_at": (),
     },
