@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,9 +32,28 @@ def keep_memory() -> bool:
     return all(libc.mallopt(name, value) for name, value in settings)
 
 
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+"""A container's limit: microseconds of processor time in each period of so many, or ``max``."""
+
+
 def cores() -> int:
-    """Processors that this process may use, at least 1."""
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """Processors that this process may use, at least 1: those of its affinity, and no more than a container's limit."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CPU_MAX.read_text().split()
+        found = min(found, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no container, or one without a limit
+        pass
+    return max(1, found)
+
+
+def threads() -> int:
+    """Threads for arithmetic: the cores, or fewer where ``OMP_NUM_THREADS`` says so.
+
+    More threads than cores wait for each other in loops, which takes many times as long.
+    """
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores(), int(told)) if told.isdecimal() and int(told) else cores()
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], ahead: int = 64) -> Iterator[R]:

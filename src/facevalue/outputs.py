@@ -149,7 +149,7 @@ def _in_onnxruntime(classifier: Classifier, quarters: bool) -> Callable[[NDArray
     except Exception:  # a recorder fails in as many ways as there are operators; torch computes the same
         return None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = machine.cores()
+    options.intra_op_num_threads = machine.threads()
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return lambda squares: torch.from_numpy(session.run(["features"], {"pixels": squares})[0])
 

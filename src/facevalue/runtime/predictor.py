@@ -193,7 +193,7 @@ def _session(model: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = machine.cores()
+    options.intra_op_num_threads = machine.threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is said below, in one line
     # Waiting threads sleep: spinning takes the processor from the threads that decode the next pictures.
