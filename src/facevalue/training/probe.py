@@ -252,14 +252,17 @@ def _steady(
     targets, weights = _goals(y, balanced)
     x_mean, mean = (np.average(part, axis=0, weights=weights) for part in (x, targets))
     roots = np.sqrt(weights)[:, None]
-    # Single precision: rows are five times as many as pictures, and not cut down to the pictures' span.
-    rows = np.concatenate([(roots * (x - x_mean)).astype(np.float32), deviations * np.float32(np.sqrt(steady / 4))])
+    # Single precision and as few copies as can be: rows are five times as many as pictures, and not cut down to the
+    # pictures' span.
+    deviations *= np.float32(np.sqrt(steady / 4))
+    rows = np.concatenate([(roots * (x - x_mean)).astype(np.float32), deviations])
     goals = np.zeros((len(rows), targets.shape[1]), np.float32)
     goals[: len(x)] = roots * (targets - mean)
     length = float(np.mean((x**2).sum(1)))
 
     def fit(strength: float) -> Linear:
-        weight = Ridge(alpha=length / strength, fit_intercept=False).fit(rows, goals).coef_.astype(np.float64)
+        ridge = Ridge(alpha=length / strength, fit_intercept=False, copy_X=False).fit(rows, goals)
+        weight = ridge.coef_.astype(np.float64)
         return Linear(weight, mean - weight @ x_mean)
 
     return fit
