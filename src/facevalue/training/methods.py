@@ -90,11 +90,9 @@ def train_method(
     splits : ``train``, ``validation``, ``calibration`` and ``test``; the last two are only passed through the network,
         and with ``refit`` calibration is learned from in the end.
     """
-    return (
-        _probe(classifier, splits, recipe)
-        if recipe.method == "probe"
-        else _loop(classifier, splits, recipe, checkpoint)
-    )
+    if recipe.method == "probe":
+        return _probe(classifier, splits, recipe)
+    return _loop(classifier, splits, recipe, checkpoint)
 
 
 def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe, checkpoint: Checkpoint) -> Trained:
@@ -114,10 +112,10 @@ def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe
     once, lines = train_body(
         classifier, _seen(splits["train"], recipe), sample(splits["validation"]), recipe, checkpoint, teacher
     )
-    again = None
+    twice = None
     if recipe.refit:
         every = splits["train"].and_also(splits["validation"], splits["calibration"], name="train")
-        again, _ = train_body(
+        twice, _ = train_body(
             classifier, _seen(every, recipe), None, recipe, checkpoint.inside("again"), teacher, course=lines
         )
     seconds = time.perf_counter() - start
@@ -126,16 +124,18 @@ def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe
         extractor = Extractor(classifier)
         return {name: extractor.outputs(splits[name]) for name in names}
 
-    after = None if again is None else answers(again, "train", "test")
-    if after is not None and not after["train"].logits.isfinite().all():  # validation would have said so before
-        raise FaceValueError("the second training (refit) ended in what is not a number; try a lower --lr")
+    again = None
+    if twice is not None:
+        again = twice, answers(twice, "train", "test")
+        if not again[1]["train"].logits.isfinite().all():  # in the first training validation says so
+            raise FaceValueError("the second training (refit) ended in what is not a number; try a lower --lr")
     return Trained(
         classifier=once,
         outputs=answers(once, *splits),
         history=[*history, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
-        again=None if again is None or after is None else (again, after),
+        again=again,
     )
 
 

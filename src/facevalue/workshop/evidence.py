@@ -24,6 +24,7 @@ from facevalue.evidence import (
     Report,
 )
 from facevalue.report import write_report
+from facevalue.workshop.own_pictures import learned_from
 
 PARITY_PICTURES = 32
 """Pictures that an exported file is compared on."""
@@ -74,10 +75,16 @@ def labelled_rows(
         *wanted,
         name=wanted[0] if same else _folder_name(data),
     )
-    seen = int(part[manifest.rows(*wanted).index].isin(["train", "validation", "calibration"]).sum())
-    if seen and classifier.card.refitted and split in ("validation", "calibration"):
+    took_part, learned = part[manifest.rows(*wanted).index], learned_from(classifier.card)
+    seen = int(took_part.isin(["train", "validation", "calibration"]).sum())
+    if seen and split != "train" and split in learned:
         raise DataError(
             f"the model has learned from its {split} pictures too (refit); figures on its card are from before that"
+        )
+    if own_split == "calibration" and took_part.isin(learned).all():
+        raise DataError(
+            f"the model has learned from all {len(chosen)} pictures of {data}; calibrated on them it would be too "
+            "sure, so give others"
         )
     warnings = manifest.warnings
     if seen and (split not in ("train", "validation", "calibration") or not same):

@@ -150,11 +150,11 @@ def finetune(
     asked = {"old": of_old["test"], "hard": of_hard["test"]}
     outputs_before = {name: extractor.outputs(part) for name, part in asked.items()}
 
-    replayed = of_old["train"].some(round(replay * len(of_hard["train"])), seed) if replay else None
+    replayed = [of_old["train"].some(round(replay * len(of_hard["train"])), seed)] if replay else []
     # As many old as hard ones (or as many times as are replayed), or the old would drown the hard.
     watched = max(1, round(max(1.0, replay) * len(of_hard["validation"])))
     mixed = {
-        "train": of_hard["train"].and_also(*([] if replayed is None else [replayed]), name="train"),
+        "train": of_hard["train"].and_also(*replayed, name="train"),
         "validation": of_hard["validation"].and_also(
             *([of_old["validation"].some(watched, seed)] if kept else []), name="validation"
         ),
@@ -198,7 +198,7 @@ def finetune(
         hard=hard.source,
         stages=str(stages),
         replay=replay,
-        replayed=0 if replayed is None else len(replayed),
+        replayed=sum(map(len, replayed)),
         left_out=left_out,
         changes=changes,
         warnings=warnings_of(changes, before.card, of_hard) + (() if kept else (HARD_ALONE,)),

@@ -21,7 +21,7 @@ from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.place import free_folder
-from facevalue.errors import DataError, UsageError
+from facevalue.errors import UsageError
 from facevalue.evaluation import now
 from facevalue.evidence import ExportReport
 from facevalue.export import EXPORTERS
@@ -33,7 +33,6 @@ from facevalue.training.recipe import SHORT, Recipe, as_asked, read
 from facevalue.training.settings import CalibrationSettings
 from facevalue.workshop.evidence import PARITY_PICTURES, labelled
 from facevalue.workshop.once_more import finished
-from facevalue.workshop.own_pictures import own_manifest
 from facevalue.workshop.splitting import split_manifest
 
 
@@ -226,12 +225,6 @@ def calibrate(model: Path | str, data: Path | str, output: Path | str, *, comman
     folder, output = Path(model), free_place(Path(output), overwrite=False)
     classifier = load(folder)
     held_out, warnings = labelled(folder, classifier, Path(data), own_split="calibration")
-    learned = set(own_manifest(folder, classifier.card).rows("train")["sha256"])
-    if learned.issuperset(fact.partition(" ")[0] for fact in held_out.facts):
-        raise DataError(
-            f"the model has learned from all {len(held_out)} pictures of {data}; calibrated on them it would be too "
-            "sure, so give others"
-        )
     for warning in warnings:
         progress.note(f"warning: {warning}")
     machine.keep_memory()

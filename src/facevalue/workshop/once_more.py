@@ -30,23 +30,19 @@ def finished(
     ----------
     once : what ``trained`` holds, calibrated.
     """
-    if trained.again is None:
-        return once, tuple(
-            evaluate_pictures(once, splits[s], outputs=trained.outputs[s], command=command) for s in SPLITS
-        )
-    classifier, outputs = trained.again
-    classifier = with_novelty(classifier, outputs["train"]).changed(once.card)
-    warned = worse(trained.outputs["train"], outputs["train"])
+    classifier, warned = once, ""
+    after: Mapping[str, Outputs] = {}
+    if trained.again is not None:
+        classifier, after = trained.again
+        classifier = with_novelty(classifier, after["train"]).changed(once.card)
+        warned = worse(trained.outputs["train"], after["train"])
     if warned:
         progress.note(f"warning: {warned}")
     reports = []
     for split in SPLITS:
-        if split in outputs:
-            report = evaluate_pictures(classifier, splits[split], outputs=outputs[split], command=command)
-            warning = warned
-        else:
-            report = evaluate_pictures(once, splits[split], outputs=trained.outputs[split], command=command)
-            warning = BEFORE
+        own, outputs = (classifier, after) if split in after else (once, trained.outputs)
+        report = evaluate_pictures(own, splits[split], outputs=outputs[split], command=command)
+        warning = warned if own is classifier else BEFORE
         reports.append(report.changed(warnings=(*report.warnings, *([warning] if warning else []))))
     return classifier, tuple(reports)
 

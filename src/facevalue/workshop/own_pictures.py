@@ -13,12 +13,15 @@ from facevalue.data.scan import scan
 from facevalue.errors import DataError
 
 
+def learned_from(card: Card) -> tuple[str, ...]:
+    """The splits whose pictures a model has learned from."""
+    return ("train", "validation", "calibration") if card.refitted else ("train",)
+
+
 def own_manifest(folder: Path, card: Card) -> Manifest:
     """The manifest in a model folder, as it was when the model was made; all that it learned from is train."""
     table = pd.read_parquet(card.checked_file(folder, MANIFEST))
-    if card.refitted:
-        kept_from_it = ~table["split"].isin(["validation", "calibration"])
-        table = table.assign(split=table["split"].where(kept_from_it, "train"))
+    table = table.assign(split=table["split"].mask(table["split"].isin(learned_from(card)), "train"))
     return Manifest(table, source=card.data.source, groups=card.data.groups, warnings=card.data.warnings)
 
 
