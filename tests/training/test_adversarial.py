@@ -25,6 +25,7 @@ from facevalue.outputs import to_input
 from facevalue.pixels import Geometry
 from facevalue.training.adversarial import Adversary, collapsed, method_in, threat_in
 from facevalue.training.checkpoint import Checkpoint, State
+from facevalue.training.course import ByValidation
 from facevalue.training.loop import train_body
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import Recipe, read
@@ -252,7 +253,8 @@ def recipe(**changes: Any) -> Recipe:
 
 def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
-    return train_body(classifier, splits["train"], splits["validation"], chosen, Checkpoint(folder, "same"))
+    course = ByValidation(chosen, splits["validation"])
+    return train_body(classifier, splits["train"], course, chosen, Checkpoint(folder, "same"))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -16,8 +16,9 @@ from facevalue.data.pictures import pictures
 from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import FaceValueError, UsageError
-from facevalue.training import loop, samples
+from facevalue.training import samples
 from facevalue.training.checkpoint import Checkpoint
+from facevalue.training.course import Again, ByValidation, validate
 from facevalue.training.epochs import best_epoch, kept_epoch, stopped
 from facevalue.training.loop import train_body
 from facevalue.training.methods import new_classifier
@@ -51,8 +52,8 @@ def recipe(**changes: Any) -> Recipe:
 
 def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
-    checkpoint = Checkpoint(folder, "same")
-    return train_body(classifier, splits["train"], splits["validation"], chosen, checkpoint)
+    course = ByValidation(chosen, splits["validation"])
+    return train_body(classifier, splits["train"], course, chosen, Checkpoint(folder, "same"))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_it_learns_and_another_seed_gives_other_weights(splits: dict[str, Sample
 def test_the_best_weights_are_restored(splits: dict[str, Sample], tmp_path: Path) -> None:
     classifier, lines = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 6}))
     best = min(lines, key=lambda line: line["validation_loss"])
-    again = loop.validate(classifier.body, splits["validation"], classifier.mean, classifier.std, 32)
+    again = validate(classifier.body, splits["validation"], classifier.mean, classifier.std, 32)
     assert again["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-4)
 
 
@@ -101,11 +102,10 @@ def test_a_course_run_again_on_the_same_pictures_ends_with_what_the_first_kept(
     first, lines = run(splits, tmp_path / "first", chosen)
     assert min(lines, key=lambda line: line["validation_loss"])["epoch"] < len(lines) - 1  # else there is no choice
     start = new_classifier(chosen, ("face", "not-face"))
-    again, course = train_body(
-        start, splits["train"], None, chosen, Checkpoint(tmp_path / "first", "same").inside("again"), course=lines
-    )
-    assert [line["lr"] for line in course] == pytest.approx([line["lr"] for line in lines[: len(course)]])
-    assert "validation_loss" not in course[-1]
+    place = Checkpoint(tmp_path / "first", "same").inside("again")
+    again, second = train_body(start, splits["train"], Again(lines, chosen.fit), chosen, place)
+    assert [line["lr"] for line in second] == pytest.approx([line["lr"] for line in lines[: len(second)]])
+    assert "validation_loss" not in second[-1]
     for name, weights in again.body.state_dict().items():
         torch.testing.assert_close(weights, first.body.state_dict()[name], atol=1e-4, rtol=1e-3)
     Checkpoint(tmp_path / "first", "same").clear()

@@ -226,6 +226,19 @@ def test_a_picture_is_what_its_most_familiar_member_knows_it_as() -> None:
     assert set(whole.values()) == set(SPLITS)
 
 
+def test_a_member_that_kept_nothing_for_calibration_is_named(
+    members: list[Path], lfw: Path, tmp_path: Path, notes: list[str]
+) -> None:
+    changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
+    workshop.train(lfw, tmp_path / "again", recipe="probe", network="small-resnet", size=24, set=changes)
+    result = workshop.ensemble([members[1], tmp_path / "again"], tmp_path / "together")
+    told = [note for note in notes if "no calibration pictures that every member was kept from" in note]
+    assert len(told) == 1
+    assert "(again has learned from its own (refit))" in told[0]
+    assert result.card.report("calibration") is None
+    assert result.card.abstention.confidence >= load(members[1]).card.abstention.confidence
+
+
 def test_the_weights_of_the_members_are_kept_as_they_were(together: workshop.TrainResult, members: list[Path]) -> None:
     whole = load(together.folder).state_dict()
     for i, member in enumerate(members):

@@ -22,7 +22,7 @@ from facevalue.data.scan import scan
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence import FinetuneReport
 from facevalue.training.head import moved_head
-from facevalue.workshop.finetuning import FinetuneResult
+from facevalue.workshop.finetuning import HARD_ALONE, FinetuneResult
 from facevalue.workshop.hard_pictures import hard_manifest
 from facevalue.workshop.own_pictures import own_manifest
 
@@ -151,7 +151,14 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     assert set(table["split"][table["key"].str.startswith("hard")]) == {"train", "validation", "calibration", "test"}
     assert calibrated.n == (table["split"] == "calibration").sum() < 40
     told = next(entry for entry in result.card.evidence if isinstance(entry, FinetuneReport))
-    assert any("calibrated on hard ones alone" in warning for warning in told.warnings)
+    assert HARD_ALONE in told.warnings
+    turned = tmp_path / "turned"
+    for file in sorted(hard.rglob("*.png")):
+        (turned / file.parent.name).mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as image:
+            image.transpose(Image.Transpose.ROTATE_90).save(turned / file.parent.name / file.name)
+    further = workshop.finetune(result.folder, turned, tmp_path / "further")
+    assert HARD_ALONE in further.figures()["warnings"]
     shutil.copytree(hard / "face", tmp_path / "one" / "face")
     with pytest.raises(DataError, match="no not-face for calibration, and the model has learned from its own"):
         workshop.finetune(made.folder, tmp_path / "one", tmp_path / "no", stages="all", epochs=1)

@@ -25,6 +25,7 @@ from facevalue.networks.weights import Wanted, prepare
 from facevalue.outputs import Change, Extractor, Outputs, from_features, to_squares
 from facevalue.training.augment import augment
 from facevalue.training.checkpoint import Checkpoint
+from facevalue.training.course import Again, ByValidation
 from facevalue.training.distillation import open_teacher
 from facevalue.training.loop import train_body
 from facevalue.training.probe import Probe, fit_probe, refit
@@ -109,14 +110,14 @@ def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe
         probe = _fit(classifier.body, train, validation, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
-    once, lines = train_body(
-        classifier, _seen(splits["train"], recipe), sample(splits["validation"]), recipe, checkpoint, teacher
-    )
+    course = ByValidation(recipe, sample(splits["validation"]), 1.0 if teacher is None else teacher.softening)
+    once, lines = train_body(classifier, _seen(splits["train"], recipe), course, recipe, checkpoint, teacher)
     twice = None
     if recipe.refit:
         every = splits["train"].and_also(splits["validation"], splits["calibration"], name="train")
+        course_again = Again(lines, recipe.fit)
         twice, _ = train_body(
-            classifier, _seen(every, recipe), None, recipe, checkpoint.inside("again"), teacher, course=lines
+            classifier, _seen(every, recipe), course_again, recipe, checkpoint.inside("again"), teacher
         )
     seconds = time.perf_counter() - start
 
@@ -178,8 +179,13 @@ def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recip
             classifier.features_of_quarters(torch.zeros(1, 3, size, size))
         except ValueError as error:
             raise UsageError(f"probe.steady is not for {recipe.network.name} at {size} pixels: {error}") from error
-    extractor = Extractor(classifier, quarters=recipe.probe.steady > 0)
-    parts = {name: _Examples.of(extractor.features(pictures), pictures.labels) for name, pictures in splits.items()}
+    plain = Extractor(classifier)
+    extractor = Extractor(classifier, quarters=True) if recipe.probe.steady else plain
+    learned = {"train", "validation", "calibration"} if recipe.refit else {"train"}
+    parts = {
+        name: _Examples.of((extractor if name in learned else plain).features(pictures), pictures.labels)
+        for name, pictures in splits.items()
+    }
     copies = [_Examples.of(copy, splits["train"].labels) for copy in _copies(extractor, splits["train"], recipe)]
     computed = time.perf_counter()
     probe = _fit(classifier.body, _joined([parts["train"], *copies]), parts["validation"], recipe)

@@ -83,7 +83,15 @@ def ensemble(
         )
     else:
         limits = card.abstention.changed(confidence=max(m.card.abstention.confidence for m in members))
-        warnings.append("no calibration pictures that every member was kept from: the members' own limits are taken")
+        refitted = [
+            f"{f.name} has learned from its own (refit)"
+            for f, m in zip(folders, members, strict=True)
+            if m.card.refitted
+        ]
+        why = f" ({'; '.join(refitted)})" if refitted else ""
+        warnings.append(
+            f"no calibration pictures that every member was kept from{why}: the members' own limits are taken"
+        )
     if not _complete(splits.get("test"), card):
         warnings.append("no test pictures that every member was kept from: train them on the same splits")
     for warning in warnings:

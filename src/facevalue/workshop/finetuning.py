@@ -25,6 +25,7 @@ from facevalue.errors import DataError, UsageError
 from facevalue.evaluation import evaluate_pictures, now
 from facevalue.evidence import FinetuneReport, Report
 from facevalue.outputs import Extractor, Outputs, from_features
+from facevalue.training.course import ByValidation
 from facevalue.training.head import moved_head
 from facevalue.training.loop import train_body
 from facevalue.training.methods import checkpoint_beside
@@ -38,6 +39,7 @@ from facevalue.workshop.own_pictures import found_again, own_manifest
 LR, EPOCHS = 5e-5, 5
 _THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "distill")
 HARD_ALONE = "the model has learned from its own calibration pictures: the new one is calibrated on hard ones alone"
+"""A warning that stays with all that goes on from such a model."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def finetune(
         progress.note(f"warning: {warning}")
     of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
     kept = "calibration" in of_old  # what was trained once more has learned from all of its pictures but test
+    alone = not kept or HARD_ALONE in before.card.recipe.get("finetune", {}).get("warnings", ())
     absent = [c for i, c in enumerate(before.card.classes) if not (of_hard["calibration"].labels == i).any()]
     if absent and not kept:
         raise DataError(
@@ -171,7 +174,8 @@ def finetune(
         if not resume:
             checkpoint.clear()
         try:
-            after, history = train_body(before, sample(mixed["train"]), sample(mixed["validation"]), recipe, checkpoint)
+            course = ByValidation(recipe, sample(mixed["validation"]))
+            after, history = train_body(before, sample(mixed["train"]), course, recipe, checkpoint)
         except KeyboardInterrupt as error:
             if checkpoint.folder.exists():
                 raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error
@@ -201,7 +205,7 @@ def finetune(
         replayed=sum(map(len, replayed)),
         left_out=left_out,
         changes=changes,
-        warnings=warnings_of(changes, before.card, of_hard) + (() if kept else (HARD_ALONE,)),
+        warnings=(*warnings_of(changes, before.card, of_hard), *([HARD_ALONE] if alone else [])),
         command=command,
         created=now(),
     )
