@@ -29,12 +29,20 @@ SIDE = 150
 PLAUSIBLE = (0.04, 0.6)
 """Shares of the square that a subject may cover; pictures beyond are left out."""
 UPRIGHT = ("--recipe", "horse-or-human/cnn-upright")
+RESIDUAL = ("--recipe", "horse-or-human/resnet-scratch")
 CHOICES = {
     "in grey": (GREY, UPRIGHT),
     "in colour": (COLOUR, UPRIGHT),
     "in colour, trained again on all": (COLOUR, (*UPRIGHT, "--set", "refit=true")),
     "in colour, rescaled": (COLOUR, (*UPRIGHT, "--set", "augment.rescale=0.5")),
     "in colour, at 100 pixels": (COLOUR, (*UPRIGHT, "--size", "100")),
+    "in colour, cutmix": (COLOUR, (*UPRIGHT, "--set", "augment.cutmix=1.0")),
+    "in colour, four layers": (COLOUR, (*UPRIGHT, "--set", "network.options={widths=[16, 32, 64, 128]}")),
+    "in colour, five layers": (COLOUR, (*UPRIGHT, "--set", "network.options={widths=[16, 32, 64, 64, 64]}")),
+    "in colour, batch norm": (COLOUR, (*UPRIGHT, "--set", "network.options={batch_norm=true}")),
+    "in colour, width 0.4": (COLOUR, (*UPRIGHT, "--set", "augment.width=0.4")),
+    "in colour, smoothed labels": (COLOUR, (*UPRIGHT, "--set", "fit.label_smoothing=0.1")),
+    "in colour, residual network": (COLOUR, (*RESIDUAL, "--set", "augment.grey=0.5")),
 }
 
 
