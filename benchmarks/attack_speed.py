@@ -30,7 +30,7 @@ from facevalue.attacks.fgsm import FGSM
 from facevalue.attacks.pgd import PGD
 from facevalue.classifier import load
 from facevalue.outputs import to_input
-from facevalue.workshop.evidence import labelled
+from facevalue.workshop.asked_pictures import to_judge_by
 
 STEPS, BATCH = 10, 32
 LEVELS = (0.25, 1, 4)  # of 255: where hardly a picture breaks, where some do, and where all do
@@ -39,8 +39,7 @@ SUITE_N = (8, 16, 32)
 
 def pictures_of(model: str, data: str, n: int) -> tuple[Any, torch.Tensor, torch.Tensor]:
     classifier = load(Path(model))
-    chosen, _ = labelled(Path(model), classifier, Path(data))
-    some = chosen.some(n)
+    some = to_judge_by(Path(model), classifier.card, Path(data)).pictures.some(n)
     return classifier, to_input(some.squares()), torch.from_numpy(some.labels)
 
 

@@ -18,7 +18,8 @@ from facevalue.defenses.smoothing import certify as certify_one
 from facevalue.evaluation import now
 from facevalue.evidence import CertificateReport, CertifiedAccuracy
 from facevalue.outputs import to_input
-from facevalue.workshop.evidence import ask_kept, keep, labelled
+from facevalue.workshop.asked_pictures import to_judge_by
+from facevalue.workshop.keeping import ask_kept, keep
 
 _STEPS = 20
 
@@ -54,11 +55,11 @@ def certify(
     classifier = load(folder)
     if save:
         ask_kept(folder)
-    chosen, warnings = labelled(folder, classifier, Path(data), split)
-    chosen = chosen.some(limit, seed) if limit is not None else chosen
+    asked = to_judge_by(folder, classifier.card, Path(data), split)
+    chosen = asked.pictures.some(limit, seed) if limit is not None else asked.pictures
     machine.keep_memory()
     report = certified_pictures(classifier, chosen, smoothing, seed)
-    report = report.changed(warnings=(*warnings, *report.warnings), command=command, created=now())
+    report = report.changed(warnings=(*asked.warnings, *report.warnings), command=command, created=now())
     if plot is not None:
         plots.save_png(plots.certified_curve([report]), Path(plot))
     if save:

@@ -18,7 +18,8 @@ from facevalue.evaluation import now
 from facevalue.evidence import CorruptionFigures, CorruptionReport
 from facevalue.runtime import open_folder
 from facevalue.runtime.predictor import Predictor
-from facevalue.workshop.evidence import ask_kept, keep, labelled
+from facevalue.workshop.asked_pictures import to_judge_by
+from facevalue.workshop.keeping import ask_kept, keep
 
 _LOST = 0.1
 """A fall of the accuracy by so much at the mildest strength is worth a warning."""
@@ -52,10 +53,10 @@ def corruptions(
     classifier = load(folder)
     if save:
         ask_kept(folder)
-    chosen, warnings = labelled(folder, classifier, Path(data), split)
-    chosen = chosen.some(limit, seed) if limit is not None else chosen
+    asked = to_judge_by(folder, classifier.card, Path(data), split)
+    chosen = asked.pictures.some(limit, seed) if limit is not None else asked.pictures
     report = corrupted_pictures(open_folder(folder), chosen, seed)
-    report = report.changed(warnings=(*warnings, *report.warnings), command=command, created=now())
+    report = report.changed(warnings=(*asked.warnings, *report.warnings), command=command, created=now())
     if plot is not None:
         plots.save_png(plots.corruption_curves(report), Path(plot))
     if save:

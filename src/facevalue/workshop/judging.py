@@ -20,8 +20,9 @@ from facevalue.evidence import AttackReport, Report, SliceStudy
 from facevalue.outputs import outputs_of
 from facevalue.policy import check_policy
 from facevalue.slices import study, values_of
+from facevalue.workshop.asked_pictures import to_judge_by
 from facevalue.workshop.defending import attack_defended, defense_of
-from facevalue.workshop.evidence import ask_kept, keep, labelled, labelled_rows
+from facevalue.workshop.keeping import ask_kept, keep
 from facevalue.workshop.standing import standing
 
 _EPS = {"linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "l2": (0.25, 0.5, 1.0, 2.0)}
@@ -55,15 +56,16 @@ def evaluate(
     classifier = load(folder)
     if save:
         ask_kept(folder)
-    chosen, warnings, rows = labelled_rows(folder, classifier, Path(data), split)
-    columns = {column: values_of(rows, column) for column in slices}
+    asked = to_judge_by(folder, classifier.card, Path(data), split)
+    chosen = asked.pictures
+    columns = {column: values_of(asked.rows, column) for column in slices}
     machine.keep_memory()
     outputs = outputs_of(classifier, chosen, f"evaluating on {chosen.name}")
     card = classifier.card
     decided = decision.decide(outputs.probabilities(classifier), card.positive_index, card.threshold)
     report = evaluate_pictures(classifier, chosen, outputs=outputs, command=command)
     report = report.changed(
-        warnings=(*warnings, *report.warnings),
+        warnings=(*asked.warnings, *report.warnings),
         slices=tuple(study(name, values, chosen.labels, decided, card.classes) for name, values in columns.items()),
     )
     if save:
@@ -121,7 +123,8 @@ def attack(
         ask_kept(folder)
     if save_pictures is not None:
         ask_free(Path(save_pictures))
-    chosen, warnings = labelled(folder, classifier, Path(data))
+    asked = to_judge_by(folder, classifier.card, Path(data))
+    chosen = asked.pictures
     machine.keep_memory()
     chosen = chosen.some(limit, seed) if limit is not None else chosen
     defense = defense_of(classifier) if defense is None else defense
@@ -137,7 +140,7 @@ def attack(
                 classifier, chosen, attacks, norm, eps, defense=defense, target=target, save_to=to, seed=seed
             )
     report = report.changed(
-        warnings=(*warnings, *report.warnings),
+        warnings=(*asked.warnings, *report.warnings),
         fingerprint=chosen.fingerprint,
         source=chosen.source,
         command=command,

@@ -31,9 +31,12 @@ from facevalue.training.distillation import resolved
 from facevalue.training.methods import Trained, checkpoint_beside, new_classifier, train_method
 from facevalue.training.recipe import SHORT, Recipe, as_asked, read
 from facevalue.training.settings import CalibrationSettings
-from facevalue.workshop.evidence import PARITY_PICTURES, labelled
+from facevalue.workshop.asked_pictures import to_calibrate_on
 from facevalue.workshop.once_more import finished
 from facevalue.workshop.splitting import split_manifest
+
+PARITY_PICTURES = 32
+"""Pictures that an exported file is compared on."""
 
 
 @dataclass(frozen=True)
@@ -224,8 +227,9 @@ def calibrate(model: Path | str, data: Path | str, output: Path | str, *, comman
     """
     folder, output = Path(model), free_place(Path(output), overwrite=False)
     classifier = load(folder)
-    held_out, warnings = labelled(folder, classifier, Path(data), own_split="calibration")
-    for warning in warnings:
+    asked = to_calibrate_on(folder, classifier.card, Path(data))
+    held_out = asked.pictures
+    for warning in asked.warnings:
         progress.note(f"warning: {warning}")
     machine.keep_memory()
     # The model's own targets; a card made by hand has no recipe, and takes what the probe has.
@@ -239,7 +243,7 @@ def calibrate(model: Path | str, data: Path | str, output: Path | str, *, comman
         quantile=settings.quantile,
     )
     # Evidence of the old temperature says nothing of the new one.
-    data_facts = classifier.card.data.changed(warnings=(*classifier.card.data.warnings, *warnings))
+    data_facts = classifier.card.data.changed(warnings=(*classifier.card.data.warnings, *asked.warnings))
     card = classifier.card.changed(evidence=(), data=data_facts, command=command, created=now())
     with files.replacing_folder(output) as partial:
         for name in (HISTORY, MANIFEST):

@@ -19,7 +19,8 @@ from facevalue.export import EXPORTERS
 from facevalue.report import write_report
 from facevalue.runtime.predictor import open_folder
 from facevalue.verdict import Verdict
-from facevalue.workshop.evidence import PARITY_PICTURES, labelled
+from facevalue.workshop.asked_pictures import to_judge_by
+from facevalue.workshop.making import PARITY_PICTURES
 
 
 def predict(model: Path | str, inputs: Sequence[Path | str], *, heat: bool = False) -> Iterator[Verdict]:
@@ -59,7 +60,7 @@ def export(
 
 def _parity_pictures(folder: Path, classifier: Classifier, given: Path | str | None) -> Pictures:
     if given is not None:
-        return labelled(folder, classifier, Path(given))[0].some(4 * PARITY_PICTURES)
+        return to_judge_by(folder, classifier.card, Path(given)).pictures.some(4 * PARITY_PICTURES)
     table = pd.read_parquet(classifier.card.checked_file(folder, MANIFEST))
     there = table[(table["split"] == "test") & table["path"].map(lambda p: Path(p).is_file())]
     if there.empty:

@@ -1,0 +1,140 @@
+"""The labelled pictures that a finished model is judged or calibrated on, and whether it knows them already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from facevalue import progress
+from facevalue.card import MANIFEST, Card
+from facevalue.data.manifest import SPLITS, Manifest
+from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.scan import scan
+from facevalue.data.splits import origins
+from facevalue.errors import DataError, UsageError
+from facevalue.workshop.own_pictures import learned_from
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Pictures for a finished model.
+
+    Attributes
+    ----------
+    rows : of the manifest, in the pictures' order.
+    parts : the split that each, or the file it was made from, had when the model was made; ``""`` for new ones.
+    warnings : what should be known of them.
+    """
+
+    pictures: Pictures
+    rows: pd.DataFrame
+    parts: pd.Series[str]
+    warnings: tuple[str, ...]
+
+
+def to_judge_by(folder: Path, card: Card, data: Path, split: str | None = None) -> Asked:
+    """Pictures of ``data`` to evaluate or attack the model on.
+
+    Parameters
+    ----------
+    split : one of those that ``data`` has, or that the model made of it; or ``all``. By default what is kept for this:
+        of a folder with splits test, of the folder that the model was made from its own test pictures, else all.
+
+    Raises
+    ------
+    UsageError
+        There is no such split.
+    DataError
+        The model has learned from its own pictures of that split.
+    """
+    if split not in (None, "all", *SPLITS):
+        raise UsageError(f"expected split to be all or one of {', '.join(SPLITS)}, but got {split!r}")
+    found = _Found(folder, card, data)
+    if found.given:
+        return found.asked(split or found.first("test", "calibration", "validation") or "test")
+    if found.familiar if split is None else split != "all":
+        return found.own(split or "test")
+    return found.asked("all")
+
+
+def to_calibrate_on(folder: Path, card: Card, data: Path) -> Asked:
+    """Pictures of ``data`` to fit temperature and limits on: never test, or nothing were left to measure that by.
+
+    Raises
+    ------
+    DataError
+        There are none, or the model has learned from all of them.
+    """
+    found = _Found(folder, card, data)
+    if found.given:
+        split = found.first("calibration", "validation")
+        if split is None:
+            raise DataError(
+                f"{data} has {' and '.join(sorted(found.given))} pictures and none for calibration; "
+                "give a folder of other pictures that the model has not seen"
+            )
+        asked = found.asked(split)
+    else:
+        asked = found.own("calibration") if found.familiar else found.asked("all")
+    if asked.parts.isin(learned_from(card)).all():
+        raise DataError(
+            f"the model has learned from all {len(asked.pictures)} pictures of {data}; calibrated on them it would be "
+            "too sure, so give others"
+        )
+    return asked
+
+
+class _Found:
+    """What is in ``data``, and what the model knows of it."""
+
+    def __init__(self, folder: Path, card: Card, data: Path) -> None:
+        self.card, self.data = card, data
+        self.manifest = scan(data)
+        self.given = set(self.manifest.readable["split"]) - {""}
+        self._known = pd.read_parquet(card.checked_file(folder, MANIFEST))
+        splits = dict(zip(self._known["sha256"], self._known["split"], strict=True))
+        sha256 = self.manifest.table["sha256"]
+        self._parts = sha256.map(splits).fillna(sha256.map(origins(data)).map(splits)).fillna("")
+
+    @property
+    def familiar(self) -> bool:
+        """Whether these are all the pictures that the model was made from, and no others."""
+        return set(self.manifest.readable["sha256"]) == set(self._known["sha256"][self._known["split"] != ""])
+
+    def first(self, *splits: str) -> str | None:
+        """The first of these that the data itself has."""
+        return next((split for split in splits if split in self.given), None)
+
+    def own(self, split: str) -> Asked:
+        """The pictures that were in this split when the model was made."""
+        progress.note(f"{self.data} is what the model was made from: taking its {split} pictures")
+        return self._of(self.manifest.changed(split=self._parts), split)
+
+    def asked(self, split: str) -> Asked:
+        """The pictures in this split of the data's own; ``all`` for all."""
+        return self._of(self.manifest, split)
+
+    def _of(self, manifest: Manifest, split: str) -> Asked:
+        wanted = [] if split == "all" else [split]
+        same = bool(wanted) and manifest.fingerprint(*wanted) == Manifest(self._known, "").fingerprint(*wanted)
+        name = split if same else _folder_name(self.data)
+        chosen = pictures(manifest, self.card.geometry, self.card.classes, *wanted, name=name)
+        rows = manifest.rows(*wanted)
+        parts = self._parts[rows.index]
+        seen = int(parts.isin(["train", "validation", "calibration"]).sum())
+        if seen and split != "train" and split in learned_from(self.card):
+            raise DataError(
+                f"the model has learned from its {split} pictures too (refit); figures on its card are from before that"
+            )
+        warnings = manifest.warnings
+        if seen and (split not in ("train", "validation", "calibration") or not same):
+            warnings = (*warnings, f"{seen} of {len(chosen)} pictures took part in making the model")
+        return Asked(chosen, rows, parts, warnings)
+
+
+def _folder_name(data: Path) -> str:
+    """What a report on other pictures is called: never as a split of the model's own."""
+    whole = data.resolve()
+    return f"{whole.parent.name}/{whole.name}" if whole.name in SPLITS else whole.name
