@@ -1,11 +1,13 @@
 """What further sources to learn from are worth to ``real-or-ai/texture``, at home and elsewhere, and what they cost.
 
 LFW and StyleGAN2 are left out, and asked about; pictures of the other four sources are cross-validated. Features are
-computed once. Nothing here sees ``unseen-faces``. Run from the project's root: ``python -m benchmarks.sources_study``.
+computed once. Nothing here sees ``unseen-faces``. Run from the project's root:
+``python -m benchmarks.sources_study [RECIPE]``.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -22,7 +24,6 @@ from facevalue.metrics import auroc
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import read
 
-RECIPE = "real-or-ai/texture"
 REAL, AI = LEFT_OUT = ("lfw", "stylegan2-omi")
 FURTHER = ("utkface", "stable-diffusion-2.1")
 LEARNED = {
@@ -65,8 +66,8 @@ def figures(
 class Study:
     """Features of all sources, and who learns from whom."""
 
-    def __init__(self) -> None:
-        classifier = new_classifier(read(RECIPE, {"network.weights": mobilenet()}), ("ai", "real"))
+    def __init__(self, recipe: str) -> None:
+        classifier = new_classifier(read(recipe, {"network.weights": mobilenet()}), ("ai", "real"))
         with tempfile.TemporaryDirectory() as folder:
             found = scan(manifest(Path(folder) / "all" / "manifest.csv", TRAINED))
         self.source: NDArray[np.str_] = found.readable["source"].to_numpy(str)
@@ -97,16 +98,16 @@ class Study:
         return {key: mean([entry[key] for entry in each]) for key in each[0]}
 
 
-def main() -> None:
-    study = Study()
-    recipe = read(RECIPE).probe
-    own = (recipe.steady, recipe.strengths[0])
+def main(recipe: str = "real-or-ai/texture") -> None:
+    study, name = Study(recipe), f"sources_study.{Path(recipe).stem}"
+    probe = read(recipe).probe
+    own = (probe.steady, probe.strengths[0])
     signs = np.where(study.real, 1.0, -1.0)
-    result: dict[str, object] = {"recipe": RECIPE, "folds": FOLDS, "left_out": LEFT_OUT}
+    result: dict[str, object] = {"recipe": recipe, "folds": FOLDS, "left_out": LEFT_OUT}
     result["by_sources"] = {
-        name: study.judged(*study.scores(sources, signs, *own)) for name, sources in LEARNED.items()
+        learned: study.judged(*study.scores(sources, signs, *own)) for learned, sources in LEARNED.items()
     }
-    keep("sources_study", result)
+    keep(name, result)
     every = LEARNED["and both"]
     scores = study.scores(every, signs, *own)
     result["by_border"] = {f"{border:g}": study.judged(*scores, border) for border in BORDERS}
@@ -115,13 +116,13 @@ def main() -> None:
     real = np.array([TRAINED[source][0] == "real" for source in every])
     apart = [part[:, real].max(1) - part[:, ~real].max(1) for part in (by_source[0], *by_source[1])]
     result["a_score_a_source"] = study.judged(apart[0], apart[1:])
-    keep("sources_study", result)
+    keep(name, result)
     result["by_steady_and_strength"] = {
         f"{steady:g}, {strength}": study.judged(*study.scores(every, signs, steady, strength))
         for steady, strength in SETTINGS
     }
-    keep("sources_study", result)
+    keep(name, result)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
