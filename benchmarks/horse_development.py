@@ -40,8 +40,6 @@ CHOICES = {
     "in colour, four layers": (COLOUR, (*UPRIGHT, "--set", "network.options={widths=[16, 32, 64, 128]}")),
     "in colour, five layers": (COLOUR, (*UPRIGHT, "--set", "network.options={widths=[16, 32, 64, 64, 64]}")),
     "in colour, batch norm": (COLOUR, (*UPRIGHT, "--set", "network.options={batch_norm=true}")),
-    "in colour, width 0.4": (COLOUR, (*UPRIGHT, "--set", "augment.width=0.4")),
-    "in colour, smoothed labels": (COLOUR, (*UPRIGHT, "--set", "fit.label_smoothing=0.1")),
     "in colour, residual network": (COLOUR, (*RESIDUAL, "--set", "augment.grey=0.5")),
 }
 

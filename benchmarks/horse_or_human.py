@@ -24,6 +24,10 @@ RECIPES = {
     "small-cnn-augmented-upright": ("--recipe", "horse-or-human/cnn-upright"),
     "small-cnn-augmented-upright-in-colour": ("--recipe", "horse-or-human/cnn-upright"),
     "small-cnn-augmented-upright-in-colour-again": ("--recipe", "horse-or-human/cnn-upright", "--set", "refit=true"),
+    "small-cnn-four-layers-upright-in-colour-again": (
+        *("--recipe", "horse-or-human/cnn-upright", "--set", "refit=true"),
+        *("--set", "network.options={widths=[16, 32, 64, 128]}"),
+    ),
     "small-resnet": ("--recipe", "horse-or-human/resnet-scratch"),
 }
 
