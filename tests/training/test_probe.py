@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from facevalue.calibration import fit_temperature
-from facevalue.training.probe import fit_probe, refit
+from facevalue.training.probe import Differences, fit_probe, refit
 from facevalue.training.settings import ProbeSettings
 
 
@@ -114,7 +114,7 @@ def test_held_steady_it_is_the_closed_form(balanced: bool, wide: int) -> None:
     y[:15] = 0
     quarters = x[:, None] + torch.from_numpy(rng.normal(size=(len(y), 4, 20 + wide))).float()
     settings = ProbeSettings(strengths=(20.0,), scale="each", loss="squared", steady=0.3)
-    probe = fit_probe((x, y), (x, y), 2, settings, balanced, quarters=quarters)
+    probe = fit_probe((x, y), (x, y), 2, settings, balanced, differences=[Differences.between_quarters(quarters, 0.3)])
     z, unit = x.double().numpy(), x.double().numpy().std(0)
     n = ((quarters - quarters.mean(1, keepdim=True)).double().numpy() / unit).reshape(-1, 20 + wide)
     weights = len(y) / (2 * np.bincount(y))[y] if balanced else np.ones(len(y))
@@ -138,10 +138,31 @@ def test_held_steady_it_does_not_heed_what_differs_between_quarters() -> None:
     shares = []
     for steady in (0.0, 1.0, 30.0):
         settings = ProbeSettings(strengths=(100.0,), scale="each", loss="squared", steady=steady)
-        probe = fit_probe((x, y), (x, y), 2, settings, quarters=x[:, None] + apart)
+        differences = [Differences.between_quarters(x[:, None] + apart, steady)] if steady else []
+        probe = fit_probe((x, y), (x, y), 2, settings, differences=differences)
         shares.append(float(probe.weight[1, 1].abs() / probe.weight[1].abs().sum()))
     assert 0.4 < shares[0] < 0.6
     assert shares[0] > shares[1] + 0.1 > shares[2] + 0.2
+
+
+def test_differences_of_two_kinds_are_the_closed_form_together() -> None:
+    rng = np.random.default_rng(3)
+    x, y = blobs(60, 2, 0.3, 0)
+    kinds = [(torch.from_numpy(rng.normal(size=(m, 20))).float(), weight) for m, weight in ((7, 0.5), (30, 0.02))]
+    settings = ProbeSettings(strengths=(5.0,), scale="each", loss="squared")
+    probe = fit_probe((x, y), (x, y), 2, settings, differences=[Differences(*kind) for kind in kinds])
+    z, unit = x.double().numpy(), x.double().numpy().std(0)
+    z = (z - z.mean(0)) / unit
+    targets = np.eye(2)[y] - np.eye(2)[y].mean(0)
+    left = z.T @ z + (z**2).sum(1).mean() / 5 * np.eye(20)
+    for features, weight in kinds:
+        apart = features.double().numpy() / unit
+        left += weight * apart.T @ apart
+    expected = np.linalg.solve(left, z.T @ targets).T / unit
+    got = probe.weight.double().numpy() / probe.sharpness
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+    again = refit(probe, x, y, settings, differences=[Differences(*kind) for kind in kinds])
+    torch.testing.assert_close(again.weight, probe.weight, atol=1e-5, rtol=1e-4)
 
 
 def test_noise_gets_a_strong_penalty_and_separable_classes_do_not_get_the_weakest() -> None:

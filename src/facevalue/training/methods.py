@@ -6,27 +6,25 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from facevalue import progress
 from facevalue.card import Card
 from facevalue.classifier import Classifier
 from facevalue.data.pictures import Pictures
-from facevalue.errors import FaceValueError, UsageError
+from facevalue.errors import FaceValueError
 from facevalue.networks.base import Body
 from facevalue.networks.weights import Wanted, prepare
-from facevalue.outputs import Change, Extractor, Outputs, from_features, to_squares
-from facevalue.training.augment import augment
+from facevalue.outputs import Extractor, Outputs, from_features
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.course import Again, ByValidation
 from facevalue.training.distillation import open_teacher
+from facevalue.training.examples import Examples, examples_of
 from facevalue.training.loop import train_body
 from facevalue.training.probe import Probe, fit_probe, refit
 from facevalue.training.recipe import Recipe
@@ -104,7 +102,7 @@ def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe
         # Head first (Kumar et al. 2022, arXiv:2202.10054): a random head's gradients would spoil the backbone.
         extractor = Extractor(classifier)
         train, validation = (
-            _Examples(extractor.features(splits[name], f"head first: {name}"), splits[name].labels)
+            Examples(extractor.features(splits[name], f"head first: {name}"), splits[name].labels)
             for name in ("train", "validation")
         )
         probe = _fit(classifier.body, train, validation, recipe)
@@ -145,60 +143,24 @@ def _seen(pictures: Pictures, recipe: Recipe) -> Sample:
     return with_subjects(seen) if recipe.augment.surroundings else seen
 
 
-@dataclass(frozen=True)
-class _Examples:
-    """What a head may learn from: features (n, d) and labels (n,), and their quarters' (n, 4, d) if asked for."""
-
-    x: torch.Tensor
-    y: NDArray[np.int64]
-    quarters: torch.Tensor | None = None
-
-    @classmethod
-    def of(cls, features: torch.Tensor, labels: NDArray[np.int64]) -> _Examples:
-        if features.ndim == 2:
-            return cls(features, labels)
-        return cls(features[:, 0], labels, features[:, 1:])
-
-
-def _joined(parts: Sequence[_Examples]) -> _Examples:
-    if len(parts) == 1:
-        return parts[0]
-    quarters = [part.quarters for part in parts if part.quarters is not None]
-    return _Examples(
-        torch.cat([part.x for part in parts]),
-        np.concatenate([part.y for part in parts]),
-        torch.cat(quarters) if quarters else None,
-    )
-
-
 def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe) -> Trained:
     start = time.perf_counter()
-    if recipe.probe.steady:
-        size = classifier.card.geometry.size
-        try:
-            classifier.features_of_quarters(torch.zeros(1, 3, size, size))
-        except ValueError as error:
-            raise UsageError(f"probe.steady is not for {recipe.network.name} at {size} pixels: {error}") from error
-    plain = Extractor(classifier)
-    extractor = Extractor(classifier, quarters=True) if recipe.probe.steady else plain
-    learned = {"train", "validation", "calibration"} if recipe.refit else {"train"}
-    parts = {
-        name: _Examples.of((extractor if name in learned else plain).features(pictures), pictures.labels)
-        for name, pictures in splits.items()
-    }
-    copies = [_Examples.of(copy, splits["train"].labels) for copy in _copies(extractor, splits["train"], recipe)]
+    parts = examples_of(classifier, splits, recipe)
     computed = time.perf_counter()
-    probe = _fit(classifier.body, _joined([parts["train"], *copies]), parts["validation"], recipe)
+    probe = _fit(classifier.body, parts["train"], parts["validation"], recipe)
     once, again = with_head(classifier, probe), None
     if recipe.refit:
-        every = _joined([*(part for name, part in parts.items() if name != "test"), *copies])
+        every = parts["train"].and_also(parts["validation"], parts["calibration"])
         with progress.work("fitting the head to all but test", unit="fits"):
             balanced, kinds = recipe.fit.class_weights == "balanced", classifier.body.kinds
-            again = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, every.quarters))
+            differences = every.differences(recipe.probe)
+            again = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, differences))
     seconds = time.perf_counter() - start
 
     def answers(classifier: Classifier, *names: str) -> dict[str, Outputs]:
-        return {name: from_features(classifier, parts[name].x, parts[name].y) for name in names}
+        # Copies that are learned from stand behind the pictures themselves.
+        n = {name: len(splits[name]) for name in names}
+        return {name: from_features(classifier, parts[name].x[: n[name]], splits[name].labels) for name in names}
 
     return Trained(
         classifier=once,
@@ -210,25 +172,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recip
     )
 
 
-def _copies(extractor: Extractor, train: Pictures, recipe: Recipe) -> list[torch.Tensor]:
-    """Features of every training picture, changed as ``augment`` says, once a copy."""
-    if not recipe.probe.copies:
-        return []
-    subjects = with_subjects(sample(train)).subjects if recipe.augment.surroundings else None
-
-    def changed(copy: int) -> Change:
-        def change(squares: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
-            return to_squares(augment(squares, recipe.augment, recipe.seed, copy, places, subjects))
-
-        return change
-
-    return [
-        extractor.features(train, f"computing changed copy {copy + 1} of {recipe.probe.copies}", changed(copy))
-        for copy in range(recipe.probe.copies)
-    ]
-
-
-def _fit(body: Body, train: _Examples, validation: _Examples, recipe: Recipe) -> Probe:
+def _fit(body: Body, train: Examples, validation: Examples, recipe: Recipe) -> Probe:
     with progress.work("fitting the head", unit="fits"):
         return fit_probe(
             (train.x, train.y),
@@ -237,7 +181,7 @@ def _fit(body: Body, train: _Examples, validation: _Examples, recipe: Recipe) ->
             recipe.probe,
             recipe.fit.class_weights == "balanced",
             body.kinds,
-            train.quarters,
+            train.differences(recipe.probe),
         )
 
 

@@ -46,7 +46,7 @@ def fit_probe(
     settings: ProbeSettings,
     balanced: bool = False,
     kinds: Sequence[int] = (),
-    quarters: Tensor | None = None,
+    differences: Sequence[Differences] = (),
 ) -> Probe:
     """A linear head on frozen features with an L2 penalty: multinomial logistic regression, or regression on 0 and 1.
 
@@ -60,9 +60,10 @@ def fit_probe(
     that and all kinds alike.
 
     What is everywhere in a picture, as a camera's or a generator's traces are, shows in its quarters alike; what sets
-    them apart is what is in the picture. With ``quarters`` the head is held to score them alike, as variation between
-    recordings of one speaker is taken out of speaker recognition (Hatch et al. 2006, *Within-class covariance
-    normalization for SVM-based speaker recognition*).
+    them apart is what is in the picture. And what sets a copy that was saved again apart from its picture is how it was
+    saved. With such ``differences`` the head is held to heed neither, as variation between recordings of one speaker is
+    taken out of speaker recognition (Hatch et al. 2006, *Within-class covariance normalization for SVM-based speaker
+    recognition*).
 
     Parameters
     ----------
@@ -73,8 +74,7 @@ def fit_probe(
         and with ``kind`` by the fourth root of how many there are of their kind as well.
     kinds : widths of the kinds of features, which add up to d; empty where all are of one.
     balanced : whether every class weighs alike, however many pictures it has.
-    quarters : (n, 4, d) features of the training pictures' quarters, for ``steady``: the squared deviations of their
-        scores from their mean, averaged over the four, times this, are added to a picture's squared error.
+    differences : what is to make none to scores; for ``squared`` loss.
 
     Returns
     -------
@@ -82,12 +82,12 @@ def fit_probe(
     where a standard error is never less than one picture's nat. The losses are log-likelihoods at each probe's own best
     temperature, since the temperature is fitted later: else the sharpest would win wherever validation is separable.
     """
-    space = _Space.of(train[0], settings, kinds)
+    space = _Space.of(train[0], settings, kinds, within=not differences)
     fitted, held_out = space.inside(train[0]), space.inside(validation[0])
     history: list[dict[str, Any]] = []
     tried: list[tuple[float, float, NDArray[np.float64], Linear]] = []
     y = train[1]
-    fits = _fits(settings, space, fitted, y, balanced, quarters)
+    fits = _fits(settings, space, fitted, y, balanced, differences)
     for epoch, strength in enumerate(sorted(settings.strengths)):
         start = time.perf_counter()
         head = fits(strength)
@@ -124,13 +124,31 @@ def refit(
     settings: ProbeSettings,
     balanced: bool = False,
     kinds: Sequence[int] = (),
-    quarters: Tensor | None = None,
+    differences: Sequence[Differences] = (),
 ) -> Probe:
     """The same on other pictures, as a rule on more: strength and sharpness stay what was chosen."""
-    space = _Space.of(x, settings, kinds)
-    head = _fits(settings, space, space.inside(x), y, balanced, quarters)(probe.strength).times(probe.sharpness)
+    space = _Space.of(x, settings, kinds, within=not differences)
+    head = _fits(settings, space, space.inside(x), y, balanced, differences)(probe.strength).times(probe.sharpness)
     weight, bias = space.outside(head)
     return replace(probe, weight=weight, bias=bias)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """(m, d) between features, that are to make none to scores.
+
+    Attributes
+    ----------
+    weight : of the square of each one's score, beside the squared errors of pictures.
+    """
+
+    features: Tensor
+    weight: float
+
+    @classmethod
+    def between_quarters(cls, quarters: Tensor, weight: float) -> Differences:
+        """Of every picture's (n, 4, d) quarters from their mean; ``weight`` is of a picture's four together."""
+        return cls((quarters - quarters.mean(1, keepdim=True)).flatten(0, 1).float(), weight / 4)
 
 
 @dataclass(frozen=True)
@@ -158,7 +176,8 @@ class _Space:
     basis: NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, features: Tensor, settings: ProbeSettings, kinds: Sequence[int]) -> _Space:
+    def of(cls, features: Tensor, settings: ProbeSettings, kinds: Sequence[int], within: bool) -> _Space:
+        """Of the features learned from; within their span, or not where differences may lie outside it."""
         x = features.double().numpy()
         mean, variances = x.mean(0), x.var(0)
         floor = 1e-6 * variances.mean() + 1e-24  # a feature that never varies is not to be blown up
@@ -166,18 +185,11 @@ class _Space:
         if settings.scale == "kind" and kinds:
             unit = unit * np.repeat(np.power(kinds, 0.25), kinds)
         n, d = x.shape
-        # Quarters vary in directions that the pictures as wholes do not.
-        return cls(mean, unit, _span((x - mean) / unit) if n < d and not settings.steady else None)
+        return cls(mean, unit, _span((x - mean) / unit) if n < d and within else None)
 
     def inside(self, features: Tensor) -> NDArray[np.float64]:
         x: NDArray[np.float64] = (features.double().numpy() - self.mean) / self.unit
         return x if self.basis is None else x @ self.basis
-
-    def deviations(self, quarters: Tensor) -> NDArray[np.float32]:
-        """(n * 4, d): what sets the quarters of a picture apart from their mean."""
-        apart = (quarters - quarters.mean(1, keepdim=True)).flatten(0, 1).float()
-        found: NDArray[np.float32] = apart.div_(torch.as_tensor(self.unit).float()).numpy()
-        return found
 
     def outside(self, head: Linear) -> tuple[Tensor, Tensor]:
         """Weight and bias for features as they are."""
@@ -191,15 +203,14 @@ def _fits(
     x: NDArray[np.float64],
     y: NDArray[np.int64],
     balanced: bool,
-    quarters: Tensor | None,
+    differences: Sequence[Differences],
 ) -> Callable[[float], Linear]:
     """What fits a head in this space, to be asked with growing strengths."""
     if settings.loss == "logistic":
         return _logistic(x, y, balanced)
-    if not settings.steady:
+    if not differences:
         return _squared(x, y, balanced)
-    assert quarters is not None
-    return _steady(x, y, balanced, space.deviations(quarters), settings.steady)
+    return _heedless(x, y, balanced, differences, space.unit)
 
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
@@ -243,19 +254,27 @@ def _squared(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Ca
     return fit
 
 
-def _steady(
-    x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool, deviations: NDArray[np.float32], steady: float
+def _heedless(
+    x: NDArray[np.float64],
+    y: NDArray[np.int64],
+    balanced: bool,
+    differences: Sequence[Differences],
+    unit: NDArray[np.float64],
 ) -> Callable[[float], Linear]:
-    """As :func:`_squared`, with every deviation a row whose score should be nothing, and which has no intercept."""
+    """As :func:`_squared`, with every difference a row whose score should be nothing, and which has no intercept."""
     from sklearn.linear_model import Ridge
 
     targets, weights = _goals(y, balanced)
     x_mean, mean = (np.average(part, axis=0, weights=weights) for part in (x, targets))
     roots = np.sqrt(weights)[:, None]
-    # Single precision and as few copies as can be: rows are five times as many as pictures, and not cut down to the
-    # pictures' span.
-    deviations *= np.float32(np.sqrt(steady / 4))
-    rows = np.concatenate([(roots * (x - x_mean)).astype(np.float32), deviations])
+    # Single precision and as few copies as can be: rows may be six times as many as pictures, and are not cut down to
+    # the pictures' span.
+    rows = np.empty((len(x) + sum(len(part.features) for part in differences), x.shape[1]), np.float32)
+    rows[: len(x)] = roots * (x - x_mean)
+    end = len(x)
+    for part in differences:
+        start, end = end, end + len(part.features)
+        np.multiply(part.features.numpy(), np.sqrt(part.weight) / unit, out=rows[start:end], casting="same_kind")
     goals = np.zeros((len(rows), targets.shape[1]), np.float32)
     goals[: len(x)] = roots * (targets - mean)
     length = float(np.mean((x**2).sum(1)))

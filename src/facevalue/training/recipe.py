@@ -84,13 +84,14 @@ class Recipe(Settings, frozen=True):
             expect(
                 (self.probe.copies > 0) == (self.augment != AugmentSettings()),
                 "probe.copies",
-                "at least 1 with augment, and 0 without",
+                "above 0 with augment, and 0 without",
                 self.probe.copies,
             )
             expect(not (self.augment.mixup or self.augment.cutmix), "mixup and cutmix", "0 for a probe", "more")
         else:
-            given = self.probe.steady
-            expect(not given, "probe.steady", f"0 where the method is {self.method}", given)
+            for name in ("steady", "alike"):
+                given = getattr(self.probe, name)
+                expect(not given, f"probe.{name}", f"0 where the method is {self.method}", given)
 
     def geometry(self) -> Geometry:
         """The network's own geometry with this recipe's changes."""

@@ -227,22 +227,28 @@ class ProbeSettings(Settings, frozen=True):
     ``loss``: ``logistic``, or ``squared`` distances from 1 for the class and 0 for the others, for many more features
     than pictures. ``scale``: features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as
     well, where a network has several; see :func:`facevalue.training.probe.fit_probe`. ``copies`` of every training
-    picture, changed as ``augment`` says, are learned from beside it; each costs another pass through the backbone.
-    ``steady``: how much the four quarters of a picture are to score alike, beside its own squared error; needs
-    ``squared`` loss, and a network whose features do not say where things are.
+    picture (0.5: of every second), changed as ``augment`` says, are learned from beside it; each costs another pass
+    through the backbone. With ``alike`` they are not learned from but are to score as the picture that they are of: by
+    so much the square of the difference counts beside a picture's squared error. ``steady``: how much the four quarters
+    of a picture are to score alike, beside its own squared error; needs a network whose features do not say where
+    things are. Both need ``squared`` loss.
     """
 
     loss: Literal["logistic", "squared"] = "logistic"
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     scale: Literal["whole", "each", "kind"] = "whole"
-    copies: int = 0
+    copies: float = 0.0
+    alike: float = 0.0
     steady: float = 0.0
 
     def __post_init__(self) -> None:
-        expect(0 <= self.steady < math.inf, "steady", "a number of at least 0", self.steady)
-        expect(not self.steady or self.loss == "squared", "steady", "0 where the loss is logistic", self.steady)
+        for name in ("copies", "alike", "steady"):
+            expect(0 <= getattr(self, name) < math.inf, name, "a number of at least 0", getattr(self, name))
+        for name in ("alike", "steady"):
+            given = getattr(self, name)
+            expect(not given or self.loss == "squared", name, "0 where the loss is logistic", given)
+        expect(not self.alike or self.copies > 0, "alike", "0 without probe.copies", self.alike)
         expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)
-        expect(self.copies >= 0, "copies", "at least 0", self.copies)
 
 
 class CalibrationSettings(Settings, frozen=True):

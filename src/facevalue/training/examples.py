@@ -1,0 +1,132 @@
+"""What a head may learn from: features of pictures, of their quarters, and of changed copies of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facevalue.classifier import Classifier
+from facevalue.data.pictures import Pictures
+from facevalue.errors import UsageError
+from facevalue.outputs import Change, Extractor, to_squares
+from facevalue.training.augment import augment
+from facevalue.training.probe import Differences
+from facevalue.training.recipe import Recipe
+from facevalue.training.samples import sample, with_subjects
+from facevalue.training.settings import ProbeSettings
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features (n, d) and labels (n,).
+
+    Attributes
+    ----------
+    quarters : (n, 4, d) of the pictures' quarters, if asked for.
+    copies : (m, d) of changed copies, which are to score as what they are copies of.
+    originals : (m,) the places of what they are copies of.
+    """
+
+    x: Tensor
+    y: NDArray[np.int64]
+    quarters: Tensor | None = None
+    copies: Tensor | None = None
+    originals: Tensor | None = None
+
+    @classmethod
+    def of(cls, features: Tensor, labels: NDArray[np.int64]) -> Examples:
+        """Of (n, d) features, or (n, 5, d) with their quarters'."""
+        if features.ndim == 2:
+            return cls(features, labels)
+        return cls(features[:, 0], labels, features[:, 1:])
+
+    def and_also(self, *others: Examples) -> Examples:
+        """These, then others that have no copies."""
+        if not others:
+            return self
+        parts = (self, *others)
+        quarters = [part.quarters for part in parts if part.quarters is not None]
+        return replace(
+            self,
+            x=torch.cat([part.x for part in parts]),
+            y=np.concatenate([part.y for part in parts]),
+            quarters=torch.cat(quarters) if quarters else None,
+        )
+
+    def differences(self, settings: ProbeSettings) -> list[Differences]:
+        """What is to make no difference to scores."""
+        found = []
+        if settings.steady and self.quarters is not None:
+            found.append(Differences.between_quarters(self.quarters, settings.steady))
+        if settings.alike and self.copies is not None and self.originals is not None:
+            found.append(Differences(self.copies - self.x[self.originals], settings.alike))
+        return found
+
+
+def examples_of(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe) -> dict[str, Examples]:
+    """Of every split; those of ``train`` with the changed copies that the recipe asks for.
+
+    Raises
+    ------
+    UsageError
+        ``probe.steady``, and the network's maps have no quarters.
+    """
+    settings = recipe.probe
+    if settings.steady:
+        size = classifier.card.geometry.size
+        try:
+            classifier.features_of_quarters(torch.zeros(1, 3, size, size))
+        except ValueError as error:
+            raise UsageError(f"probe.steady is not for {recipe.network.name} at {size} pixels: {error}") from error
+    plain = Extractor(classifier)
+    extractor = Extractor(classifier, quarters=True) if settings.steady else plain
+    learned = {"train", "validation", "calibration"} if recipe.refit else {"train"}
+    found = {
+        name: Examples.of((extractor if name in learned else plain).features(pictures), pictures.labels)
+        for name, pictures in splits.items()
+    }
+    train = splits["train"]
+    copies = [
+        (places, (plain if settings.alike else extractor).features(train.take(places), what, change))
+        for places, what, change in _copies(train, recipe)
+    ]
+    if settings.alike:
+        found["train"] = replace(
+            found["train"],
+            copies=torch.cat([features for _, features in copies]),
+            originals=torch.from_numpy(np.concatenate([places for places, _ in copies])),
+        )
+    else:
+        lessons = [Examples.of(features, train.labels[places]) for places, features in copies]
+        found["train"] = found["train"].and_also(*lessons)
+    return found
+
+
+def _copies(train: Pictures, recipe: Recipe) -> list[tuple[NDArray[np.int64], str, Change]]:
+    """For every round of copies the places of the pictures copied, what it is called, and how copies are changed."""
+    rounds = math.ceil(recipe.probe.copies)
+    if not rounds:
+        return []
+    subjects = with_subjects(sample(train)).subjects if recipe.augment.surroundings else None
+    found: list[tuple[NDArray[np.int64], str, Change]] = []
+    for number in range(rounds):
+        share = min(1.0, recipe.probe.copies - number)
+        rng = np.random.default_rng((recipe.seed, number))
+        places = np.sort(rng.permutation(len(train))[: max(1, round(share * len(train)))])
+
+        def change(
+            squares: NDArray[np.uint8],
+            taken: NDArray[np.int64],
+            number: int = number,
+            places: NDArray[np.int64] = places,
+        ) -> NDArray[np.uint8]:
+            return to_squares(augment(squares, recipe.augment, recipe.seed, number, places[taken], subjects))
+
+        found.append((places, f"computing changed copy {number + 1} of {rounds}", change))
+    return found
