@@ -1,10 +1,12 @@
 """Products of texture features with each other, from which any ridge regression on them is solved in seconds.
 
 There are many times more features than pictures: what a study varies (pictures learned from, penalties, goals) is then
-a matter of a few thousand rows.
+a matter of a few thousand rows. Rows are pictures, and differences between pictures that a head is not to heed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +22,39 @@ Ints = NDArray[np.integer]
 QUARTERS = 4
 
 
+def scale(x: NDArray[np.float32], known: NDArray[np.float32], kinds: Sequence[int]) -> None:
+    """Scale features (…, d) in place as ``probe.scale = "kind"`` does, by the statistics of ``known`` (n, d)."""
+    start, length = 0, 0.0
+    for width in kinds:  # a kind at a time, for memory
+        part, own = x[..., start : start + width], known[:, start : start + width]
+        level = own.mean(0)
+        own = own - level
+        unit = (own.std(0) + 1e-6 * own.std()) * width**0.25
+        length += float(((own / unit) ** 2).sum(1).mean())
+        part -= level
+        part /= unit
+        start += width
+    x /= np.sqrt(length)
+
+
 def products(classifier: Classifier, chosen: Pictures) -> NDArray[np.float32]:
     """(5n, 5n), of all rows with each other: rows are the pictures, then how their quarters deviate."""
     x = Extractor(classifier, quarters=True).features(chosen).numpy()
     n, _, d = x.shape
-    start = 0
-    for width in classifier.body.kinds:  # as probe.scale = "kind" does, a kind at a time, for memory
-        part = x[:, :, start : start + width]
-        part -= part[:, 0].mean(0)
-        part /= (part[:, 0].std(0) + 1e-6 * part[:, 0].std()) * width**0.25
-        start += width
-    x /= np.sqrt((x[:, 0] ** 2).sum(1).mean())
+    scale(x, x[:, 0], classifier.body.kinds)
     x[:, 1:] -= x[:, 1:].mean(1, keepdims=True)
     rows = np.concatenate([x[:, 0], x[:, 1:].reshape(n * QUARTERS, d)])
     del x
     return rows @ rows.T
 
 
-def centred(table: NDArray[np.float32], learned: Ints) -> NDArray[np.float32]:
-    """The same of features less the mean of the pictures ``learned``; quarters deviate from their own mean already."""
-    n = len(table) // (1 + QUARTERS)
+def quarters_of(pictures: Ints, n: int) -> Ints:
+    """Where :func:`products` of ``n`` pictures has the quarters of some of them."""
+    return (n + QUARTERS * pictures[:, None] + np.arange(QUARTERS)).ravel()
+
+
+def centred(table: NDArray[np.float32], learned: Ints, n: int) -> NDArray[np.float32]:
+    """The same of features less the mean of the pictures ``learned``, of ``n`` in all; differences have no mean."""
     less = table.copy()
     less[:n] -= less[learned].mean(0)
     less[:, :n] -= less[:, learned].mean(1, keepdims=True)
@@ -47,22 +62,30 @@ def centred(table: NDArray[np.float32], learned: Ints) -> NDArray[np.float32]:
 
 
 def ridge(
-    table: NDArray[np.float32], goals: Floats, learned: Ints, asked: Ints, steady: float, strength: float
+    table: NDArray[np.float32],
+    goals: Floats,
+    learned: Ints,
+    asked: Ints,
+    strength: float,
+    heedless: Sequence[tuple[Ints, float]] = (),
 ) -> Floats:
     """Scores of the pictures ``asked``, by what has learned from others.
 
     Parameters
     ----------
     table : see :func:`products`.
-    goals : (n,) or (n, k), of all pictures.
-    learned, asked : their places.
+    goals : (n,) or (n, k), of the pictures that may be learned from.
+    learned, asked : the places of pictures.
+    heedless : places of differences whose scores are to be nothing, and what the square of each counts.
     """
-    n = len(goals)
-    quarters = (n + QUARTERS * learned[:, None] + np.arange(QUARTERS)).ravel() if steady else learned[:0]
-    rows = np.concatenate([learned, quarters])
+    rows = np.concatenate([learned, *(places for places, _ in heedless)])
     weights = np.ones(len(rows), np.float32)
-    weights[len(learned) :] = np.sqrt(steady / QUARTERS)
-    wanted = np.concatenate([goals[learned], np.zeros((len(quarters), *goals.shape[1:]))]).astype(np.float32)
+    end = len(learned)
+    for places, weight in heedless:
+        start, end = end, end + len(places)
+        weights[start:end] = np.sqrt(weight)
+    wanted = np.zeros((len(rows), *goals.shape[1:]), np.float32)
+    wanted[: len(learned)] = goals[learned]
     inside = table[np.ix_(rows, rows)] * weights[:, None] * weights
     inside[np.diag_indices(len(rows))] += 1 / strength
     found = cho_solve(cho_factor(inside, overwrite_a=True), wanted)

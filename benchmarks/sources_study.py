@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import keep, mean, mobilenet
-from benchmarks.products import Floats, Ints, centred, products, ridge
+from benchmarks.products import QUARTERS, Floats, Ints, centred, products, quarters_of, ridge
 from benchmarks.real_or_ai import manifest
 from benchmarks.real_or_ai_sources import HOME, TRAINED
 from facevalue.data.pictures import pictures
@@ -86,8 +86,10 @@ class Study:
         for fold in range(FOLDS):
             learned = np.flatnonzero(np.isin(self.source, sources) & (self.fold != fold))
             asked = np.flatnonzero(self.home & (self.fold == fold))
-            table, level = centred(self.table, learned), goals[learned].mean(0)
-            found = ridge(table, goals - level, learned, np.concatenate([asked, self.away]), steady, strength) + level
+            table, level = centred(self.table, learned, len(goals)), goals[learned].mean(0)
+            heedless = [(quarters_of(learned, len(goals)), steady / QUARTERS)]
+            every = np.concatenate([asked, self.away])
+            found = ridge(table, goals - level, learned, every, strength, heedless) + level
             at_home[asked] = found[: len(asked)]
             away.append(found[len(asked) :])
         return at_home[self.home], away

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.common import data, keep, mean, mobilenet
-from benchmarks.products import products, ridge
+from benchmarks.products import QUARTERS, products, quarters_of, ridge
 from benchmarks.texture_study import FOLDER, FOLDS, RECIPE, outside_test
 from facevalue.data.pictures import pictures
 from facevalue.data.scan import scan
@@ -40,7 +40,8 @@ def right(
     for learned, judged in StratifiedKFold(folds, shuffle=True, random_state=0).split(among, y[among]):
         some = among[np.random.default_rng(0).permutation(learned)[: round(share * len(learned))]]
         held = among[judged]
-        count += int(((ridge(table, goals, some, held, steady, strength) > 0) == (goals[held] > 0)).sum())
+        heedless = [(quarters_of(some, len(y)), steady / QUARTERS)] if steady else []
+        count += int(((ridge(table, goals, some, held, strength, heedless) > 0) == (goals[held] > 0)).sum())
     return count / len(among)
 
 

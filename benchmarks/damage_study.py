@@ -1,0 +1,139 @@
+"""What it is worth that damaged copies of a picture are to score as it does (``probe.alike``), and by which damage.
+
+As in ``sources_study`` LFW and StyleGAN2 are left out, and asked about; FFHQ and StyleGAN are cross-validated. Some
+pictures of every source are damaged: those of a fold's training pictures are what the head is held to, the others are
+asked about, saved again by JPEG at two qualities, or shrunk first. By ``real-or-ai/texture``, not steady. Nothing here
+sees ``unseen-faces``. Run from the project's root: ``python -m benchmarks.damage_study``.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.common import keep, mean, mobilenet
+from benchmarks.products import centred, ridge, scale
+from benchmarks.real_or_ai import manifest
+from benchmarks.real_or_ai_sources import HOME, TRAINED
+from benchmarks.sources_study import FOLDS, LEFT_OUT, folds_of
+from facevalue.data.pictures import pictures
+from facevalue.data.scan import scan
+from facevalue.outputs import Change, Extractor
+from facevalue.training.augment import damage
+from facevalue.training.methods import new_classifier
+from facevalue.training.recipe import read
+from facevalue.training.settings import AugmentSettings
+
+RECIPE = "real-or-ai/texture"
+DAMAGED = 100
+"""Pictures of each source."""
+ROUNDS = 2
+COPIES = {
+    "saved again": AugmentSettings(jpeg=30, damage=1.0),
+    "shrunk and saved again": AugmentSettings(jpeg=30, rescale=0.5, damage=0.7),
+}
+ALIKE = (0.005, 0.02, 0.05, 0.2)
+Saving = Callable[[Image.Image, np.random.Generator], Image.Image]
+
+
+def saved(quality: int, smallest: float = 1.0) -> Saving:
+    """Shrunk to a side from ``smallest`` to 0.8 of what it was, if to less than 1, and saved by JPEG."""
+
+    def saving(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        if smallest < 1:
+            side = round(image.width * rng.uniform(smallest, 0.8))
+            image = image.resize((side, side), Image.Resampling.BICUBIC)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=quality)
+        return Image.open(buffer).convert("RGB")
+
+    return saving
+
+
+ASKED: dict[str, Saving] = {"q60": saved(60), "q40": saved(40), "shrunk, q60": saved(60, 0.5)}
+
+
+def changed(saving: Saving, seed: int, side: int) -> Change:
+    """Every picture of a batch saved again, as its place and the seed have it."""
+
+    def change(squares: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
+        done = [
+            saving(Image.fromarray(square), np.random.default_rng((seed, int(place))))
+            for square, place in zip(squares, places, strict=True)
+        ]
+        return np.stack([np.asarray(image.resize((side, side), Image.Resampling.BICUBIC)) for image in done])
+
+    return change
+
+
+def main() -> None:
+    classifier = new_classifier(read(RECIPE, {"network.weights": mobilenet()}), ("ai", "real"))
+    extractor, side = Extractor(classifier), classifier.card.geometry.size
+    with tempfile.TemporaryDirectory() as folder:
+        found = scan(manifest(Path(folder) / "all" / "manifest.csv", TRAINED))
+    chosen = pictures(found, classifier.card.geometry, classifier.card.classes)
+    source, fold = found.readable["source"].to_numpy(str), folds_of(found.readable["source"].to_numpy(str))
+    of_each = [np.random.default_rng(1).permutation(np.flatnonzero(source == name))[:DAMAGED] for name in TRAINED]
+    some = np.sort(np.concatenate(of_each))
+    parts = [extractor.features(chosen).numpy()]
+    for seed, (how, saving) in enumerate(ASKED.items()):
+        parts.append(extractor.features(chosen.take(some), how, changed(saving, seed, side)).numpy())
+    n, m = len(chosen), len(some)
+    for number, (how, settings) in enumerate(COPIES.items()):
+        for part in range(ROUNDS):
+            change = changed(lambda image, rng, s=settings: damage(image, s, rng), 100 + 10 * number + part, side)  # type: ignore[misc]
+            parts.append(extractor.features(chosen.take(some), how, change).numpy())
+    rows = np.concatenate(parts)
+    del parts
+    scale(rows, rows[np.flatnonzero(~np.isin(source, LEFT_OUT))], classifier.body.kinds)
+    differences = n + len(ASKED) * m  # from here on
+    for start in range(differences, len(rows), m):
+        rows[start : start + m] -= rows[some]
+    table = rows @ rows.T
+    del rows
+
+    strength = read(RECIPE).probe.strengths[0]
+    real = chosen.labels == 1
+    goals = np.where(real, 1.0, -1.0)
+    home, away = np.isin(source, HOME), np.isin(source, LEFT_OUT)
+
+    def judged(number: int, alike: float) -> dict[str, float]:
+        """Means over the folds of what is right, by whether and how a picture was damaged."""
+        each = []
+        for held in range(FOLDS):
+            learned = np.flatnonzero(~away & (fold != held))
+            copied = np.flatnonzero(np.isin(some, learned))
+            starts = [differences + (number * ROUNDS + part) * m for part in range(ROUNDS)]
+            heedless = [(np.concatenate([start + copied for start in starts]), alike)] if alike else []
+            level = goals[learned].mean()
+            asked = np.arange(differences)
+            less = centred(table, learned, differences)
+            scores = ridge(less, goals - level, learned, asked, strength, heedless) + level
+            figures = {}
+            for i, how in enumerate(("clean", *ASKED)):
+                places = np.arange(n) if how == "clean" else some
+                told = scores[:n] > 0 if how == "clean" else scores[n + (i - 1) * m : n + i * m] > 0
+                right, at_home = told == real[places], home[places] & (fold[places] == held)
+                recalls = [right[away[places] & (real[places] == sign)].mean() for sign in (True, False)]
+                figures |= {
+                    f"home, {how}": float(right[at_home].mean()),
+                    f"left out, {how}": float(np.mean(recalls)),
+                }
+            each.append(figures)
+        return {key: mean([figures[key] for figures in each]) for key in each[0]}
+
+    result = {"none": judged(0, 0.0)}
+    for number, how in enumerate(COPIES):
+        result |= {f"{how}, {alike:g}": judged(number, alike) for alike in ALIKE}
+    settings_of = {"recipe": RECIPE, "folds": FOLDS, "left_out": LEFT_OUT, "damaged_of_each": DAMAGED, "rounds": ROUNDS}
+    keep("damage_study", {**settings_of, "accuracy": result})
+
+
+if __name__ == "__main__":
+    main()
