@@ -22,9 +22,9 @@ from facevalue.data.scan import scan
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence import FinetuneReport
 from facevalue.training.head import moved_head
-from facevalue.workshop.finetuning import HARD_ALONE, FinetuneResult
+from facevalue.workshop.finetuning import FinetuneResult
 from facevalue.workshop.hard_pictures import hard_manifest
-from facevalue.workshop.own_pictures import own_manifest
+from facevalue.workshop.own_pictures import HARD_ALONE, own_manifest
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +159,9 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
             image.transpose(Image.Transpose.ROTATE_90).save(turned / file.parent.name / file.name)
     further = workshop.finetune(result.folder, turned, tmp_path / "further")
     assert HARD_ALONE in further.figures()["warnings"]
+    other = workshop.train(lfw, tmp_path / "other", recipe="probe", network="small-resnet", size=24, set=changes)
+    both = workshop.ensemble([result.folder, other.folder], tmp_path / "both")
+    assert HARD_ALONE in both.card.data.warnings
     shutil.copytree(hard / "face", tmp_path / "one" / "face")
     with pytest.raises(DataError, match="no not-face for calibration, and the model has learned from its own"):
         workshop.finetune(made.folder, tmp_path / "one", tmp_path / "no", stages="all", epochs=1)

@@ -273,6 +273,16 @@ def test_what_a_model_has_learned_from_is_known_wherever_it_lies(
             workshop.evaluate(again.folder, prepared, split=split)
     with pytest.raises(DataError, match="has learned from its calibration pictures too"):
         workshop.calibrate(again.folder, prepared, tmp_path / "no")
+    # One picture that it knows among others' is told, as it is of a model that was trained once.
+    for file in sorted(lfw.rglob("*.png"))[::4]:
+        (tmp_path / "others" / "validation" / file.parent.name).mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as image:
+            turned = image.transpose(Image.Transpose.ROTATE_90)
+        turned.save(tmp_path / "others" / "validation" / file.parent.name / file.name)
+    known = own_manifest(again.folder, again.card).rows("train").iloc[0]
+    shutil.copy(known["path"], tmp_path / "others" / "validation" / known["label"] / "known.png")
+    told = workshop.evaluate(again.folder, tmp_path / "others", split="validation", save=False)
+    assert any("of 51 pictures took part" in warning for warning in told.warnings)
     told = workshop.evaluate(made.folder, prepared, split="train", save=False)
     assert any("took part in making the model" in warning for warning in told.warnings)
     table = own_manifest(again.folder, again.card).rows("train")

@@ -142,6 +142,22 @@ def test_a_probe_that_is_fitted_again_is_judged_before_that_and_stays_so_in_the_
     assert read(str(results[0].folder / "best.toml")).refit
 
 
+def test_a_setting_of_any_number_is_searched_between_whole_ends_and_what_cannot_be_trained_is_said(
+    lfw: Path, tmp_path: Path, notes: list[str]
+) -> None:
+    changes = {"network.name": "small-resnet", "network.size": 24, "network.options": {"widths": [8, 16]}}
+    changes |= {"network.weights": "none", "probe.loss": "squared"}
+    result = workshop.tune(
+        lfw, tmp_path / "steady", recipe="probe", trials=3, space={"probe.steady": Between(0, 1)}, set=changes
+    )
+    drawn = [row["settings"]["probe.steady"] for row in result.figures["trials"]]
+    assert any(0 < value < 1 for value in drawn)
+    workshop.tune(lfw, tmp_path / "alike", recipe="probe", trials=3, space={"probe.alike": Between(0, 1)}, set=changes)
+    told = [note for note in notes if "could not be trained" in note]
+    assert len(told) == 1
+    assert "alike to be 0 without probe.copies" in told[0]
+
+
 def test_another_study_in_the_same_place_is_refused(study: TuneResult, lfw: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds a study that differs in its seed"):
         tuned(lfw, study.folder, 9, seed=1)

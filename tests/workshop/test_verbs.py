@@ -6,6 +6,7 @@ import csv
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from facevalue import workshop
@@ -107,7 +108,13 @@ def test_calibrating_on_other_pictures_makes_a_new_folder(model: Path, lfw: Path
     Card.load(model).changed(recipe=own).save(model)
     old = Card.load(model)
     card = workshop.calibrate(model, tmp_path / "some.csv", tmp_path / "calibrated")
-    assert (card.abstention.n, card.abstention.target) == (80, 0.9)
+    own_pictures = pd.read_parquet(model / "manifest.parquet").set_index("path")["split"]
+    some = pd.read_csv(tmp_path / "some.csv")["path"]
+    n_test = int((own_pictures[some] == "test").sum())
+    assert n_test > 0
+    assert (card.abstention.n, card.abstention.target) == (80 - n_test, 0.9)
+    told = f"{n_test} pictures are the model's own test pictures: left out"
+    assert any(told in warning for warning in card.data.warnings)
     assert card.temperature != old.temperature
     assert Card.load(model) == old
     assert not [e for e in card.evidence if isinstance(e, Report)]  # figures of the old temperature say nothing

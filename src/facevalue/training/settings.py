@@ -165,7 +165,7 @@ class AugmentSettings(Settings, frozen=True):
         for name in ("damage", "surroundings", "grey"):
             expect(0 <= getattr(self, name) <= 1, name, "a probability", getattr(self, name))
         for name in ("blur", "mixup", "cutmix", "noise"):
-            expect(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+            expect(0 <= getattr(self, name) < math.inf, name, "a number of at least 0", getattr(self, name))
 
 
 class AdversarialSettings(Settings, frozen=True):
@@ -242,13 +242,15 @@ class ProbeSettings(Settings, frozen=True):
     steady: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("copies", "alike", "steady"):
-            expect(0 <= getattr(self, name) < math.inf, name, "a number of at least 0", getattr(self, name))
+        expect(0 <= self.copies < math.inf, "copies", "a number of at least 0", self.copies)
+        for name in ("alike", "steady"):  # far below where single precision ends
+            expect(0 <= getattr(self, name) <= 1e6, name, "from 0 to 1e6", getattr(self, name))
         for name in ("alike", "steady"):
             given = getattr(self, name)
             expect(not given or self.loss == "squared", name, "0 where the loss is logistic", given)
         expect(not self.alike or self.copies > 0, "alike", "0 without probe.copies", self.alike)
-        expect(bool(self.strengths) and min(self.strengths) > 0, "strengths", "numbers above 0", self.strengths)
+        above = bool(self.strengths) and min(self.strengths) > 0 and max(self.strengths) < math.inf
+        expect(above, "strengths", "numbers above 0", self.strengths)
 
 
 class CalibrationSettings(Settings, frozen=True):

@@ -22,7 +22,10 @@ FIXED = ("split", "seed", "refit", "positive", "calibration", "name", "about")
 
 @dataclass(frozen=True)
 class Between:
-    """Numbers from ``low`` to ``high``, whole where both ends are; ``log``: each decade alike."""
+    """Numbers from ``low`` to ``high``; ``log``: each decade alike.
+
+    Whole where both ends are, unless the recipe's setting is none of whole numbers (:func:`typed`).
+    """
 
     low: float
     high: float
@@ -164,6 +167,16 @@ def usual(recipe: Recipe) -> dict[str, Search]:
         "optimizer.weight_decay": Between(1e-5, 1e-1, log=True),
         "fit.label_smoothing": OneOf((0.0, 0.05, 0.1)),
         "fit.batch_size": OneOf((16, 32, 64)),
+    }
+
+
+def typed(space: Space, recipe: Recipe) -> dict[str, Search]:
+    """The same, where ``0..1`` of a setting that is no whole number in the recipe means all numbers between."""
+    return {
+        key: Between(float(where.low), float(where.high), where.log)
+        if isinstance(where, Between) and isinstance(value_at(recipe, key), float)
+        else where
+        for key, where in space.items()
     }
 
 

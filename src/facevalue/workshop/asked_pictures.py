@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -77,7 +77,7 @@ def to_calibrate_on(folder: Path, card: Card, data: Path) -> Asked:
             )
         asked = found.asked(split)
     else:
-        asked = found.own("calibration") if found.familiar else found.asked("all")
+        asked = found.own("calibration") if found.familiar else found.all_but_test()
     if asked.parts.isin(learned_from(card)).all():
         raise DataError(
             f"the model has learned from all {len(asked.pictures)} pictures of {data}; calibrated on them it would be "
@@ -109,8 +109,18 @@ class _Found:
 
     def own(self, split: str) -> Asked:
         """The pictures that were in this split when the model was made."""
+        if not (self._parts == split).any():
+            raise DataError(f"the model has kept no {split} pictures of {self.data}")
         progress.note(f"{self.data} is what the model was made from: taking its {split} pictures")
         return self._of(self.manifest.changed(split=self._parts), split)
+
+    def all_but_test(self) -> Asked:
+        """All pictures but those that were in test when the model was made."""
+        n = int((self._parts == "test").sum())
+        if not n:
+            return self.asked("all")
+        asked = self._of(replace(self.manifest, table=self.manifest.table[self._parts != "test"]), "all")
+        return replace(asked, warnings=(*asked.warnings, f"{n} pictures are the model's own test pictures: left out"))
 
     def asked(self, split: str) -> Asked:
         """The pictures in this split of the data's own; ``all`` for all."""
@@ -124,7 +134,7 @@ class _Found:
         rows = manifest.rows(*wanted)
         parts = self._parts[rows.index]
         seen = int(parts.isin(["train", "validation", "calibration"]).sum())
-        if seen and split != "train" and split in learned_from(self.card):
+        if split != "train" and split in learned_from(self.card) and (parts == split).all():
             raise DataError(
                 f"the model has learned from its {split} pictures too (refit); figures on its card are from before that"
             )

@@ -23,7 +23,7 @@ from facevalue.networks.base import count_parameters
 from facevalue.networks.ensemble import Ensemble
 from facevalue.outputs import Extractor
 from facevalue.workshop.making import TrainResult, data_facts_of, free_place, versions, write_folder
-from facevalue.workshop.own_pictures import found_again, own_manifest
+from facevalue.workshop.own_pictures import HARD_ALONE, calibrated_on_hard_alone, found_again, own_manifest
 
 
 def ensemble(
@@ -73,6 +73,7 @@ def ensemble(
     outputs = {split: extractor.outputs(part) for split, part in splits.items()}
     warnings = list(manifest.warnings)
     if _complete(splits.get("calibration"), card):
+        warnings += [HARD_ALONE] if any(calibrated_on_hard_alone(member.card) for member in members) else []
         held_out = outputs["calibration"]
         novelty = novelty_limit(held_out.novelty(classifier)) if card.abstention.novelty is not None else None
         limits = Abstention(

@@ -34,12 +34,10 @@ from facevalue.training.samples import sample
 from facevalue.workshop.changes import as_loss, change_of, warnings_of
 from facevalue.workshop.hard_pictures import hard_manifest
 from facevalue.workshop.making import data_facts_of, free_place, versions, write_folder
-from facevalue.workshop.own_pictures import found_again, own_manifest
+from facevalue.workshop.own_pictures import HARD_ALONE, calibrated_on_hard_alone, found_again, own_manifest
 
 LR, EPOCHS = 5e-5, 5
 _THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "distill")
-HARD_ALONE = "the model has learned from its own calibration pictures: the new one is calibrated on hard ones alone"
-"""A warning that stays with all that goes on from such a model."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def finetune(
         progress.note(f"warning: {warning}")
     of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
     kept = "calibration" in of_old  # what was trained once more has learned from all of its pictures but test
-    alone = not kept or HARD_ALONE in before.card.recipe.get("finetune", {}).get("warnings", ())
+    alone = not kept or calibrated_on_hard_alone(before.card)
     absent = [c for i, c in enumerate(before.card.classes) if not (of_hard["calibration"].labels == i).any()]
     if absent and not kept:
         raise DataError(

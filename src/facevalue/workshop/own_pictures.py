@@ -12,6 +12,14 @@ from facevalue.data.manifest import Manifest
 from facevalue.data.scan import scan
 from facevalue.errors import DataError
 
+HARD_ALONE = "the model has learned from its own calibration pictures: the new one is calibrated on hard ones alone"
+"""A warning that stays with all that goes on from such a model."""
+
+
+def calibrated_on_hard_alone(card: Card) -> bool:
+    """Whether a model was fine-tuned from one that had learned from its own calibration pictures."""
+    return HARD_ALONE in card.recipe.get("finetune", {}).get("warnings", ())
+
 
 def learned_from(card: Card) -> tuple[str, ...]:
     """The splits whose pictures a model has learned from."""

@@ -21,7 +21,7 @@ from facevalue.outputs import Outputs
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
 from facevalue.training.recipe import Recipe, as_asked
-from facevalue.training.space import Between, Search, ask_comparable, plain, usual, value_at
+from facevalue.training.space import Between, Search, ask_comparable, plain, typed, usual, value_at
 from facevalue.workshop.splitting import split_manifest
 from facevalue.workshop.studies import expect_same
 from facevalue.workshop.trials import BEST, TRIALS, changed, finished, said, write
@@ -95,7 +95,7 @@ def tune(
     if trials < 1:
         raise UsageError(f"expected --trials to be at least 1, but got {trials}")
     base = as_asked(recipe, seed=seed, set=set, **settings)
-    searched = dict(space) if space else usual(base)
+    searched = typed(space, base) if space else usual(base)
     ask_comparable(searched)
     for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
         changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
@@ -207,6 +207,8 @@ def _run(
         study.tell(trial, state=TrialState.PRUNED)
     except FaceValueError as error:
         # One setting of many that cannot be trained (a network too large for its square, a loss that became NaN).
+        if not any("error" in ended.user_attrs for ended in finished(study)):
+            progress.note(f"warning: a trial could not be trained: {error}")
         trial.set_user_attr("error", str(error))
         study.tell(trial, state=TrialState.FAIL)
     Checkpoint(folder / "training", "").clear()
