@@ -9,24 +9,18 @@ sees ``unseen-faces``. Run from the project's root: ``python -m benchmarks.damag
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.common import keep, mean, mobilenet
+from benchmarks.common import keep, mean
 from benchmarks.products import centred, ridge, scale
-from benchmarks.real_or_ai import manifest
 from benchmarks.real_or_ai_sources import HOME, TRAINED
-from benchmarks.sources_study import FOLDS, LEFT_OUT, folds_of
-from facevalue.data.pictures import pictures
-from facevalue.data.scan import scan
+from benchmarks.sources_study import FOLDS, LEFT_OUT, folds_of, sources
 from facevalue.outputs import Change, Extractor
 from facevalue.training.augment import damage
-from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import read
 from facevalue.training.settings import AugmentSettings
 
@@ -56,6 +50,11 @@ def saved(quality: int, smallest: float = 1.0) -> Saving:
     return saving
 
 
+def as_training(settings: AugmentSettings) -> Saving:
+    """Damaged as these settings say."""
+    return lambda image, rng: damage(image, settings, rng)
+
+
 ASKED: dict[str, Saving] = {"q60": saved(60), "q40": saved(40), "shrunk, q60": saved(60, 0.5)}
 
 
@@ -73,12 +72,8 @@ def changed(saving: Saving, seed: int, side: int) -> Change:
 
 
 def main() -> None:
-    classifier = new_classifier(read(RECIPE, {"network.weights": mobilenet()}), ("ai", "real"))
-    extractor, side = Extractor(classifier), classifier.card.geometry.size
-    with tempfile.TemporaryDirectory() as folder:
-        found = scan(manifest(Path(folder) / "all" / "manifest.csv", TRAINED))
-    chosen = pictures(found, classifier.card.geometry, classifier.card.classes)
-    source, fold = found.readable["source"].to_numpy(str), folds_of(found.readable["source"].to_numpy(str))
+    classifier, chosen, source = sources(RECIPE)
+    extractor, side, fold = Extractor(classifier), classifier.card.geometry.size, folds_of(source)
     of_each = [np.random.default_rng(1).permutation(np.flatnonzero(source == name))[:DAMAGED] for name in TRAINED]
     some = np.sort(np.concatenate(of_each))
     parts = [extractor.features(chosen).numpy()]
@@ -87,7 +82,7 @@ def main() -> None:
     n, m = len(chosen), len(some)
     for number, (how, settings) in enumerate(COPIES.items()):
         for part in range(ROUNDS):
-            change = changed(lambda image, rng, s=settings: damage(image, s, rng), 100 + 10 * number + part, side)  # type: ignore[misc]
+            change = changed(as_training(settings), 100 + 10 * number + part, side)
             parts.append(extractor.features(chosen.take(some), how, change).numpy())
     rows = np.concatenate(parts)
     del parts

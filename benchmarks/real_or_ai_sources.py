@@ -76,6 +76,7 @@ def main() -> None:
     given = parser.parse_args()
     name = f"real_or_ai.sources.{Path(given.recipe).stem}"
     rows: dict[str, Any] = kept(name)["rows"] if given.add else {}
+    launderings = list(LAUNDERINGS)[: 1 if given.clean else None]
     for out in (LEFT_OUT[int(row)] for row in given.rows.split(",")):
         row = f"without {out[0]} and {out[1]}"
         runs = rows[row]["runs"] if row in rows else []
@@ -83,7 +84,6 @@ def main() -> None:
             if int(seed) in {run["seed"] for run in runs}:
                 continue
             with tempfile.TemporaryDirectory() as scratch:
-                launderings = list(LAUNDERINGS)[: 1 if given.clean else None]
                 runs.append(measure(out, given.recipe, seed, launderings, Path(scratch)))
             rows[row] = {**summarised(runs), "runs": runs}
             # After each seed: what is measured so far is not lost if the next is stopped.

@@ -18,7 +18,8 @@ from benchmarks.common import keep, mean, mobilenet
 from benchmarks.products import QUARTERS, Floats, Ints, centred, products, quarters_of, ridge
 from benchmarks.real_or_ai import manifest
 from benchmarks.real_or_ai_sources import HOME, TRAINED
-from facevalue.data.pictures import pictures
+from facevalue.classifier import Classifier
+from facevalue.data.pictures import Pictures, pictures
 from facevalue.data.scan import scan
 from facevalue.metrics import auroc
 from facevalue.training.methods import new_classifier
@@ -63,15 +64,20 @@ def figures(
     }
 
 
+def sources(recipe: str) -> tuple[Classifier, Pictures, NDArray[np.str_]]:
+    """The recipe's network as it starts, the pictures of all sources, and (n,) their sources."""
+    classifier = new_classifier(read(recipe, {"network.weights": mobilenet()}), ("ai", "real"))
+    with tempfile.TemporaryDirectory() as folder:
+        found = scan(manifest(Path(folder) / "all" / "manifest.csv", TRAINED))
+    chosen = pictures(found, classifier.card.geometry, classifier.card.classes)
+    return classifier, chosen, found.readable["source"].to_numpy(str)
+
+
 class Study:
     """Features of all sources, and who learns from whom."""
 
     def __init__(self, recipe: str) -> None:
-        classifier = new_classifier(read(recipe, {"network.weights": mobilenet()}), ("ai", "real"))
-        with tempfile.TemporaryDirectory() as folder:
-            found = scan(manifest(Path(folder) / "all" / "manifest.csv", TRAINED))
-        self.source: NDArray[np.str_] = found.readable["source"].to_numpy(str)
-        chosen = pictures(found, classifier.card.geometry, classifier.card.classes)
+        classifier, chosen, self.source = sources(recipe)
         self.real = chosen.labels == 1
         self.table = products(classifier, chosen)
         self.fold = folds_of(self.source)

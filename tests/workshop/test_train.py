@@ -151,7 +151,7 @@ def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> No
 def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_pictures_more_as_the_clean_ones(
     lfw: Path, tmp_path: Path
 ) -> None:
-    """Against the same head without; by what it says of the training pictures and of copies it has not seen."""
+    """Against the same head without, on test pictures and damaged copies of them."""
     changes: dict[str, Any] = {
         "network.options": {"widths": [8, 16]},
         "network.weights": "none",

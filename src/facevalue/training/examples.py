@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,10 +92,7 @@ def examples_of(classifier: Classifier, splits: Mapping[str, Pictures], recipe: 
         for name, pictures in splits.items()
     }
     train = splits["train"]
-    copies = [
-        (places, (plain if settings.alike else extractor).features(train.take(places), what, change))
-        for places, what, change in _copies(train, recipe)
-    ]
+    copies = list(_copies(plain if settings.alike else extractor, train, recipe))
     if settings.alike:
         found["train"] = replace(
             found["train"],
@@ -108,25 +105,22 @@ def examples_of(classifier: Classifier, splits: Mapping[str, Pictures], recipe: 
     return found
 
 
-def _copies(train: Pictures, recipe: Recipe) -> list[tuple[NDArray[np.int64], str, Change]]:
-    """For every round of copies the places of the pictures copied, what it is called, and how copies are changed."""
+def _copies(extractor: Extractor, train: Pictures, recipe: Recipe) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Round by round the places of the pictures that are copied, and features of the copies, changed as it says."""
     rounds = math.ceil(recipe.probe.copies)
     if not rounds:
-        return []
+        return
     subjects = with_subjects(sample(train)).subjects if recipe.augment.surroundings else None
-    found: list[tuple[NDArray[np.int64], str, Change]] = []
+
+    def changed(number: int, places: NDArray[np.int64]) -> Change:
+        def change(squares: NDArray[np.uint8], taken: NDArray[np.int64]) -> NDArray[np.uint8]:
+            return to_squares(augment(squares, recipe.augment, recipe.seed, number, places[taken], subjects))
+
+        return change
+
     for number in range(rounds):
         share = min(1.0, recipe.probe.copies - number)
         rng = np.random.default_rng((recipe.seed, number))
         places = np.sort(rng.permutation(len(train))[: max(1, round(share * len(train)))])
-
-        def change(
-            squares: NDArray[np.uint8],
-            taken: NDArray[np.int64],
-            number: int = number,
-            places: NDArray[np.int64] = places,
-        ) -> NDArray[np.uint8]:
-            return to_squares(augment(squares, recipe.augment, recipe.seed, number, places[taken], subjects))
-
-        found.append((places, f"computing changed copy {number + 1} of {rounds}", change))
-    return found
+        what = f"computing changed copy {number + 1} of {rounds}"
+        yield places, extractor.features(train.take(places), what, changed(number, places))

@@ -159,8 +159,8 @@ def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recip
 
     def answers(classifier: Classifier, *names: str) -> dict[str, Outputs]:
         # Copies that are learned from stand behind the pictures themselves.
-        n = {name: len(splits[name]) for name in names}
-        return {name: from_features(classifier, parts[name].x[: n[name]], splits[name].labels) for name in names}
+        own = {name: parts[name].x[: len(splits[name])] for name in names}
+        return {name: from_features(classifier, features, splits[name].labels) for name, features in own.items()}
 
     return Trained(
         classifier=once,
