@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 	@echo "ready: $(BIN)/facevalue"
 
-demo: setup ## train, judge, attack, explain and export a small model on real pictures
+demo: setup ## train, judge, attack, explain and export a small model on real images
 	@$(BIN)/facevalue demo
 
 test: setup check ## the whole check: lint, format, types, import floors, doctests, README, tests

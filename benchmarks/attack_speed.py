@@ -1,11 +1,11 @@
-"""Attacks beside the Adversarial Robustness Toolbox: the same pictures, settings and processor, in one run.
+"""Attacks beside the Adversarial Robustness Toolbox: the same images, settings and processor, in one run.
 
 PGD-10 and FGSM at several eps, seconds and robust accuracy of both sides, with and without glibc told to keep memory,
-each in a process of its own, taking turns. Then the suite's time per picture as the pictures become more.
+each in a process of its own, taking turns. Then the suite's time per image as the images become more.
 
 Run from the project's root: ``python -m benchmarks.attack_speed MODEL DATA [N] [ROUNDS] [SUITE_MODEL]``, where MODEL is
 a model folder (such as ``facevalue train human-or-object --recipe probe --network mobilenetv2_100`` makes), DATA the
-folder it was made from, and SUITE_MODEL another one of it for the suite, which on a large square takes long.
+folder it was made from, and SUITE_MODEL another one of it for the suite, which on a large network input takes long.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ import numpy as np
 import torch
 
 from benchmarks.common import keep
-from facevalue import machine
-from facevalue.attacks import find
-from facevalue.attacks.base import Threat
-from facevalue.attacks.fgsm import FGSM
-from facevalue.attacks.pgd import PGD
-from facevalue.classifier import load
-from facevalue.outputs import to_input
-from facevalue.workshop.asked_pictures import to_judge_by
+from facevalue.data.evaluation_data import evaluation_data
+from facevalue.models.classifier import load
+from facevalue.models.features import to_tensor
+from facevalue.robustness.attacks import find
+from facevalue.robustness.attacks.base import Threat
+from facevalue.robustness.attacks.fgsm import FGSM
+from facevalue.robustness.attacks.pgd import PGD
+from facevalue.support import machine
 
 STEPS, BATCH = 10, 32
-LEVELS = (0.25, 1, 4)  # of 255: where hardly a picture breaks, where some do, and where all do
+LEVELS = (0.25, 1, 4)  # of 255: where hardly an image breaks, where some do, and where all do
 SUITE_N = (8, 16, 32)
 
 
-def pictures_of(model: str, data: str, n: int) -> tuple[Any, torch.Tensor, torch.Tensor]:
+def images_of(model: str, data: str, n: int) -> tuple[Any, torch.Tensor, torch.Tensor]:
     classifier = load(Path(model))
-    some = to_judge_by(Path(model), classifier.card, Path(data)).pictures.some(n)
-    return classifier, to_input(some.squares()), torch.from_numpy(some.labels)
+    some = evaluation_data(Path(model), classifier.card, Path(data)).images.some(n)
+    return classifier, to_tensor(some.pixels()), torch.from_numpy(some.labels)
 
 
 def of_ours(model: str, data: str, n: int) -> dict[str, Any]:
     """Seconds and robust accuracy (before rounding, as the toolbox counts) of our side; judging included."""
-    classifier, x, y = pictures_of(model, data, n)
+    classifier, x, y = images_of(model, data, n)
     figures: dict[str, Any] = {}
     for name, attack in (("fgsm", FGSM()), ("pgd-10", PGD(steps=STEPS))):
         for levels in LEVELS:
@@ -70,7 +70,7 @@ def of_toolbox(model: str, data: str, n: int) -> dict[str, Any]:
     from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentPyTorch
     from art.estimators.classification import PyTorchClassifier
 
-    classifier, x, y = pictures_of(model, data, n)
+    classifier, x, y = images_of(model, data, n)
     size = x.shape[-1]
     estimator = PyTorchClassifier(
         Plain(classifier).eval(),
@@ -123,18 +123,18 @@ class Plain(torch.nn.Module):
 
 
 def of_suite(model: str, data: str, _n: int) -> dict[str, Any]:
-    """Seconds a picture of the suite at one eps, for ever more pictures."""
+    """Seconds an image of the suite at one eps, for ever more images."""
     figures: dict[str, Any] = {}
-    classifier, x, y = pictures_of(model, data, max(SUITE_N))
+    classifier, x, y = images_of(model, data, max(SUITE_N))
     for levels in (1, 4):
         for count in SUITE_N:
-            # The pictures are in the order of their classes: every so many-th, so that all counts are alike.
+            # The images are in the order of their classes: every so many-th, so that all counts are alike.
             rows = torch.arange(0, max(SUITE_N), max(SUITE_N) // count)
             result = find("suite")(classifier, x[rows], y[rows], Threat("linf", levels / 255))
             figures[f"{levels}/255, n = {count}"] = {
                 "seconds": result.seconds,
-                "seconds_per_picture": result.seconds / count,
-                "queries_per_picture": float(result.queries.double().mean()),
+                "seconds_per_image": result.seconds / count,
+                "queries_per_image": float(result.queries.double().mean()),
                 "robust_accuracy": result.robust_accuracy,
             }
     return figures
@@ -177,7 +177,7 @@ def main(model: str, data: str, n: str = "64", rounds: str = "3", suite_model: s
     keep(
         "attack_speed",
         {
-            "pictures": int(n),
+            "images": int(n),
             "rounds": int(rounds),
             "batch": BATCH,
             "load_average": os.getloadavg(),

@@ -1,4 +1,4 @@
-"""Robust accuracy under our attacks and the Adversarial Robustness Toolbox's, on the same pictures with like settings.
+"""Robust accuracy under our attacks and the Adversarial Robustness Toolbox's, on the same images with like settings.
 
 Run from the project's root: ``python -m benchmarks.attack_strength MODEL DATA [N]``, where MODEL is a model folder of
 two classes (such as ``python -m benchmarks.robustness human-or-object --models DIR`` leaves in DIR) and DATA the folder
@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.attack_speed import Plain, pictures_of
+from benchmarks.attack_speed import Plain, images_of
 from benchmarks.common import keep
-from facevalue import machine
-from facevalue.attacks.apgd import APGD
-from facevalue.attacks.base import Attack, Threat
-from facevalue.attacks.bim import BIM
-from facevalue.attacks.cw import CW
-from facevalue.attacks.deepfool import DeepFool
-from facevalue.attacks.fgsm import FGSM
-from facevalue.attacks.pgd import PGD
-from facevalue.attacks.square import Square
-from facevalue.attacks.suite import Suite
-from facevalue.classifier import Classifier
+from facevalue.models.classifier import Classifier
+from facevalue.robustness.attacks.apgd import APGD
+from facevalue.robustness.attacks.base import Attack, Threat
+from facevalue.robustness.attacks.bim import BIM
+from facevalue.robustness.attacks.cw import CW
+from facevalue.robustness.attacks.deepfool import DeepFool
+from facevalue.robustness.attacks.fgsm import FGSM
+from facevalue.robustness.attacks.pgd import PGD
+from facevalue.robustness.attacks.square import Square
+from facevalue.robustness.attacks.suite import Suite
+from facevalue.support import machine
 
 STEPS, TRIALS, BATCH = 10, 200, 50
 LEVELS = (1, 2)
@@ -38,7 +38,7 @@ Theirs = Callable[[Any, Threat], Any]
 
 
 def threat_of(norm: Any, levels: float, side: int) -> Threat:
-    """So many grey levels: each at most (``linf``), or as root mean square over the picture (``l2``)."""
+    """So many grey levels: each at most (``linf``), or as root mean square over the image (``l2``)."""
     return Threat(norm, levels / 255 * (1 if norm == "linf" else np.sqrt(3) * side))
 
 
@@ -62,7 +62,7 @@ def pairs() -> Iterator[tuple[str, str, Attack, Theirs]]:
             e, norm=order(t), eps=t.eps, eps_step=2 * t.eps, max_iter=100, nb_random_init=1, **quiet
         )
 
-    def square(e: Any, t: Threat) -> Any:
+    def pixels(e: Any, t: Threat) -> Any:
         return evasion.SquareAttack(e, norm=order(t), eps=t.eps, max_iter=TRIALS, p_init=0.8, **quiet)
 
     for norm in ("linf", "l2"):
@@ -70,7 +70,7 @@ def pairs() -> Iterator[tuple[str, str, Attack, Theirs]]:
         yield "bim", norm, BIM(steps=STEPS, reach=2.5), lambda e, t: steps(e, t, 0)
         yield "pgd", norm, PGD(steps=STEPS), lambda e, t: steps(e, t, 1)
         yield "apgd", norm, APGD(), apgd
-        yield "square", norm, Square(trials=TRIALS), square
+        yield "square", norm, Square(trials=TRIALS), pixels
     yield "deepfool", "l2", DeepFool(), lambda e, _: evasion.DeepFool(e, max_iter=50, epsilon=0.02, **quiet)
     yield (
         "cw",
@@ -83,7 +83,7 @@ def pairs() -> Iterator[tuple[str, str, Attack, Theirs]]:
 
 
 def left(classifier: Classifier, found: np.ndarray[Any, Any], x: torch.Tensor, y: torch.Tensor, threat: Threat) -> Any:
-    """(n,) pictures that stay right, where only what is inside the ball counts."""
+    """(n,) images that stay right, where only what is inside the ball counts."""
     inside = threat.distance(torch.from_numpy(found), x) <= threat.eps + 1e-6
     tried = torch.where(inside[:, None, None, None], torch.from_numpy(found), x)
     with torch.no_grad():
@@ -91,7 +91,7 @@ def left(classifier: Classifier, found: np.ndarray[Any, Any], x: torch.Tensor, y
 
 
 def right(classifier: Classifier, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """(n,) right on the clean pictures."""
+    """(n,) right on the clean images."""
     with torch.no_grad():
         return classifier.decide(classifier.logits(x)) == y
 
@@ -101,7 +101,7 @@ def main(model: str, data: str, n: int = 100) -> None:
 
     warnings.filterwarnings("ignore", category=RuntimeWarning)  # the toolbox divides by 0 where a window is empty
     machine.keep_memory()
-    classifier, x, y = pictures_of(model, data, n)
+    classifier, x, y = images_of(model, data, n)
     classifier.requires_grad_(False)
     side = x.shape[-1]
     estimator = PyTorchClassifier(
@@ -161,7 +161,7 @@ def main(model: str, data: str, n: int = 100) -> None:
     keep(
         "attack_strength",
         {
-            "pictures": n,
+            "images": n,
             "clean_accuracy": float(right(classifier, x, y).double().mean()),
             "network": classifier.card.network.name,
             "side": side,

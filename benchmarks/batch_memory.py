@@ -1,8 +1,8 @@
-"""Peak memory of one epoch in random order, as the number of pictures grows.
+"""Peak memory of one epoch in random order, as the number of images grows.
 
-``python -m benchmarks.batch_memory [--pictures 1000,100000]``. The files are hard links to 300 real pictures, resized
-to 128 x 128, in a temporary folder; each run is a process of its own. ``held`` is the process with its list of pictures
-before it decodes the first; ``peak`` is after the epoch. From disk, every link counts as a picture of its own, so that
+``python -m benchmarks.batch_memory [--images 1000,100000]``. The files are hard links to 300 real images, resized
+to 128 x 128, in a temporary folder; each run is a process of its own. ``held`` is the process with its list of images
+before it decodes the first; ``peak`` is after the epoch. From disk, every link counts as an image of its own, so that
 the cache is as large as it would be.
 """
 
@@ -27,7 +27,7 @@ SQUARE, BATCH, DISTINCT = 96, 32, 300
 
 
 def links(folder: Path, n: int) -> None:
-    """``n`` picture files that take the room of :data:`DISTINCT`."""
+    """``n`` image files that take the room of :data:`DISTINCT`."""
     sources = sorted(data("human-or-object", "human").rglob("*.jpg"))[::10][:DISTINCT]
     for i, source in enumerate(sources[:n]):
         Image.open(source).convert("RGB").resize((128, 128)).save(folder / f"{i:07}.jpg", quality=85)
@@ -39,25 +39,25 @@ def epoch(folder: Path, cache: Path | None) -> dict[str, float]:
     """One epoch in this process."""
     import numpy as np
 
-    from facevalue.data.pictures import Pictures
-    from facevalue.pixels import Geometry
+    from facevalue.data.dataset import ImageDataset
+    from facevalue.images.preprocessing import Preprocessing
 
     paths = tuple(sorted(folder.glob("*.jpg")))
-    pictures = Pictures(
+    images = ImageDataset(
         paths=paths,
         labels=np.zeros(len(paths), np.int64),
         classes=("a", "b"),
-        geometry=Geometry(size=SQUARE),
+        preprocessing=Preprocessing(size=SQUARE),
         facts=tuple(f"{hashlib.sha256(path.name.encode()).hexdigest()} a train" for path in paths),
     )
     held = peak()
     if cache is not None:
-        pictures = pictures.cached(cache, 10**12)
-        assert pictures.cache is not None
-        assert len(pictures.cache) == len(paths)
+        images = images.cached(cache, 10**12)
+        assert images.cache is not None
+        assert len(images.cache) == len(paths)
     start = time.perf_counter()
     seen = sum(
-        len(labels) for _, labels in pictures.take(np.random.default_rng(0).permutation(len(paths))).batches(BATCH)
+        len(labels) for _, labels in images.take(np.random.default_rng(0).permutation(len(paths))).batches(BATCH)
     )
     assert seen == len(paths)
     return {
@@ -75,7 +75,7 @@ def peak() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", default="1000,100000")
+    parser.add_argument("--images", default="1000,100000")
     parser.add_argument("--epoch", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.epoch:
@@ -83,12 +83,12 @@ def main() -> None:
         print(json.dumps(epoch(Path(folder), Path(cache) if cache else None)))
         return
     figures: dict[str, object] = {"square": SQUARE, "batch": BATCH}
-    for n in map(int, given.pictures.split(",")):
+    for n in map(int, given.images.split(",")):
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary, "pictures")
+            folder = Path(temporary, "images")
             folder.mkdir()
             links(folder, n)
-            for name, cache in (("decoded", ""), ("from_disk", str(Path(temporary, "squares")))):
+            for name, cache in (("decoded", ""), ("from_disk", str(Path(temporary, "network inputs")))):
                 command = [sys.executable, "-m", "benchmarks.batch_memory", "--epoch", str(folder), cache]
                 run = subprocess.run(command, check=True, capture_output=True, text=True)
                 figures[f"{name}_{n}"] = json.loads(run.stdout)

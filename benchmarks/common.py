@@ -1,4 +1,4 @@
-"""What the benchmarks share: where the pictures are, and how a result is kept."""
+"""What the benchmarks share: where the images are, and how a result is kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def data(*parts: str) -> Path:
     root = Path(os.environ.get("FACEVALUE_DATA", ROOT.parent / "shared" / "data"))
     path = root.joinpath(*parts)
     if not path.exists():
-        sys.exit(f"{path} is not there; set FACEVALUE_DATA to the folder of measuring pictures")
+        sys.exit(f"{path} is not there; set FACEVALUE_DATA to the folder of measuring images")
     return path
 
 

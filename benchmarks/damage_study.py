@@ -1,8 +1,8 @@
-"""What it is worth that damaged copies of a picture are to score as it does (``probe.alike``), and by which damage.
+"""What it is worth that damaged copies of an image are to score as it does (``probe.copy_consistency``), and by which corruption.
 
 As in ``sources_study`` LFW and StyleGAN2 are left out, and asked about; FFHQ and StyleGAN are cross-validated. Some
-pictures of every source are damaged: those of a fold's training pictures are what the head is held to, the others are
-asked about, saved again by JPEG at two qualities, or shrunk first. By ``real-or-ai/texture``, not steady. Nothing here
+images of every source are damaged: those of a fold's training images are what the head is held to, the others are
+asked about, saved again by JPEG at two qualities, or shrunk first. By ``real-or-ai/texture``, not quarter_consistency. Nothing here
 sees ``unseen-faces``. Run from the project's root: ``python -m benchmarks.damage_study``.
 """
 
@@ -19,18 +19,18 @@ from benchmarks.common import keep, mean
 from benchmarks.products import centred, ridge, scale
 from benchmarks.real_or_ai_sources import HOME, TRAINED
 from benchmarks.sources_study import FOLDS, LEFT_OUT, folds_of, sources
-from facevalue.outputs import Change, Extractor
-from facevalue.training.augment import damage
+from facevalue.models.features import Change, Extractor
+from facevalue.training.augmentation import corruption
 from facevalue.training.recipe import read
 from facevalue.training.settings import AugmentSettings
 
 RECIPE = "real-or-ai/texture"
 DAMAGED = 100
-"""Pictures of each source."""
+"""Images of each source."""
 ROUNDS = 2
 COPIES = {
-    "saved again": AugmentSettings(jpeg=30, damage=1.0),
-    "shrunk and saved again": AugmentSettings(jpeg=30, rescale=0.5, damage=0.7),
+    "saved again": AugmentSettings(jpeg=30, corruption=1.0),
+    "shrunk and saved again": AugmentSettings(jpeg=30, rescale=0.5, corruption=0.7),
 }
 ALIKE = (0.005, 0.02, 0.05, 0.2)
 Saving = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -52,19 +52,19 @@ def saved(quality: int, smallest: float = 1.0) -> Saving:
 
 def as_training(settings: AugmentSettings) -> Saving:
     """Damaged as these settings say."""
-    return lambda image, rng: damage(image, settings, rng)
+    return lambda image, rng: corruption(image, settings, rng)
 
 
 ASKED: dict[str, Saving] = {"q60": saved(60), "q40": saved(40), "shrunk, q60": saved(60, 0.5)}
 
 
 def changed(saving: Saving, seed: int, side: int) -> Change:
-    """Every picture of a batch saved again, as its place and the seed have it."""
+    """Every image of a batch saved again, as its place and the seed have it."""
 
-    def change(squares: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def change(pixels: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
         done = [
-            saving(Image.fromarray(square), np.random.default_rng((seed, int(place))))
-            for square, place in zip(squares, places, strict=True)
+            saving(Image.fromarray(one), np.random.default_rng((seed, int(place))))
+            for one, place in zip(pixels, places, strict=True)
         ]
         return np.stack([np.asarray(image.resize((side, side), Image.Resampling.BICUBIC)) for image in done])
 
@@ -73,7 +73,7 @@ def changed(saving: Saving, seed: int, side: int) -> Change:
 
 def main() -> None:
     classifier, chosen, source = sources(RECIPE)
-    extractor, side, fold = Extractor(classifier), classifier.card.geometry.size, folds_of(source)
+    extractor, side, fold = Extractor(classifier), classifier.card.preprocessing.size, folds_of(source)
     of_each = [np.random.default_rng(1).permutation(np.flatnonzero(source == name))[:DAMAGED] for name in TRAINED]
     some = np.sort(np.concatenate(of_each))
     parts = [extractor.features(chosen).numpy()]
@@ -98,14 +98,16 @@ def main() -> None:
     goals = np.where(real, 1.0, -1.0)
     home, away = np.isin(source, HOME), np.isin(source, LEFT_OUT)
 
-    def judged(number: int, alike: float) -> dict[str, float]:
-        """Means over the folds of what is right, by whether and how a picture was damaged."""
+    def judged(number: int, copy_consistency: float) -> dict[str, float]:
+        """Means over the folds of what is right, by whether and how an image was damaged."""
         each = []
         for held in range(FOLDS):
             learned = np.flatnonzero(~away & (fold != held))
             copied = np.flatnonzero(np.isin(some, learned))
             starts = [differences + (number * ROUNDS + part) * m for part in range(ROUNDS)]
-            heedless = [(np.concatenate([start + copied for start in starts]), alike)] if alike else []
+            heedless = (
+                [(np.concatenate([start + copied for start in starts]), copy_consistency)] if copy_consistency else []
+            )
             level = goals[learned].mean()
             asked = np.arange(differences)
             less = centred(table, learned, differences)
@@ -125,7 +127,7 @@ def main() -> None:
 
     result = {"none": judged(0, 0.0)}
     for number, how in enumerate(COPIES):
-        result |= {f"{how}, {alike:g}": judged(number, alike) for alike in ALIKE}
+        result |= {f"{how}, {copy_consistency:g}": judged(number, copy_consistency) for copy_consistency in ALIKE}
     settings_of = {"recipe": RECIPE, "folds": FOLDS, "left_out": LEFT_OUT, "damaged_of_each": DAMAGED, "rounds": ROUNDS}
     keep("damage_study", {**settings_of, "accuracy": result})
 

@@ -1,8 +1,8 @@
-"""What bad data does, shown on real pictures: leaking splits, shortcuts, planted copies under another label.
+"""What bad data does, shown on real images: leaking splits, shortcuts, planted copies under another label.
 
-``leak`` trains the small CNN on the horse-or-human renderings, split by picture and split by rendering, and asks how
-accurate each looks, and how accurate it is on the official validation pictures, which no training picture resembles.
-``shortcuts`` asks ``data scan`` whether file facts tell the classes apart. ``copies`` plants copies of twenty pictures
+``leak`` trains the small CNN on the horse-or-human renderings, split by image and split by rendering, and asks how
+accurate each looks, and how accurate it is on the official validation images, which no training image resembles.
+``shortcuts`` asks ``data scan`` whether file facts tell the classes apart. ``copies`` plants copies of twenty images
 under the other label, resized and saved again as JPEG of quality 60, and counts those that are found.
 
 Run from the project's root: ``python -m benchmarks.data_findings [leak] [shortcuts] [copies]``.
@@ -24,14 +24,14 @@ from benchmarks.common import SEEDS, data, facevalue, keep, mean, train
 
 RENDERING = re.compile(r"^([a-z]+\d+)")
 SPLITS = {
-    "by picture": ("--groups", "picture", "--set", "split.near=-1"),
+    "by image": ("--groups", "image", "--set", "split.near=-1"),
     "by rendering": ("--groups", f"stem:{RENDERING.pattern}"),
 }
 PLANTED = 20
 
 
 def crossing(model: Path) -> dict[str, int]:
-    """Of a trained model's own pictures: renderings, and those that are in more than one split."""
+    """Of a trained model's own images: renderings, and those that are in more than one split."""
     table = pd.read_parquet(model / "manifest.parquet")
     names = table["key"].map(lambda key: RENDERING.match(Path(key).stem)[1])
     splits = table.groupby(names)["split"].nunique()

@@ -1,6 +1,6 @@
-"""How fast files become squares, against Pillow alone; threads against processes; the second epoch from disk.
+"""How fast files become network inputs, against Pillow alone; threads against processes; the second epoch from disk.
 
-``python -m benchmarks.decode_speed [--pictures 1000] [--rounds 3]``. Every ratio is of two sides that took turns in one
+``python -m benchmarks.decode_speed [--images 1000] [--rounds 3]``. Every ratio is of two sides that took turns in one
 run, each at its best round. One side is what a script would write, ``Image.open(path).convert("RGB").resize(...)``.
 """
 
@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.common import data, keep
-from facevalue import machine
-from facevalue.data.pictures import Pictures
-from facevalue.files import sha256
-from facevalue.pixels import Geometry, decode
+from facevalue.data.dataset import ImageDataset
+from facevalue.images.decoding import decode
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.support import machine
+from facevalue.support.files import sha256
 
 SIZE = 224
-WHOLE, REDUCED = Geometry(size=SIZE), Geometry(size=SIZE, jpeg_gap=2)
+WHOLE, REDUCED = Preprocessing(size=SIZE), Preprocessing(size=SIZE, jpeg_gap=2)
 FOLDERS = (
     "horse-or-human-grey100",
     "horse-or-human-rgb300",
@@ -71,15 +72,15 @@ def simple_decodes(path: Path) -> Any:
     return simplejpeg.decode_jpeg(path.read_bytes(), colorspace="RGB")
 
 
-def best(sides: dict[str, Callable[[], None]], rounds: int, pictures: int) -> dict[str, float]:
-    """Pictures a second of each side, its best round; the sides take turns."""
+def best(sides: dict[str, Callable[[], None]], rounds: int, images: int) -> dict[str, float]:
+    """Images a second of each side, its best round; the sides take turns."""
     seconds = dict.fromkeys(sides, float("inf"))
     for _ in range(rounds):
         for name, side in sides.items():
             start = time.perf_counter()
             side()
             seconds[name] = min(seconds[name], time.perf_counter() - start)
-    return {f"{name}_per_second": round(pictures / taken, 1) for name, taken in seconds.items()}
+    return {f"{name}_per_second": round(images / taken, 1) for name, taken in seconds.items()}
 
 
 def one_by_one(files: Sequence[Path], rounds: int, reads: dict[str, Read]) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def one_by_one(files: Sequence[Path], rounds: int, reads: dict[str, Read]) -> di
 
 
 def difference(files: Sequence[Path]) -> dict[str, Any]:
-    """Levels between facevalue's squares and those of Pillow alone; of reduced squares and whole ones."""
+    """Levels between facevalue's network inputs and those of Pillow alone; of reduced network inputs and whole ones."""
     rows = [(pillow(path).astype(int), whole(path).astype(int), reduced(path).astype(int)) for path in files]
     gaps = [np.abs(b - c) for _, b, c in rows]
     return {
@@ -136,7 +137,7 @@ def lock_held() -> Iterator[None]:
 
 
 def workers(files: Sequence[Path], rounds: int) -> dict[str, Any]:
-    """One thread, threads and processes, all of them giving squares to this process."""
+    """One thread, threads and processes, all of them giving network inputs to this process."""
 
     def in_threads() -> None:
         for _ in machine.in_order(whole, files, ahead=128):
@@ -162,11 +163,11 @@ def workers(files: Sequence[Path], rounds: int) -> dict[str, Any]:
 
 def from_disk(folder: Path, files: Sequence[Path], rounds: int) -> dict[str, Any]:
     """An epoch in random order decoded anew, and from the cache."""
-    plain = Pictures(
+    plain = ImageDataset(
         paths=tuple(files),
         labels=np.zeros(len(files), np.int64),
         classes=("a", "b"),
-        geometry=WHOLE,
+        preprocessing=WHOLE,
         facts=tuple(f"{sha256(path)} a train" for path in files),
     )
     start = time.perf_counter()
@@ -175,8 +176,8 @@ def from_disk(folder: Path, files: Sequence[Path], rounds: int) -> dict[str, Any
     filled = time.perf_counter() - start
     order = np.random.default_rng(0).permutation(len(files))
 
-    def epoch(pictures: Pictures) -> None:
-        for _ in pictures.take(order).batches(32):
+    def epoch(dataset: ImageDataset) -> None:
+        for _ in dataset.take(order).batches(32):
             pass
 
     figures = best({"decoded": lambda: epoch(plain), "cached": lambda: epoch(held)}, rounds, len(files))
@@ -190,13 +191,13 @@ def from_disk(folder: Path, files: Sequence[Path], rounds: int) -> dict[str, Any
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=1000, help="of each folder")
+    parser.add_argument("--images", type=int, default=1000, help="of each folder")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     chosen: dict[str, list[Path]] = {}
     for name in FOLDERS:
         files = sorted(p for p in data(*name.split("/")).rglob("*") if p.suffix in (".jpg", ".png"))
-        chosen[name] = random.Random(0).sample(files, min(given.pictures, len(files)))
+        chosen[name] = random.Random(0).sample(files, min(given.images, len(files)))
     figures: dict[str, Any] = {"square": SIZE}
     for name, files in chosen.items():
         jpeg = files[0].suffix == ".jpg"
@@ -207,14 +208,14 @@ def main() -> None:
             figures[name]["decoding_alone"] = one_by_one(files, given.rounds, bare)
         print(name, figures[name], flush=True)
     with tempfile.TemporaryDirectory() as temporary:
-        photos = large(Path(temporary), chosen["human-or-object/object"][: max(4, given.pictures // 50)])
+        photos = large(Path(temporary), chosen["human-or-object/object"][: max(4, given.images // 50)])
         reads = {"pillow": pillow, "facevalue": whole, "facevalue_gap_2": reduced, "simplejpeg": simple}
         figures["4000x3000"] = one_by_one(photos, given.rounds, reads) | difference(photos)
         print("4000x3000", figures["4000x3000"], flush=True)
         small = [*chosen["human-or-object/human"], *chosen["real-or-ai-face"]]
         figures["workers"] = workers(small, given.rounds)
         print("workers", figures["workers"], flush=True)
-        figures["epochs"] = from_disk(Path(temporary) / "squares", small, given.rounds)
+        figures["epochs"] = from_disk(Path(temporary) / "network inputs", small, given.rounds)
         print("epochs", figures["epochs"], flush=True)
     keep("decode_speed", figures)
 

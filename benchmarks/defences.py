@@ -1,7 +1,7 @@
 """What defences are worth: plain, adversarially trained and distilled networks, each attacked blind and adaptively.
 
-Small networks on real pictures. Run from the project's root: ``python -m benchmarks.defences [human-or-object|horse]
-[--epochs N] [--limit N] [--few N]``; ``--quick`` takes few epochs and pictures, to see that it runs. ``limit`` pictures
+Small networks on real images. Run from the project's root: ``python -m benchmarks.defences [human-or-object|horse]
+[--epochs N] [--limit N] [--few N]``; ``--quick`` takes few epochs and images, to see that it runs. ``limit`` images
 meet single attacks, ``few`` the suite, defences before the network and the certificate. One seed.
 """
 
@@ -34,8 +34,8 @@ def rows(report: dict[str, Any] | list[Any]) -> dict[str, Any]:
 
 
 def measure(name: str, quick: bool, epochs: str, limit: str, few: str) -> None:
-    pictures, *flags = SETS[name]
-    common = (pictures, *flags, "--recipe", "scratch", "--epochs", epochs, "--set", "fit.patience=0")
+    images, *flags = SETS[name]
+    common = (images, *flags, "--recipe", "scratch", "--epochs", epochs, "--set", "fit.patience=0")
     if quick:
         common = (*common, "--size", "24", "--set", "network.options={widths=[8,16]}")
     robust = ("--set", "adversarial.ramp_epochs=5", "--eps", "4/255")
@@ -54,20 +54,20 @@ def measure(name: str, quick: bool, epochs: str, limit: str, few: str) -> None:
         for recipe, more in recipes.items():
             model = Path(folder) / recipe
             made[recipe] = {"training": train(model, *common, *more)}
-            attack = ("attack", str(model), pictures, "--limit", limit, "--eps", EPS)
+            attack = ("attack", str(model), images, "--limit", limit, "--eps", EPS)
             made[recipe]["attacks"] = rows(facevalue(*attack, "--attacks", "fgsm,pgd")[0])
-            suite = ("attack", str(model), pictures, "--limit", few, "--eps", "4/255", "--attacks", "suite")
+            suite = ("attack", str(model), images, "--limit", few, "--eps", "4/255", "--attacks", "suite")
             made[recipe]["suite"] = rows(facevalue(*suite)[0])
         for defense in DEFENSES:
-            attack = ("attack", str(plain), pictures, "--limit", few, "--attacks", "pgd", "--eps", "2/255,4/255")
+            attack = ("attack", str(plain), images, "--limit", few, "--attacks", "pgd", "--eps", "2/255,4/255")
             made["plain"][defense] = rows(facevalue(*attack, "--defense", defense)[0])
         certify = ("--certify", "--sigma", "0.1", "--samples", "100" if quick else "500", "--limit", few)
         for recipe in ("plain", "noise"):
-            figures, _ = facevalue("evaluate", str(Path(folder) / recipe), pictures, *certify)
+            figures, _ = facevalue("evaluate", str(Path(folder) / recipe), images, *certify)
             assert isinstance(figures, dict)
             made[recipe]["certificate"] = figures["certificate"]
         for recipe in ("plain", "pgd"):
-            figures, _ = facevalue("evaluate", str(Path(folder) / recipe), pictures, "--corruptions", "--limit", limit)
+            figures, _ = facevalue("evaluate", str(Path(folder) / recipe), images, "--corruptions", "--limit", limit)
             assert isinstance(figures, dict)
             made[recipe]["corruptions"] = figures["corruptions"]
         compared, _ = facevalue("compare", *(str(Path(folder) / recipe) for recipe in recipes))

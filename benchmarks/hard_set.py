@@ -1,8 +1,8 @@
 """Real or AI face, gone on with a hard set: what is won there and what is lost of the old.
 
 A model that learned FFHQ and StyleGAN is fine-tuned (the head alone) on 1,600 faces of two other sources of photographs
-and two other generators, both classes alike. Judged on its old test pictures and on hard ones kept from it, each before
-and after, and on ``unseen-faces``, whose sources it knows afterwards and whose pictures it does not.
+and two other generators, both classes alike. Judged on its old test images and on hard ones kept from it, each before
+and after, and on ``unseen-faces``, whose sources it knows afterwards and whose images it does not.
 Run from the project's root: ``python -m benchmarks.hard_set [NAME …] [--seeds 0,1,2]``.
 """
 
@@ -24,7 +24,7 @@ def measure(flags: tuple[str, ...], seed: str, scratch: Path) -> dict[str, Any]:
     before, after = scratch / "before", scratch / "after"
     run = train(before, str(data("real-or-ai-face")), *flags, "--seed", seed)
     # Not a folder a group: a source would be in one split altogether.
-    hard = (str(before), str(data("faces-by-source")), "-o", str(after), "--groups", "picture", "--seed", seed)
+    hard = (str(before), str(data("faces-by-source")), "-o", str(after), "--groups", "image", "--seed", seed)
     figures, _ = facevalue("finetune", *hard)
     assert isinstance(figures, dict)
     return {

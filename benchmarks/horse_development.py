@@ -1,7 +1,7 @@
-"""A development set for small networks on horse or human, so that nothing is chosen by the official pictures.
+"""A development set for small networks on horse or human, so that nothing is chosen by the official images.
 
 Those stand on plain white, the renderings to learn from in landscapes. Here every rendering in colour is cut out
-(GrabCut on a finer square than training's), laid on white, made grey and 100 pixels wide, and judged by a network that
+(GrabCut on a finer network input than training's), laid on white, made grey and 100 pixels wide, and judged by a network that
 has not seen it: three folds by rendering. Its outlines are others than those that training sees, and keep less ground.
 Run from the project's root: ``python -m benchmarks.horse_development [NAME …]``.
 """
@@ -19,15 +19,15 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.common import data, keep, kept, mean, train
-from facevalue.training import subjects
+from facevalue.training import masks
 
 GREY, COLOUR = data("horse-or-human-grey100", "train"), data("horse-or-human-rgb300")
 CLASSES = ("horses", "humans")
 FOLDS = 3
 SIDE = 150
-"""GrabCut's square; training has 80."""
+"""GrabCut's network input; training has 80."""
 PLAUSIBLE = (0.04, 0.6)
-"""Shares of the square that a subject may cover; pictures beyond are left out."""
+"""Shares of the network input that a subject may cover; images beyond are left out."""
 UPRIGHT = ("--recipe", "horse-or-human/cnn-upright")
 RESIDUAL = ("--recipe", "horse-or-human/resnet-scratch")
 CHOICES = {
@@ -47,22 +47,22 @@ CHOICES = {
 def cut_out(path: Path) -> Image.Image | None:
     """A rendering's subject on white, grey, 100 pixels wide; ``None`` where no plausible one is found."""
     with Image.open(path) as file:
-        picture = np.asarray(file.convert("RGB"))
-    mask = cv2.morphologyEx(subjects.subject(picture).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        image = np.asarray(file.convert("RGB"))
+    mask = cv2.morphologyEx(masks.foreground_mask(image).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     pieces, labels, sizes, _ = cv2.connectedComponentsWithStats(mask)
     if pieces > 1:
         mask = (labels == 1 + int(np.argmax(sizes[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
     if not PLAUSIBLE[0] < mask.mean() < PLAUSIBLE[1]:
         return None
-    side = picture.shape[0]
+    side = image.shape[0]
     soft = cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
-    white = (picture * soft + 255 * (1 - soft)).round().astype(np.uint8)
+    white = (image * soft + 255 * (1 - soft)).round().astype(np.uint8)
     return Image.fromarray(white).resize((100, 100), Image.Resampling.BOX).convert("L")
 
 
 def cut_outs(folder: Path) -> None:
-    """All of them, a folder a class."""
-    subjects.SIDE = SIDE
+    """All of them, one folder per class."""
+    masks.SIDE = SIDE
     for label in CLASSES:
         (folder / label).mkdir(parents=True)
         for path in sorted((COLOUR / label).iterdir()):
@@ -81,9 +81,9 @@ def split(source: Path, judged: Path, fold: int, folder: Path) -> None:
     for label in CLASSES:
         names = sorted({rendering(path) for path in (source / label).iterdir()})
         held = {name for i, name in enumerate(names) if i % FOLDS == fold}
-        for part, pictures, wanted in (("train", source, False), ("test", judged, True)):
+        for part, images, wanted in (("train", source, False), ("test", judged, True)):
             (folder / part / label).mkdir(parents=True)
-            for path in sorted((pictures / label).iterdir()):
+            for path in sorted((images / label).iterdir()):
                 if (rendering(path) in held) == wanted:
                     (folder / part / label / path.name).symlink_to(path)
 

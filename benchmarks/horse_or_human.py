@@ -1,8 +1,8 @@
 """Horse or human on the official grey split: a probe, the small CNN with and without augmentation, a small ResNet.
 
-The official validation pictures are the test split and nothing is chosen by them; validation and calibration are carved
+The official validation images are the test split and nothing is chosen by them; validation and calibration are carved
 out of train by rendering, and ``-again`` learns from those too in the end (``refit``). ``-in-colour`` learns from the
-same renderings as published, at 300 pixels and in colour, in which subjects are told from their surroundings more
+same renderings as published, at 300 pixels and in colour, in which foreground is told from their background more
 surely. Run from the project's root: ``python -m benchmarks.horse_or_human``.
 """
 
@@ -34,7 +34,7 @@ RECIPES = {
 
 @contextmanager
 def source(name: str) -> Iterator[Path]:
-    """The folder with ``train/`` and the official pictures that a recipe learns from and is judged on."""
+    """The folder with ``train/`` and the official images that a recipe learns from and is judged on."""
     if "-in-colour" not in name:
         yield GREY
         return
@@ -49,8 +49,8 @@ def main(names: list[str]) -> None:
     for name in names or list(RECIPES):
         runs = []
         for seed in SEEDS:
-            with tempfile.TemporaryDirectory() as folder, source(name) as pictures:
-                arguments = (str(pictures), *RECIPES[name], "--groups", r"stem:^([a-z]+\d+)", "--seed", str(seed))
+            with tempfile.TemporaryDirectory() as folder, source(name) as images:
+                arguments = (str(images), *RECIPES[name], "--groups", r"stem:^([a-z]+\d+)", "--seed", str(seed))
                 runs.append(train(Path(folder) / "model", *arguments))
         keep(f"horse_or_human.{name}", {**summary(runs), "runs": runs})
 

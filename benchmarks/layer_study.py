@@ -1,7 +1,7 @@
 """What each choice in the small CNN is worth: layers, filters, kernels, dropout, L2, early stopping, plateau.
 
 One choice is changed at a time, on the official grey split of horse-or-human, and judged on validation (carved out of
-train by rendering), so that the official pictures stay unseen: their figure is in the runs, for the reader alone.
+train by rendering), so that the official images stay unseen: their figure is in the runs, for the reader alone.
 Run from the project's root: ``python -m benchmarks.layer_study [NAME …] [--epochs N] [--seeds 0,1,2] [--data DIR]``.
 """
 

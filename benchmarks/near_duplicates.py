@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import keep
 from facevalue.data.hashes import NEAR
-from facevalue.data.near import clusters, tables_needed
+from facevalue.data.near_duplicates import clusters, tables_needed
 
 APART = (1, 4, 8, 16, 24, 28, 30, 31, 32, 33, 36, 48)
 

@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from facevalue.networks import torchvision_ready
+from facevalue.models.networks import torchvision_ready
 
 
 class Folder(Dataset):
-    """A folder a class, decoded anew at every access, as such loops do."""
+    """One folder per class, decoded anew at every access, as such loops do."""
 
     def __init__(self, root: Path) -> None:
         names = sorted(p.name for p in root.iterdir() if p.is_dir())

@@ -1,4 +1,4 @@
-"""``facevalue predict`` on one picture: process start to answer, and peak memory, over several runs.
+"""``facevalue predict`` on one image: process start to answer, and peak memory, over several runs.
 
 Run from the project's root: ``python -m benchmarks.predict_start [RUNS]``.
 """
@@ -27,7 +27,7 @@ def measured(command: list[str]) -> tuple[float, float]:
 
 
 def main(runs: int = 7) -> None:
-    picture = str(next(data("horse-or-human-grey100", "validation", "horses").glob("*.png")))
+    image = str(next(data("horse-or-human-grey100", "validation", "horses").glob("*.png")))
     networks = {
         "mobilenetv2_100": ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet()),
         "small-cnn": ("--recipe", "horse-or-human/cnn", "--epochs", "1"),
@@ -37,8 +37,8 @@ def main(runs: int = 7) -> None:
         with tempfile.TemporaryDirectory() as folder:
             model = str(Path(folder) / "model")
             facevalue("train", str(data("horse-or-human-grey100")), "-o", model, *arguments)
-            measured([FACEVALUE, "predict", model, picture])  # once, so that every file is in the page cache
-            pairs = [measured([FACEVALUE, "predict", model, picture]) for _ in range(runs)]
+            measured([FACEVALUE, "predict", model, image])  # once, so that every file is in the page cache
+            pairs = [measured([FACEVALUE, "predict", model, image]) for _ in range(runs)]
         seconds, megabytes = [p[0] for p in pairs], [p[1] for p in pairs]
         results[name] = {
             "seconds": seconds,

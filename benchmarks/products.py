@@ -1,7 +1,7 @@
 """Products of texture features with each other, from which any ridge regression on them is solved in seconds.
 
-There are many times more features than pictures: what a study varies (pictures learned from, penalties, goals) is then
-a matter of a few thousand rows. Rows are pictures, and differences between pictures that a head is not to heed.
+There are many times more features than images: what a study varies (images learned from, penalties, goals) is then
+a matter of a few thousand rows. Rows are images, and differences between images that a head is not to heed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures
-from facevalue.outputs import Extractor
+from facevalue.data.dataset import ImageDataset
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import Extractor
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -37,8 +37,8 @@ def scale(x: NDArray[np.float32], known: NDArray[np.float32], kinds: Sequence[in
     x /= np.sqrt(length)
 
 
-def products(classifier: Classifier, chosen: Pictures) -> NDArray[np.float32]:
-    """(5n, 5n), of all rows with each other: rows are the pictures, then how their quarters deviate."""
+def products(classifier: Classifier, chosen: ImageDataset) -> NDArray[np.float32]:
+    """(5n, 5n), of all rows with each other: rows are the images, then how their quarters deviate."""
     x = Extractor(classifier, quarters=True).features(chosen).numpy()
     n, _, d = x.shape
     scale(x, x[:, 0], classifier.body.kinds)
@@ -48,13 +48,13 @@ def products(classifier: Classifier, chosen: Pictures) -> NDArray[np.float32]:
     return rows @ rows.T
 
 
-def quarters_of(pictures: Ints, n: int) -> Ints:
-    """Where :func:`products` of ``n`` pictures has the quarters of some of them."""
-    return (n + QUARTERS * pictures[:, None] + np.arange(QUARTERS)).ravel()
+def quarters_of(images: Ints, n: int) -> Ints:
+    """Where :func:`products` of ``n`` images has the quarters of some of them."""
+    return (n + QUARTERS * images[:, None] + np.arange(QUARTERS)).ravel()
 
 
 def centred(table: NDArray[np.float32], learned: Ints, n: int) -> NDArray[np.float32]:
-    """The same of features less the mean of the pictures ``learned``, of ``n`` in all; differences have no mean."""
+    """The same of features less the mean of the images ``learned``, of ``n`` in all; differences have no mean."""
     less = table.copy()
     less[:n] -= less[learned].mean(0)
     less[:, :n] -= less[:, learned].mean(1, keepdims=True)
@@ -69,13 +69,13 @@ def ridge(
     strength: float,
     heedless: Sequence[tuple[Ints, float]] = (),
 ) -> Floats:
-    """Scores of the pictures ``asked``, by what has learned from others.
+    """Scores of the images ``asked``, by what has learned from others.
 
     Parameters
     ----------
     table : see :func:`products`.
-    goals : (n,) or (n, k), of the pictures that may be learned from.
-    learned, asked : the places of pictures.
+    goals : (n,) or (n, k), of the images that may be learned from.
+    learned, asked : the places of images.
     heedless : places of differences whose scores are to be nothing, and what the square of each counts.
     """
     rows = np.concatenate([learned, *(places for places, _ in heedless)])

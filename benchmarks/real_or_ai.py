@@ -1,4 +1,4 @@
-"""Real or AI face: recipes on held-out pictures of the same source and on unseen sources, clean and laundered.
+"""Real or AI face: recipes on held-out images of the same source and on unseen sources, clean and laundered.
 
 ``unseen-faces`` is for testing only; one threshold, the model's own, holds for all of it. Run from the project's root:
 ``python -m benchmarks.real_or_ai [NAME …] [--seeds 0,1,2] [--add]``.
@@ -37,18 +37,18 @@ LAUNDERINGS: dict[str, tuple[int, int] | None] = {
     "jpeg q60, 768 px": (768, 60),
     "jpeg q40, 512 px": (512, 40),
 }
-"""The longest side and the quality with which a messenger saves a picture again."""
+"""The longest side and the quality with which a messenger saves an image again."""
 
 
 def laundered(source: Path, target: Path, longest: int, quality: int) -> None:
-    """Save a picture again as a messenger would."""
-    with Image.open(source) as picture:
-        picture.thumbnail((longest, longest), Image.Resampling.BICUBIC)
-        picture.convert("RGB").save(target, "JPEG", quality=quality)
+    """Save an image again as a messenger would."""
+    with Image.open(source) as image:
+        image.thumbnail((longest, longest), Image.Resampling.BICUBIC)
+        image.convert("RGB").save(target, "JPEG", quality=quality)
 
 
 def manifest(path: Path, sources: Mapping[str, Source], saving: tuple[int, int] | None = None) -> Path:
-    """A CSV of path, label and source; with ``saving``, of pictures saved again beside it."""
+    """A CSV of path, label and source; with ``saving``, of images saved again beside it."""
     path.parent.mkdir(parents=True)
     with path.open("w", newline="") as stream:
         rows = csv.writer(stream)
@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*RECIPES, []])
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
-    parser.add_argument("--clean", action="store_true", help="unseen pictures as they are alone")
+    parser.add_argument("--clean", action="store_true", help="unseen images as they are alone")
     parser.add_argument("--add", action="store_true", help="to the seeds in the result that is there, in place of it")
     given = parser.parse_args()
     for name in given.names or list(RECIPES):
@@ -119,7 +119,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 model = Path(folder) / "model"
                 run = train(model, str(data("real-or-ai-face")), *RECIPES[name], "--seed", seed)
-                # Laundered for the first seed only: it triples the pictures.
+                # Laundered for the first seed only: it triples the images.
                 launderings = list(LAUNDERINGS)[: 1 if runs or given.clean else None]
                 runs.append({**run, "unseen": unseen(model, Path(folder), launderings)})
             # After each seed: what is measured so far is not lost if the next is stopped.

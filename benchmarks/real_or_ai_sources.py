@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.common import essentials, facevalue, keep, kept, mean, mobilenet, train
 from benchmarks.real_or_ai import LAUNDERINGS, by_source, manifest
-from facevalue.metrics import wilson
+from facevalue.evaluation.metrics import wilson
 
 TRAINED = {
     "ffhq": ("real", ("real-or-ai-face", "real")),
@@ -25,7 +25,7 @@ TRAINED = {
     "stylegan2-omi": ("ai", ("faces-by-source", "ai", "stylegan2-omi")),
     "stable-diffusion-2.1": ("ai", ("faces-by-source", "ai", "stable-diffusion-2.1")),
 }
-# Where a source has pictures for testing only, a model that has not seen the source is judged on those.
+# Where a source has images for testing only, a model that has not seen the source is judged on those.
 TESTED = {
     **TRAINED,
     "utkface": ("real", ("unseen-faces", "real", "utkface")),
@@ -46,7 +46,7 @@ def measure(out: tuple[str, str], recipe: str, seed: str, launderings: list[str]
     known = {name: entry for name, entry in TRAINED.items() if name not in out}
     model = scratch / "model"
     # Not a folder a group: a source would be in one split altogether.
-    flags = ("--recipe", recipe, "--weights", mobilenet(), "--groups", "picture", "--seed", seed)
+    flags = ("--recipe", recipe, "--weights", mobilenet(), "--groups", "image", "--seed", seed)
     run = train(model, str(manifest(scratch / "train" / "manifest.csv", known)), *flags)
     run["arguments"] = " ".join(flags)
     held_out = by_source(model, model / "manifest.parquet", "--split", "test")
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="real-or-ai/texture")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--rows", default=",".join(map(str, range(len(LEFT_OUT)))))
-    parser.add_argument("--clean", action="store_true", help="pictures left out as they are alone")
+    parser.add_argument("--clean", action="store_true", help="images left out as they are alone")
     parser.add_argument("--add", action="store_true", help="to what is in the result, in place of it")
     given = parser.parse_args()
     name = f"real_or_ai.sources.{Path(given.recipe).stem}"

@@ -1,6 +1,6 @@
 """Robust accuracy of standard and of adversarially trained networks, by the suite, at 1, 2, 4 and 8/255.
 
-The two of a pair are the same network on the same splits and square, and every eps meets the same pictures.
+The two of a pair are the same network on the same splits and network input, and every eps meets the same images.
 ``published`` is the published form of the question: MobileNetV2 at 224 pixels, FGSM at eps 0.01, clean accuracy and the
 adversarial confusion matrix.
 
@@ -28,7 +28,7 @@ MOBILENET = ("--network", "mobilenetv2_100", "--weights", mobilenet())
 
 @dataclass(frozen=True)
 class Pair:
-    """What both networks share, what each adds, and how many pictures are attacked."""
+    """What both networks share, what each adds, and how many images are attacked."""
 
     common: tuple[str, ...]
     standard: tuple[str, ...]
@@ -36,17 +36,17 @@ class Pair:
     limit: str
 
 
-def small(pictures: tuple[str, ...], epochs: str, ramp: str, limit: str) -> Pair:
+def small(images: tuple[str, ...], epochs: str, ramp: str, limit: str) -> Pair:
     """``small-resnet`` from scratch at 48 pixels."""
     hardened = ("--adversarial", "fast", "--set", "adversarial.share=0.75", "--set", f"adversarial.ramp_epochs={ramp}")
-    common = (*pictures, "--size", "48", "--epochs", epochs)
+    common = (*images, "--size", "48", "--epochs", epochs)
     return Pair(common, ("--recipe", "scratch"), ("--recipe", "robust", *hardened), limit)
 
 
-def pretrained(pictures: tuple[str, ...], limit: str) -> Pair:
+def pretrained(images: tuple[str, ...], limit: str) -> Pair:
     """MobileNetV2 fine-tuned at 96 pixels."""
     standard = ("--recipe", "finetune", "--epochs", "3")
-    return Pair((*pictures, *MOBILENET, "--size", "96"), standard, ("--recipe", "robust-finetune"), limit)
+    return Pair((*images, *MOBILENET, "--size", "96"), standard, ("--recipe", "robust-finetune"), limit)
 
 
 PAIRS = {
@@ -67,9 +67,9 @@ def made(models: Path, name: str, *arguments: str) -> tuple[Path, dict[str, Any]
     return folder, figures
 
 
-def attacked(model: Path, pictures: str, limit: str, attacks: str, eps: str) -> dict[str, Any]:
+def attacked(model: Path, images: str, limit: str, attacks: str, eps: str) -> dict[str, Any]:
     """The attacks' table, with confusion matrices, and noise and warnings beside it."""
-    report, seconds = facevalue("attack", str(model), pictures, "--limit", limit, "--attacks", attacks, "--eps", eps)
+    report, seconds = facevalue("attack", str(model), images, "--limit", limit, "--attacks", attacks, "--eps", eps)
     assert isinstance(report, dict)
     return {
         "command": shown(report["command"]),

@@ -1,4 +1,4 @@
-"""Peak memory of ``facevalue data scan`` at a thousand and a hundred thousand small pictures, as a process.
+"""Peak memory of ``facevalue data scan`` at a thousand and a hundred thousand small images, as a process.
 
 Run from the project's root: ``python -m benchmarks.scan_memory [N ...]``.
 """
@@ -18,7 +18,7 @@ from benchmarks.common import FACEVALUE, keep
 
 
 def write(folder: Path, n: int) -> None:
-    """Small pictures, a thousand a sub-folder, two classes."""
+    """Small images, a thousand a sub-folder, two classes."""
     rng = np.random.default_rng(0)
     for i in range(n):
         path = folder / ("ab"[i % 2]) / f"{i // 1000:04}" / f"{i:07}.png"
@@ -44,9 +44,9 @@ def main(*sizes: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["FACEVALUE_CACHE"] = str(Path(folder) / "cache")
             write(Path(folder) / "set", n)
-            command = [FACEVALUE, "data", "scan", str(Path(folder) / "set"), "--groups", "picture"]
+            command = [FACEVALUE, "data", "scan", str(Path(folder) / "set"), "--groups", "image"]
             results[str(n)] = {"cold": measured(command), "again": measured(command)}
-    keep("scan_memory", {"pictures": results})
+    keep("scan_memory", {"images": results})
 
 
 if __name__ == "__main__":

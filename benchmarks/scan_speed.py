@@ -1,4 +1,4 @@
-"""``facevalue data scan``'s pass over all pictures, cold and warm, beside imagededup and plain Pillow, in one run.
+"""``facevalue data scan``'s pass over all images, cold and warm, beside imagededup and plain Pillow, in one run.
 
 Cold and warm are about what facevalue remembers; the files are in the page cache for all. The peer is run by another
 Python, since it wants other versions: ``IMAGEDEDUP_PYTHON=/path/to/python``. Without it that row is left out, and said
@@ -18,8 +18,8 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.common import data, keep
-from facevalue import machine
 from facevalue.data.scan import scan
+from facevalue.support import machine
 
 SETS = ("horse-or-human-grey100", "horse-or-human-rgb300", "human-or-object", "real-or-ai-face", "faces-by-source")
 PEER = """
@@ -36,7 +36,7 @@ print(time.perf_counter() - start)
 
 
 def decoded(path: Path) -> tuple[int, int]:
-    """Plain Pillow: the whole picture as RGB."""
+    """Plain Pillow: the whole image as RGB."""
     with Image.open(path) as image:
         return image.convert("RGB").size
 

@@ -12,7 +12,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "5 epochs": ("--epochs", "5"),
     "20 epochs": ("--epochs", "20"),
     "60 epochs": ("--epochs", "60"),
-    "60 epochs, pictures as they are": ("--epochs", "60", "--set", "augment.mixup=0"),
+    "60 epochs, images as they are": ("--epochs", "60", "--set", "augment.mixup=0"),
     "60 epochs, neither mixed nor moved": (
         *("--epochs", "60", "--set", "augment.mixup=0", "--set", "augment.flip=false", "--set", "augment.shift=0"),
     ),

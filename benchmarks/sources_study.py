@@ -1,6 +1,6 @@
 """What further sources to learn from are worth to ``real-or-ai/texture``, at home and elsewhere, and what they cost.
 
-LFW and StyleGAN2 are left out, and asked about; pictures of the other four sources are cross-validated. Features are
+LFW and StyleGAN2 are left out, and asked about; images of the other four sources are cross-validated. Features are
 computed once. Nothing here sees ``unseen-faces``. Run from the project's root:
 ``python -m benchmarks.sources_study [RECIPE]``.
 """
@@ -18,10 +18,10 @@ from benchmarks.common import keep, mean, mobilenet
 from benchmarks.products import QUARTERS, Floats, Ints, centred, products, quarters_of, ridge
 from benchmarks.real_or_ai import manifest
 from benchmarks.real_or_ai_sources import HOME, TRAINED
-from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.scan import scan
-from facevalue.metrics import auroc
+from facevalue.evaluation.metrics import auroc
+from facevalue.models.classifier import Classifier
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import read
 
@@ -35,13 +35,13 @@ LEARNED = {
 }
 FOLDS = 5
 BORDERS = (-0.1, -0.05, 0.0, 0.05, 0.1)
-"""Scores, where -1 is AI and 1 real, from which a picture is called real."""
+"""Scores, where -1 is AI and 1 real, from which an image is called real."""
 SETTINGS = ((0.02, 200), (0.08, 30), (0.08, 200), (0.08, 1000), (0.5, 200), (2.0, 3))
-"""``probe.steady`` and the strength."""
+"""``probe.quarter_consistency`` and the strength."""
 
 
 def folds_of(source: NDArray[np.str_]) -> Ints:
-    """(n,) a fold for every picture, each source dealt out evenly."""
+    """(n,) a fold for every image, each source dealt out evenly."""
     fold = np.zeros(len(source), np.int64)
     for name in TRAINED:
         of_source = np.random.default_rng(0).permutation(np.flatnonzero(source == name))
@@ -64,12 +64,12 @@ def figures(
     }
 
 
-def sources(recipe: str) -> tuple[Classifier, Pictures, NDArray[np.str_]]:
-    """The recipe's network as it starts, the pictures of all sources, and (n,) their sources."""
+def sources(recipe: str) -> tuple[Classifier, ImageDataset, NDArray[np.str_]]:
+    """The recipe's network as it starts, the images of all sources, and (n,) their sources."""
     classifier = new_classifier(read(recipe, {"network.weights": mobilenet()}), ("ai", "real"))
     with tempfile.TemporaryDirectory() as folder:
         found = scan(manifest(Path(folder) / "all" / "manifest.csv", TRAINED))
-    chosen = pictures(found, classifier.card.geometry, classifier.card.classes)
+    chosen = dataset_of(found, classifier.card.preprocessing, classifier.card.classes)
     return classifier, chosen, found.readable["source"].to_numpy(str)
 
 
@@ -84,16 +84,16 @@ class Study:
         self.home, self.away = np.isin(self.source, HOME), np.flatnonzero(np.isin(self.source, LEFT_OUT))
 
     def scores(
-        self, sources: tuple[str, ...], goals: Floats, steady: float, strength: float
+        self, sources: tuple[str, ...], goals: Floats, quarter_consistency: float, strength: float
     ) -> tuple[Floats, list[Floats]]:
-        """Of every picture at home by what has not learned from it, and of those left out, a fold each."""
+        """Of every image at home by what has not learned from it, and of those left out, a fold each."""
         at_home = np.zeros_like(goals)
         away = []
         for fold in range(FOLDS):
             learned = np.flatnonzero(np.isin(self.source, sources) & (self.fold != fold))
             asked = np.flatnonzero(self.home & (self.fold == fold))
             table, level = centred(self.table, learned, len(goals)), goals[learned].mean(0)
-            heedless = [(quarters_of(learned, len(goals)), steady / QUARTERS)]
+            heedless = [(quarters_of(learned, len(goals)), quarter_consistency / QUARTERS)]
             every = np.concatenate([asked, self.away])
             found = ridge(table, goals - level, learned, every, strength, heedless) + level
             at_home[asked] = found[: len(asked)]
@@ -109,7 +109,7 @@ class Study:
 def main(recipe: str = "real-or-ai/texture") -> None:
     study, name = Study(recipe), f"sources_study.{Path(recipe).stem}"
     probe = read(recipe).probe
-    own = (probe.steady, probe.strengths[0])
+    own = (probe.quarter_consistency, probe.strengths[0])
     signs = np.where(study.real, 1.0, -1.0)
     result: dict[str, object] = {"recipe": recipe, "folds": FOLDS, "left_out": LEFT_OUT}
     result["by_sources"] = {
@@ -126,8 +126,8 @@ def main(recipe: str = "real-or-ai/texture") -> None:
     result["a_score_a_source"] = study.judged(apart[0], apart[1:])
     keep(name, result)
     result["by_steady_and_strength"] = {
-        f"{steady:g}, {strength}": study.judged(*study.scores(every, signs, steady, strength))
-        for steady, strength in SETTINGS
+        f"{quarter_consistency:g}, {strength}": study.judged(*study.scores(every, signs, quarter_consistency, strength))
+        for quarter_consistency, strength in SETTINGS
     }
     keep(name, result)
 

@@ -1,7 +1,7 @@
-"""What it is worth that a probe on texture scores a picture's quarters alike, and how many pictures it then needs.
+"""What it is worth that a probe on texture scores an image's quarters alike, and how many images it then needs.
 
-Features of ``real-or-ai/texture`` of all pictures of ``real-or-ai-face`` and of their quarters are computed once; then
-every ``probe.steady`` is judged as in ``texture_study``, among the pictures outside each seed's test split.
+Features of ``real-or-ai/texture`` of all images of ``real-or-ai-face`` and of their quarters are computed once; then
+every ``probe.quarter_consistency`` is judged as in ``texture_study``, among the images outside each seed's test split.
 Run from the project's root: ``python -m benchmarks.steady_study``.
 """
 
@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold
 from benchmarks.common import data, keep, mean, mobilenet
 from benchmarks.products import QUARTERS, products, quarters_of, ridge
 from benchmarks.texture_study import FOLDER, FOLDS, RECIPE, outside_test
-from facevalue.data.pictures import pictures
+from facevalue.data.dataset import dataset_of
 from facevalue.data.scan import scan
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import read
@@ -30,44 +30,44 @@ def right(
     table: NDArray[np.float32],
     y: NDArray[np.int64],
     among: NDArray[np.int64],
-    steady: float,
+    quarter_consistency: float,
     strength: float,
     folds: int = FOLDS,
     share: float = 1.0,
 ) -> float:
-    """By cross-validation, learning from this share of each fold's training pictures."""
+    """By cross-validation, learning from this share of each fold's training images."""
     count, goals = 0, np.where(y == 1, 1.0, -1.0)
     for learned, judged in StratifiedKFold(folds, shuffle=True, random_state=0).split(among, y[among]):
         some = among[np.random.default_rng(0).permutation(learned)[: round(share * len(learned))]]
         held = among[judged]
-        heedless = [(quarters_of(some, len(y)), steady / QUARTERS)] if steady else []
+        heedless = [(quarters_of(some, len(y)), quarter_consistency / QUARTERS)] if quarter_consistency else []
         count += int(((ridge(table, goals, some, held, strength, heedless) > 0) == (goals[held] > 0)).sum())
     return count / len(among)
 
 
 def main() -> None:
     classifier = new_classifier(read(RECIPE, {"network.weights": mobilenet()}), ("ai", "real"))
-    chosen = pictures(scan(data(FOLDER)), classifier.card.geometry, classifier.card.classes)
+    chosen = dataset_of(scan(data(FOLDER)), classifier.card.preprocessing, classifier.card.classes)
     gram = products(classifier, chosen)
     among, y = outside_test(chosen), chosen.labels
     recipe = read(RECIPE).probe
     table: dict[str, dict[str, float]] = {}
-    for steady in STEADY:
-        table[f"steady {steady:g}"] = {
-            f"strength {strength}": mean([right(gram, y, some, steady, strength) for some in among])
+    for quarter_consistency in STEADY:
+        table[f"quarter_consistency {quarter_consistency:g}"] = {
+            f"strength {strength}": mean([right(gram, y, some, quarter_consistency, strength) for some in among])
             for strength in STRENGTHS
         }
         keep("steady_study", {"folds": FOLDS, "accuracy": table})
     curves: dict[str, dict[str, float]] = {}
-    for name, steady in (("as the recipe", recipe.steady), ("not steady", 0.0)):
+    for name, quarter_consistency in (("as the recipe", recipe.quarter_consistency), ("not quarter_consistency", 0.0)):
         curve = curves.setdefault(name, {})
         for folds, share in [*((FOLDS, share) for share in SHARES), *((f, 1.0) for f in CURVE_FOLDS)]:
             learned = round(share * mean([len(some) for some in among]) * (folds - 1) / folds)
             curve[str(learned)] = mean(
-                [right(gram, y, some, steady, recipe.strengths[0], folds, share) for some in among]
+                [right(gram, y, some, quarter_consistency, recipe.strengths[0], folds, share) for some in among]
             )
         curves[name] = {key: curve[key] for key in sorted(curve, key=int)}
-        keep("steady_study", {"folds": FOLDS, "accuracy": table, "accuracy_by_pictures_learned": curves})
+        keep("steady_study", {"folds": FOLDS, "accuracy": table, "accuracy_by_images_learned": curves})
 
 
 if __name__ == "__main__":

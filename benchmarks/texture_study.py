@@ -1,8 +1,8 @@
 """What the texture network's parts are worth on real or AI faces.
 
-Features of all pictures of ``real-or-ai-face`` are computed once, with every zoom and mirrored, and parts of them
+Features of all images of ``real-or-ai-face`` are computed once, with every zoom and mirrored, and parts of them
 are judged by cross-validation with a ridge classifier in place of the probe: for each seed of the recipe among the
-pictures outside that seed's test split. The table has the means over the seeds, so that a picture of one seed's test
+images outside that seed's test split. The table has the means over the seeds, so that an image of one seed's test
 split takes part through the others. ``unseen-faces`` takes none.
 Run from the project's root: ``python -m benchmarks.texture_study``.
 """
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.common import SEEDS, data, keep, mean, mobilenet
-from facevalue.card import Card
-from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.scan import scan
-from facevalue.networks.weights import Wanted, prepare
-from facevalue.outputs import Extractor
+from facevalue.evidence.card import ModelCard
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import Extractor
+from facevalue.models.networks.weights import Wanted, prepare
 from facevalue.training.recipe import Recipe, read
-from facevalue.workshop.splitting import split_manifest
+from facevalue.training.split_data import split_manifest
 
 RECIPE, FOLDER = "real-or-ai/texture", "real-or-ai-face"
 ZOOMS, LEVELS, WIDE = (1, 2), (1, 2, 3, 4), (1, 2)
@@ -41,15 +41,15 @@ def parts_at(zooms: Iterable[int], levels: Iterable[int] = LEVELS, wide: Iterabl
     return [*((z, str(n)) for z in zooms for n in levels), *((z, f"wide {n}") for z in zooms for n in wide)]
 
 
-def features(recipe: Recipe) -> tuple[NDArray[np.float32], dict[Part, int], Pictures]:
-    """(n, d) of all pictures, the widths of their parts in this order, and the pictures."""
+def features(recipe: Recipe) -> tuple[NDArray[np.float32], dict[Part, int], ImageDataset]:
+    """(n, d) of all images, the widths of their parts in this order, and the images."""
     options = {"levels": LEVELS, "zooms": ZOOMS, "views": ("upright", "mirrored"), "wide": WIDE, "wide_at": ZOOMS}
-    geometry = recipe.geometry()
+    preprocessing = recipe.preprocessing()
     body, facts = prepare(
-        Wanted(recipe.network.name, classes=2, size=geometry.size, weights=mobilenet(), options=options)
+        Wanted(recipe.network.name, classes=2, size=preprocessing.size, weights=mobilenet(), options=options)
     )
-    card = Card(classes=("ai", "real"), geometry=geometry, network=facts)
-    chosen = pictures(scan(data(FOLDER)), geometry, card.classes)
+    card = ModelCard(classes=("ai", "real"), preprocessing=preprocessing, network=facts)
+    chosen = dataset_of(scan(data(FOLDER)), preprocessing, card.classes)
     order = [
         part
         for zoom in ZOOMS
@@ -61,7 +61,7 @@ def features(recipe: Recipe) -> tuple[NDArray[np.float32], dict[Part, int], Pict
 
 
 def kernels(x: NDArray[np.float32], widths: Mapping[Part, int]) -> dict[Part, NDArray[np.float32]]:
-    """Products of all pictures' features, part by part."""
+    """Products of all images' features, part by part."""
     found, start = {}, 0
     for part, width in widths.items():
         values = x[:, start : start + width] - x[:, start : start + width].mean(0)
@@ -94,8 +94,8 @@ def right(kernel: NDArray[np.float32], y: NDArray[np.int64], among: NDArray[np.i
     return float(counts.max() / len(among))
 
 
-def outside_test(chosen: Pictures) -> list[NDArray[np.int64]]:
-    """Places of the pictures outside the recipe's test split, seed by seed."""
+def outside_test(chosen: ImageDataset) -> list[NDArray[np.int64]]:
+    """Places of the images outside the recipe's test split, seed by seed."""
     found = []
     for seed in SEEDS:
         table = split_manifest(data(FOLDER), read(RECIPE, {"seed": seed}), None).table
@@ -127,7 +127,7 @@ def main() -> None:
     for part in recipes:
         table[f"{part[1]} at zoom {part[0]} alone"] = judge([part])
         table[f"without {part[1]} at zoom {part[0]}"] = judge([other for other in recipes if other != part])
-    keep("texture_study", {"pictures": len(chosen), "folds": FOLDS, "seeds": list(SEEDS), "accuracy": table})
+    keep("texture_study", {"images": len(chosen), "folds": FOLDS, "seeds": list(SEEDS), "accuracy": table})
 
 
 if __name__ == "__main__":

@@ -40,16 +40,16 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real pictures and weights for measuring; tests that ask for it carry the marker ``data``."""
+    """Real images and weights for measuring; tests that ask for it carry the marker ``data``."""
     folder = Path(os.environ.get("FACEVALUE_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"the real pictures are not at {folder}; set FACEVALUE_DATA to where they are")
+        pytest.skip(f"the real images are not at {folder}; set FACEVALUE_DATA to where they are")
     return folder
 
 
 @pytest.fixture(scope="session")
 def lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded set: 100 faces, 100 non-faces, a folder a class."""
+    """The embedded set: 100 faces, 100 non-faces, one folder per class."""
     from facevalue.data.embedded import write_lfw_subset
 
     return write_lfw_subset(tmp_path_factory.mktemp("embedded") / "lfw")
@@ -58,7 +58,7 @@ def lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def notes() -> Iterator[list[str]]:
     """The lines that a person would be told while the test runs."""
-    from facevalue import progress
+    from facevalue.support import progress
 
     told: list[str] = []
 
@@ -71,7 +71,7 @@ def notes() -> Iterator[list[str]]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that uses the real pictures must say so, so that it can be left out by name."""
+    """A test that uses the real images must say so, so that it can be left out by name."""
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()) and item.get_closest_marker("data") is None:
             raise pytest.UsageError(f"{item.nodeid} uses shared_data but lacks the marker data")

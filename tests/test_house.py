@@ -49,16 +49,16 @@ print(*sorted(loaded - set(sys.stdlib_module_names)))
 def test_every_verb_is_there_and_none_is_a_module() -> None:
     # `report` and `export` are modules as well; whichever is imported first, the name is the verb.
     program = f"""
-import facevalue.report, facevalue.export.onnx, facevalue.workshop
+import facevalue.reports.model_page, facevalue.export.onnx, facevalue.api
 import facevalue, types
 for name in {PUBLIC!r}:
     verb = getattr(facevalue, name)
     assert isinstance(verb, types.FunctionType), name
-    assert verb is getattr(facevalue.workshop, name), name
+    assert verb is getattr(facevalue.api, name), name
 from facevalue import train, report
-from facevalue.report import write_report
+from facevalue.reports.model_page import write_report
 assert facevalue.open.__name__ == "open_folder"
-assert facevalue.load.__module__ == "facevalue.classifier"
+assert facevalue.load.__module__ == "facevalue.models.classifier"
 assert set(facevalue.__all__) == set(dir(facevalue)) == {{*{PUBLIC!r}, "open", "load", "__version__"}}
 print(facevalue.__version__)
 """

@@ -83,18 +83,18 @@ def test_temperature_mends_the_likelihood_where_it_was_fitted(tmp_path: Path, mo
     assert names["reports"]["before"].accuracy == names["reports"]["after"].accuracy
 
 
-def test_an_uploaded_picture_is_classified(lfw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_uploaded_image_is_classified(lfw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = run(NOTEBOOKS[3], tmp_path, monkeypatch)
     face = lfw / "face" / "face-000.png"
-    files = {face.name: face.read_bytes(), "<b>.jpg": b"no picture"}
+    files = {face.name: face.read_bytes(), "<b>.jpg": b"no image"}
     names["upload"].value = tuple(
         {"name": n, "type": "image/png", "size": len(d), "content": memoryview(d), "last_modified": datetime.now(UTC)}
         for n, d in files.items()
     )
     good, bad = names["answers"].children
-    verdict = names["predictor"].predict_bytes(face.read_bytes())
-    picture, text = good.children
-    assert bytes(picture.value).startswith(b"\x89PNG")
-    assert f"{verdict.probabilities['face']:.1%}" in text.value
-    assert (verdict.label or "I don't know") in html.unescape(text.value)
+    prediction = names["predictor"].predict_bytes(face.read_bytes())
+    image, text = good.children
+    assert bytes(image.value).startswith(b"\x89PNG")
+    assert f"{prediction.probabilities['face']:.1%}" in text.value
+    assert (prediction.label or "I don't know") in html.unescape(text.value)
     assert "&lt;b&gt;.jpg" in bad.value  # a file name is no markup

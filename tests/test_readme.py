@@ -2,7 +2,7 @@
 
 A file's ```bash, ```console and ```python blocks run in order in one temporary folder; what one leaves, files or Python
 names, the next finds. README.md begins in an empty folder, as its reader does. The pages of docs/ begin in one with
-``pictures`` (a folder a class), ``model`` (a small one trained on them) and ``photo.jpg``. A block after
+``images`` (one folder per class), ``model`` (a small one trained on them) and ``photo.jpg``. A block after
 ``<!-- not run: reason -->`` is left out, and the reason must be given.
 """
 
@@ -83,12 +83,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory, lfw: Path) -> Path:
     import facevalue
 
     folder = tmp_path_factory.mktemp("stage")
-    shutil.copytree(lfw, folder / "pictures")
+    shutil.copytree(lfw, folder / "images")
     with Image.open(lfw / "face" / "face-000.png") as image:
         image.convert("RGB").resize((200, 200)).save(folder / "photo.jpg")
     small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0}
     with contextlib.chdir(folder):
-        facevalue.train("pictures", "model", recipe="scratch", size=24, epochs=2, set=small)
+        facevalue.train("images", "model", recipe="scratch", size=24, epochs=2, set=small)
     return folder
 
 

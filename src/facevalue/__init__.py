@@ -1,8 +1,8 @@
 """facevalue: image classifiers that people can trust, with the proof beside them.
 
 The verbs are those of the command line: ``facevalue.train(...)``, ``facevalue.evaluate(...)``, …; ``facevalue.open`` is
-the runtime's predictor and needs no torch, ``facevalue.load`` the workshop's classifier. Importing this loads none of
-them: each comes when it is first used.
+the runtime's predictor and needs no torch, ``facevalue.load`` the classifier to evaluate, attack and explain. Importing
+this loads none of them: each comes when it is first used.
 """
 
 from __future__ import annotations
@@ -12,59 +12,46 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facevalue.classifier import load as load
+    from facevalue.api.attack import attack as attack
+    from facevalue.api.calibrate import calibrate as calibrate
+    from facevalue.api.check import check as check
+    from facevalue.api.compare import compare as compare
+    from facevalue.api.data.augment import augment_data as augment_data
+    from facevalue.api.data.get import get_data as get_data
+    from facevalue.api.data.prepare import prepare_data as prepare_data
+    from facevalue.api.data.scan import scan_data as scan_data
+    from facevalue.api.demo import demo as demo
+    from facevalue.api.ensemble import ensemble as ensemble
+    from facevalue.api.evaluate import certify as certify
+    from facevalue.api.evaluate import corruptions as corruptions
+    from facevalue.api.evaluate import evaluate as evaluate
+    from facevalue.api.explain import explain as explain
+    from facevalue.api.export import export as export
+    from facevalue.api.finetune import finetune as finetune
+    from facevalue.api.predict import predict as predict
+    from facevalue.api.report import report as report
+    from facevalue.api.train import train as train
+    from facevalue.api.tune import tune as tune
+    from facevalue.models.classifier import load as load
     from facevalue.runtime import open_folder
-    from facevalue.workshop import attack as attack
-    from facevalue.workshop import augment_data as augment_data
-    from facevalue.workshop import calibrate as calibrate
-    from facevalue.workshop import certify as certify
-    from facevalue.workshop import check as check
-    from facevalue.workshop import compare as compare
-    from facevalue.workshop import corruptions as corruptions
-    from facevalue.workshop import demo as demo
-    from facevalue.workshop import ensemble as ensemble
-    from facevalue.workshop import evaluate as evaluate
-    from facevalue.workshop import explain as explain
-    from facevalue.workshop import export as export
-    from facevalue.workshop import finetune as finetune
-    from facevalue.workshop import get_data as get_data
-    from facevalue.workshop import predict as predict
-    from facevalue.workshop import prepare_data as prepare_data
-    from facevalue.workshop import report as report
-    from facevalue.workshop import scan_data as scan_data
-    from facevalue.workshop import train as train
-    from facevalue.workshop import tune as tune
 
     open = open_folder  # noqa: A001 - as gzip.open
     __version__: str
 
-_WORKSHOP = (
-    "train",
-    "evaluate",
-    "corruptions",
-    "certify",
-    "predict",
-    "compare",
-    "attack",
-    "explain",
-    "export",
-    "report",
-    "check",
-    "calibrate",
-    "tune",
-    "finetune",
-    "ensemble",
-    "demo",
-    "scan_data",
-    "prepare_data",
-    "augment_data",
-    "get_data",
-)
 _HOMES = {
-    **{verb: ("facevalue.workshop", verb) for verb in _WORKSHOP},
-    "load": ("facevalue.classifier", "load"),
+    **{
+        verb: (f"facevalue.api.{verb}", verb)
+        for verb in (
+            "train evaluate predict compare attack explain export report check calibrate tune finetune ensemble demo"
+        ).split()
+    },
+    **{f"{verb}_data": (f"facevalue.api.data.{verb}", f"{verb}_data") for verb in "scan prepare augment get".split()},
+    "corruptions": ("facevalue.api.evaluate", "corruptions"),
+    "certify": ("facevalue.api.evaluate", "certify"),
+    "load": ("facevalue.models.classifier", "load"),
     "open": ("facevalue.runtime", "open_folder"),
 }
+"""Where each public name is defined: module and attribute."""
 
 __all__ = [*_HOMES, "__version__"]
 
@@ -87,12 +74,12 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-class _Face(ModuleType):
+class _Package(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
-        # The import system hangs every module on its package. `report` and `export` are modules, but the names here
-        # are the verbs'; `from facevalue.export import ...` finds the module all the same.
+        # The import system hangs every module on its package. `export` is a package, but the name here is the
+        # verb's; `from facevalue.export import ...` finds the package all the same.
         if not (name in _HOMES and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 
-sys.modules[__name__].__class__ = _Face
+sys.modules[__name__].__class__ = _Package

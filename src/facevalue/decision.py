@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue.card import Abstention
-from facevalue.verdict import Reason
+from facevalue.evidence.card import Abstention
+from facevalue.types import Reason
 
 Floats = NDArray[np.floating]
 
@@ -26,7 +26,7 @@ def decide(p: Floats, positive: int | None = None, threshold: float = 0.5) -> ND
 
 
 def abstentions(limits: Abstention, leaning: Floats, novelty: Floats) -> dict[Reason, NDArray[np.bool_]]:
-    """(n,) masks, by reason, of pictures that a model does not answer.
+    """(n,) masks, by reason, of images that a model does not answer.
 
     Parameters
     ----------

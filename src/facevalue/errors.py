@@ -20,14 +20,14 @@ class UsageError(FaceValueError):
 
 
 class DataError(FaceValueError):
-    """The pictures cannot serve: none, one class only, too few, or classes that do not match the model's."""
+    """The images cannot serve: none, one class only, too few, or classes that do not match the model's."""
 
 
-class PictureError(FaceValueError):
-    """One file is not a readable picture. The message is the reason alone, without the path."""
+class ImageError(FaceValueError):
+    """One file is not a readable image. The message is the reason alone, without the path."""
 
 
-class PictureTooLargeError(PictureError):
+class ImageTooLargeError(ImageError):
     """One file has more pixels than allowed; it was not decoded."""
 
 

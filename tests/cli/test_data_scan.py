@@ -17,9 +17,9 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     """Two classes told apart by their format, one contradiction, one unreadable file, a name like markup."""
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     for label, suffix in (("cat", "jpg"), ("dog", "png")):
         (folder / label).mkdir(parents=True)
         for i in range(30):
@@ -28,18 +28,18 @@ def pictures(tmp_path: Path) -> Path:
             )
             Image.fromarray(coarse).resize((64, 64)).save(folder / label / f"<b>[red]{i:02}.{suffix}")
     Image.open(folder / "cat/<b>[red]03.jpg").resize((50, 50)).save(folder / "dog/copy.png")
-    (folder / "cat/bad.jpg").write_text("no picture")
+    (folder / "cat/bad.jpg").write_text("no image")
     return folder
 
 
-def test_findings_page_and_manifest(shell: Shell, tmp_path: Path, pictures: Path) -> None:
+def test_findings_page_and_manifest(shell: Shell, tmp_path: Path, images: Path) -> None:
     outputs = [tmp_path / name for name in ("found.json", "page.html", "manifest.parquet")]
-    done = shell("data", "scan", pictures, "--json", outputs[0], "--page", outputs[1], "--manifest", outputs[2])
+    done = shell("data", "scan", images, "--json", outputs[0], "--page", outputs[1], "--manifest", outputs[2])
     assert done.returncode == 0, done.stderr
     found = json.loads(outputs[0].read_text())
     assert found["n"] == 61
     assert [Path(bad["path"]).name for bad in found["unreadable"]] == ["bad.jpg"]
-    assert found["unreadable"][0]["reason"] == "is not a picture in a known format"
+    assert found["unreadable"][0]["reason"] == "is not an image in a known format"
     assert found["duplicate_groups"] == []
     [near] = found["near_duplicate_groups"]
     [contradiction] = found["contradictions"]
@@ -61,10 +61,10 @@ def test_findings_page_and_manifest(shell: Shell, tmp_path: Path, pictures: Path
     assert json.loads(again.stdout)["fingerprint"] == found["fingerprint"]
 
 
-def test_strict_is_exit_code_1_after_all_is_written(shell: Shell, tmp_path: Path, pictures: Path, lfw: Path) -> None:
-    done = shell("data", "scan", pictures, "--strict", "--json", tmp_path / "found.json")
+def test_strict_is_exit_code_1_after_all_is_written(shell: Shell, tmp_path: Path, images: Path, lfw: Path) -> None:
+    done = shell("data", "scan", images, "--strict", "--json", tmp_path / "found.json")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: shortcut: without seeing a picture")
+    assert done.stderr.splitlines()[-1].startswith("error: shortcut: without seeing an image")
     assert json.loads((tmp_path / "found.json").read_text())["n"] == 61
     one_class = shell("data", "scan", lfw / "face", "--strict")
     assert one_class.returncode == 0

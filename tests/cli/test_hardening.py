@@ -1,4 +1,4 @@
-"""Training against attacks, and judging under damage and behind noise, as typed."""
+"""Training against attacks, and judging under corruption and behind noise, as typed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_evaluate_writes_damage_and_certificate(
     assert (figures["corruptions"]["n"], figures["certificate"]["n"]) == (4, 4)
     assert (figures["certificate"]["sigma"], figures["certificate"]["alpha"]) == (0.1, 0.001)
     assert (tmp_path / "curve.png").is_file()
-    assert "everyday damage, n = 4" in told
+    assert "everyday corruptions, n = 4" in told
     assert "behind smoothing with sigma 0.1" in told
     recipe = json.loads((tmp_path / "model" / "card.json").read_text())["recipe"]["adversarial"]
     assert (recipe["method"], recipe["eps"]) == ("fast", pytest.approx(4 / 255))

@@ -8,8 +8,8 @@ import time
 
 from rich.console import Console
 
-from facevalue import progress
-from facevalue.cli.reporters import Bars, Lines, PatientReporter, duration, reporter_for, speed
+from facevalue.cli.common.reporters import Bars, Lines, PatientReporter, duration, reporter_for, speed
+from facevalue.support import progress
 
 
 def lines_of(reporter: PatientReporter) -> list[str]:
@@ -34,9 +34,9 @@ def test_long_work_says_how_far_it_is_and_ends_with_a_line() -> None:
             time.sleep(0.025)
             piece.advance(detail=f"loss {i}")
     first, *middle, last = lines_of(reporter)
-    assert re.fullmatch(r"reading: \d+ of 20 pictures, [\d.]+/s, \d\.\d s left, loss \d+|reading …", first)
+    assert re.fullmatch(r"reading: \d+ of 20 images, [\d.]+/s, \d\.\d s left, loss \d+|reading …", first)
     assert 1 <= len(middle) <= 12  # a busy machine sleeps longer than it is told to
-    assert re.fullmatch(r"reading: 20 pictures in \d\.\d s, [\d.]+/s, loss 19", last)
+    assert re.fullmatch(r"reading: 20 images in \d\.\d s, [\d.]+/s, loss 19", last)
 
 
 def test_work_that_never_advances_is_named() -> None:
@@ -88,8 +88,8 @@ def test_a_terminal_gets_bars() -> None:
             piece.advance(detail="loss 0.5")
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "━" in text
-    assert re.search(r"\d+ of 10 pictures, [\d.]+/s, \d\.\d s left, loss 0\.5", text)
-    assert re.search(r"reading: 10 pictures in \d\.\d s", text)
+    assert re.search(r"\d+ of 10 images, [\d.]+/s, \d\.\d s left, loss 0\.5", text)
+    assert re.search(r"reading: 10 images in \d\.\d s", text)
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h")  # the cursor is back
 
 

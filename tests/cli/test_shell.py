@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from facevalue.cli import GROUPS, VERBS
-from facevalue.cli.output import as_json, interval, percent, plain
-from facevalue.cli.parsing import fractions, settings_of, words
-from facevalue.cli.shell import told
+from facevalue.cli.common.output import as_json, interval, percent, plain
+from facevalue.cli.common.parsing import fractions, settings_of, words
+from facevalue.cli.common.shell import told
 from facevalue.errors import DataError, MissingExtraError, ModelFolderError, UsageError
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -125,7 +125,7 @@ def test_what_is_told_of_an_error(error: BaseException, line: str, code: int) ->
     assert told(error) == (line, code)
 
 
-def test_predict_prints_one_line_a_picture(shell: Shell, model: Path, lfw: Path, tmp_path: Path) -> None:
+def test_predict_prints_one_line_an_image(shell: Shell, model: Path, lfw: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"nothing")
     done = shell("predict", model, lfw / "face" / "face-000.png", "broken.png", lfw / "not-face")
     assert done.returncode == 0
@@ -133,17 +133,17 @@ def test_predict_prints_one_line_a_picture(shell: Shell, model: Path, lfw: Path,
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert len(rows) == 102
     assert {len(row) for row in rows} == {4}
-    assert rows[1] == ["broken.png", "-", "-", "is not a picture in a known format"]
+    assert rows[1] == ["broken.png", "-", "-", "is not an image in a known format"]
     assert rows[0][1] in ("face", "not-face")
     assert 0.5 <= float(rows[0][2]) <= 1
 
 
 def test_predict_reads_standard_input(shell: Shell, model: Path, lfw: Path, tmp_path: Path) -> None:
-    picture = lfw / "face" / "face-000.png"
-    with picture.open("rb") as stream:
+    image = lfw / "face" / "face-000.png"
+    with image.open("rb") as stream:
         piped = shell("predict", model, "-", "--json", "-", stdin=stream)
     (answer,) = json.loads(piped.stdout)
-    (named,) = json.loads(shell("predict", model, picture, "--json", "-").stdout)
+    (named,) = json.loads(shell("predict", model, image, "--json", "-").stdout)
     assert answer == {**named, "path": "-"}
     assert set(answer) >= {"path", "label", "probabilities", "abstained", "reasons", "error"}
 
@@ -167,7 +167,7 @@ def test_predict_fails_only_where_every_file_does(shell: Shell, model: Path, tmp
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == "error: none of the 2 files could be read\n"
     (tmp_path / "empty").mkdir()
-    assert "there is no picture in empty" in one_line(shell("predict", model, "empty"))
+    assert "there is no image in empty" in one_line(shell("predict", model, "empty"))
 
 
 def test_a_reader_that_leaves_early_is_no_error(model: Path, lfw: Path) -> None:

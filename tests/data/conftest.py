@@ -1,4 +1,4 @@
-"""Small folders of pictures that no perceptual hash takes for one another."""
+"""Small folders of images that no perceptual hash takes for one another."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,8 @@ from PIL import Image
 
 
 @pytest.fixture
-def picture() -> Callable[[Path, int], Path]:
-    """Write a picture made from a seed: smooth, so that it survives resizing and JPEG as photographs do."""
+def image() -> Callable[[Path, int], Path]:
+    """Write an image made from a seed: smooth, so that it survives resizing and JPEG as photographs do."""
 
     def write(path: Path, seed: int) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -22,13 +22,13 @@ def picture() -> Callable[[Path, int], Path]:
 
 
 @pytest.fixture
-def fill(picture: Callable[[Path, int], Path]) -> Callable[..., Path]:
-    """Write ``n`` different pictures into each of the folders named below a root."""
+def fill(image: Callable[[Path, int], Path]) -> Callable[..., Path]:
+    """Write ``n`` different images into each of the folders named below a root."""
 
     def write(root: Path, *folders: str, n: int = 8, first: int = 0) -> Path:
         for i, folder in enumerate(folders):
             for j in range(n):
-                picture(root / folder / f"p{j:02}.png", first + 1000 * i + j)
+                image(root / folder / f"p{j:02}.png", first + 1000 * i + j)
         return root
 
     return write

@@ -12,7 +12,7 @@ import typer
 from PIL import Image, ImageFilter
 
 from facevalue.cli import app
-from facevalue.cli.shell import run
+from facevalue.cli.common.shell import run
 from facevalue.data.audit import Audit, audit
 from facevalue.data.audit.labels import find_suspects, held_out_probabilities
 from facevalue.data.audit.shortcuts import find_shortcuts
@@ -58,7 +58,7 @@ def test_copies_and_contradictions(tmp_path: Path, fill: Fill) -> None:
     assert set(torn) == {frozenset({"other.png", "p01.png"}), frozenset({"lie.jpg", "p03.png"})}
     assert torn[frozenset({"other.png", "p01.png"})].identical
     assert not torn[frozenset({"lie.jpg", "p03.png"})].identical
-    assert "4 pictures that look the same bear different labels" in " ".join(found.warnings)
+    assert "4 images that look the same bear different labels" in " ".join(found.warnings)
 
 
 def test_leaks_across_given_splits(tmp_path: Path, fill: Fill) -> None:
@@ -81,10 +81,10 @@ def test_oddities(tmp_path: Path, fill: Fill, name: str, kind: str) -> None:
             "tiny": image.resize((20, 20)),
         }[name]
     made.save(tmp_path / f"a/{name}.png")
-    assert [(Path(o.path).stem, o.kind) for o in audited(tmp_path, "picture").oddities] == [(name, kind)]
+    assert [(Path(o.path).stem, o.kind) for o in audited(tmp_path, "image").oddities] == [(name, kind)]
 
 
-def test_a_blurred_picture_among_sharp_ones(tmp_path: Path) -> None:
+def test_a_blurred_image_among_sharp_ones(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for i in range(20):
         # Strong in the low frequencies, weaker in the high ones, as photographs are.
@@ -99,12 +99,12 @@ def test_a_blurred_picture_among_sharp_ones(tmp_path: Path) -> None:
     assert [(Path(o.path).stem, o.kind) for o in audited(tmp_path).oddities] == [("7", "blurred")]
 
 
-def test_one_class_and_loose_pictures(tmp_path: Path, fill: Fill) -> None:
+def test_one_class_and_loose_images(tmp_path: Path, fill: Fill) -> None:
     found = audited(fill(tmp_path, "a", n=5))
     assert found.shortcuts.auc is None
-    assert found.as_dict()["classes"] == {"a": 5}
+    assert found.to_dict()["classes"] == {"a": 5}
     loose = audit(with_groups(scan(tmp_path / "a", loose=True)))
-    assert loose.as_dict()["n"] == 5
+    assert loose.to_dict()["n"] == 5
 
 
 def test_uneven_and_unreadable_are_noted(tmp_path: Path, fill: Fill) -> None:
@@ -113,7 +113,7 @@ def test_uneven_and_unreadable_are_noted(tmp_path: Path, fill: Fill) -> None:
     (tmp_path / "b/bad.png").touch()
     found = audited(tmp_path)
     assert found.imbalance == 4
-    assert found.notes == ("1 of 16 files cannot be read", "uneven: 12 pictures of 'a' and 3 of 'b'")
+    assert found.notes == ("1 of 16 files cannot be read", "uneven: 12 images of 'a' and 3 of 'b'")
 
 
 def facts(n: int, seed: int, classes: int = 2, groups: int | None = None) -> pd.DataFrame:
@@ -218,11 +218,11 @@ def test_twenty_planted_copies_are_found(shared_data: Path, tmp_path: Path) -> N
 
 
 def test_names_do_not_reach_the_terminal_as_they_are(
-    tmp_path: Path, picture: Callable[[Path, int], Path], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, image: Callable[[Path, int], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "\x1b[31mred\nclass").mkdir()
     for name in ("b/1.png", "\x1b[31mred\nclass/1.png", "b/\x1b]0;title\x07.png"):
-        picture(tmp_path / name, 1)
+        image(tmp_path / name, 1)
     assert run(typer.main.get_command(app).main, ["data", "scan", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "\x1b" not in said

@@ -25,8 +25,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from facevalue.data.fetching.download import Patience, Source, download
-from facevalue.data.fetching.fetch import RECEIPT, fetch
+from facevalue.data.fetch.download import Patience, Source, download
+from facevalue.data.fetch.known_sets import RECEIPT, fetch
 from facevalue.data.known import KNOWN, Archive, KnownSet
 from facevalue.data.layout import list_files
 from facevalue.errors import DataError, FaceValueError, UsageError
@@ -428,7 +428,7 @@ def test_from_the_shell(shelf: Shelf, tmp_path: Path) -> None:
         (s, c) for s in ("train", "validation", "test") for c in ("real", "fake")
     }
     again = get("real-or-ai-faces", "-o", out)
-    assert again.stdout.splitlines()[-1] == f"{out}: 12 pictures, there already"
+    assert again.stdout.splitlines()[-1] == f"{out}: 12 images, there already"
     refused(get("lfw", "-o", out, "--from", shelf.address), 2, "is a received set already; choose another place")
     refused(get("lfv"), 2, "expected a known set, one of horses-or-humans, lfw, caltech-101")
     assert "horses-or-humans" in get().stdout

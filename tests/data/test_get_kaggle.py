@@ -24,8 +24,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from PIL import Image
 
-from facevalue.data.fetching.download import Patience
-from facevalue.data.fetching.fetch import RECEIPT, Fetched, fetch
+from facevalue.data.fetch.download import Patience
+from facevalue.data.fetch.known_sets import RECEIPT, Fetched, fetch
 from facevalue.data.known import KNOWN
 from facevalue.errors import DataError, FaceValueError, UsageError
 
@@ -38,11 +38,11 @@ API, STORAGE = "http://localhost/api/v1/datasets.DatasetApiService", "http://sto
 
 
 def packed(names: list[str]) -> bytes:
-    stream, picture = io.BytesIO(), io.BytesIO()
-    Image.effect_noise((64, 64), 90).save(picture, "PNG")
+    stream, image = io.BytesIO(), io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(image, "PNG")
     with zipfile.ZipFile(stream, "w") as bundle:
         for name in names:
-            bundle.writestr(name, picture.getvalue())
+            bundle.writestr(name, image.getvalue())
     return stream.getvalue()
 
 

@@ -38,38 +38,38 @@ def test_hidden_and_foreign_files_are_passed_over(tmp_path: Path, fill: Fill) ->
     assert [f.key for f in list_files(tmp_path)] == ["a/p00.png", "b/p00.png"]
 
 
-def test_a_folder_without_pictures_and_pictures_beside_folders_are_told(tmp_path: Path, fill: Fill) -> None:
+def test_a_folder_without_images_and_images_beside_folders_are_told(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", "b", n=6)
     assert scan(tmp_path).warnings == ()
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()
-    (tmp_path / "texts/notes.txt").write_text("no picture")
+    (tmp_path / "texts/notes.txt").write_text("no image")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     (tmp_path / ".hidden").mkdir()
-    (tmp_path / "readme.txt").write_text("no picture")
+    (tmp_path / "readme.txt").write_text("no image")
     (tmp_path / "loose.png").write_bytes((tmp_path / "a/p00.png").read_bytes())
     empty, beside = scan(tmp_path).warnings
-    assert empty.endswith("holds no picture: 'empty', 'gone', 'texts'")
+    assert empty.endswith("holds no image: 'empty', 'gone', 'texts'")
     assert beside.endswith("left out: 'loose.png'")
     split = with_splits(with_groups(scan(tmp_path)))
     assert split.warnings[:2] == (empty, beside)
     assert audit(split).warnings[:2] == (empty, beside)
 
 
-def test_a_class_folder_without_pictures_in_a_split_is_told(tmp_path: Path, fill: Fill) -> None:
+def test_a_class_folder_without_images_in_a_split_is_told(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "train/a", "train/b", "test/a", "test/b", n=6)
     assert scan(tmp_path).warnings == ()
     for folder in ("train/c", "test/c", "logs"):
         (tmp_path / folder).mkdir()
     (warning,) = scan(tmp_path).warnings
-    assert warning.endswith("holds no picture: 'test/c', 'train/c'")
+    assert warning.endswith("holds no image: 'test/c', 'train/c'")
 
 
 def test_a_class_of_which_nothing_can_be_read_is_told(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", "b", n=2)
     (tmp_path / "c").mkdir()
-    (tmp_path / "c/x.png").write_text("no picture")
-    assert audit(with_groups(scan(tmp_path))).warnings == ("no picture of class 'c' can be read",)
+    (tmp_path / "c/x.png").write_text("no image")
+    assert audit(with_groups(scan(tmp_path))).warnings == ("no image of class 'c' can be read",)
 
 
 def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
         list_files(tmp_path / "m.csv")
 
 
-def test_loose_pictures_leave_nothing_aside(tmp_path: Path, fill: Fill) -> None:
+def test_loose_images_leave_nothing_aside(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "", n=2)
     (tmp_path / "empty").mkdir()
     assert scan(tmp_path, loose=True).warnings == ()
@@ -127,10 +127,10 @@ def test_one_held_out_folder_becomes_the_test_split(tmp_path: Path, fill: Fill) 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
 def test_manifests(tmp_path: Path, fill: Fill, suffix: str) -> None:
-    fill(tmp_path / "pictures", "x", "y", n=2)
+    fill(tmp_path / "images", "x", "y", n=2)
     table = pd.DataFrame(
         {
-            "path": ["pictures/x/p00.png", "pictures/x/p01.png", "pictures/y/p00.png", "pictures/y/p01.png"],
+            "path": ["images/x/p00.png", "images/x/p01.png", "images/y/p00.png", "images/y/p01.png"],
             "label": ["cat", "cat", "dog", "dog"],
             "split": ["train", "test", "train", "val"],
             "person": ["ann", "bob", "cid", None],
@@ -144,7 +144,7 @@ def test_manifests(tmp_path: Path, fill: Fill, suffix: str) -> None:
     manifest = with_groups(scan(source), "person")
     assert manifest.table["label"].tolist() == ["cat", "cat", "dog", "dog"]
     assert manifest.table["split"].tolist() == ["train", "test", "train", "validation"]
-    assert manifest.table["group"].tolist() == ["ann", "bob", "cid", "file:pictures/y/p01.png"]
+    assert manifest.table["group"].tolist() == ["ann", "bob", "cid", "file:images/y/p01.png"]
     assert manifest.unreadable == ()
 
 
@@ -166,7 +166,7 @@ def test_a_manifest_of_a_folder_a_class_does_not_make_a_class_one_group(tmp_path
         ("path,label,split\na.png,x,holdout\n", "expected split to be one of .* 'holdout'"),
         ("path,label\na.png,x\na.png,x\n", "names a path twice"),
         ("path,label\na.png,\n", "has no label for a.png"),
-        ("path,label,split\na.png,x,train\nb.png,x,\n", "gives a split to some pictures only; b.png has none"),
+        ("path,label,split\na.png,x,train\nb.png,x,\n", "gives a split to some images only; b.png has none"),
         ("", "cannot be read as a manifest"),
     ],
 )
@@ -200,13 +200,13 @@ def test_unreadable_files_are_named_and_left_out(tmp_path: Path, fill: Fill) -> 
     whole = (tmp_path / "a/p00.png").read_bytes()
     (tmp_path / "a/cut.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "b/empty.jpg").touch()
-    (tmp_path / "b/text.png").write_text("not a picture")
+    (tmp_path / "b/text.png").write_text("not an image")
     manifest = scan(tmp_path)
     reasons = {Path(bad["path"]).name: bad["reason"] for bad in manifest.unreadable}
     assert reasons == {
         "cut.png": "is truncated",
         "empty.jpg": "the file is empty",
-        "text.png": "is not a picture in a known format",
+        "text.png": "is not an image in a known format",
     }
     assert manifest.counts() == {"all": {"a": 3, "b": 3}}
 
@@ -219,7 +219,7 @@ def test_nothing_readable(tmp_path: Path) -> None:
         scan(tmp_path)
 
 
-def test_facts_of_a_picture(tmp_path: Path, fill: Fill) -> None:
+def test_facts_of_an_image(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", n=1)
     row = scan(tmp_path).table.iloc[0]
     assert (row["width"], row["height"], row["format"], row["mode"]) == (96, 96, "PNG", "RGB")
@@ -228,7 +228,7 @@ def test_facts_of_a_picture(tmp_path: Path, fill: Fill) -> None:
 
 
 def test_the_manifest_on_disk(tmp_path: Path, fill: Fill) -> None:
-    manifest = scan(fill(tmp_path / "pictures", "a", "b", n=2))
+    manifest = scan(fill(tmp_path / "images", "a", "b", n=2))
     manifest.save(tmp_path / "m.parquet")
     pd.testing.assert_frame_equal(
         pd.read_parquet(tmp_path / "m.parquet"), manifest.table.reset_index(drop=True), check_dtype=False
@@ -259,8 +259,8 @@ def test_links_are_followed_and_loops_are_cut(tmp_path: Path, fill: Fill) -> Non
     ]
 
 
-def test_a_model_folder_among_the_pictures_is_no_class(tmp_path: Path, fill: Fill) -> None:
-    fill(tmp_path, "train/a", "train/b", "test/a", "test/b", "model/pictures", n=1)
+def test_a_model_folder_among_the_images_is_no_class(tmp_path: Path, fill: Fill) -> None:
+    fill(tmp_path, "train/a", "train/b", "test/a", "test/b", "model/images", n=1)
     (tmp_path / "model.training").mkdir()
     (tmp_path / "model" / "card.json").touch()
     assert {f.label for f in list_files(tmp_path)} == {"a", "b"}
@@ -269,8 +269,8 @@ def test_a_model_folder_among_the_pictures_is_no_class(tmp_path: Path, fill: Fil
         list_files(tmp_path)
 
 
-def test_the_same_picture_in_two_classes_is_told(tmp_path: Path, fill: Fill) -> None:
+def test_the_same_image_in_two_classes_is_told(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", "b", n=8)
     (tmp_path / "b" / "again.png").write_bytes((tmp_path / "a" / "p00.png").read_bytes())
     [warning] = with_splits(with_groups(scan(tmp_path))).warnings
-    assert warning == f"2 files hold pictures that are in more than one class, e.g. {tmp_path}/a/p00.png"
+    assert warning == f"2 files hold images that are in more than one class, e.g. {tmp_path}/a/p00.png"

@@ -19,7 +19,7 @@ Fill = Callable[..., Path]
 
 @pytest.fixture
 def official(tmp_path: Path, fill: Fill) -> Path:
-    """Official splits with one person, one copy and one smaller JPEG of a picture on both sides."""
+    """Official splits with one person, one copy and one smaller JPEG of an image on both sides."""
     fill(tmp_path, "train/human/Ann", "train/human/Bob", "train/human/Eva", "train/human/Ida", n=4)
     fill(tmp_path, "train/object", "train/thing", n=12, first=20_000)
     fill(tmp_path, "test/human/Ann", "test/human/Cem", n=3, first=40_000)
@@ -34,16 +34,16 @@ def official(tmp_path: Path, fill: Fill) -> Path:
 def test_people_copies_and_near_duplicates_are_found(official: Path) -> None:
     manifest = with_groups(scan(official))
     leaks = find_leaks(manifest.readable)
-    assert [(leak.pictures, leak.identical) for leak in leaks] == [(7, 0), (2, 2), (2, 0)]
+    assert [(leak.images, leak.identical) for leak in leaks] == [(7, 0), (2, 2), (2, 0)]
     assert leaks[0].group == "Ann"
     assert leaks[0].splits == ("train", "test")
     assert leaks[0].examples == ("train/human/Ann/p00.png", "test/human/Ann/p00.png")
-    assert leaks[1].as_dict()["examples"] == ["train/object/p03.png", "test/object/copy.png"]
+    assert leaks[1].to_dict()["examples"] == ["train/object/p03.png", "test/object/copy.png"]
 
 
 def test_the_same_bytes_leak_also_where_no_grouping_joined_them(official: Path) -> None:
-    leaks = find_leaks(with_groups(scan(official), "picture", near=None).readable)
-    assert [(leak.pictures, leak.identical) for leak in leaks] == [(2, 2)]
+    leaks = find_leaks(with_groups(scan(official), "image", near=None).readable)
+    assert [(leak.images, leak.identical) for leak in leaks] == [(2, 2)]
 
 
 def test_by_default_they_are_told_and_the_splits_stay(official: Path) -> None:
@@ -53,7 +53,7 @@ def test_by_default_they_are_told_and_the_splits_stay(official: Path) -> None:
     assert len(leaks) == 3
     done = with_splits(manifest)
     assert done.warnings == (
-        "the given splits leak: 11 pictures in 3 groups are on both sides, 2 of them byte for byte,"
+        "the given splits leak: 11 images in 3 groups are on both sides, 2 of them byte for byte,"
         " e.g. train/human/Ann/p00.png (train) and test/human/Ann/p00.png (test)",
     )
     assert (done.table["split"] != "").all()
@@ -69,14 +69,14 @@ def test_dropped_they_leave_the_test_as_it_is(official: Path) -> None:
         "train/thing/p05.png",
     }
     done = with_splits(clean)
-    assert done.warnings == ("6 pictures were left out of the given splits, since a later split holds what they show",)
+    assert done.warnings == ("6 images were left out of the given splits, since a later split holds what they show",)
     assert find_leaks(done.readable) == ()
     assert set(done.table["key"][done.table["split"] == ""]) == dropped
 
 
 def test_as_an_error(official: Path) -> None:
     manifest = with_groups(scan(official))
-    with pytest.raises(DataError, match=r"11 pictures in 3 groups are on both sides.*give --leaks drop"):
+    with pytest.raises(DataError, match=r"11 images in 3 groups are on both sides.*give --leaks drop"):
         without_leaks(manifest, "error")
     with pytest.raises(UsageError, match="expected leaks to be one of warn, drop, error, but got 'maybe'"):
         without_leaks(manifest, "maybe")

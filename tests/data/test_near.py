@@ -1,4 +1,4 @@
-"""Near-duplicates: the hash on real pictures that were altered, the search against all pairs."""
+"""Near-duplicates: the hash on real images that were altered, the search against all pairs."""
 
 import io
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from facevalue.data.hashes import distances, phash, unpack
-from facevalue.data.near import clusters
+from facevalue.data.near_duplicates import clusters
 
 
 def hash_of(image: Image.Image) -> NDArray[np.uint64]:
@@ -55,28 +55,28 @@ def planted(n: int, apart: list[int], seed: int = 0) -> tuple[NDArray[np.uint64]
     ("quality", "factor", "least"),
     [(50, 1, 0.8), (75, 1, 0.9), (95, 1, 0.95), (95, 0.5, 0.8), (95, 2, 0.95), (50, 2, 0.9)],
 )
-def test_small_real_pictures_are_known_again(lfw: Path, quality: int, factor: float, least: float) -> None:
+def test_small_real_images_are_known_again(lfw: Path, quality: int, factor: float, least: float) -> None:
     # 25 x 25 pixels: JPEG at quality 50 is hard on so few.
     images = [Image.open(path).convert("L") for path in sorted(lfw.rglob("*.png"))]
     apart = [distances(hash_of(image), hash_of(saved_at(image, quality, factor))) for image in images]
     assert np.mean(np.array(apart) <= 32) >= least
 
 
-def test_different_real_pictures_are_not_taken_for_one(lfw: Path) -> None:
+def test_different_real_images_are_not_taken_for_one(lfw: Path) -> None:
     hashes = np.stack([hash_of(Image.open(path)) for path in sorted(lfw.rglob("*.png"))])
     assert len(set(clusters(hashes).labels.tolist())) == 200
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["human-or-object", "real-or-ai-face", "horse-or-human-grey100"])
-def test_real_pictures_are_known_again(shared_data: Path, name: str) -> None:
+def test_real_images_are_known_again(shared_data: Path, name: str) -> None:
     paths = sorted(p for p in (shared_data / name).rglob("*") if p.suffix in (".jpg", ".png"))[::40]
     images = [Image.open(path).convert("RGB") for path in paths]
     apart = [distances(hash_of(i), hash_of(saved_at(i, 50, f))) for i in images for f in (0.5, 1, 1.7)]
     assert max(apart) <= 20
 
 
-def test_flat_pictures_of_any_colour_hash_alike() -> None:
+def test_flat_images_of_any_colour_hash_alike() -> None:
     flat = [Image.new("RGB", (50, 40), color) for color in ("red", "white", "gray")]
     assert len({phash(image).tobytes() for image in flat}) == 1
 

@@ -84,7 +84,7 @@ def raw(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("encoding", ["png", "jpeg"])
 def test_the_files_no_longer_tell_the_class(raw: Path, tmp_path: Path, encoding: Any) -> None:
     assert shortcut(raw) > 0.99
-    done = prepare(raw, tmp_path / "out", Preparation(size=48, format=encoding, groups="picture"))
+    done = prepare(raw, tmp_path / "out", Preparation(size=48, format=encoding, groups="image"))
     made = [tmp_path / "out" / p for p in done.manifest.table["path"]]
     assert len(made) == 120
     told = [facts(p) for p in made]
@@ -122,16 +122,16 @@ def test_everything_is_where_the_manifest_says(tmp_path: Path, fill: Fill) -> No
     assert table.groupby("group")["split"].nunique().max() == 1
     assert json.loads((tmp_path / "out" / PREPARED).read_text())["counts"] == figures["counts"]
     for row in table.sample(8, random_state=0).itertuples():
-        original = SMALL.geometry.read((raw / str(row.origin)).read_bytes())
+        original = SMALL.preprocessing.read((raw / str(row.origin)).read_bytes())
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out" / str(row.path))), original)
 
 
 @pytest.mark.parametrize("groups", [None, r"stem:^([a-z]+\d+)"])
-def test_train_keeps_groups_and_splits(tmp_path: Path, picture: Any, groups: str | None) -> None:
+def test_train_keeps_groups_and_splits(tmp_path: Path, image: Any, groups: str | None) -> None:
     for first, label in ((0, "horse"), (5000, "human")):
         for i in range(60):
             folder = "" if groups else f"{label}{i // 3:02}"
-            picture(tmp_path / "raw" / label / folder / f"{label}{i // 3:02}-{i % 3}.png", first + i)
+            image(tmp_path / "raw" / label / folder / f"{label}{i // 3:02}-{i % 3}.png", first + i)
     done = prepare(tmp_path / "raw", tmp_path / "out", Preparation(size=32, groups=groups))
     expected = done.manifest.table.set_index("path")
     for source in (tmp_path / "out", tmp_path / "out" / "manifest.parquet"):
@@ -157,11 +157,11 @@ def tiny() -> dict[str, object]:
     return {"network.options": {"widths": [8, 16]}, "fit.patience": 0}
 
 
-def test_same_names_in_nested_folders_do_not_collide(tmp_path: Path, fill: Fill, picture: Any) -> None:
+def test_same_names_in_nested_folders_do_not_collide(tmp_path: Path, fill: Fill, image: Any) -> None:
     raw = fill(tmp_path / "raw", "a/x", "a/y/z", "b/x", "b/y", n=10)
-    picture(raw / "a/x/P00.png", 77_000)  # the same name where upper and lower case are one
+    image(raw / "a/x/P00.png", 77_000)  # the same name where upper and lower case are one
     shutil.copy(raw / "a/x/p01.png", raw / "a/x/p01.bmp.png")
-    done = prepare(raw, tmp_path / "out", Preparation(size=32, groups="picture"))
+    done = prepare(raw, tmp_path / "out", Preparation(size=32, groups="image"))
     paths = done.manifest.table["path"]
     assert len(paths) == 42
     assert paths.str.casefold().is_unique
@@ -172,7 +172,7 @@ def test_same_names_in_nested_folders_do_not_collide(tmp_path: Path, fill: Fill,
 def test_what_could_not_be_read_is_listed(tmp_path: Path, fill: Fill) -> None:
     raw = fill(tmp_path / "raw", "a", "b", n=20)
     (raw / "a/empty.png").touch()
-    (raw / "b/text, with a comma.jpg").write_text("no picture")
+    (raw / "b/text, with a comma.jpg").write_text("no image")
     data = (raw / "a/p00.png").read_bytes()
     (raw / "a/cut.png").write_bytes(data[: len(data) // 2])
     done = prepare(raw, tmp_path / "out", SMALL)
@@ -182,7 +182,7 @@ def test_what_could_not_be_read_is_listed(tmp_path: Path, fill: Fill) -> None:
     assert [(Path(r["path"]).name, r["label"], r["reason"]) for r in rows] == [
         ("cut.png", "a", "is truncated"),
         ("empty.png", "a", "the file is empty"),
-        ("text, with a comma.jpg", "b", "is not a picture in a known format"),
+        ("text, with a comma.jpg", "b", "is not an image in a known format"),
     ]
     assert len(done.figures()["unreadable"]) == 3
     assert done.figures()["n"] == 40
@@ -215,7 +215,7 @@ def test_official_splits_are_kept_and_their_leak_reported(tmp_path: Path, fill: 
     assert figures["n"] == 81
     assert sum(figures["counts"]["test"].values()) == 21  # the only held-out folder is the test
     assert [leak["examples"] for leak in figures["leaks"]] == [["train/a/p07.png", "val/a/leak.png"]]
-    assert figures["warnings"][0].startswith("the given splits leak: 2 pictures in 1 groups are on both sides, 2 of")
+    assert figures["warnings"][0].startswith("the given splits leak: 2 images in 1 groups are on both sides, 2 of")
     with pytest.raises(DataError, match="the given splits leak"):
         prepare(raw, tmp_path / "other", Preparation(size=32, leaks="error"))
     assert not (tmp_path / "other").exists()
@@ -306,7 +306,7 @@ def test_from_the_shell(lfw: Path, tmp_path: Path) -> None:
         (["raw", "-o", "out", "--fit", "bend"], 2, "expected fit to be one of squash, crop, pad, but got 'bend'"),
         (["raw", "-o", "out", "--size", "9999"], 2, "8 to 4096"),
         (["raw", "-o", "out", "--groups", "parent"], 1, "lies in a folder below its class"),
-        (["raw/a", "-o", "out"], 1, "no pictures to learn from"),
+        (["raw/a", "-o", "out"], 1, "no images to learn from"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -319,7 +319,7 @@ def test_bad_input_is_one_line(
     told: str,
 ) -> None:
     from facevalue.cli import app
-    from facevalue.cli.shell import run
+    from facevalue.cli.common.shell import run
 
     fill(tmp_path / "raw", "a", "b", n=2)
     (tmp_path / "taken").mkdir()
@@ -359,7 +359,7 @@ def test_ctrl_c_leaves_what_was_there(lfw: Path, tmp_path: Path) -> None:
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < until:
-            if any(len(list(p.glob(".squares/*"))) > 5 for p in tmp_path.glob(".out.*")):
+            if any(len(list(p.glob(".network inputs/*"))) > 5 for p in tmp_path.glob(".out.*")):
                 break
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)

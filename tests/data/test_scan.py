@@ -21,11 +21,11 @@ Fill = Callable[..., Path]
 
 @pytest.fixture
 def settled(tmp_path: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Pictures that were written a while ago, by the cache's clock."""
+    """Images that were written a while ago, by the cache's clock."""
     monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path / "cache"))
     now = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: now() + 10**10)
-    return fill(tmp_path / "pictures", "a", "b", n=4)
+    return fill(tmp_path / "images", "a", "b", n=4)
 
 
 @pytest.fixture
@@ -72,9 +72,9 @@ def test_what_was_written_just_now_is_not_remembered(
     tmp_path: Path, fill: Fill, reads: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path / "cache"))
-    fill(tmp_path / "pictures", "a", n=2)
-    scan(tmp_path / "pictures")
-    scan(tmp_path / "pictures")
+    fill(tmp_path / "images", "a", n=2)
+    scan(tmp_path / "images")
+    scan(tmp_path / "images")
     assert len(reads) == 4
 
 
@@ -99,7 +99,7 @@ def test_a_memory_that_cannot_be_written_is_none(settled: Path, tmp_path: Path) 
 def test_unreadable_files_and_a_new_limit_are_asked_again(
     settled: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (settled / "a/bad.png").write_text("no picture")
+    (settled / "a/bad.png").write_text("no image")
     scan(settled)
     reads.clear()
     assert len(scan(settled).unreadable) == 1
@@ -131,7 +131,7 @@ def test_an_interrupted_scan_goes_on_where_it_was(
     assert not list(settled.rglob(".*"))
 
 
-def test_nothing_is_written_among_the_pictures(settled: Path) -> None:
+def test_nothing_is_written_among_the_images(settled: Path) -> None:
     before = sorted(settled.rglob("*"))
     scan(settled)
     assert sorted(settled.rglob("*")) == before
@@ -165,16 +165,16 @@ def test_a_large_jpeg_that_is_cut_off_is_found(tmp_path: Path) -> None:
     assert facts_of(tmp_path / "x.jpg")["error"] == "is truncated"
 
 
-def test_loose_pictures_on_demand(tmp_path: Path, picture: Callable[[Path, int], Path]) -> None:
-    picture(tmp_path / "one.png", 1)
-    picture(tmp_path / ".hidden.png", 2)
+def test_loose_images_on_demand(tmp_path: Path, image: Callable[[Path, int], Path]) -> None:
+    image(tmp_path / "one.png", 1)
+    image(tmp_path / ".hidden.png", 2)
     with pytest.raises(DataError, match="lie loose"):
         scan(tmp_path)
     table = scan(tmp_path, loose=True).table
     assert table[["key", "label"]].to_numpy().tolist() == [["one.png", ""]]
 
 
-def test_a_pipe_among_the_pictures_is_not_waited_for(settled: Path) -> None:
+def test_a_pipe_among_the_images_is_not_waited_for(settled: Path) -> None:
     os.mkfifo(settled / "a/pipe.png")
     (bad,) = scan(settled).unreadable
     assert bad["path"].endswith("pipe.png")

@@ -1,4 +1,4 @@
-"""No group crosses a split; the same seed splits the same way, on any machine and with more pictures."""
+"""No group crosses a split; the same seed splits the same way, on any machine and with more images."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Fill = Callable[..., Path]
 
 
 def table(groups: dict[str, list[str]]) -> Manifest:
-    """A manifest from memory: for each label its pictures' groups, none of which looks like another."""
+    """A manifest from memory: for each label its images' groups, none of which looks like another."""
     rng = np.random.default_rng(0)
     rows = []
     for label, names in groups.items():
@@ -67,7 +67,7 @@ def test_same_seed_same_split() -> None:
     assert first != other
 
 
-def test_more_pictures_move_no_old_ones() -> None:
+def test_more_images_move_no_old_ones() -> None:
     few = with_splits(table(singles(200))).table.set_index("group")["split"]
     many = with_splits(table(singles(500))).table.set_index("group")["split"]
     assert (many[few.index] == few).all()
@@ -77,7 +77,7 @@ def test_the_order_of_files_on_disk_does_not_matter(
     tmp_path: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path, "a/x", "a/y", "b", n=8)
-    first = with_splits(with_groups(scan(tmp_path), "picture"))
+    first = with_splits(with_groups(scan(tmp_path), "image"))
     walk = os.walk
 
     def backwards(*args: object, **kwargs: object) -> object:
@@ -85,7 +85,7 @@ def test_the_order_of_files_on_disk_does_not_matter(
             yield where, names, sorted(files, reverse=True)
 
     monkeypatch.setattr(layout.os, "walk", backwards)
-    second = with_splits(with_groups(scan(tmp_path), "picture"))
+    second = with_splits(with_groups(scan(tmp_path), "image"))
     pd.testing.assert_frame_equal(first.table, second.table)
 
 
@@ -93,10 +93,10 @@ def test_the_order_of_files_on_disk_does_not_matter(
     ("groups", "message"),
     [
         ({"a": [f"a{i}" for i in range(9)]}, "one class only"),
-        ({"a": [f"a{i}" for i in range(9)], "b": ["b0"]}, "class 'b' has 1 readable picture in 1 independent group;"),
+        ({"a": [f"a{i}" for i in range(9)], "b": ["b0"]}, "class 'b' has 1 readable image in 1 independent group;"),
         (
             {"a": [f"a{i}" for i in range(9)], "b": ["b0"] * 9},
-            "class 'b' has 9 readable pictures in 1 independent group;",
+            "class 'b' has 9 readable images in 1 independent group;",
         ),
     ],
 )
@@ -108,7 +108,7 @@ def test_too_little_to_split(groups: dict[str, list[str]], message: str) -> None
 def test_a_class_that_cannot_be_read() -> None:
     manifest = table(singles(10))
     error = np.where(manifest.table["label"] == "b", "is truncated", "")
-    with pytest.raises(DataError, match="no picture of class 'b'"):
+    with pytest.raises(DataError, match="no image of class 'b'"):
         with_splits(manifest.changed(error=error))
 
 
@@ -117,7 +117,7 @@ def test_official_splits_that_leak_are_told() -> None:
     given_splits = ["train", "test"] * 80
     split = with_splits(manifest.changed(split=given_splits))
     assert len(split.warnings) == 1
-    assert "160 pictures in 80 groups are on both sides" in split.warnings[0]
+    assert "160 images in 80 groups are on both sides" in split.warnings[0]
 
 
 def test_given_splits_stay(tmp_path: Path) -> None:
@@ -131,12 +131,12 @@ def test_groups_by_folder_and_by_default(tmp_path: Path, fill: Fill) -> None:
     manifest = with_groups(scan(tmp_path))
     assert manifest.groups == "parent"
     assert manifest.table["group"].tolist() == ["Ann"] * 3 + ["Bob"] * 3 + [f"file:object/p0{i}.png" for i in range(3)]
-    assert with_groups(scan(tmp_path), "picture").table["group"].nunique() == 9
+    assert with_groups(scan(tmp_path), "image").table["group"].nunique() == 9
 
 
-def test_groups_by_stem(tmp_path: Path, picture: Callable[[Path, int], Path]) -> None:
+def test_groups_by_stem(tmp_path: Path, image: Callable[[Path, int], Path]) -> None:
     for i, name in enumerate(["horse01-0", "horse01-1", "horse02-0", "other"]):
-        picture(tmp_path / "horse" / f"{name}.png", i)
+        image(tmp_path / "horse" / f"{name}.png", i)
     manifest = with_groups(scan(tmp_path), r"stem:^([a-z]+\d+)")
     assert manifest.table["group"].tolist() == ["horse01", "horse01", "horse02", "file:horse/other.png"]
 
@@ -146,7 +146,7 @@ def test_groups_by_stem(tmp_path: Path, picture: Callable[[Path, int], Path]) ->
     [
         ("stem:(", "not a regular expression"),
         ("stem:zzz", "matches no file name"),
-        ("person", "expected parent, picture, stem:REGEX or a column"),
+        ("person", "expected parent, image, stem:REGEX or a column"),
         ("parent", "lies in a folder below its class"),
     ],
 )

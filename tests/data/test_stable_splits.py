@@ -1,4 +1,4 @@
-"""What stays where it is when pictures come later, and what an earlier manifest holds fast."""
+"""What stays where it is when images come later, and what an earlier manifest holds fast."""
 
 import hashlib
 from collections import Counter
@@ -18,7 +18,7 @@ Row = tuple[str, str, str]  # label, group, key
 
 
 def manifest(rows: list[Row], looks: dict[str, bytes] | None = None) -> Manifest:
-    """A manifest from memory; pictures look alike only where ``looks`` gives their keys the same hash."""
+    """A manifest from memory; images look alike only where ``looks`` gives their keys the same hash."""
     filled = []
     for label, group, key in rows:
         phash = (looks or {}).get(key, hashlib.sha256(key.encode()).digest())
@@ -53,7 +53,7 @@ numbers = st.lists(st.integers(0, 400), min_size=5, max_size=60, unique=True)
 
 
 @given(numbers, numbers, st.lists(st.integers(401, 900), max_size=60, unique=True), st.integers(0, 3))
-def test_pictures_that_come_later_move_none_that_fell_where_they_are(
+def test_images_that_come_later_move_none_that_fell_where_they_are(
     horses: list[int], humans: list[int], more: list[int], seed: int
 ) -> None:
     old = people("horse", horses) + people("human", humans)
@@ -86,7 +86,7 @@ def test_with_the_earlier_manifest_none_moves(horses: list[int], humans: list[in
     assert all(after[f"{key}.more.png"] == after[key] for _, _, key in old[::2])
 
 
-def alike(key: str, flips: int = 3) -> bytes:
+def copy_consistency(key: str, flips: int = 3) -> bytes:
     """The perceptual hash of ``key`` with some bits turned."""
     bits = np.unpackbits(np.frombuffer(hashlib.sha256(key.encode()).digest(), np.uint8)).copy()
     bits[:flips] ^= 1
@@ -96,14 +96,14 @@ def alike(key: str, flips: int = 3) -> bytes:
 def test_near_duplicates_that_come_later_join_and_move_none() -> None:
     old = people("horse", list(range(60))) + [("object", "", f"object/{i:03}.png") for i in range(100)]
     copies = {
-        # Of one of a person's pictures; of one that stands alone, by a name that sorts before it and one after.
+        # Of one of a person's images; of one that stands alone, by a name that sorts before it and one after.
         "horse/horse-5/copy.png": "horse/horse-5/0.png",
         "object/000 copy.png": "object/000.png",
         "object/099 (1).png": "object/099.png",
         "object/zzz.png": "horse/horse-8/1.png",
     }
     assert "object/000 copy.png" < "object/000.png"
-    looks = {copy: alike(of) for copy, of in copies.items()}
+    looks = {copy: copy_consistency(of) for copy, of in copies.items()}
     new = [*old, *(("horse" if c.startswith("horse") else "object", "", c) for c in copies)]
     was = by_key(with_splits(with_groups(manifest(old), "parent")))
     now = by_key(with_splits(with_groups(manifest(new, looks), "parent")))
@@ -125,7 +125,7 @@ def test_a_newcomer_between_two_splits_is_in_none() -> None:
     assert now["a/between.png"] == ""
     assert {key: now[key] for key in splits} == splits
     assert after.warnings == (
-        "1 new pictures are in one group with earlier ones of several splits and were left out, e.g. a/between.png",
+        "1 new images are in one group with earlier ones of several splits and were left out, e.g. a/between.png",
     )
 
 

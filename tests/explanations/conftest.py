@@ -8,10 +8,10 @@ from functools import lru_cache
 import pytest
 import torch
 
-from facevalue import networks
-from facevalue.card import Card, NetworkFacts
-from facevalue.classifier import Classifier
-from facevalue.pixels import Geometry
+from facevalue.evidence.card import ModelCard, NetworkFacts
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models import networks
+from facevalue.models.classifier import Classifier
 
 
 @lru_cache
@@ -25,9 +25,9 @@ def random_classifier(name: str, side: int, classes: tuple[str, ...] = ("face", 
         for _ in range(2):
             body(torch.randn(4, 3, side, side))
         body.head.weight[0].abs_()  # so that something surely speaks for the first class
-    card = Card(
+    card = ModelCard(
         classes=classes,
-        geometry=Geometry(size=side),
+        preprocessing=Preprocessing(size=side),
         network=NetworkFacts(name=name, mean=network.mean, std=network.std, pooled=body.pooled),
         positive=classes[0] if len(classes) == 2 else None,
     )

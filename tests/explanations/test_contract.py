@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from facevalue.classifier import Classifier
 from facevalue.errors import DataError, UsageError
 from facevalue.explanations import EXPLANATIONS, Explanation, explain_files, find
+from facevalue.models.classifier import Classifier
 
 HEATS = [name for name, method in EXPLANATIONS.items() if isinstance(method, Explanation)]
 
 
-def pictures(folder, *names):
+def images(folder, *names):
     rng = np.random.default_rng(0)
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -61,26 +61,26 @@ def test_classifier_is_left_alone(name, small_resnet, tmp_path):
     next(classifier.parameters()).requires_grad_(False)
     classifier.body.head.weight.grad = torch.ones_like(classifier.body.head.weight)
     before = state_of(classifier)
-    explain_files(classifier, pictures(tmp_path, "a.png"), tmp_path / "out", name)
+    explain_files(classifier, images(tmp_path, "a.png"), tmp_path / "out", name)
     assert_same_state(before, state_of(classifier))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in classifier.modules())
 
 
 @pytest.mark.parametrize("name", EXPLANATIONS)
 def test_every_file_opens_and_none_is_half_written(name, small_resnet, tmp_path):
-    paths = pictures(tmp_path / "in", "one.png", "two.jpg")
+    paths = images(tmp_path / "in", "one.png", "two.jpg")
     found = explain_files(small_resnet, paths, tmp_path / "out", name)
     on_disk = sorted(p for p in (tmp_path / "out").rglob("*") if p.is_file())
     assert sorted(map(str, on_disk)) == sorted(found["files"])
     for path in on_disk:
         with Image.open(path) as image:
             image.verify()
-    assert [p["path"] for p in found["pictures"]] == [str(p) for p in paths]
+    assert [p["path"] for p in found["images"]] == [str(p) for p in paths]
     assert found["unreadable"] == []
 
 
 @pytest.mark.parametrize("name", HEATS)
-def test_heat_is_in_range_and_as_large_as_the_picture(name, small_resnet):
+def test_heat_is_in_range_and_as_large_as_the_image(name, small_resnet):
     x = torch.rand(3, 3, 32, 32)
     found = find(name)(small_resnet, x)
     assert found.heat.shape == (3, 32, 32)
@@ -112,9 +112,9 @@ def test_one_answer_inside_no_grad_and_out(name, small_resnet):
 @pytest.mark.parametrize(
     ("x", "target", "message"),
     [
-        (torch.rand(1, 3, 16, 16), None, r"Expected float pictures \(n, 3, 32, 32\)"),
-        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), None, "Expected float pictures"),
-        (torch.rand(0, 3, 32, 32), None, "Expected float pictures"),
+        (torch.rand(1, 3, 16, 16), None, r"Expected float images \(n, 3, 32, 32\)"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), None, "Expected float images"),
+        (torch.rand(0, 3, 32, 32), None, "Expected float images"),
         (torch.rand(1, 3, 32, 32) * 255, None, r"in \[0, 1\]"),
         (torch.full((1, 3, 32, 32), torch.nan), None, r"in \[0, 1\]"),
         (torch.rand(1, 3, 32, 32), torch.tensor([2]), "classes 0 to 1"),
@@ -127,42 +127,42 @@ def test_wrong_input_is_told_at_the_door(name, x, target, message, small_resnet)
 
 
 def test_file_names_are_unique_also_where_cases_are_not_told_apart(small_resnet, tmp_path):
-    paths = pictures(tmp_path / "in", "a/x.png", "b/x.png", "c/X.jpg", "d/x-2.png")
+    paths = images(tmp_path / "in", "a/x.png", "b/x.png", "c/X.jpg", "d/x-2.png")
     found = explain_files(small_resnet, paths, tmp_path / "out")
     names = [f.rpartition("/")[2] for f in found["files"]]
     assert names == ["x-gradcam.png", "x-2-gradcam.png", "X-3-gradcam.png", "x-2-2-gradcam.png"]
 
 
 def test_unreadable_are_named_and_the_rest_explained(small_resnet, tmp_path):
-    good = pictures(tmp_path, "good.png")
+    good = images(tmp_path, "good.png")
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     found = explain_files(small_resnet, [broken, *good, tmp_path / "gone.png"], tmp_path / "out")
-    assert [p["path"] for p in found["pictures"]] == [str(good[0])]
+    assert [p["path"] for p in found["images"]] == [str(good[0])]
     assert [u["path"] for u in found["unreadable"]] == [str(broken), str(tmp_path / "gone.png")]
     assert found["faithfulness"]["n"] <= 1
 
 
 def test_nothing_readable(small_resnet, tmp_path):
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"none of the 1 pictures can be read; .*broken.png"):
+    broken.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"none of the 1 images can be read; .*broken.png"):
         explain_files(small_resnet, [broken], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_folders_are_opened(small_resnet, tmp_path):
-    pictures(tmp_path / "in", "a/1.png", "b/2.png")
+    images(tmp_path / "in", "a/1.png", "b/2.png")
     assert len(explain_files(small_resnet, [tmp_path / "in"], tmp_path / "out")["files"]) == 2
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="holds no picture"):
+    with pytest.raises(UsageError, match="holds no image"):
         explain_files(small_resnet, [tmp_path / "empty"], tmp_path / "out")
-    with pytest.raises(UsageError, match="no picture to explain"):
+    with pytest.raises(UsageError, match="no image to explain"):
         explain_files(small_resnet, [], tmp_path / "out")
 
 
-def test_more_pictures_than_one_batch(small_resnet, tmp_path):
-    paths = pictures(tmp_path / "in", *(f"{i:02}.png" for i in range(20)))
+def test_more_images_than_one_batch(small_resnet, tmp_path):
+    paths = images(tmp_path / "in", *(f"{i:02}.png" for i in range(20)))
     found = explain_files(small_resnet, paths, tmp_path / "out")
-    assert [p["path"] for p in found["pictures"]] == [str(p) for p in paths]
+    assert [p["path"] for p in found["images"]] == [str(p) for p in paths]
     assert 0 < found["faithfulness"]["n"] <= 20

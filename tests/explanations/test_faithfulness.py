@@ -8,18 +8,18 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from facevalue.card import Card, NetworkFacts
-from facevalue.classifier import Classifier
+from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.explanations import GradCam
 from facevalue.explanations.faithfulness import SHARE, Faithfulness, blurred, deletion, pooled
-from facevalue.networks.base import Body
-from facevalue.pixels import Geometry
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models.classifier import Classifier
+from facevalue.models.networks.base import Body
 
 SIDE = 40
 
 
 class DetailBody(Body):
-    """Answers by how much fine detail (the response of a checkerboard filter) there is anywhere in the picture."""
+    """Answers by how much fine detail (the response of a checkerboard filter) there is anywhere in the image."""
 
     pooled = True
 
@@ -47,13 +47,15 @@ class DetailBody(Body):
 
 @pytest.fixture
 def detail():
-    card = Card(classes=("fine", "flat"), geometry=Geometry(size=SIDE), network=NetworkFacts(name="detail"))
+    card = ModelCard(
+        classes=("fine", "flat"), preprocessing=Preprocessing(size=SIDE), network=NetworkFacts(name="detail")
+    )
     return Classifier(DetailBody(), card).eval()
 
 
 @pytest.fixture
 def patch():
-    """Grey pictures with one checkered square of 16 x 16 (16 % of the pixels), and heat right there."""
+    """Grey images with one checkered network input of 16 x 16 (16 % of the pixels), and heat right there."""
     x = torch.full((4, 3, SIDE, SIDE), 0.5)
     heat = torch.zeros(4, SIDE, SIDE)
     board = (torch.arange(16)[:, None] + torch.arange(16)) % 2
@@ -92,7 +94,7 @@ def test_same_seed_same_figures(detail, patch):
     assert deletion(detail, x, heat, target, seed=3).drop_random != deletion(detail, x, heat, target).drop_random
 
 
-def test_pictures_without_heat_do_not_count(detail, patch):
+def test_images_without_heat_do_not_count(detail, patch):
     x, heat = patch
     heat[1:] = 0
     target = torch.zeros(4, dtype=torch.long)
@@ -113,7 +115,7 @@ def test_blur_is_scipys():
     np.testing.assert_allclose(blurred(x, 1.5).numpy(), expected, atol=2e-3)
 
 
-def test_pooling_weights_by_pictures():
+def test_pooling_weights_by_images():
     parts = [Faithfulness(0.3, 0.1, 10), Faithfulness(0.6, 0.2, 20), Faithfulness(None, None, 0)]
-    assert pooled(parts).as_dict() == {"drop_hot": pytest.approx(0.5), "drop_random": pytest.approx(1 / 6), "n": 30}
+    assert pooled(parts).to_dict() == {"drop_hot": pytest.approx(0.5), "drop_random": pytest.approx(1 / 6), "n": 30}
     assert pooled([]) == Faithfulness(None, None, 0)

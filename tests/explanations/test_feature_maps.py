@@ -9,7 +9,7 @@ from torch import nn
 
 from facevalue.explanations import explain_files
 from facevalue.explanations.feature_maps import MOST_CHANNELS, grid, layer_maps
-from facevalue.networks import NETWORKS
+from facevalue.models.networks import NETWORKS
 
 SIDES = {"small-cnn": 40, "small-resnet": 32, "inception_v3": 107, "inception_v3-mixed7": 107}
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
@@ -72,9 +72,9 @@ def test_pooling_without_a_module_is_found(make_classifier):
 
 
 def test_grids_on_disk(small_cnn, tmp_path):
-    Image.new("RGB", (60, 50), "teal").save(tmp_path / "picture.png")
-    found = explain_files(small_cnn, [tmp_path / "picture.png"], tmp_path / "out", "feature-maps")
-    place = tmp_path / "out" / "picture-feature-maps"
+    Image.new("RGB", (60, 50), "teal").save(tmp_path / "image.png")
+    found = explain_files(small_cnn, [tmp_path / "image.png"], tmp_path / "out", "feature-maps")
+    place = tmp_path / "out" / "image-feature-maps"
     names = sorted(p.name for p in place.iterdir())
     assert names == [
         "001-blocks.0.0-Conv2d.png",

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from facevalue.card import Card, NetworkFacts
-from facevalue.classifier import Classifier
 from facevalue.errors import UsageError
+from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.explanations import GradCam
-from facevalue.networks.base import Body
-from facevalue.pixels import Geometry
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models.classifier import Classifier
+from facevalue.models.networks.base import Body
 
 
 class LinearBody(Body):
@@ -43,7 +43,7 @@ def test_closed_form_on_a_linear_network():
     """The gradient of logit t by map c is the head's own weights: heat = relu(sum_c mean(W[t, c]) A_c)."""
     side = 8
     torch.manual_seed(0)
-    card = Card(classes=("a", "b"), geometry=Geometry(size=side), network=NetworkFacts(name="linear"))
+    card = ModelCard(classes=("a", "b"), preprocessing=Preprocessing(size=side), network=NetworkFacts(name="linear"))
     classifier = Classifier(LinearBody(side), card)
     x, target = torch.rand(5, 3, side, side), torch.tensor([0, 1, 0, 1, 1])
 

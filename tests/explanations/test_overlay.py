@@ -1,4 +1,4 @@
-"""Pictures for people."""
+"""Images for people."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def test_colours_are_matplotlibs():
     assert np.abs(coloured(values, "turbo") - 255 * mpl.colormaps["turbo"](values)[:, :3]).max() <= 0.5
 
 
-def test_cold_places_show_the_picture_and_hot_ones_the_colour():
-    square = np.full((16, 16, 3), 90, np.uint8)
+def test_cold_places_show_the_image_and_hot_ones_the_colour():
+    pixels = np.full((16, 16, 3), 90, np.uint8)
     heat = np.zeros((16, 16))
     heat[4, 4] = 1
-    laid = overlay(square, heat, strength=1)
+    laid = overlay(pixels, heat, strength=1)
     assert (laid[0, 0] == 90).all()
     assert (laid[4, 4] == coloured(np.array(1.0), "turbo")).all()
 
 
 def test_sheet_has_both_and_room_for_the_caption():
-    square = np.zeros((300, 300, 3), np.uint8)
-    plain = side_by_side(square, np.zeros((300, 300)), "")
+    pixels = np.zeros((300, 300, 3), np.uint8)
+    plain = side_by_side(pixels, np.zeros((300, 300)), "")
     assert plain.size == (300 * 2 + 3 * 12, 300 + 2 * 12)
-    captioned = side_by_side(square, np.zeros((300, 300)), "face, 97.3%", "gradcam for face")
+    captioned = side_by_side(pixels, np.zeros((300, 300)), "face, 97.3%", "gradcam for face")
     assert captioned.height > plain.height

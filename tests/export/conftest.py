@@ -6,24 +6,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from facevalue import networks
-from facevalue.card import Abstention, Card, NetworkFacts
-from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.scan import scan
-from facevalue.pixels import Geometry
+from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models import networks
+from facevalue.models.classifier import Classifier
 
 Make = Callable[..., Classifier]
 
 
 @pytest.fixture(scope="session")
-def face_pictures(lfw: Path) -> Pictures:
-    return pictures(scan(lfw), Geometry(size=32), ("face", "not-face")).some(24)
+def face_images(lfw: Path) -> ImageDataset:
+    return dataset_of(scan(lfw), Preprocessing(size=32), ("face", "not-face")).some(24)
 
 
 @pytest.fixture(scope="session")
 def make() -> Make:
-    """A classifier whose answers differ from picture to picture, and whose novelty is not constant."""
+    """A classifier whose answers differ from image to image, and whose novelty is not constant."""
 
     def build(
         name: str = "small-resnet",
@@ -41,9 +41,9 @@ def make() -> Make:
         settings = {"positive": classes[0] if len(classes) == 2 else None, "temperature": 1.7, **card}
         classifier = Classifier(
             body,
-            Card(
+            ModelCard(
                 classes=classes,
-                geometry=Geometry(size=size),
+                preprocessing=Preprocessing(size=size),
                 network=facts,
                 abstention=Abstention(novelty=1.0, confidence=0.5),
                 **settings,  # type: ignore[arg-type]

@@ -10,15 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures, pictures
+from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.scan import scan
 from facevalue.errors import DataError, ParityError, UsageError
 from facevalue.export import EXPORTERS, Exporter, find
 from facevalue.export.base import _compare
 from facevalue.export.onnx import OnnxExporter
-from facevalue.pixels import Geometry
-from facevalue.verdict import Verdict
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models.classifier import Classifier
+from facevalue.types import Prediction
 
 from .conftest import Make
 
@@ -28,9 +28,11 @@ def exporter(request: pytest.FixtureRequest) -> Exporter:
     return EXPORTERS[request.param]
 
 
-def test_report_says_what_was_measured(exporter: Exporter, make: Make, face_pictures: Pictures, tmp_path: Path) -> None:
+def test_report_says_what_was_measured(
+    exporter: Exporter, make: Make, face_images: ImageDataset, tmp_path: Path
+) -> None:
     output = tmp_path / "out" / "model.file"
-    report = exporter(make(), output, face_pictures, limit=13, command="by hand")
+    report = exporter(make(), output, face_images, limit=13, command="by hand")
     assert report.target == exporter.name
     assert report.path == "model.file"
     assert report.bytes == output.stat().st_size
@@ -42,19 +44,19 @@ def test_report_says_what_was_measured(exporter: Exporter, make: Make, face_pict
 
 
 def test_the_classifier_is_left_as_it_is(
-    exporter: Exporter, make: Make, face_pictures: Pictures, tmp_path: Path
+    exporter: Exporter, make: Make, face_images: ImageDataset, tmp_path: Path
 ) -> None:
     classifier = make().train()
     before = copy.deepcopy(classifier.state_dict())
-    exporter(classifier, tmp_path / "m", face_pictures)
+    exporter(classifier, tmp_path / "m", face_images)
     assert classifier.training
     assert all(p.requires_grad for p in classifier.parameters())
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
 
 
-def test_every_kind_of_picture_file_agrees(exporter: Exporter, make: Make, lfw: Path, tmp_path: Path) -> None:
+def test_every_kind_of_image_file_agrees(exporter: Exporter, make: Make, lfw: Path, tmp_path: Path) -> None:
     """Rotated by EXIF, CMYK, grey, palette, 16 bit, alpha: the two halves must read them alike."""
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     source = Image.open(lfw / "face" / "face-000.png").resize((40, 30)).convert("RGB")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -66,13 +68,13 @@ def test_every_kind_of_picture_file_agrees(exporter: Exporter, make: Make, lfw: 
         source.convert("P").save(folder / label / "palette.gif")
         source.convert("L").convert("I;16").save(folder / label / "deep.png")
         source.convert("RGBA").save(folder / label / "alpha.webp")
-    data = pictures(scan(folder), Geometry(size=32), ("face", "not-face"))
+    data = dataset_of(scan(folder), Preprocessing(size=32), ("face", "not-face"))
     assert exporter(make(), tmp_path / "m", data).n == 12
 
 
-def test_no_pictures_no_export(exporter: Exporter, make: Make, face_pictures: Pictures, tmp_path: Path) -> None:
+def test_no_images_no_export(exporter: Exporter, make: Make, face_images: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is none"):
-        exporter(make(), tmp_path / "m", face_pictures.take([]))
+        exporter(make(), tmp_path / "m", face_images.take([]))
 
 
 class Altered(Exporter):
@@ -92,49 +94,49 @@ class Altered(Exporter):
                 other.body.head.bias.add_(torch.tensor([self.by, 0.0]))
         OnnxExporter().write(other, path)
 
-    def run(self, card: object, path: Path, batches: object) -> Iterator[Verdict]:
+    def run(self, card: object, path: Path, batches: object) -> Iterator[Prediction]:
         return OnnxExporter().run(card, path, batches)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("by", [0.01, 5.0])
 def test_a_file_that_answers_otherwise_is_refused(
-    by: float, make: Make, face_pictures: Pictures, tmp_path: Path
+    by: float, make: Make, face_images: ImageDataset, tmp_path: Path
 ) -> None:
     output = tmp_path / "model.onnx"
     output.write_text("the old one")
     with pytest.raises(ParityError, match="was not written"):
-        Altered(by)(make(), output, face_pictures)
+        Altered(by)(make(), output, face_images)
     assert output.read_text() == "the old one"
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_another_novelty_is_refused(make: Make, face_pictures: Pictures, tmp_path: Path) -> None:
+def test_another_novelty_is_refused(make: Make, face_images: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(ParityError, match="novelty"):
-        Altered(0.5, "novelty_means")(make(), tmp_path / "m", face_pictures)
+        Altered(0.5, "novelty_means")(make(), tmp_path / "m", face_images)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_picture_that_has_gone_bad_is_named(make: Make, lfw: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+def test_an_image_that_has_gone_bad_is_named(make: Make, lfw: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
     for label in ("face", "not-face"):
         (folder / label).mkdir(parents=True)
         (folder / label / "a.png").write_bytes((lfw / label / f"{label}-001.png").read_bytes())
-    data = pictures(scan(folder), Geometry(size=32), ("face", "not-face"))
-    (folder / "face" / "a.png").write_bytes(b"no picture")
-    with pytest.raises(ParityError, match=r"a\.png is not a picture"):
+    data = dataset_of(scan(folder), Preprocessing(size=32), ("face", "not-face"))
+    (folder / "face" / "a.png").write_bytes(b"no image")
+    with pytest.raises(ParityError, match=r"a\.png is not an image"):
         OnnxExporter()(make(), tmp_path / "m", data)
 
 
-def test_at_the_tie_either_label_agrees(make: Make, face_pictures: Pictures) -> None:
-    """A threshold chosen on the calibration pictures is one of their probabilities: rounding may flip that one."""
+def test_at_the_tie_either_label_agrees(make: Make, face_images: ImageDataset) -> None:
+    """A threshold chosen on the calibration images is one of their probabilities: rounding may flip that one."""
     classifier = make()
-    one = face_pictures.take([0])
+    one = face_images.take([0])
     with torch.no_grad():
-        x = torch.from_numpy(one.squares()).permute(0, 3, 1, 2) / 255
+        x = torch.from_numpy(one.pixels()).permute(0, 3, 1, 2) / 255
         p, novelty = classifier.probabilities(x), classifier.novelty(classifier.features(x))
     threshold = float(p[0, 0])
     tied = classifier.changed(card=classifier.card.changed(threshold=threshold))
-    flipped = Verdict(
+    flipped = Prediction(
         None,
         {"face": threshold - 1e-7, "not-face": 1 - threshold + 1e-7},
         novelty=float(novelty[0]),

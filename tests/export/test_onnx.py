@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from facevalue import networks
-from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures
+from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
 from facevalue.export.onnx import Graph, OnnxExporter
-from facevalue.graphs import record
-from facevalue.graphs.record import captured, traced
-from facevalue.networks.base import Body
+from facevalue.models import networks
+from facevalue.models.classifier import Classifier
+from facevalue.models.graphs import record
+from facevalue.models.graphs.record import captured, traced
+from facevalue.models.networks.base import Body
 
 from .conftest import Make
 
@@ -34,7 +34,7 @@ def answers(path: Path, pixels: np.ndarray) -> dict[str, np.ndarray]:
 def assert_same_answers(classifier: Classifier, path: Path) -> None:
     """Every output at several batch sizes against the model in torch, computed without the graph's own code."""
     rng = np.random.default_rng(0)
-    side = classifier.card.geometry.size
+    side = classifier.card.preprocessing.size
     for n in (1, 2, 3, 5):
         pixels = rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
         with torch.no_grad():
@@ -125,8 +125,8 @@ def test_networks(name: str, size: int, options: dict[str, object] | None, make:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*networks.NETWORKS, "vit_tiny_patch16_224", "convnext_atto", "efficientnet_b0"])
-def test_every_network_at_its_own_size(name: str, make: Make, face_pictures: Pictures, tmp_path: Path) -> None:
-    classifier = make(name, networks.find(name).geometry.size, classes=("a", "b", "c"))
+def test_every_network_at_its_own_size(name: str, make: Make, face_images: ImageDataset, tmp_path: Path) -> None:
+    classifier = make(name, networks.find(name).preprocessing.size, classes=("a", "b", "c"))
     OnnxExporter().write(classifier, tmp_path / "m.onnx")
     assert_same_answers(classifier, tmp_path / "m.onnx")
 
@@ -155,7 +155,7 @@ def test_the_file_says_what_it_is(make: Make, tmp_path: Path) -> None:
     facts = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(facts["classes"]) == ["face", "not-face"]
     assert float(facts["temperature"]) == 1.7
-    assert json.loads(facts["geometry"])["size"] == 32
+    assert json.loads(facts["preprocessing"])["size"] == 32
     assert facts["facevalue_version"]
     (pixels,) = model.graph.input
     dims = pixels.type.tensor_type.shape.dim

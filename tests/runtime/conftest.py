@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from facevalue.classifier import Classifier
+from facevalue.models.classifier import Classifier
 
 from .model_folders import write_model
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from facevalue import files, networks
-from facevalue.card import ONNX, Abstention, Card, NetworkFacts
-from facevalue.classifier import Classifier
+from facevalue.evidence.card import ONNX, Abstention, ModelCard, NetworkFacts
 from facevalue.export.onnx import OnnxExporter
-from facevalue.pixels import Geometry
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models import networks
+from facevalue.models.classifier import Classifier
+from facevalue.support import files
 
 
 def write_model(
@@ -19,20 +20,20 @@ def write_model(
     size: int = 32,
     classes: tuple[str, ...] = ("face", "not-face"),
     seed: int = 0,
-    geometry: Geometry | None = None,
+    preprocessing: Preprocessing | None = None,
     abstention: Abstention | None = None,
     **card: object,
 ) -> Classifier:
-    """Random weights whose answers differ from picture to picture."""
+    """Random weights whose answers differ from image to image."""
     torch.manual_seed(seed)
     body = networks.build(name, len(classes), size)
     record = networks.find(name)
     settings = {"positive": classes[0] if len(classes) == 2 else None, "temperature": 1.5, **card}
     classifier = Classifier(
         body,
-        Card(
+        ModelCard(
             classes=classes,
-            geometry=geometry or Geometry(size=size),
+            preprocessing=preprocessing or Preprocessing(size=size),
             network=NetworkFacts(name=name, mean=record.mean, std=record.std, pooled=body.pooled),
             abstention=abstention or Abstention(),
             **settings,  # type: ignore[arg-type]
@@ -41,7 +42,7 @@ def write_model(
     with torch.no_grad():
         features = classifier.features(torch.rand(4, 3, size, size))
         body.head.weight.mul_(1 / features.std(0).norm())
-        # The same for every class, so no probability changes, but some of every picture speaks for every class.
+        # The same for every class, so no probability changes, but some of every image speaks for every class.
         body.head.weight.add_(body.head.weight.std() / 2)
         body.head.bias.copy_(-(features.mean(0) @ body.head.weight.T))
         spread = 4 * float(features.std())

@@ -10,13 +10,13 @@ import pytest
 
 from facevalue.errors import MissingExtraError
 from facevalue.runtime.bulk import ROWS, write_csv, write_parquet
-from facevalue.verdict import Verdict
+from facevalue.types import Prediction
 
 CLASSES = ("cat", "dog, wet")
 VERDICTS = [
-    Verdict("cat", {"cat": 0.75, "dog, wet": 0.25}, leaning="cat", path='a "b", c.png', novelty=0.5),
-    Verdict(None, {"cat": 0.5, "dog, wet": 0.5}, leaning="cat", reasons=("novel", "uncertain"), path="ü.png"),
-    Verdict(None, {}, path="bad\udcff.jpg", error="is truncated"),
+    Prediction("cat", {"cat": 0.75, "dog, wet": 0.25}, leaning="cat", path='a "b", c.png', novelty=0.5),
+    Prediction(None, {"cat": 0.5, "dog, wet": 0.5}, leaning="cat", reasons=("novel", "uncertain"), path="ü.png"),
+    Prediction(None, {}, path="bad\udcff.jpg", error="is truncated"),
 ]
 
 
@@ -45,7 +45,7 @@ def test_parquet_has_types(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", [write_csv, write_parquet])
 def test_nothing_half_written(write, tmp_path: Path) -> None:
-    def stops() -> Iterator[Verdict]:
+    def stops() -> Iterator[Prediction]:
         yield VERDICTS[0]
         raise KeyboardInterrupt
 

@@ -18,11 +18,11 @@ PROGRAM = """
 import json, os, re, sys
 from pathlib import Path
 from facevalue.runtime import open_folder
-(verdict,) = open_folder(sys.argv[1]).predict(sys.argv[2], heat=True)
+(prediction,) = open_folder(sys.argv[1]).predict(sys.argv[2], heat=True)
 loaded = sorted(set(sys.modules) & set(sys.argv[3].split()))
 # Not getrusage: its maximum counts the process that started this one.
 peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-print(json.dumps({"label": verdict.label, "loaded": loaded, "peak": peak, "seconds": sum(os.times()[:2])}))
+print(json.dumps({"label": prediction.label, "loaded": loaded, "peak": peak, "seconds": sum(os.times()[:2])}))
 """
 
 
@@ -43,9 +43,9 @@ def test_one_answer_is_quick_and_small(name: str, size: int, lfw: Path, tmp_path
 
 
 def answer(folder: Path, lfw: Path) -> dict[str, Any]:
-    picture = lfw / "face" / "face-000.png"
+    image = lfw / "face" / "face-000.png"
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, folder, picture, " ".join(HEAVY)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM, folder, image, " ".join(HEAVY)], capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
     found: dict[str, Any] = json.loads(done.stdout)

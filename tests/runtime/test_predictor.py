@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from facevalue.card import CARD, ONNX, Abstention, Card
-from facevalue.classifier import Classifier
 from facevalue.errors import ModelFolderError
-from facevalue.pixels import Geometry
+from facevalue.evidence.card import CARD, ONNX, Abstention, ModelCard
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models.classifier import Classifier
 from facevalue.runtime import Predictor, open_folder
 
 from .model_folders import write_model
@@ -22,32 +22,32 @@ from .model_folders import write_model
 def with_card(folder: Path, to: Path, **changes: object) -> Predictor:
     """The same network under another card."""
     shutil.copytree(folder, to)
-    Card.load(to).changed(**changes).save(to)
+    ModelCard.load(to).changed(**changes).save(to)
     return open_folder(to)
 
 
 def in_torch(paths: list[Path]) -> torch.Tensor:
     """Plain RGB files as (n, 3, 32, 32) in [0, 1], without facevalue's own decoding."""
-    squares = [Image.open(path).convert("RGB").resize((32, 32), Image.Resampling.BICUBIC) for path in paths]
-    return torch.from_numpy(np.stack([np.asarray(s, np.float32) / 255 for s in squares])).permute(0, 3, 1, 2)
+    pixels = [Image.open(path).convert("RGB").resize((32, 32), Image.Resampling.BICUBIC) for path in paths]
+    return torch.from_numpy(np.stack([np.asarray(s, np.float32) / 255 for s in pixels])).permute(0, 3, 1, 2)
 
 
 def test_answers_are_the_classifier_s(folder: Path, classifier: Classifier, lfw: Path) -> None:
     paths = sorted(lfw.rglob("*.png"))[90:111]
-    verdicts = list(open_folder(folder).predict(paths, heat=True))
+    predictions = list(open_folder(folder).predict(paths, heat=True))
     x = in_torch(paths)
     with torch.no_grad():
         probabilities = classifier.probabilities(x)
         heats = classifier.heat(classifier.maps(x), probabilities.argmax(1)).numpy()
-    for path, verdict, p, heat in zip(paths, verdicts, probabilities.numpy(), heats, strict=True):
-        assert list(verdict.probabilities) == ["face", "not-face"]
-        np.testing.assert_allclose(list(verdict.probabilities.values()), p, atol=1e-5)
-        assert verdict.label == verdict.leaning == ("face", "not-face")[p.argmax()]
-        assert verdict.path == str(path)
-        assert not verdict.abstained
-        assert verdict.heat is not None
-        np.testing.assert_allclose(verdict.heat, heat / max(heat.max(), 1e-12), atol=1e-4)
-    assert len({verdict.label for verdict in verdicts}) == 2
+    for path, prediction, p, heat in zip(paths, predictions, probabilities.numpy(), heats, strict=True):
+        assert list(prediction.probabilities) == ["face", "not-face"]
+        np.testing.assert_allclose(list(prediction.probabilities.values()), p, atol=1e-5)
+        assert prediction.label == prediction.leaning == ("face", "not-face")[p.argmax()]
+        assert prediction.path == str(path)
+        assert not prediction.abstained
+        assert prediction.heat is not None
+        np.testing.assert_allclose(prediction.heat, heat / max(heat.max(), 1e-12), atol=1e-4)
+    assert len({prediction.label for prediction in predictions}) == 2
 
 
 def test_files_folders_and_bytes_in_order(folder: Path, lfw: Path, tmp_path: Path) -> None:
@@ -57,39 +57,39 @@ def test_files_folders_and_bytes_in_order(folder: Path, lfw: Path, tmp_path: Pat
         Image.open(lfw / "face" / "face-000.png").save(tree / name, "PNG")
     one = lfw / "not-face" / "not-face-000.png"
     predictor = open_folder(str(folder))
-    verdicts = list(predictor.predict([str(one), tree, one.read_bytes()]))
-    assert [v.path for v in verdicts] == [
+    predictions = list(predictor.predict([str(one), tree, one.read_bytes()]))
+    assert [v.path for v in predictions] == [
         str(one),
         *(str(tree / name) for name in ("a/deep/x.jpg", "b/10.PNG", "b/2.png", "c.webp")),
         None,
     ]
-    assert verdicts[0].probabilities == pytest.approx(verdicts[-1].probabilities, abs=1e-6)
-    assert next(predictor.predict(one)).probabilities == pytest.approx(verdicts[0].probabilities, abs=1e-6)
+    assert predictions[0].probabilities == pytest.approx(predictions[-1].probabilities, abs=1e-6)
+    assert next(predictor.predict(one)).probabilities == pytest.approx(predictions[0].probabilities, abs=1e-6)
     assert predictor.predict_bytes(one.read_bytes(), "-").path == "-"
     assert list(predictor.predict([])) == []
-    (verdict,) = predictor.predict_files([tree])
-    assert verdict.error == "cannot be read: Is a directory"
+    (prediction,) = predictor.predict_files([tree])
+    assert prediction.error == "cannot be read: Is a directory"
 
 
 def test_bad_files_are_rows_in_their_place(folder: Path, lfw: Path, tmp_path: Path) -> None:
     good = lfw / "face" / "face-000.png"
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:300])
     (tmp_path / "empty.png").touch()
     bad = [tmp_path / name for name in ("text.jpg", "cut.png", "empty.png", "gone.png")]
-    verdicts = list(open_folder(folder).predict([path for b in bad for path in (b, good)]))
-    assert [v.error is None for v in verdicts] == [False, True] * 4
-    assert [v.path for v in verdicts[::2]] == [str(path) for path in bad]
-    for verdict in verdicts[::2]:
-        assert verdict.label is None
-        assert not verdict.abstained
-        assert verdict.probabilities == {}
-    assert "No such file" in (verdicts[6].error or "")
-    assert len({v.label for v in verdicts[1::2]}) == 1
+    predictions = list(open_folder(folder).predict([path for b in bad for path in (b, good)]))
+    assert [v.error is None for v in predictions] == [False, True] * 4
+    assert [v.path for v in predictions[::2]] == [str(path) for path in bad]
+    for prediction in predictions[::2]:
+        assert prediction.label is None
+        assert not prediction.abstained
+        assert prediction.probabilities == {}
+    assert "No such file" in (predictions[6].error or "")
+    assert len({v.label for v in predictions[1::2]}) == 1
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 70])
-def test_every_picture_is_answered_once(n: int, folder: Path, lfw: Path) -> None:
+def test_every_image_is_answered_once(n: int, folder: Path, lfw: Path) -> None:
     paths = sorted(lfw.rglob("*.png"))[:n]
     assert [v.path for v in open_folder(folder).predict_files(paths)] == [str(path) for path in paths]
 
@@ -104,10 +104,10 @@ def test_inputs_are_taken_as_they_are_needed(folder: Path, lfw: Path) -> None:
             taken += 1
             yield data
 
-    verdicts = open_folder(folder).predict(endless())
+    predictions = open_folder(folder).predict(endless())
     for _ in range(50):
-        next(verdicts)
-    verdicts.close()
+        next(predictions)
+    predictions.close()
     assert taken < 150
 
 
@@ -133,12 +133,12 @@ def test_threshold_decides_not_the_larger_probability(folder: Path, lfw: Path, t
     threshold = 0.7
     strict = with_card(folder, tmp_path / "m", threshold=threshold)
     moved = 0
-    for before, verdict in zip(plain, strict.predict(lfw / "face"), strict=True):
+    for before, prediction in zip(plain, strict.predict(lfw / "face"), strict=True):
         p = before.probabilities["face"]
-        assert verdict.label == ("face" if p >= threshold else "not-face")
-        assert verdict.confidence == pytest.approx(p if p >= threshold else 1 - p, abs=1e-5)
-        assert verdict.threshold == threshold
-        moved += before.label != verdict.label
+        assert prediction.label == ("face" if p >= threshold else "not-face")
+        assert prediction.confidence == pytest.approx(p if p >= threshold else 1 - p, abs=1e-5)
+        assert prediction.threshold == threshold
+        moved += before.label != prediction.label
     assert moved
 
 
@@ -150,34 +150,34 @@ def test_abstains_when_novel_or_uncertain(folder: Path, classifier: Classifier, 
         sure = classifier.probabilities(x).amax(1).numpy()
     limit, confidence = float(np.median(distance)) + 1e-6, float(np.median(sure)) + 1e-6
     predictor = with_card(folder, tmp_path / "m", abstention=Abstention(confidence=confidence, novelty=limit))
-    verdicts = list(predictor.predict(paths))
-    for verdict, far, p in zip(verdicts, distance, sure, strict=True):
+    predictions = list(predictor.predict(paths))
+    for prediction, far, p in zip(predictions, distance, sure, strict=True):
         wanted = {*(["novel"] if far > limit else []), *(["uncertain"] if p < confidence else [])}
-        assert set(verdict.reasons) == wanted
-        assert verdict.novelty == pytest.approx(far / limit, rel=1e-3)
-        assert verdict.abstained == bool(wanted)
-        assert verdict.label == (None if wanted else verdict.leaning)
-    assert len({verdict.reasons for verdict in verdicts}) >= 3
+        assert set(prediction.reasons) == wanted
+        assert prediction.novelty == pytest.approx(far / limit, rel=1e-3)
+        assert prediction.abstained == bool(wanted)
+        assert prediction.label == (None if wanted else prediction.leaning)
+    assert len({prediction.reasons for prediction in predictions}) >= 3
 
 
 def test_more_than_two_classes(lfw: Path, tmp_path: Path) -> None:
     write_model(tmp_path / "m", "small-cnn", classes=("a", "b", "c"))
     predictor = open_folder(tmp_path / "m")
     assert not predictor.has_heat
-    for verdict in predictor.predict(lfw / "face", heat=True):
-        assert verdict.label == max(verdict.probabilities, key=lambda name: verdict.probabilities[name])
-        assert sum(verdict.probabilities.values()) == pytest.approx(1, abs=1e-5)
-        assert verdict.threshold is None
-        assert verdict.heat is None
-        assert verdict.novelty is None
+    for prediction in predictor.predict(lfw / "face", heat=True):
+        assert prediction.label == max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
+        assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert prediction.threshold is None
+        assert prediction.heat is None
+        assert prediction.novelty is None
 
 
 def test_pixel_limit(folder: Path, lfw: Path) -> None:
-    (verdict,) = open_folder(folder, max_pixels=100).predict(lfw / "face" / "face-000.png")
-    assert verdict.error == "has 25 x 25 pixels, more than the 100 allowed"
+    (prediction,) = open_folder(folder, max_pixels=100).predict(lfw / "face" / "face-000.png")
+    assert prediction.error == "has 25 x 25 pixels, more than the 100 allowed"
 
 
-def damaged(folder: Path, what: str) -> None:
+def corrupted(folder: Path, what: str) -> None:
     if what == "gone":
         shutil.rmtree(folder)
     elif what == "altered":
@@ -187,18 +187,18 @@ def damaged(folder: Path, what: str) -> None:
     elif what == "card":
         (folder / CARD).write_text("{")
     else:
-        from facevalue import files
+        from facevalue.support import files
 
         content = {"not onnx": b"no network", "cut": (folder / ONNX).read_bytes()[:5000]}[what]
         (folder / ONNX).write_bytes(content)
-        card = Card.load(folder)
+        card = ModelCard.load(folder)
         card.changed(files={**card.files, ONNX: files.sha256(folder / ONNX)}).save(folder)
 
 
 @pytest.mark.parametrize("what", ["gone", "altered", "missing", "card", "not onnx", "cut"])
 def test_a_broken_folder_is_one_clear_line(what: str, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "m")
-    damaged(tmp_path / "m", what)
+    corrupted(tmp_path / "m", what)
     with pytest.raises(ModelFolderError) as caught:
         open_folder(tmp_path / "m")
     assert str(tmp_path / "m") in str(caught.value)
@@ -207,4 +207,4 @@ def test_a_broken_folder_is_one_clear_line(what: str, folder: Path, tmp_path: Pa
 
 def test_a_network_for_another_size_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="not a network for 64 x 64"):
-        with_card(folder, tmp_path / "m", geometry=Geometry(size=64))
+        with_card(folder, tmp_path / "m", preprocessing=Preprocessing(size=64))

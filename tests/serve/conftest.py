@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
-from facevalue.card import Abstention
+from facevalue.evidence.card import Abstention
 from facevalue.serve import Settings
 from facevalue.serve.app import create_app
 

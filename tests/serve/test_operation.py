@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from facevalue.card import CARD, ONNX, Card
 from facevalue.errors import ModelFolderError, UsageError
+from facevalue.evidence.card import CARD, ONNX, ModelCard
 from facevalue.serve import Settings, run
 
 from .conftest import serving, until
@@ -32,7 +32,7 @@ def judged(client: httpx.Client, lfw: Path) -> dict[str, object]:
 
 def test_card_and_health(client: httpx.Client, folder: Path) -> None:
     assert client.get("/card").json()["classes"] == ["face", "not-face"]
-    assert client.get("/card").text == Card.load(folder).to_json()
+    assert client.get("/card").text == ModelCard.load(folder).to_json()
     assert client.get("/v2/health/live").json() == {"live": True}
     response = client.get("/v2/health/ready")
     assert response.status_code == 200

@@ -17,8 +17,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from facevalue.card import Abstention
-from facevalue.pixels import Geometry
+from facevalue.evidence.card import Abstention
+from facevalue.images.preprocessing import Preprocessing
 
 from ..runtime.model_folders import write_model
 from .conftest import serving, until
@@ -71,7 +71,7 @@ def text(browser: webdriver.Chrome, selector: str) -> str:
 
 
 def articles(browser: webdriver.Chrome, n: int) -> list[WebElement]:
-    """The verdicts, once there are ``n`` and none is waited for."""
+    """The predictions, once there are ``n`` and none is waited for."""
     until(
         lambda: (
             len(browser.find_elements(By.CSS_SELECTOR, "article:not(.waiting)")) == n
@@ -105,7 +105,7 @@ def percent(p: float) -> str:
 
 
 def complaints(browser: webdriver.Chrome) -> list[str]:
-    """What the browser's console holds against the page; a refused picture's status is no complaint."""
+    """What the browser's console holds against the page; a refused image's status is no complaint."""
     log: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     return [entry["message"] for entry in log if "status of 4" not in entry["message"]]
 
@@ -168,12 +168,12 @@ def test_dropped_and_pasted(how: str, browser: webdriver.Chrome, client: httpx.C
 def test_a_bad_file_gets_a_reason_and_the_next_a_verdict(
     browser: webdriver.Chrome, client: httpx.Client, lfw: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "<b>bad.jpg").write_text("no picture")
+    (tmp_path / "<b>bad.jpg").write_text("no image")
     open_page(browser, client)
     browser.find_element(By.ID, "pick").send_keys(f"{tmp_path / '<b>bad.jpg'}\n{lfw / 'face' / 'face-003.png'}")
     bad, good = articles(browser, 2)
-    assert bad.find_element(By.TAG_NAME, "h3").text == "No verdict"
-    assert bad.find_element(By.CLASS_NAME, "why").text == "The file is not a picture in a known format."
+    assert bad.find_element(By.TAG_NAME, "h3").text == "No prediction"
+    assert bad.find_element(By.CLASS_NAME, "why").text == "The file is not an image in a known format."
     assert bad.find_element(By.TAG_NAME, "figcaption").text == "<b>bad.jpg"  # text, not markup
     assert good.find_element(By.TAG_NAME, "h3").text in ("face", "not-face")
     assert complaints(browser) == []
@@ -199,8 +199,8 @@ def test_abstention_in_plain_words_and_another_model(browser: webdriver.Chrome, 
 def test_heat_lies_where_the_network_looked(
     fit: str, box: tuple[float, float], browser: webdriver.Chrome, tmp_path: Path
 ) -> None:
-    """A picture twice as wide as high: cropped, its outer quarters were not seen and stay clear."""
-    write_model(tmp_path / "model", geometry=Geometry(size=32, fit=fit))  # type: ignore[arg-type]
+    """An image twice as wide as high: cropped, its outer quarters were not seen and stay clear."""
+    write_model(tmp_path / "model", preprocessing=Preprocessing(size=32, fit=fit))  # type: ignore[arg-type]
     noise = np.random.default_rng(0).integers(0, 256, (40, 80, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "wide.png")
     with serving(tmp_path / "model") as client:

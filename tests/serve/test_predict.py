@@ -16,12 +16,12 @@ from .conftest import serving
 
 
 def kinds(source: Path) -> dict[str, bytes]:
-    """One picture as files that are easily read wrongly."""
+    """One image as files that are easily read wrongly."""
     image = Image.open(source).convert("RGB").resize((60, 40))
     exif = Image.Exif()
     exif[0x0112] = 6
     out = {}
-    for name, kind, picture, options in (
+    for name, kind, shown, options in (
         ("rotated.jpg", "JPEG", image, {"exif": exif}),
         ("cmyk.jpg", "JPEG", image.convert("CMYK"), {}),
         ("grey.jpg", "JPEG", image.convert("L"), {}),
@@ -33,7 +33,7 @@ def kinds(source: Path) -> dict[str, bytes]:
         ("a.tif", "TIFF", image, {}),
     ):
         buffer = io.BytesIO()
-        picture.save(buffer, kind, **options)
+        shown.save(buffer, kind, **options)
         out[name] = buffer.getvalue()
     return out
 
@@ -65,15 +65,17 @@ def test_answers_equal_the_predictor_s_on_the_files(
     for name, data in named.items():
         (tmp_path / name).write_bytes(data)
     predictor = open_folder(folder)
-    for (name, data), verdict in zip(named.items(), predictor.predict_files(tmp_path / n for n in named), strict=True):
+    for (name, data), prediction in zip(
+        named.items(), predictor.predict_files(tmp_path / n for n in named), strict=True
+    ):
         response = post(client, (name, data), heat="true")
         assert response.status_code == 200, response.text
         (row,) = response.json()["results"]
         heat = row.pop("heat")
-        expected = {**predictor.predict_bytes(data, name).as_dict()}
+        expected = {**predictor.predict_bytes(data, name).to_dict()}
         assert row == expected
-        assert row["label"] == verdict.label
-        assert row["probabilities"] == pytest.approx(verdict.probabilities, abs=1e-5)
+        assert row["label"] == prediction.label
+        assert row["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)
         exact = predictor.predict_bytes(data, heat=True).heat
         assert exact is not None
         np.testing.assert_allclose(heat, exact, atol=6e-4)
@@ -88,7 +90,7 @@ def test_several_files_one_row_each_in_order(client: httpx.Client, lfw: Path) ->
     assert "heat" not in rows[0]
 
 
-def test_a_raw_picture(client: httpx.Client, lfw: Path) -> None:
+def test_a_raw_image(client: httpx.Client, lfw: Path) -> None:
     data = (lfw / "face" / "face-000.png").read_bytes()
     response = client.post("/predict", content=data, headers={"Content-Type": "image/png"})
     assert response.status_code == 200
@@ -99,24 +101,24 @@ def test_a_raw_picture(client: httpx.Client, lfw: Path) -> None:
 
 def test_bad_files_among_good_ones_are_rows(client: httpx.Client, lfw: Path) -> None:
     good = (lfw / "face" / "face-000.png").read_bytes()
-    response = post(client, ("good.png", good), ("text.jpg", b"no picture"), ("cut.png", good[:300]))
+    response = post(client, ("good.png", good), ("text.jpg", b"no image"), ("cut.png", good[:300]))
     assert response.status_code == 200
     rows = response.json()["results"]
-    assert [row["error"] for row in rows] == [None, "is not a picture in a known format", "is truncated"]
+    assert [row["error"] for row in rows] == [None, "is not an image in a known format", "is truncated"]
     assert rows[1]["label"] is None
 
 
 @pytest.mark.parametrize(
     ("name", "data", "status", "reason"),
     [
-        ("text.jpg", b"no picture", 422, "the file is not a picture in a known format"),
+        ("text.jpg", b"no image", 422, "the file is not an image in a known format"),
         ("page.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 422, "known format"),
         ("huge.png", huge_png(20_000, 20_000), 413, "more than the 50,000,000"),
         ("large.png", huge_png(8_000, 7_000), 413, "8,000 x 7,000"),
-        ("empty.png", b"", 422, "there is no picture in the request"),
+        ("empty.png", b"", 422, "there is no image in the request"),
     ],
 )
-def test_a_bad_picture_is_refused_with_a_reason(
+def test_a_bad_image_is_refused_with_a_reason(
     name: str, data: bytes, status: int, reason: str, client: httpx.Client
 ) -> None:
     response = post(client, (name, data))
@@ -125,7 +127,7 @@ def test_a_bad_picture_is_refused_with_a_reason(
     assert "Traceback" not in response.text
 
 
-def test_a_truncated_picture_is_refused(client: httpx.Client, lfw: Path) -> None:
+def test_a_truncated_image_is_refused(client: httpx.Client, lfw: Path) -> None:
     data = (lfw / "face" / "face-000.png").read_bytes()
     response = post(client, ("cut.png", data[: len(data) // 2]))
     assert response.status_code == 422
@@ -133,7 +135,7 @@ def test_a_truncated_picture_is_refused(client: httpx.Client, lfw: Path) -> None
     assert response.json()["path"] == "cut.png"
 
 
-def test_only_bad_pictures_are_refused_with_all_rows(client: httpx.Client) -> None:
+def test_only_bad_images_are_refused_with_all_rows(client: httpx.Client) -> None:
     response = post(client, ("a.jpg", b"text"), ("b.png", huge_png(8_000, 7_000)))
     assert response.status_code == 422
     assert [row["path"] for row in response.json()["results"]] == ["a.jpg", "b.png"]
@@ -162,7 +164,7 @@ def test_too_many_files(folder: Path, lfw: Path) -> None:
         for n in (4, 5, 40):
             response = post(client, *[("a.png", data)] * n)
             assert response.status_code == 413
-            assert response.json()["error"] == "more than the 3 pictures allowed in one request"
+            assert response.json()["error"] == "more than the 3 images allowed in one request"
 
 
 def test_body_limit_with_and_without_a_stated_length(folder: Path, lfw: Path) -> None:

@@ -11,23 +11,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facevalue import progress
-from facevalue.attacks.base import Threat
-from facevalue.attacks.pgd import PGD
-from facevalue.card import Card, NetworkFacts
-from facevalue.classifier import Classifier
+from facevalue.data.dataset import dataset_of
 from facevalue.data.groups import with_groups
-from facevalue.data.pictures import pictures
 from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
-from facevalue.networks.base import Body
-from facevalue.outputs import to_input
-from facevalue.pixels import Geometry
+from facevalue.evidence.card import ModelCard, NetworkFacts
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import to_tensor
+from facevalue.models.networks.base import Body
+from facevalue.robustness.attacks.base import Threat
+from facevalue.robustness.attacks.pgd import PGD
+from facevalue.support import progress
 from facevalue.training.adversarial import Adversary, collapsed, method_in, threat_in
 from facevalue.training.checkpoint import Checkpoint, State
-from facevalue.training.course import ByValidation
 from facevalue.training.loop import train_body
 from facevalue.training.methods import new_classifier
+from facevalue.training.plan import ByValidation
 from facevalue.training.recipe import Recipe, read
 from facevalue.training.samples import Sample, sample
 from facevalue.training.settings import AdversarialSettings
@@ -69,12 +69,14 @@ class Flat(Body):
 def linear() -> Classifier:
     torch.manual_seed(0)
     facts = NetworkFacts(name="linear", mean=(0.5, 0.5, 0.5))
-    return Classifier(Flat(), Card(classes=("a", "b"), geometry=Geometry(size=SIDE), network=facts)).train()
+    return Classifier(
+        Flat(), ModelCard(classes=("a", "b"), preprocessing=Preprocessing(size=SIDE), network=facts)
+    ).train()
 
 
 @pytest.fixture
 def batch() -> tuple[Tensor, Tensor]:
-    """Pictures so far from black and white that no ball is clipped."""
+    """Images so far from black and white that no ball is clipped."""
     x = 0.3 + 0.4 * torch.rand(10, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     return x, torch.arange(10) % 2
 
@@ -140,7 +142,7 @@ def test_trades_adds_the_known_largest_divergence_of_a_linear_model(
     assert torch.allclose(given, logits, atol=1e-6)
     extra = (float(loss) - float(functional.cross_entropy(logits, y))) / 3.0
     assert float(ends.amin(0).mean()) - 1e-5 <= extra <= float(ends.amax(0).mean()) + 1e-5
-    # Undecided pictures: both ends are the same, and the maximum is exact.
+    # Undecided images: both ends are the same, and the maximum is exact.
     slope = linear.body.head.weight[0] - linear.body.head.weight[1]
     with torch.no_grad():
         linear.body.head.bias[0] -= (logits[0, 0] - logits[0, 1]).clone()
@@ -228,7 +230,7 @@ def test_a_collapse_is_seen_and_pgd_takes_over() -> None:
     assert method_in(AdversarialSettings(method="trades"), []) == "trades"
 
 
-# The loop, on the embedded pictures.
+# The loop, on the embedded images.
 
 TINY = {
     "network.size": 24,
@@ -244,7 +246,7 @@ TINY = {
 def splits(lfw: Path) -> dict[str, Sample]:
     manifest = with_splits(with_groups(scan(lfw)))
     parts = ("train", "validation", "test")
-    return {s: sample(pictures(manifest, recipe().geometry(), manifest.classes, s)) for s in parts}
+    return {s: sample(dataset_of(manifest, recipe().preprocessing(), manifest.classes, s)) for s in parts}
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -253,8 +255,8 @@ def recipe(**changes: Any) -> Recipe:
 
 def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
-    course = ByValidation(chosen, splits["validation"])
-    return train_body(classifier, splits["train"], course, chosen, Checkpoint(folder, "same"))
+    plan = ByValidation(chosen, splits["validation"])
+    return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, "same"))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -304,15 +306,15 @@ def test_it_makes_a_network_robuster_and_keeps_its_best_epoch(splits: dict[str, 
     longer = {"fit.epochs": 8, "optimizer.lr": 5e-3}
     plain, _ = run(splits, tmp_path / "plain", recipe(**longer))
     hard, lines = run(splits, tmp_path / "hard", recipe(**longer, **{"adversarial.method": "pgd"}))
-    squares = splits["test"].squares
-    assert squares is not None
-    x, y = to_input(squares), torch.from_numpy(splits["test"].pictures.labels)
+    pixels = splits["test"].pixels
+    assert pixels is not None
+    x, y = to_tensor(pixels), torch.from_numpy(splits["test"].images.labels)
     threat = Threat("linf", 8 / 255)
     before, after = (PGD()(model, x, y, threat) for model in (plain, hard))
     assert after.robust_accuracy > before.robust_accuracy + 0.1
     assert after.clean_accuracy > before.clean_accuracy - 0.1
-    validation = splits["validation"].squares
+    validation = splits["validation"].pixels
     assert validation is not None
-    xv, yv = to_input(validation), torch.from_numpy(splits["validation"].pictures.labels)
+    xv, yv = to_tensor(validation), torch.from_numpy(splits["validation"].images.labels)
     best = max(h["validation_robust_accuracy"] for h in lines)
     assert PGD(steps=3)(hard, xv, yv, threat).robust_accuracy == pytest.approx(best, abs=0.08)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from facevalue.outputs import to_input
-from facevalue.training.augment import augment, damage, mixed
+from facevalue.models.features import to_tensor
+from facevalue.training.augmentation import augment, corruption, mixed
 from facevalue.training.settings import AugmentSettings
 
 EVERYTHING = AugmentSettings(
@@ -28,35 +28,35 @@ EVERYTHING = AugmentSettings(
 
 
 @pytest.fixture(scope="module")
-def squares() -> np.ndarray:
+def pixels() -> np.ndarray:
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (12, 6, 6, 3), np.uint8)
     return np.stack([np.asarray(Image.fromarray(c).resize((32, 32), Image.Resampling.BICUBIC)) for c in coarse])
 
 
-def test_nothing_switched_on_changes_nothing(squares: np.ndarray) -> None:
-    assert torch.equal(augment(squares, AugmentSettings(), 0, 0, np.arange(12)), to_input(squares))
+def test_nothing_switched_on_changes_nothing(pixels: np.ndarray) -> None:
+    assert torch.equal(augment(pixels, AugmentSettings(), 0, 0, np.arange(12)), to_tensor(pixels))
 
 
-def test_flip_alone_mirrors_about_half_of_the_pictures_exactly(squares: np.ndarray) -> None:
-    x = to_input(squares)
-    many = [augment(squares, AugmentSettings(flip=True), 0, epoch, np.arange(12)) for epoch in range(10)]
+def test_flip_alone_mirrors_about_half_of_the_images_exactly(pixels: np.ndarray) -> None:
+    x = to_tensor(pixels)
+    many = [augment(pixels, AugmentSettings(flip=True), 0, epoch, np.arange(12)) for epoch in range(10)]
     mirrored = torch.stack([((y - x.flip(3)).abs().amax((1, 2, 3)) < 1e-5) for y in many])
     same = torch.stack([((y - x).abs().amax((1, 2, 3)) < 1e-5) for y in many])
     assert torch.equal(mirrored, ~same)
     assert 0.3 < mirrored.float().mean() < 0.7
 
 
-def test_grey_takes_the_colour_of_its_share_of_the_pictures_and_leaves_the_rest(squares: np.ndarray) -> None:
-    luma = np.stack([np.asarray(Image.fromarray(s).convert("L").convert("RGB")) for s in squares])
-    always = augment(squares, AugmentSettings(grey=1.0), 0, 0, np.arange(12))
-    assert (always - to_input(luma)).abs().max() < 1.01 / 255  # Pillow rounds
-    half = [augment(squares, AugmentSettings(grey=0.5), 0, epoch, np.arange(12)) for epoch in range(10)]
+def test_grey_takes_the_colour_of_its_share_of_the_images_and_leaves_the_rest(pixels: np.ndarray) -> None:
+    luma = np.stack([np.asarray(Image.fromarray(s).convert("L").convert("RGB")) for s in pixels])
+    always = augment(pixels, AugmentSettings(grey=1.0), 0, 0, np.arange(12))
+    assert (always - to_tensor(luma)).abs().max() < 1.01 / 255  # Pillow rounds
+    half = [augment(pixels, AugmentSettings(grey=0.5), 0, epoch, np.arange(12)) for epoch in range(10)]
     greyed = torch.stack([(y == always).all(3).all(2).all(1) for y in half])
-    same = torch.stack([(y == to_input(squares)).all(3).all(2).all(1) for y in half])
+    same = torch.stack([(y == to_tensor(pixels)).all(3).all(2).all(1) for y in half])
     assert torch.equal(greyed, ~same)
     assert 0.35 < greyed.float().mean() < 0.65
-    assert torch.equal(augment(luma, AugmentSettings(grey=1.0), 0, 0, np.arange(12)), to_input(luma))
+    assert torch.equal(augment(luma, AugmentSettings(grey=1.0), 0, 0, np.arange(12)), to_tensor(luma))
 
 
 def test_a_shift_moves_by_at_most_its_share() -> None:
@@ -70,19 +70,19 @@ def test_a_shift_moves_by_at_most_its_share() -> None:
     assert 6 < np.abs(moved).max() <= 0.25 * 33 + 0.01
 
 
-def test_it_repeats_itself_whatever_the_batches_are(squares: np.ndarray) -> None:
-    whole = augment(squares, EVERYTHING, 3, 5, np.arange(12))
-    parts = torch.cat([augment(squares[i : i + 5], EVERYTHING, 3, 5, np.arange(12)[i : i + 5]) for i in (0, 5, 10)])
+def test_it_repeats_itself_whatever_the_batches_are(pixels: np.ndarray) -> None:
+    whole = augment(pixels, EVERYTHING, 3, 5, np.arange(12))
+    parts = torch.cat([augment(pixels[i : i + 5], EVERYTHING, 3, 5, np.arange(12)[i : i + 5]) for i in (0, 5, 10)])
     assert torch.equal(whole, parts)
-    assert not torch.equal(whole, augment(squares, EVERYTHING, 3, 6, np.arange(12)))
-    assert not torch.equal(whole, augment(squares, EVERYTHING, 4, 5, np.arange(12)))
+    assert not torch.equal(whole, augment(pixels, EVERYTHING, 3, 6, np.arange(12)))
+    assert not torch.equal(whole, augment(pixels, EVERYTHING, 4, 5, np.arange(12)))
 
 
-def test_it_stays_in_range_and_leaves_torchs_generator_alone(squares: np.ndarray) -> None:
+def test_it_stays_in_range_and_leaves_torchs_generator_alone(pixels: np.ndarray) -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    y = augment(squares, EVERYTHING, 0, 0, np.arange(12))
+    y = augment(pixels, EVERYTHING, 0, 0, np.arange(12))
     assert torch.equal(torch.rand(3), expected)
     assert y.shape == (12, 3, 32, 32)
     assert 0 <= y.min() <= y.max() <= 1
@@ -91,16 +91,18 @@ def test_it_stays_in_range_and_leaves_torchs_generator_alone(squares: np.ndarray
 def test_damage_is_jpeg_at_the_quality_asked_for() -> None:
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
-    always = AugmentSettings(jpeg=10, damage=1.0)
-    distance = [np.abs(np.asarray(damage(image, always, rng)).astype(int) - np.asarray(image)).mean() for _ in range(9)]
+    always = AugmentSettings(jpeg=10, corruption=1.0)
+    distance = [
+        np.abs(np.asarray(corruption(image, always, rng)).astype(int) - np.asarray(image)).mean() for _ in range(9)
+    ]
     assert min(distance) > 1
     assert np.ptp(distance) > 5  # qualities differ
-    never = AugmentSettings(jpeg=10, damage=0.0)
-    assert damage(image, never, rng) is image
+    never = AugmentSettings(jpeg=10, corruption=0.0)
+    assert corruption(image, never, rng) is image
 
 
-def test_mixing_gives_shares_that_sum_to_one(squares: np.ndarray) -> None:
-    x, y = to_input(squares), torch.arange(12) % 3
+def test_mixing_gives_shares_that_sum_to_one(pixels: np.ndarray) -> None:
+    x, y = to_tensor(pixels), torch.arange(12) % 3
     for settings in (AugmentSettings(mixup=0.4), AugmentSettings(cutmix=1.0), AugmentSettings(mixup=1, cutmix=1)):
         torch.manual_seed(1)
         mixed_x, shares = mixed(x, y, 3, settings)

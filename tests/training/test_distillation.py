@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from facevalue import workshop
-from facevalue.card import Card
-from facevalue.classifier import load
-from facevalue.data.pictures import pictures
+import facevalue as fv
+from facevalue.data.dataset import dataset_of
 from facevalue.data.scan import scan
 from facevalue.errors import DataError, ModelFolderError, UsageError
-from facevalue.outputs import to_input
+from facevalue.evidence.card import ModelCard
+from facevalue.models.classifier import load
+from facevalue.models.features import to_tensor
 from facevalue.training.distillation import Teacher, open_teacher, resolved
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import read
@@ -27,7 +27,7 @@ SMALLER = {"network.options": {"widths": [4, 8]}}
 @pytest.fixture(scope="module")
 def teacher(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher") / "model"
-    workshop.train(lfw, folder, recipe="scratch", size=24, epochs=6, set=SMALL)
+    fv.train(lfw, folder, recipe="scratch", size=24, epochs=6, set=SMALL)
     return folder
 
 
@@ -75,13 +75,13 @@ def test_classes_are_matched_by_name_and_squares_by_size(teacher: Path, lfw: Pat
     assert turned is not None
     assert straight is not None
     classifier = load(teacher)
-    x = to_input(pictures(scan(lfw), classifier.card.geometry, classifier.card.classes).take([0, 150]).squares())
+    x = to_tensor(dataset_of(scan(lfw), classifier.card.preprocessing, classifier.card.classes).take([0, 150]).pixels())
     assert torch.equal(turned.logits(x), straight.logits(x).flip(1))
     with torch.no_grad():
         assert torch.allclose(straight.logits(x).softmax(1), classifier.probabilities(x), atol=1e-6)
     larger = functional.interpolate(x, (48, 48), mode="nearest")
     assert torch.equal(straight.logits(larger).argmax(1), straight.logits(x).argmax(1))
-    with pytest.raises(DataError, match="knows face, not-face; the pictures are of cat, dog"):
+    with pytest.raises(DataError, match="knows face, not-face; the images are of cat, dog"):
         open_teacher(chosen, ("cat", "dog"))
     assert open_teacher(DistillSettings(), ("a", "b")) is None
 
@@ -98,7 +98,7 @@ def test_the_form_follows_from_the_networks(teacher: Path) -> None:
     ):
         table = resolved(read("scratch", {**network, "distill.teacher": str(teacher)})).distill
         assert (table.form, table.temperature) == (form, 20.0)
-        assert table.teacher_sha256 == Card.load(teacher).files["weights.safetensors"]
+        assert table.teacher_sha256 == ModelCard.load(teacher).files["weights.safetensors"]
     plain = read("scratch")
     assert resolved(plain) == plain
 
@@ -108,12 +108,12 @@ def test_both_forms_learn_and_only_the_defensive_one_saturates(teacher: Path, lf
     for form in ("defensive", "knowledge"):
         more = SMALL | {"distill.form": form, "optimizer.lr": 0.02}
         folder = tmp_path / form
-        made = workshop.train(lfw, folder, recipe="scratch", size=24, epochs=30, teacher=str(teacher), set=more)
+        made = fv.train(lfw, folder, recipe="scratch", size=24, epochs=30, teacher=str(teacher), set=more)
         test = made.card.report("test")
         assert test is not None
         assert test.accuracy > 0.7
         student = load(folder)
-        x = to_input(pictures(scan(lfw), student.card.geometry, student.card.classes).some(40).squares())
+        x = to_tensor(dataset_of(scan(lfw), student.card.preprocessing, student.card.classes).some(40).pixels())
         with torch.no_grad():
             margins[form] = float(student.logits(x).diff(dim=1).abs().median())
     assert margins["defensive"] > 4 * margins["knowledge"]
@@ -121,8 +121,8 @@ def test_both_forms_learn_and_only_the_defensive_one_saturates(teacher: Path, lf
 
 def test_a_probe_cannot_be_distilled_and_a_teacher_must_be_a_model(lfw: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected method to be finetune or scratch with distill"):
-        workshop.train(lfw, tmp_path / "m", recipe="probe", teacher="somewhere")
+        fv.train(lfw, tmp_path / "m", recipe="probe", teacher="somewhere")
     with pytest.raises(UsageError, match="finetune or scratch with adversarial"):
-        workshop.train(lfw, tmp_path / "m", recipe="probe", adversarial="pgd")
+        fv.train(lfw, tmp_path / "m", recipe="probe", adversarial="pgd")
     with pytest.raises(ModelFolderError, match="is not a model folder"):
-        workshop.train(lfw, tmp_path / "m", recipe="scratch", teacher=str(tmp_path / "none"))
+        fv.train(lfw, tmp_path / "m", recipe="scratch", teacher=str(tmp_path / "none"))

@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 import torch
 
-from facevalue import progress
-from facevalue.classifier import Classifier
+from facevalue.data.dataset import dataset_of
 from facevalue.data.groups import with_groups
-from facevalue.data.pictures import pictures
 from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import FaceValueError, UsageError
+from facevalue.models.classifier import Classifier
+from facevalue.support import progress
 from facevalue.training import samples
 from facevalue.training.checkpoint import Checkpoint
-from facevalue.training.course import Again, ByValidation, validate
-from facevalue.training.epochs import best_epoch, kept_epoch, stopped
+from facevalue.training.early_stopping import best_epoch, kept_epoch, stopped
+from facevalue.training.freezing import unfreeze
 from facevalue.training.loop import train_body
 from facevalue.training.methods import new_classifier
 from facevalue.training.optimizer import class_weights, make_optimizer
+from facevalue.training.plan import Again, ByValidation, validate
 from facevalue.training.recipe import Recipe, read
 from facevalue.training.samples import Sample, sample
 from facevalue.training.settings import FitSettings, OptimizerSettings
-from facevalue.training.thawing import thaw
 
 from .stopping import StopAfter
 
@@ -42,8 +42,8 @@ TINY = {
 @pytest.fixture(scope="module")
 def splits(lfw: Path) -> dict[str, Sample]:
     manifest = with_splits(with_groups(scan(lfw)))
-    geometry = recipe().geometry()
-    return {s: sample(pictures(manifest, geometry, manifest.classes, s)) for s in ("train", "validation")}
+    preprocessing = recipe().preprocessing()
+    return {s: sample(dataset_of(manifest, preprocessing, manifest.classes, s)) for s in ("train", "validation")}
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -52,8 +52,8 @@ def recipe(**changes: Any) -> Recipe:
 
 def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
-    course = ByValidation(chosen, splits["validation"])
-    return train_body(classifier, splits["train"], course, chosen, Checkpoint(folder, "same"))
+    plan = ByValidation(chosen, splits["validation"])
+    return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, "same"))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_best_weights_are_restored(splits: dict[str, Sample], tmp_path: Path
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
-def test_a_course_run_again_on_the_same_pictures_ends_with_what_the_first_kept(
+def test_a_course_run_again_on_the_same_images_ends_with_what_the_first_kept(
     splits: dict[str, Sample], tmp_path: Path, keep: str
 ) -> None:
     changes = {"optimizer.lr": 0.05, "fit.epochs": 7, "schedule.name": "plateau", "schedule.factor": 0.9}
@@ -158,13 +158,13 @@ def test_frozen_batch_norm_keeps_its_statistics(splits: dict[str, Sample], tmp_p
     assert all(not b.any() for b in statistics)
 
 
-def test_pictures_too_many_for_memory_give_the_same_weights(
+def test_images_too_many_for_memory_give_the_same_weights(
     splits: dict[str, Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, _ = run(splits, tmp_path / "a", recipe(**{"fit.epochs": 1}))
     monkeypatch.setattr(samples, "KEPT_BYTES", 0)
-    streamed = {name: sample(s.pictures) for name, s in splits.items()}
-    assert all(s.squares is None for s in streamed.values())
+    streamed = {name: sample(s.images) for name, s in splits.items()}
+    assert all(s.pixels is None for s in streamed.values())
     again, _ = run(streamed, tmp_path / "b", recipe(**{"fit.epochs": 1}))
     assert torch.equal(kept.body.head.weight, again.body.head.weight)
 
@@ -175,7 +175,7 @@ def test_weight_decay_spares_biases_and_norms_and_the_head_has_its_rate(name: st
     body = new_classifier(chosen, ("a", "b")).body
     settings = OptimizerSettings(name=name, lr=0.1, weight_decay=0.01)  # type: ignore[arg-type]
     fit = FitSettings(head_lr_factor=10.0)
-    thaw(body, fit)
+    unfreeze(body, fit)
     groups = make_optimizer(body, settings, fit).param_groups
     for group in groups:
         assert {p.ndim > 1 for p in group["params"]} == {group["weight_decay"] > 0}

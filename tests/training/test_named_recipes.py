@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from facevalue.networks import build, find
-from facevalue.networks.base import count_parameters
+from facevalue.models.networks import build, find
+from facevalue.models.networks.base import count_parameters
+from facevalue.training.freezing import unfreeze
 from facevalue.training.recipe import built_in, read
-from facevalue.training.thawing import thaw
 
 NAMED = """
 horse-or-human/cnn horse-or-human/cnn-augmented horse-or-human/cnn-upright
@@ -34,7 +34,7 @@ def test_a_named_recipe_is_there_and_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in NAMED if "scratch" in n])
 def test_the_small_ones_learn_at_their_own_size(name: str) -> None:
     recipe = read(name)
-    body = build(recipe.network.name, 2, recipe.geometry().size, recipe.network.options)
+    body = build(recipe.network.name, 2, recipe.preprocessing().size, recipe.network.options)
     assert count_parameters(body) < 10_000_000
     body(torch.rand(2, 3, 128, 128)).sum().backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None for p in body.parameters())
@@ -43,8 +43,8 @@ def test_the_small_ones_learn_at_their_own_size(name: str) -> None:
 @pytest.mark.slow
 def test_the_frozen_inception_trains_its_dense_layers_alone() -> None:
     recipe = read("horse-or-human/inception")
-    body = build(recipe.network.name, 2, recipe.geometry().size, recipe.network.options)
-    thaw(body, recipe.fit)
+    body = build(recipe.network.name, 2, recipe.preprocessing().size, recipe.network.options)
+    unfreeze(body, recipe.fit)
     learning = {name.partition(".")[0] for name, p in body.named_parameters() if p.requires_grad}
     assert learning == {"dense", "head"}
     assert (recipe.optimizer.name, recipe.optimizer.lr) == ("rmsprop", 1e-5)
@@ -52,6 +52,6 @@ def test_the_frozen_inception_trains_its_dense_layers_alone() -> None:
 
 
 def test_nothing_a_recipe_changes_looks_at_the_class() -> None:
-    # The published fine-tuning augmented real and AI pictures differently: a leak. There is no setting for it here.
+    # The published fine-tuning augmented real and AI images differently: a leak. There is no setting for it here.
     for name in built_in():
-        assert not [key for key in read(name).as_dict()["augment"] if "class" in key or "label" in key]
+        assert not [key for key in read(name).to_dict()["augment"] if "class" in key or "label" in key]

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
-from facevalue.calibration import fit_temperature
+from facevalue.evaluation.calibration import fit_temperature
 from facevalue.training.probe import Differences, fit_probe, refit
 from facevalue.training.settings import ProbeSettings
 
@@ -37,7 +37,7 @@ def test_the_head_gives_scikit_learns_probabilities(classes: int) -> None:
 
 @pytest.mark.parametrize("scale", ["whole", "each", "kind"])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_with_more_features_than_pictures_and_each_scaled_it_is_scikit_learns_too(
+def test_with_more_features_than_images_and_each_scaled_it_is_scikit_learns_too(
     classes: int, scale: Literal["whole", "each", "kind"]
 ) -> None:
     rng = np.random.default_rng(3)
@@ -86,7 +86,7 @@ def test_with_squared_loss_it_is_scikit_learns_ridge_regression(classes: int, ba
 
 
 @pytest.mark.parametrize("loss", ["logistic", "squared"])
-def test_fitted_again_it_is_the_head_that_all_pictures_give_with_what_was_chosen(
+def test_fitted_again_it_is_the_head_that_all_images_give_with_what_was_chosen(
     loss: Literal["logistic", "squared"],
 ) -> None:
     train, validation, more = (blobs(60, 2, 0.4, seed) for seed in (0, 1, 2))
@@ -113,7 +113,7 @@ def test_held_steady_it_is_the_closed_form(balanced: bool, wide: int) -> None:
     x, y = torch.cat([x, torch.from_numpy(rng.normal(size=(90, wide))).float()], 1)[keep], y[keep]
     y[:15] = 0
     quarters = x[:, None] + torch.from_numpy(rng.normal(size=(len(y), 4, 20 + wide))).float()
-    settings = ProbeSettings(strengths=(20.0,), scale="each", loss="squared", steady=0.3)
+    settings = ProbeSettings(strengths=(20.0,), scale="each", loss="squared", quarter_consistency=0.3)
     probe = fit_probe((x, y), (x, y), 2, settings, balanced, differences=[Differences.between_quarters(quarters, 0.3)])
     z, unit = x.double().numpy(), x.double().numpy().std(0)
     n = ((quarters - quarters.mean(1, keepdim=True)).double().numpy() / unit).reshape(-1, 20 + wide)
@@ -136,9 +136,13 @@ def test_held_steady_it_does_not_heed_what_differs_between_quarters() -> None:
     apart = torch.zeros(400, 4, 2)
     apart[:, :, 1] = torch.from_numpy(rng.normal(size=(400, 4))).float()
     shares = []
-    for steady in (0.0, 1.0, 30.0):
-        settings = ProbeSettings(strengths=(100.0,), scale="each", loss="squared", steady=steady)
-        differences = [Differences.between_quarters(x[:, None] + apart, steady)] if steady else []
+    for quarter_consistency in (0.0, 1.0, 30.0):
+        settings = ProbeSettings(
+            strengths=(100.0,), scale="each", loss="squared", quarter_consistency=quarter_consistency
+        )
+        differences = (
+            [Differences.between_quarters(x[:, None] + apart, quarter_consistency)] if quarter_consistency else []
+        )
         probe = fit_probe((x, y), (x, y), 2, settings, differences=differences)
         shares.append(float(probe.weight[1, 1].abs() / probe.weight[1].abs().sum()))
     assert 0.4 < shares[0] < 0.6

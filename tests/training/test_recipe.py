@@ -14,7 +14,7 @@ def test_every_built_in_recipe_reads_and_survives_a_round_trip(name: str) -> Non
     recipe = recipes.read(name)
     assert recipe.name == name
     assert recipe.about
-    assert msgspec.convert(recipe.as_dict(), recipes.Recipe) == recipe
+    assert msgspec.convert(recipe.to_dict(), recipes.Recipe) == recipe
 
 
 def test_a_file_is_a_recipe_and_changes_go_over_it(tmp_path: Path) -> None:
@@ -26,8 +26,8 @@ def test_a_file_is_a_recipe_and_changes_go_over_it(tmp_path: Path) -> None:
 
 
 def test_the_geometry_is_the_networks_own_until_it_is_changed() -> None:
-    assert recipes.read("horse-or-human/cnn").geometry().size == 150
-    changed = recipes.read("horse-or-human/cnn", {"network.size": 300, "network.fit": "crop"}).geometry()
+    assert recipes.read("horse-or-human/cnn").preprocessing().size == 150
+    changed = recipes.read("horse-or-human/cnn", {"network.size": 300, "network.fit": "crop"}).preprocessing()
     assert (changed.size, changed.fit, changed.filter) == (300, "crop", "bilinear")
 
 
@@ -48,7 +48,7 @@ def test_the_geometry_is_the_networks_own_until_it_is_changed() -> None:
 )
 def test_a_wrong_setting_is_one_line_that_says_what_is_right(key: str, value: object, told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        recipes.read("scratch", {key: value}).geometry()
+        recipes.read("scratch", {key: value}).preprocessing()
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""The command line: one small file a verb, each listed in :data:`VERBS`.
+"""The command line: one small file per verb, each listed in :data:`VERBS`.
 
 Only what parses and prints is imported here; a verb imports what it works with when it runs, so that
 ``facevalue predict`` answers without torch.
@@ -30,7 +30,7 @@ from facevalue.cli import (
     train,
     tune,
 )
-from facevalue.cli.shell import flush, prepare_process, run, verb
+from facevalue.cli.common.shell import flush, prepare_process, run, verb
 
 VERBS = {
     "demo": demo,
@@ -57,7 +57,7 @@ GROUPS = {
 
 app = typer.Typer(
     name="facevalue",
-    help="Don't take a picture, or a classifier, at face value: train, judge, explain, attack, export and serve"
+    help="Don't take an image, or a classifier, at face value: train, judge, explain, attack, export and serve"
     " image classifiers.",
     epilog="Example: facevalue demo",
     rich_markup_mode="rich",

@@ -7,21 +7,21 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from facevalue.cli.common.output import Json, deliver, interval, percent, png_option, table
+from facevalue.cli.common.parsing import fractions, words
+from facevalue.cli.common.reporters import duration
+from facevalue.cli.common.shell import Seed, command_line
 from facevalue.cli.evaluate import confusion_table
-from facevalue.cli.output import Json, deliver, interval, percent, png_option, table
-from facevalue.cli.parsing import fractions, words
-from facevalue.cli.reporters import duration
-from facevalue.cli.shell import Seed, command_line
 
-EXAMPLE = "facevalue attack model pictures --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
+EXAMPLE = "facevalue attack model images --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
 
-NAMES = "fgsm, bim, pgd, mifgsm, cw, deepfool, apgd, fab, square, and suite (the worst of apgd, fab and square)"
+NAMES = "fgsm, bim, pgd, mifgsm, cw, deepfool, apgd, fab, network input, and suite (the worst of apgd, fab and network input)"
 
 
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
     data: Annotated[
-        Path, Argument(metavar="DATA", help="Pictures with labels: a folder a class, splits, or a manifest.")
+        Path, Argument(metavar="DATA", help="Images with labels: one folder per class, splits, or a manifest.")
     ],
     attacks: Annotated[str, Option(metavar="NAME,...", help=f"Which of {NAMES}.")] = "fgsm",
     norm: Annotated[str, Option(metavar="NORM", help="linf or l2.")] = "linf",
@@ -37,13 +37,13 @@ def run(
     target: Annotated[
         str | None, Option(metavar="CLASS", help="Count only what is taken for this class; else any wrong one.")
     ] = None,
-    limit: Annotated[int | None, Option(min=1, metavar="N", help="Attack at most so many pictures.")] = None,
+    limit: Annotated[int | None, Option(min=1, metavar="N", help="Attack at most so many images.")] = None,
     plot: Annotated[Path | None, png_option("--plot", text="Draw accuracy against eps to a PNG.")] = None,
     sheet: Annotated[
-        Path | None, png_option("--sheet", text="Draw attacked pictures beside the originals to a PNG.")
+        Path | None, png_option("--sheet", text="Draw attacked images beside the originals to a PNG.")
     ] = None,
-    save_pictures: Annotated[
-        Path | None, Option(metavar="DIR", help="Keep every adversarial picture as a PNG, in a new folder.")
+    save_images: Annotated[
+        Path | None, Option(metavar="DIR", help="Keep every adversarial image as a PNG, in a new folder.")
     ] = None,
     save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,
     seed: Seed = 0,
@@ -53,9 +53,9 @@ def run(
     chosen: dict[str, Any] = {} if eps is None else {"eps": fractions(eps)}
     names = words(attacks, "--attacks")
 
-    from facevalue import workshop
+    from facevalue.api.attack import attack
 
-    report = workshop.attack(
+    report = attack(
         model,
         data,
         attacks=names,
@@ -66,7 +66,7 @@ def run(
         seed=seed,
         plot=plot,
         sheet=sheet,
-        save_pictures=save_pictures,
+        save_images=save_images,
         save=save,
         command=command_line(),
         **chosen,
@@ -91,7 +91,7 @@ def run(
     rows += [[*row, *[None] * (len(columns) - len(row))] for row in noise]
     worst = min(report.results, key=lambda r: r.robust_accuracy)
     deliver(
-        report.as_dict(),
+        report.to_dict(),
         json,
         table("", columns, rows),
         confusion_table(report.classes, report.clean_confusion, "clean"),

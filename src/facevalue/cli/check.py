@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver
-from facevalue.cli.shell import FAILED, say_error
+from facevalue.cli.common.output import Json, deliver
+from facevalue.cli.common.shell import FAILED, say_error
 
 EXAMPLE = "facevalue check model --policy policy.toml"
 
@@ -22,9 +22,9 @@ def run(
     json: Json = None,
 ) -> None:
     """Ask whether a model meets what a policy requires; the exit code is 1 where it does not."""
-    from facevalue import workshop
+    from facevalue.api.check import check
 
-    found = workshop.check(model, policy)
+    found = check(model, policy)
     lines = [f"not met: {_requirement(item)}" for item in found["failed"]]
     deliver(found, json, *(lines or ["every requirement is met"]))
     if not found["passed"]:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from rich.table import Table
 from typer import Argument
 
-from facevalue.cli.output import Json, deliver, interval, percent, png_option, table
-from facevalue.cli.reporters import duration
+from facevalue.cli.common.output import Json, deliver, interval, percent, png_option, table
+from facevalue.cli.common.reporters import duration
 
 EXAMPLE = "facevalue compare model-a model-b --plot curves.png"
 
@@ -20,10 +20,10 @@ def run(
     plot: Annotated[Path | None, png_option("--plot", text="Draw the training curves to a PNG.")] = None,
     json: Json = None,
 ) -> None:
-    """Put models side by side: accuracy on every split, what is lost on new pictures, size, speed, calibration."""
-    from facevalue import workshop
+    """Put models side by side: accuracy on every split, what is lost on new images, size, speed, calibration."""
+    from facevalue.api.compare import compare
 
-    rows = workshop.compare(models, plot=plot)
+    rows = compare(models, plot=plot)
     deliver(rows, json, *side_by_side(rows))
 
 
@@ -46,7 +46,7 @@ def side_by_side(rows: Sequence[Mapping[str, Any]]) -> tuple[Table, Table]:
         for row in rows
     ]
     eps = list(rows[0]["robust_accuracy"])
-    stands = ("model", "clean", *(f"robust {e}" for e in eps), "damaged", "proven radius", "ece", "a picture")
+    stands = ("model", "clean", *(f"robust {e}" for e in eps), "damaged", "proven radius", "ece", "an image")
     figures = [
         (
             row["model"],

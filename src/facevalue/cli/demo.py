@@ -7,8 +7,8 @@ from typing import Annotated
 
 from typer import Option
 
+from facevalue.cli.common.output import Json, deliver
 from facevalue.cli.evaluate import evaluation_table
-from facevalue.cli.output import Json, deliver
 
 EXAMPLE = "facevalue demo -o facevalue-demo"
 
@@ -19,17 +19,17 @@ def run(
     ),
     json: Json = None,
 ) -> None:
-    """Go the whole way in under a minute on 200 real pictures, offline: train, judge, attack, explain, export."""
-    from facevalue import workshop
+    """Go the whole way in under a minute on 200 real images, offline: train, judge, attack, explain, export."""
+    from facevalue.api.demo import demo
 
-    result = workshop.demo(output)
+    result = demo(output)
     test = result.card.report("test")
-    pictures = output / "pictures"
+    images = output / "images"
     deliver(
         result.figures(),
         json,
         *([evaluation_table([test])] if test else []),
         f"the report:    {result.folder / 'report.html'}",
-        f"try next:      facevalue predict {result.folder} {pictures / 'face'}",
+        f"try next:      facevalue predict {result.folder} {images / 'face'}",
         f"the web page:  facevalue serve {result.folder}   and open http://127.0.0.1:8000",
     )

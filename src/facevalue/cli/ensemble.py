@@ -7,10 +7,10 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from facevalue.cli.common.options import Model, Overwrite
+from facevalue.cli.common.output import Json, deliver
+from facevalue.cli.common.shell import command_line
 from facevalue.cli.evaluate import evaluation_table
-from facevalue.cli.output import Json, deliver
-from facevalue.cli.shared_options import Model, Overwrite
-from facevalue.cli.shell import command_line
 
 EXAMPLE = "facevalue ensemble model-a model-b model-c -o together"
 
@@ -19,20 +19,20 @@ def run(
     models: Annotated[list[Path], Argument(metavar="MODEL...", help="Two or more model folders.")],
     output: Model,
     data: Annotated[
-        Path | None, Option(metavar="DIR", help="Where the pictures that they were made from are now, if moved.")
+        Path | None, Option(metavar="DIR", help="Where the images that they were made from are now, if moved.")
     ] = None,
     overwrite: Overwrite = False,
     json: Json = None,
 ) -> None:
     """Make one model of several: their calibrated probabilities, averaged, in one model.onnx."""
-    from facevalue import workshop
+    from facevalue.api.ensemble import ensemble
 
-    result = workshop.ensemble(models, output, data=data, overwrite=overwrite, command=command_line())
+    result = ensemble(models, output, data=data, overwrite=overwrite, command=command_line())
     figures = {**result.figures(), "members": result.card.recipe["members"]}
     reports = [r for split in ("train", "validation", "test") if (r := result.card.report(split)) is not None]
     deliver(
         figures,
         json,
         evaluation_table(reports),
-        f"{result.folder}: the model folder; next: facevalue predict {result.folder} PICTURE…",
+        f"{result.folder}: the model folder; next: facevalue predict {result.folder} IMAGE…",
     )

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver, interval, percent, png_option, table
-from facevalue.cli.parsing import words
-from facevalue.cli.shell import Seed, command_line
+from facevalue.cli.common.output import Json, deliver, interval, percent, png_option, table
+from facevalue.cli.common.parsing import words
+from facevalue.cli.common.shell import Seed, command_line
 
 if TYPE_CHECKING:
-    from facevalue.evidence import CertificateReport, CorruptionReport, Report, SliceStudy
+    from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy
 
-EXAMPLE = "facevalue evaluate model other-pictures --json figures.json"
+EXAMPLE = "facevalue evaluate model other-images --json figures.json"
 
 
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
     data: Annotated[
-        Path, Argument(metavar="DATA", help="Pictures with labels: a folder a class, splits, or a manifest.")
+        Path, Argument(metavar="DATA", help="Images with labels: one folder per class, splits, or a manifest.")
     ],
     split: Annotated[str | None, Option(metavar="NAME", help="Only this split of the data.")] = None,
     slices: Annotated[
@@ -34,16 +34,18 @@ def run(
     ] = None,
     corruptions: Annotated[
         bool,
-        Option("--corruptions", help="Also under everyday damage: JPEG, blur, noise, resize, crop, brightness, …."),
+        Option(
+            "--corruptions", help="Also under everyday corruptions: JPEG, blur, noise, resize, crop, brightness, …."
+        ),
     ] = False,
     certify: Annotated[
         bool, Option("--certify", help="Also what is proven behind randomised smoothing (see --sigma).")
     ] = False,
     sigma: Annotated[float, Option(min=0, metavar="SIGMA", help="Noise of --certify, on pixels in [0, 1].")] = 0.25,
-    samples: Annotated[int, Option(min=1, metavar="N", help="Noisy copies a picture for --certify.")] = 1000,
+    samples: Annotated[int, Option(min=1, metavar="N", help="Noisy copies per image for --certify.")] = 1000,
     limit: Annotated[
         int | None,
-        Option(min=1, metavar="N", help="Pictures for --corruptions (500 if not said) and --certify (100) at most."),
+        Option(min=1, metavar="N", help="Images for --corruptions (500 if not said) and --certify (100) at most."),
     ] = None,
     plot: Annotated[
         Path | None, png_option("--plot", text="Draw the curves of --corruptions or --certify to a PNG.")
@@ -52,26 +54,22 @@ def run(
     save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,
     json: Json = None,
 ) -> None:
-    """Measure a model on pictures with known labels, with 95 % intervals."""
-    from facevalue import workshop
+    """Measure a model on images with known labels, with 95 % intervals."""
+    from facevalue.api.evaluate import certify, corruptions, evaluate
 
-    report = workshop.evaluate(
-        model, data, split=split, slices=columns_of(slices or ()), save=save, command=command_line()
-    )
-    figures = report.as_dict()
+    report = evaluate(model, data, split=split, slices=columns_of(slices or ()), save=save, command=command_line())
+    figures = report.to_dict()
     more: list[Table | str] = []
     asked: dict[str, Any] = {"split": split, "seed": seed, "save": save, "command": command_line()}
     if limit is not None:
         asked["limit"] = limit
     if corruptions:
-        damaged = workshop.corruptions(model, data, **asked, plot=plot)
-        figures["corruptions"] = damaged.as_dict()
-        more += [corruption_table(damaged), *(f"warning: {text}" for text in damaged.warnings)]
+        corrupted = corruptions(model, data, **asked, plot=plot)
+        figures["corruptions"] = corrupted.to_dict()
+        more += [corruption_table(corrupted), *(f"warning: {text}" for text in corrupted.warnings)]
     if certify:
-        proven = workshop.certify(
-            model, data, sigma=sigma, samples=samples, **asked, plot=None if corruptions else plot
-        )
-        figures["certificate"] = proven.as_dict()
+        proven = certify(model, data, sigma=sigma, samples=samples, **asked, plot=None if corruptions else plot)
+        figures["certificate"] = proven.to_dict()
         more += [certificate_table(proven), *(f"warning: {text}" for text in proven.warnings)]
     deliver(
         figures,
@@ -95,12 +93,12 @@ def columns_of(given: Sequence[str]) -> tuple[str, ...]:
 
 
 def slice_parts(study: SliceStudy) -> list[Table | str]:
-    """The table of one column, and a line a gap."""
+    """The table of one column, and one line per gap."""
     return [slice_table(study), *gap_lines(study)]
 
 
 def slice_table(study: SliceStudy) -> Table:
-    """One row a slice; those too small to say are marked."""
+    """One row per slice; those too small to say are marked."""
     labels = list(dict.fromkeys(label for s in study.slices for label in s.recall))
     columns = (study.column, "n", "accuracy", "95 %", *(f"{label} right" for label in labels), "")
     rows = [
@@ -127,29 +125,29 @@ def gap_lines(study: SliceStudy) -> list[str]:
 
 
 def corruption_table(report: CorruptionReport) -> Table:
-    """One row a kind of damage, accuracy from mild to severe, each with its strength."""
+    """One row per kind of corruption, accuracy from mild to severe, each with its strength."""
     kinds = dict.fromkeys(r.corruption for r in report.results)
     rows = []
     for kind in kinds:
         of_kind = [r for r in report.results if r.corruption == kind]
         cells = [f"{percent(r.accuracy)} at {r.strength:g}" for r in of_kind]
         rows.append((kind, *cells, of_kind[0].unit))
-    title = f"everyday damage, n = {report.n}: {percent(report.mean_accuracy)} right in the mean of all kinds"
-    return table(title, ("damage", "mild", "", "", "", "severe", "strength in"), rows)
+    title = f"everyday corruptions, n = {report.n}: {percent(report.mean_accuracy)} right in the mean of all kinds"
+    return table(title, ("corruption", "mild", "", "", "", "severe", "strength in"), rows)
 
 
 def certificate_table(report: CertificateReport) -> Table:
     """What is proven at some radii."""
     title = (
-        f"behind smoothing with sigma {report.sigma:g}, n = {report.n}, {report.samples} copies a picture, each "
+        f"behind smoothing with sigma {report.sigma:g}, n = {report.n}, {report.samples} copies per image, each "
         f"certificate wrong with a probability of at most {report.alpha:g}; {report.abstained} abstained"
     )
     rows = [(f"{c.radius:.3f}", percent(c.accuracy), interval(c.accuracy_ci)) for c in report.curve[::4]]
     return table(title, ("L2 radius", "certified", "95 %"), rows)
 
 
-def evaluation_table(reports: Sequence[Report]) -> Table:
-    """One row a split, the figures that matter first."""
+def evaluation_table(reports: Sequence[Evaluation]) -> Table:
+    """One row per split, the figures that matter first."""
     columns = ("split", "n", "accuracy", "95 %", "balanced", "auroc", "ece", "brier", "answered", "right of those")
     rows = [
         (

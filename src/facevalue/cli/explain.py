@@ -7,22 +7,22 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver
+from facevalue.cli.common.output import Json, deliver
 
 EXAMPLE = "facevalue explain model photo.jpg -o explained --method gradcam"
 
 
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
-    images: Annotated[list[Path], Argument(metavar="IMAGE...", help="Pictures, or folders of them.")],
+    images: Annotated[list[Path], Argument(metavar="IMAGE...", help="Images, or folders of them.")],
     output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="Where the explanations go.")],
     method: Annotated[str, Option(metavar="NAME", help="gradcam or feature-maps.")] = "gradcam",
     json: Json = None,
 ) -> None:
-    """Draw what in a picture spoke for the answer, and measure how far that drawing can be believed."""
-    from facevalue import workshop
+    """Draw what in an image spoke for the answer, and measure how far that drawing can be believed."""
+    from facevalue.api.explain import explain
 
-    explained = workshop.explain(model, images, output, method=method)
+    explained = explain(model, images, output, method=method)
     deliver(
         explained,
         json,

@@ -7,18 +7,18 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver, interval, percent, table
-from facevalue.cli.parsing import settings_of
-from facevalue.cli.shared_options import Groups, Model, Overwrite, Resume, Settings
-from facevalue.cli.shell import Seed, command_line
+from facevalue.cli.common.options import Groups, Model, Overwrite, Resume, Settings
+from facevalue.cli.common.output import Json, deliver, interval, percent, table
+from facevalue.cli.common.parsing import settings_of
+from facevalue.cli.common.shell import Seed, command_line
 from facevalue.errors import UsageError
 
-EXAMPLE = "facevalue finetune model hard-pictures -o model-2 --stages head"
+EXAMPLE = "facevalue finetune model hard-images -o model-2 --stages head"
 
 
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder; it stays as it is.")],
-    data: Annotated[Path, Argument(metavar="DATA", help="The hard set: a folder a class, or a manifest.")],
+    data: Annotated[Path, Argument(metavar="DATA", help="The hard set: one folder per class, or a manifest.")],
     output: Model,
     stages: Annotated[
         str, Option(metavar="head|N|all", help="The last layer alone, so many of the last stages, or all.")
@@ -27,11 +27,11 @@ def run(
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes, for stages.")] = None,
     replay: Annotated[
         float,
-        Option(min=0, metavar="RATIO", help="Old training pictures for every hard one, against forgetting."),
+        Option(min=0, metavar="RATIO", help="Old training images for every hard one, against forgetting."),
     ] = 1.0,
     groups: Groups = None,
     old: Annotated[
-        Path | None, Option(metavar="DIR", help="Where the model's own pictures are now, if they have moved.")
+        Path | None, Option(metavar="DIR", help="Where the model's own images are now, if they have moved.")
     ] = None,
     changes: Settings = None,
     resume: Resume = False,
@@ -39,12 +39,12 @@ def run(
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Go on with a model on pictures that it finds hard, and measure what that costs on the old ones."""
+    """Go on with a model on images that it finds hard, and measure what that costs on the old ones."""
     changed, chosen = settings_of(changes or []), _stages(stages)
 
-    from facevalue import workshop
+    from facevalue.api.finetune import finetune
 
-    result = workshop.finetune(
+    result = finetune(
         model,
         data,
         output,
@@ -80,7 +80,7 @@ def run(
     deliver(
         figures,
         json,
-        table("", ("pictures", "n", "before", "95 %", "after", "95 % after", "points"), rows),
+        table("", ("images", "n", "before", "95 %", "after", "95 % after", "points"), rows),
         *(f"warning: {text}" for text in figures["warnings"]),
         f"{result.folder}: the model folder; {model} stays as it was",
     )

@@ -12,65 +12,65 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument
 
-from facevalue import progress
-from facevalue.cli.output import JSON_ON_STDOUT, Json, deliver, file_option, percent, table
-from facevalue.cli.shell import FAILED, say_error
+from facevalue.cli.common.output import JSON_ON_STDOUT, Json, deliver, file_option, percent, table
+from facevalue.cli.common.shell import FAILED, say_error
 from facevalue.errors import UsageError
+from facevalue.support import progress
 
 if TYPE_CHECKING:
     from facevalue.runtime import Predictor
-    from facevalue.verdict import Verdict
+    from facevalue.types import Prediction
 
-EXAMPLE = "facevalue predict model photo.jpg folder-of-pictures --csv answers.csv"
+EXAMPLE = "facevalue predict model photo.jpg folder-of-images --csv answers.csv"
 
 
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
     paths: Annotated[
         list[str],
-        Argument(metavar="PATH...", help="Pictures, folders of them, or - for one picture on standard input."),
+        Argument(metavar="PATH...", help="Images, folders of them, or - for one image on standard input."),
     ],
     csv: Annotated[Path | None, file_option("--csv", text="Write the answers as CSV.")] = None,
     parquet: Annotated[Path | None, file_option("--parquet", text="Write the answers as Parquet.")] = None,
     json: Json = None,
 ) -> None:
-    """Say what pictures show, with calibrated probabilities.
+    """Say what images show, with calibrated probabilities.
 
-    On a terminal: a table. Elsewhere: one line a picture with tabs between path, label (- where the model abstains),
+    On a terminal: a table. Elsewhere: one line per image with tabs between path, label (- where the model abstains),
     probability and why not. The exit code is 1 only if none could be read.
     """
     if paths.count("-") > 1:
-        raise UsageError("- stands for one picture on standard input, and is given twice")
+        raise UsageError("- stands for one image on standard input, and is given twice")
     from facevalue.runtime import open_folder
 
     predictor = open_folder(model)
     people = sys.stdout.isatty()
-    shown: list[Verdict] = []  # only where the whole is printed at the end: millions of lines need no memory
+    shown: list[Prediction] = []  # only where the whole is printed at the end: millions of lines need no memory
     keep = people or json is not None
     n = failed = 0
     with ExitStack() as stack:
         writers = _writers(predictor, csv, parquet, stack)
-        for verdict in progress.track(_verdicts(predictor, paths), "predicting"):
+        for prediction in progress.track(_predictions(predictor, paths), "predicting"):
             n += 1
-            failed += verdict.error is not None
+            failed += prediction.error is not None
             for write in writers:
-                write(verdict)
+                write(prediction)
             if keep:
-                shown.append(verdict)
+                shown.append(prediction)
             if not people and json != JSON_ON_STDOUT:
-                typer.echo(_line(verdict))
+                typer.echo(_line(prediction))
     if not n:
-        raise UsageError(f"there is no picture in {', '.join(paths)}")
+        raise UsageError(f"there is no image in {', '.join(paths)}")
     if json is not None or people:
         columns = ("path", "label", "probability", "why not")
-        rows = [_columns(verdict, percent) for verdict in shown]
-        deliver([verdict.as_dict() for verdict in shown], json, *([table("", columns, rows)] if people else []))
+        rows = [_columns(prediction, percent) for prediction in shown]
+        deliver([prediction.to_dict() for prediction in shown], json, *([table("", columns, rows)] if people else []))
     if failed == n:
-        say_error(f"none of the {n} files could be read" if n > 1 else f"{verdict.path} {verdict.error}")
+        say_error(f"none of the {n} files could be read" if n > 1 else f"{prediction.path} {prediction.error}")
         raise typer.Exit(FAILED)
 
 
-def _verdicts(predictor: Predictor, paths: Sequence[str]) -> Iterator[Verdict]:
+def _predictions(predictor: Predictor, paths: Sequence[str]) -> Iterator[Prediction]:
     # The runtime reads ahead and gathers batches, so the paths between two `-` go to it together.
     for standard_input, some in groupby(paths, key="-".__eq__):
         if standard_input:
@@ -79,20 +79,25 @@ def _verdicts(predictor: Predictor, paths: Sequence[str]) -> Iterator[Verdict]:
             yield from predictor.predict(some)
 
 
-def _columns(verdict: Verdict, probability: Callable[[float | None], str]) -> tuple[str, str, str, str]:
-    label = verdict.label if verdict.label is not None else "-"
-    return (verdict.path or "-", label, probability(verdict.confidence), verdict.error or " ".join(verdict.reasons))
+def _columns(prediction: Prediction, probability: Callable[[float | None], str]) -> tuple[str, str, str, str]:
+    label = prediction.label if prediction.label is not None else "-"
+    return (
+        prediction.path or "-",
+        label,
+        probability(prediction.confidence),
+        prediction.error or " ".join(prediction.reasons),
+    )
 
 
-def _line(verdict: Verdict) -> str:
-    cells = _columns(verdict, lambda p: "-" if p is None else f"{p:.6f}")
-    # One line a picture whatever its name: a tab or a line break in a name would add columns or rows.
+def _line(prediction: Prediction) -> str:
+    cells = _columns(prediction, lambda p: "-" if p is None else f"{p:.6f}")
+    # One line an image whatever its name: a tab or a line break in a name would add columns or rows.
     return "\t".join(" ".join(cell.split()) if not cell.isprintable() else cell for cell in cells)
 
 
 def _writers(
     predictor: Predictor, csv: Path | None, parquet: Path | None, stack: ExitStack
-) -> list[Callable[[Verdict], None]]:
+) -> list[Callable[[Prediction], None]]:
     from facevalue.runtime.bulk import writing_csv, writing_parquet
 
     classes = predictor.card.classes

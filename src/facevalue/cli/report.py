@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument
 
-from facevalue.cli.output import Json, deliver, file_option
+from facevalue.cli.common.output import Json, deliver, file_option
 
 EXAMPLE = "facevalue report model -o model-card.html"
 
@@ -20,7 +20,7 @@ def run(
     json: Json = None,
 ) -> None:
     """Write the card as one self-contained page for people."""
-    from facevalue import workshop
+    from facevalue.api.report import report
 
-    page = workshop.report(model, output)
+    page = report(model, output)
     deliver({"path": page}, json, str(page))

@@ -14,11 +14,11 @@ def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder; it may be replaced while the server runs.")],
     host: Annotated[str, Option(metavar="NAME", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, metavar="N", help="Port to listen on; 0 takes a free one.")] = 8000,
-    max_files: Annotated[int, Option(min=1, metavar="N", help="Most pictures in one request.")] = 32,
+    max_files: Annotated[int, Option(min=1, metavar="N", help="Most images in one request.")] = 32,
     max_body: Annotated[int, Option(min=1, metavar="MB", help="Largest request, in millions of bytes.")] = 20,
-    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Most pixels of a picture.")] = 50_000_000,
+    max_pixels: Annotated[int, Option(min=1, metavar="N", help="Most pixels of an image.")] = 50_000_000,
 ) -> None:
-    """Answer over HTTP, and in a browser: a page where a picture is dropped and the verdict appears."""
+    """Answer over HTTP, and in a browser: a page where an image is dropped and the prediction appears."""
     from facevalue import serve
     from facevalue.serve.settings import Settings
 

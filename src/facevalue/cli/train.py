@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from typer import Option
 
+from facevalue.cli.common.options import Data, Groups, Model, Network, Overwrite, RecipesSeed, Resume, Settings, Weights
+from facevalue.cli.common.output import Json, deliver
+from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
+from facevalue.cli.common.shell import command_line
 from facevalue.cli.compare import side_by_side
 from facevalue.cli.evaluate import evaluation_table
-from facevalue.cli.output import Json, deliver
-from facevalue.cli.parsing import one_fraction, settings_of, sizes_of
-from facevalue.cli.shared_options import Data, Groups, Model, Network, Overwrite, RecipesSeed, Resume, Settings, Weights
-from facevalue.cli.shell import command_line
 
-EXAMPLE = "facevalue train pictures -o model --recipe probe --network mobilenetv2_100 --weights hub"
+EXAMPLE = "facevalue train images -o model --recipe probe --network mobilenetv2_100 --weights hub"
 
 
 def run(
@@ -27,16 +27,16 @@ def run(
     network: Network = None,
     weights: Weights = None,
     groups: Groups = None,
-    epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes over the pictures.")] = None,
-    batch_size: Annotated[int | None, Option(min=1, metavar="N", help="Pictures a step.")] = None,
+    epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes over the images.")] = None,
+    batch_size: Annotated[int | None, Option(min=1, metavar="N", help="Images a step.")] = None,
     lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate.")] = None,
     size: Annotated[
         str | None,
-        Option(metavar="PIXELS", help="Side of the network's square; 150,300 trains a model each and compares them."),
+        Option(metavar="PIXELS", help="Side of the network input; 150,300 trains a model each and compares them."),
     ] = None,
     optimizer: Annotated[str | None, Option(metavar="NAME", help="rmsprop, adam, adamw or sgd.")] = None,
     adversarial: Annotated[
-        str | None, Option(metavar="HOW", help="Train on attacked pictures: pgd, fast, trades or free.")
+        str | None, Option(metavar="HOW", help="Train on attacked images: pgd, fast, trades or free.")
     ] = None,
     eps: Annotated[
         str | None, Option(metavar="EPS", help="How far that attack may move pixels in [0, 1], such as 4/255.")
@@ -52,7 +52,7 @@ def run(
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
-    """Train a classifier from pictures and leave a model folder with the proof beside it."""
+    """Train a classifier from images and leave a model folder with the proof beside it."""
     chosen = {
         "network": network,
         "weights": weights,
@@ -67,7 +67,8 @@ def run(
     }
     changed, sizes = settings_of(changes or []), sizes_of(size)
 
-    from facevalue import workshop
+    from facevalue.api.common.sizes import train_sizes
+    from facevalue.api.train import train
 
     settings: dict[str, Any] = {
         "recipe": recipe,
@@ -78,16 +79,16 @@ def run(
     }
     places: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "command": command_line()}
     if len(sizes) > 1:
-        rows = workshop.train_sizes(data, output, sizes, **places, **settings)
-        deliver(rows, json, *side_by_side(rows), f"{output}: a model folder a size, sizes.json and curves.png")
+        rows = train_sizes(data, output, sizes, **places, **settings)
+        deliver(rows, json, *side_by_side(rows), f"{output}: one model folder per size, sizes.json and curves.png")
         return
     if sizes:
         settings["size"] = sizes[0]
-    result = workshop.train(data, output, **places, **settings)
+    result = train(data, output, **places, **settings)
     reports = [r for split in ("train", "validation", "test") if (r := result.card.report(split)) is not None]
     deliver(
         result.figures(),
         json,
         evaluation_table(reports),
-        f"{result.folder}: the model folder; next: facevalue predict {result.folder} PICTURE…",
+        f"{result.folder}: the model folder; next: facevalue predict {result.folder} IMAGE…",
     )

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from facevalue.cli.output import Json, deliver, percent, table
-from facevalue.cli.parsing import settings_of
-from facevalue.cli.shared_options import Data, Groups, Network, RecipesSeed, Settings, Size, Weights
-from facevalue.cli.shell import command_line
+from facevalue.cli.common.options import Data, Groups, Network, RecipesSeed, Settings, Size, Weights
+from facevalue.cli.common.output import Json, deliver, percent, table
+from facevalue.cli.common.parsing import settings_of
+from facevalue.cli.common.shell import command_line
 from facevalue.errors import UsageError
 
 if TYPE_CHECKING:
-    from facevalue.training.space import Search
+    from facevalue.training.search_space import Search
 
-EXAMPLE = "facevalue tune pictures -o study --recipe scratch --trials 20 --search optimizer.lr=1e-5..1e-2,log"
+EXAMPLE = "facevalue tune images -o study --recipe scratch --trials 20 --search optimizer.lr=1e-5..1e-2,log"
 _SHOWN = 10
 
 
@@ -46,14 +46,14 @@ def run(
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
-    """Search a recipe's settings on the validation split alone; the test pictures are not looked at."""
+    """Search a recipe's settings on the validation split alone; the test images are not looked at."""
     changed = settings_of(changes or [])
     where = _space(search or (), space)
 
-    from facevalue import workshop
+    from facevalue.api.tune import tune
 
     chosen = {"network": network, "weights": weights, "epochs": epochs, "size": size}
-    result = workshop.tune(
+    result = tune(
         data,
         output,
         recipe=recipe,
@@ -86,13 +86,13 @@ def run(
         json,
         table("", columns, cells),
         f"{figures['complete']} trained, {figures['pruned']} given up, {figures['failed']} could not be trained",
-        "the lowest of many validation losses flatters; what the recipe is worth, train measures on the test pictures:",
+        "the lowest of many validation losses flatters; what the recipe is worth, train measures on the test images:",
         f"facevalue train {data} -o MODEL --recipe {result.recipe}",
     )
 
 
 def _space(given: Sequence[str], file: Path | None) -> dict[str, Search]:
-    from facevalue.training.space import read_space, spec
+    from facevalue.training.search_space import read_space, spec
 
     where: dict[str, Search] = {} if file is None else read_space(file)
     for text in given:

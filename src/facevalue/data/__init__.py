@@ -1,1 +1,1 @@
-"""Pictures on disk: listing, scanning, grouping, splitting, reading."""
+"""Images on disk: listing, scanning, grouping, splitting, reading."""

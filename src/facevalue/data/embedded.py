@@ -1,4 +1,4 @@
-"""Real pictures that a dependency carries: scikit-image's subset of Labeled Faces in the Wild."""
+"""Real images that a dependency carries: scikit-image's subset of Labeled Faces in the Wild."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facevalue import files
+from facevalue.support import files
 
 
 def write_lfw_subset(folder: Path) -> Path:
@@ -23,6 +23,6 @@ def write_lfw_subset(folder: Path) -> Path:
     with files.replacing_folder(folder) as partial:
         for label, rows in (("face", pixels[:100]), ("not-face", pixels[100:])):
             (partial / label).mkdir()
-            for i, square in enumerate(rows):
-                Image.fromarray(square).save(partial / label / f"{label}-{i:03}.png")
+            for i, row in enumerate(rows):
+                Image.fromarray(row).save(partial / label / f"{label}-{i:03}.png")
     return folder

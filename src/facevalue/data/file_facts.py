@@ -1,4 +1,4 @@
-"""What one picture file is: its bytes, its header, how it was saved, and what it roughly looks like."""
+"""What one image file is: its bytes, its header, how it was saved, and what it roughly looks like."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from facevalue import pixels
 from facevalue.data import hashes, jpeg_tables
 from facevalue.data.hashes import phash
-from facevalue.errors import PictureError
+from facevalue.errors import ImageError
+from facevalue.images import decoding
 
 VERSION = f"2.{hashes.VERSION}"
 """Changes when a fact is computed in another way; facts of different versions are not mixed."""
@@ -40,23 +40,23 @@ NOTHING: dict[str, Any] = {
 }
 """The facts, with the values of a file that cannot be opened."""
 
-_LOOK = 256  # longest side, in pixels, of the grey picture that is looked at
+_LOOK = 256  # longest side, in pixels, of the grey image that is looked at
 _EXIF_IN_TIFF = 34665
 
 
 def facts_of(path: Path) -> dict[str, Any]:
-    """The facts :data:`NOTHING` names; a file that is no picture has the reason in ``error``."""
+    """The facts :data:`NOTHING` names; a file that is no image has the reason in ``error``."""
     facts = dict(NOTHING)
     if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 - these raise nothing
         # Opening a pipe waits for whoever writes into it, for ever.
         return facts | {"error": "is no file but a folder, pipe or device"}
     try:
-        data = pixels.read_bytes(path)
+        data = decoding.read_bytes(path)
         facts["bytes"] = len(data)
         facts["sha256"] = hashlib.sha256(data).hexdigest()
-        facts |= _header(pixels.open_picture(data))
-        image, _ = pixels.decode_reduced(data, _reduction)
-    except PictureError as error:
+        facts |= _header(decoding.open_image(data))
+        image, _ = decoding.decode_reduced(data, _reduction)
+    except ImageError as error:
         return facts | {"error": str(error)}
     grey = image.convert("L")
     grey.thumbnail((_LOOK, _LOOK), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -97,7 +97,7 @@ def _header(image: Image.Image) -> dict[str, Any]:
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
-    """The variance of the Laplacian (Pech-Pacheco et al. 2000) over that of the picture, so that contrast cancels out.
+    """The variance of the Laplacian (Pech-Pacheco et al. 2000) over that of the image, so that contrast cancels out.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
 
     Returns
     -------
-    0 for a flat picture, about 20 for noise; photographs lie between 0.01 and 2.
+    0 for a flat image, about 20 for noise; photographs lie between 0.01 and 2.
     """
     whole = grey.astype(np.float32)
     spread = _variance(whole)

@@ -1,4 +1,4 @@
-"""A perceptual hash: 256 bits that a picture keeps when it is resized, saved again or brightened."""
+"""A perceptual hash: 256 bits that an image keeps when it is resized, saved again or brightened."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ VERSION = 2
 
 BITS = 256
 NEAR = 32
-"""Pictures whose hashes differ in at most this many bits are near-duplicates."""
+"""Images whose hashes differ in at most this many bits are near-duplicates."""
 
-_SIDE = 64  # the grey picture that is transformed
+_SIDE = 64  # the grey image that is transformed
 _FREQUENCIES = 85  # lowest frequencies taken, in order of their distance from zero
 _REACH = 11  # none of them lies further out in either direction
 _STEP = 0.8  # outer thresholds, in typical sizes of a weighted coefficient
-_FLAT = 16.0  # least typical size: what a flat picture's noise reaches is no structure
+_FLAT = 16.0  # least typical size: what a flat image's noise reaches is no structure
 
 
 def phash(image: Image.Image) -> NDArray[np.uint8]:
-    """(32,) uint8: a picture's 256 bits.
+    """(32,) uint8: an image's 256 bits.
 
-    The 85 lowest frequencies of the grey picture, weighted by their distance from zero (which evens out that natural
-    pictures have less of the higher ones; Field 1987), are each asked three times: above minus a threshold, above
+    The 85 lowest frequencies of the grey image, weighted by their distance from zero (which evens out that natural
+    images have less of the higher ones; Field 1987), are each asked three times: above minus a threshold, above
     zero, above the threshold? A change must be large to flip more than one of the three. After the DCT hash of Zauner
-    2010, which asks once, and so needs frequencies that small pictures and strong JPEG do not keep.
+    2010, which asks once, and so needs frequencies that small images and strong JPEG do not keep.
     """
     grey = image if image.mode == "L" else image.convert("L")
     small = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), dtype=np.float64)

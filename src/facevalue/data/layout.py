@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from facevalue.card import CARD
 from facevalue.data.manifest import SPLITS, read_table
 from facevalue.errors import DataError, UsageError
-from facevalue.files import as_text
-from facevalue.pixels import SUFFIXES
+from facevalue.evidence.card import CARD
+from facevalue.images.decoding import SUFFIXES
+from facevalue.support.files import as_text
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -38,30 +38,30 @@ class Listed:
 
 
 def list_files(source: Path, loose: bool = False) -> list[Listed]:
-    """Every picture file of a folder a class, a folder of splits, or a manifest, sorted by key.
+    """Every image file of one folder per class, a folder of splits, or a manifest, sorted by key.
 
-    Hidden files and files whose ending is not a picture's are passed over.
+    Hidden files and files whose ending is not an image's are passed over.
 
     Parameters
     ----------
-    loose : where no sub-folder holds pictures, take those in ``source`` itself, with ``""`` for a label.
+    loose : where no sub-folder holds images, take those in ``source`` itself, with ``""`` for a label.
 
     Raises
     ------
     UsageError
         ``source`` is not there, or is a file of another kind.
     DataError
-        It holds no class folder with pictures.
+        It holds no class folder with images.
     """
     if source.is_file():
         return _from_manifest(source)
     if not source.is_dir():
-        raise UsageError(f"{source} is not there; give a folder with one sub-folder a class, or a manifest")
+        raise UsageError(f"{source} is not there; give a folder with one sub-folder per class, or a manifest")
     folders = _sub_folders(source)
     splits = {f.name: SPLIT_FOLDERS[f.name.lower()] for f in folders if f.name.lower() in SPLIT_FOLDERS}
-    odd = [f.name for f in folders if f.name not in splits and any(_pictures_below(f))]
+    odd = [f.name for f in folders if f.name not in splits and any(_images_below(f))]
     # A class may be called «test»: splits are official where train/ stands beside another, or where there is nothing
-    # but splits and each picture lies in a folder within.
+    # but splits and each image lies in a folder within.
     several = "train" in splits.values() and len(set(splits.values())) > 1
     official = several or (not odd and all(_only_nested(f) for f in folders if f.name in splits))
     if official and odd:
@@ -77,13 +77,13 @@ def list_files(source: Path, loose: bool = False) -> list[Listed]:
         lying = sorted(p for p in source.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES and p.name[0] != ".")
         if loose and lying:
             return [Listed(path, path.name, "") for path in lying]
-        hint = "the pictures lie loose in it; put each class into a sub-folder" if lying else "no sub-folder holds any"
-        raise DataError(f"{source} has no pictures to learn from: {hint}")
+        hint = "the images lie loose in it; put each class into a sub-folder" if lying else "no sub-folder holds any"
+        raise DataError(f"{source} has no images to learn from: {hint}")
     return sorted(found, key=lambda f: f.key)
 
 
 def left_aside(source: Path, listed: Sequence[Listed]) -> tuple[str, ...]:
-    """What lies in a folder but in none of its classes, a line each: folders without a picture, pictures beside them.
+    """What lies in a folder but in none of its classes, a line each: folders without an image, images beside them.
 
     Parameters
     ----------
@@ -109,9 +109,9 @@ def left_aside(source: Path, listed: Sequence[Listed]) -> tuple[str, ...]:
                 empty.append(str(name))
     told = []
     if empty:
-        told.append(f"there is no class where a folder holds no picture: {_named(empty)}")
+        told.append(f"there is no class where a folder holds no image: {_named(empty)}")
     if beside:
-        told.append(f"pictures that lie beside the class folders are left out: {_named(beside)}")
+        told.append(f"images that lie beside the class folders are left out: {_named(beside)}")
     return tuple(told)
 
 
@@ -125,21 +125,21 @@ def _sub_folders(folder: Path) -> list[Path]:
 
 
 def _passed_over(folder: Path) -> bool:
-    # A model folder may lie among the pictures it was made from; what its report shows is no class.
+    # A model folder may lie among the images it was made from; what its report shows is no class.
     return folder.name.startswith(".") or os.access(folder / CARD, os.F_OK)
 
 
 def _only_nested(split: Path) -> bool:
-    """Whether pictures lie in folders within, as classes do in a split, and none loose."""
-    parents = {path.parent == split for path in _pictures_below(split)}
+    """Whether images lie in folders within, as classes do in a split, and none loose."""
+    parents = {path.parent == split for path in _images_below(split)}
     return parents == {False}
 
 
-def _pictures_below(folder: Path) -> Iterator[Path]:
-    """Picture files at any depth, links followed; a link to a folder that it lies in is cut."""
+def _images_below(folder: Path) -> Iterator[Path]:
+    """Image files at any depth, links followed; a link to a folder that it lies in is cut."""
 
     def refuse(error: OSError) -> NoReturn:
-        # Going on would train on a part of the pictures, and say nothing.
+        # Going on would train on a part of the images, and say nothing.
         raise DataError(f"{error.filename} cannot be listed: {os.strerror(error.errno or 0)}") from error
 
     for where, names, file_names in os.walk(folder, followlinks=True, onerror=refuse):
@@ -154,7 +154,7 @@ def _leads_back(folder: Path) -> bool:
 
 
 def _from_class(root: Path, folder: Path, split: str) -> Iterator[Listed]:
-    for path in _pictures_below(folder):
+    for path in _images_below(folder):
         inside = path.relative_to(folder)
         yield Listed(
             path=path,
@@ -187,7 +187,7 @@ def _from_manifest(source: Path) -> list[Listed]:
         raise DataError(f"{source} has no label for {next(f.key for f in found if not f.label)}")
     if any(f.split for f in found) and not all(f.split for f in found):
         raise DataError(
-            f"{source} gives a split to some pictures only; {next(f.key for f in found if not f.split)} has none"
+            f"{source} gives a split to some images only; {next(f.key for f in found if not f.split)} has none"
         )
     if len({f.key for f in found}) != len(found):
         raise DataError(f"{source} names a path twice")
@@ -195,7 +195,7 @@ def _from_manifest(source: Path) -> list[Listed]:
 
 
 def _below_class(path: Path, label: str) -> str:
-    """The folders between the class's folder and the file, as for a folder a class; "" where there is none."""
+    """The folders between the class's folder and the file, as for one folder per class; "" where there is none."""
     parts = path.parent.parts
     if label not in parts:
         return ""

@@ -15,29 +15,29 @@ ON_LEAKS = ("warn", "drop", "error")
 
 @dataclass(frozen=True)
 class Leak:
-    """A group, or one picture, that several splits hold.
+    """A group, or one image, that several splits hold.
 
     Attributes
     ----------
     group : its name.
     splits : that hold it, in the order of :data:`SPLITS`.
-    pictures : of it, in all of them.
+    images : of it, in all of them.
     identical : of these, files whose bytes are in more than one of the splits.
     examples : one key a split.
     """
 
     group: str
     splits: tuple[str, ...]
-    pictures: int
+    images: int
     identical: int
     examples: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """For JSON."""
         return {
             "group": self.group,
             "splits": list(self.splits),
-            "pictures": self.pictures,
+            "images": self.images,
             "identical": self.identical,
             "examples": list(self.examples),
         }
@@ -57,7 +57,7 @@ def find_leaks(table: pd.DataFrame) -> tuple[Leak, ...]:
     loose = table[twice & ~_crossing(table, "group")]
     for _, rows in loose.groupby("sha256"):
         found.append(_leak(str(rows["group"].iloc[0]), rows, len(rows)))
-    return tuple(sorted(found, key=lambda leak: (-leak.pictures, leak.group)))
+    return tuple(sorted(found, key=lambda leak: (-leak.images, leak.group)))
 
 
 def _crossing(table: pd.DataFrame, column: str) -> pd.Series[bool]:
@@ -74,11 +74,11 @@ def told(leaks: Sequence[Leak]) -> list[str]:
     """Leaks as a warning for people: none where there is none."""
     if not leaks:
         return []
-    pictures, identical = sum(leak.pictures for leak in leaks), sum(leak.identical for leak in leaks)
+    images, identical = sum(leak.images for leak in leaks), sum(leak.identical for leak in leaks)
     worst = leaks[0]
     example = " and ".join(f"{key} ({split})" for key, split in zip(worst.examples, worst.splits, strict=True))
     return [
-        f"the given splits leak: {pictures} pictures in {len(leaks)} groups are on both sides"
+        f"the given splits leak: {images} images in {len(leaks)} groups are on both sides"
         + (f", {identical} of them byte for byte" if identical else "")
         + f", e.g. {example}"
     ]
@@ -91,7 +91,7 @@ def without_leaks(manifest: Manifest, on_leaks: str = "warn") -> tuple[Manifest,
     ----------
     manifest : with groups, and splits where its folder brought any.
     on_leaks : ``warn`` leaves the splits as they were given; ``drop`` takes what leaks out of all but the split that
-        is judged last (test before calibration before validation before train), so that the official test pictures all
+        is judged last (test before calibration before validation before train), so that the official test images all
         stay; ``error`` raises.
 
     Raises
@@ -116,5 +116,5 @@ def without_leaks(manifest: Manifest, on_leaks: str = "warn") -> tuple[Manifest,
     for column in ("group", "sha256"):
         keep &= last >= last.groupby(table[column]).transform("max")
     drop = readable & ~keep
-    note = f"{int(drop.sum())} pictures were left out of the given splits, since a later split holds what they show"
+    note = f"{int(drop.sum())} images were left out of the given splits, since a later split holds what they show"
     return manifest.changed(split=table["split"].where(~drop, ""), warnings=(*manifest.warnings, note)), leaks

@@ -1,4 +1,4 @@
-"""The manifest: a table of pictures."""
+"""The manifest: a table of images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from facevalue import files
 from facevalue.errors import DataError, UsageError
+from facevalue.support import files
 
 SPLITS = ("train", "validation", "calibration", "test")
 COLUMNS = (
@@ -33,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Manifest:
-    """A table with the columns :data:`COLUMNS` (others are kept), one row a file, sorted by ``key``.
+    """A table with the columns :data:`COLUMNS` (others are kept), one row per file, sorted by ``key``.
 
     Attributes
     ----------
@@ -45,12 +45,12 @@ class Manifest:
 
     table: pd.DataFrame
     source: str
-    groups: str = "picture"
+    groups: str = "image"
     warnings: tuple[str, ...] = ()
 
     @property
     def readable(self) -> pd.DataFrame:
-        """Rows that are pictures."""
+        """Rows that are images."""
         return self.table[self.table["error"] == ""]
 
     @property
@@ -61,7 +61,7 @@ class Manifest:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Labels of the readable pictures, sorted."""
+        """Labels of the readable images, sorted."""
         return tuple(sorted(self.readable["label"].unique()))
 
     def rows(self, *splits: str) -> pd.DataFrame:
@@ -70,7 +70,7 @@ class Manifest:
         return table[table["split"].isin(splits)] if splits else table
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Readable pictures by split and class; the split is ``all`` where none was given."""
+        """Readable images by split and class; the split is ``all`` where none was given."""
         table = self.readable
         names = table["split"].replace("", "all")
         return {
@@ -79,7 +79,7 @@ class Manifest:
         }
 
     def fingerprint(self, *splits: str) -> str:
-        """SHA-256 over bytes, label and split of every picture, whatever the files are called."""
+        """SHA-256 over bytes, label and split of every image, whatever the files are called."""
         return fingerprint(facts(self.rows(*splits)))
 
     def changed(self, *, groups: str | None = None, warnings: Sequence[str] | None = None, **columns: Any) -> Manifest:
@@ -98,7 +98,7 @@ class Manifest:
 
 
 def facts(rows: pd.DataFrame) -> tuple[str, ...]:
-    """What a fingerprint knows of each picture: SHA-256 of its bytes, label, split."""
+    """What a fingerprint knows of each image: SHA-256 of its bytes, label, split."""
     return tuple(
         f"{sha256} {label} {split}"
         for sha256, label, split in zip(rows["sha256"], rows["label"], rows["split"], strict=True)

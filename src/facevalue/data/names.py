@@ -1,4 +1,4 @@
-"""Where a prepared picture lies: a name for its class, its group and itself that any file system can hold."""
+"""Where a prepared image lies: a name for its class, its group and itself that any file system can hold."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def tidy(name: str) -> str:
 
 
 def placed(rows: Sequence[tuple[str, str, str, str]], suffix: str) -> list[str]:
-    """A path for each picture of (split, label, group or "", key), relative, with forward slashes, none twice.
+    """A path for each image of (split, label, group or "", key), relative, with forward slashes, none twice.
 
-    A group's pictures lie in a folder of their own below the class, as people do in *Labeled Faces in the Wild*, so
-    that whoever reads the folder finds the groups again. A name that two pictures of one folder would share, also where
-    upper and lower case are one, ends in a digest of the picture's key, for both.
+    A group's images lie in a folder of their own below the class, as people do in *Labeled Faces in the Wild*, so
+    that whoever reads the folder finds the groups again. A name that two images of one folder would share, also where
+    upper and lower case are one, ends in a digest of the image's key, for both.
 
     >>> placed([("train", "a", "", "a/x/1.jpg"), ("train", "a", "", "a/y/1.png"), ("test", "b", "Ann", "b/2")], ".png")
     ['train/a/1-93bdcbff.png', 'train/a/1-dec0b33f.png', 'test/b/Ann/2.png']

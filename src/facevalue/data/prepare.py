@@ -17,42 +17,43 @@ from typing import Any, Literal, get_args
 import pandas as pd
 from PIL import Image
 
-from facevalue import files, machine, pixels, progress
-from facevalue.card import MANIFEST
 from facevalue.data.groups import NEAR, with_groups
 from facevalue.data.hashes import phash
 from facevalue.data.leaks import Leak, without_leaks
 from facevalue.data.manifest import COLUMNS, SPLITS, Manifest, read_table
 from facevalue.data.names import class_folder, placed
-from facevalue.data.place import free_folder
 from facevalue.data.scan import scan
 from facevalue.data.splits import DEFAULT, known_splits, with_splits
-from facevalue.errors import PictureError, UsageError
-from facevalue.pixels import Fit, Geometry
+from facevalue.errors import ImageError, UsageError
+from facevalue.evidence.card import MANIFEST
+from facevalue.images import decoding
+from facevalue.images.preprocessing import Fit, Preprocessing
+from facevalue.support import files, machine, progress
+from facevalue.support.output_folder import free_folder
 
 PREPARED = "prepared.json"
 LEFT_OUT = "left-out.csv"
-_UNEVEN = 0.2  # difference between classes in the share of enlarged pictures that is worth a warning
+_UNEVEN = 0.2  # difference between classes in the share of enlarged images that is worth a warning
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How pictures are made alike and split.
+    """How images are made alike and split.
 
     Attributes
     ----------
-    size : side of the square in pixels.
-    fit : ``crop`` takes the central square, which leaves no trace of the old shape; ``squash`` keeps all of the picture
+    size : side of the network input in pixels.
+    fit : ``crop`` takes the central network input, which leaves no trace of the old shape; ``squash`` keeps all of the image
         but stretches it, ``pad`` shows the old shape as bars: both can tell classes of different shapes apart.
     format : ``png`` is lossless and not compressed either, so that all files have the same number of bytes (196 kB at
-        256 pixels); ``jpeg`` is a tenth of that, but how well a picture compresses shows in the size of its file.
+        256 pixels); ``jpeg`` is a tenth of that, but how well an image compresses shows in the size of its file.
     quality : of JPEG, 1 to 95; always without chroma subsampling and with the standard Huffman tables.
     groups : see :func:`facevalue.data.groups.with_groups`.
     near : most bits in which near-duplicates differ; ``None`` joins none.
     shares, seed : see :func:`facevalue.data.splits.with_splits`.
     leaks : ``warn``, ``drop`` or ``error``, for folders that bring splits; see
         :func:`facevalue.data.leaks.without_leaks`.
-    like : an earlier prepared folder, model folder or manifest, whose pictures stay in their splits.
+    like : an earlier prepared folder, model folder or manifest, whose images stay in their splits.
 
     Raises
     ------
@@ -77,28 +78,28 @@ class Preparation:
                 raise UsageError(f"expected {name} to be one of {', '.join(known)}, but got {value!r}")
         if not 1 <= self.quality <= 95:
             raise UsageError(f"expected quality from 1 to 95, but got {self.quality}")
-        _ = self.geometry  # which asks for the size
+        _ = self.preprocessing  # which asks for the size
 
     @property
-    def geometry(self) -> Geometry:
-        """How a picture becomes the square."""
-        return Geometry(size=self.size, fit=self.fit)
+    def preprocessing(self) -> Preprocessing:
+        """How an image becomes the network input."""
+        return Preprocessing(size=self.size, fit=self.fit)
 
     @property
     def suffix(self) -> str:
         """The ending of every file."""
         return ".jpg" if self.format == "jpeg" else ".png"
 
-    def encode(self, square: Image.Image) -> bytes:
-        """The square as file bytes that hold pixels and nothing else."""
+    def encode(self, pixels: Image.Image) -> bytes:
+        """The network input as file bytes that hold pixels and nothing else."""
         stream = io.BytesIO()
         if self.format == "jpeg":
-            square.save(stream, "JPEG", quality=self.quality, subsampling="4:4:4")
+            pixels.save(stream, "JPEG", quality=self.quality, subsampling="4:4:4")
         else:
-            square.save(stream, "PNG", compress_level=0)
+            pixels.save(stream, "PNG", compress_level=0)
         return stream.getvalue()
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return vars(self) | {"shares": dict(self.shares), "like": str(self.like) if self.like else None}
 
@@ -110,11 +111,11 @@ class Prepared:
     Attributes
     ----------
     folder : holds ``train/ validation/ calibration/ test``, a manifest and what was left out.
-    manifest : its pictures; ``path`` is relative to ``folder``.
-    unreadable : path and reason of every file that is no picture.
+    manifest : its images; ``path`` is relative to ``folder``.
+    unreadable : path and reason of every file that is no image.
     left_out : path, label and reason of every file that is not in the folder, the unreadable ones too.
     leaks : found across the splits that the source brought.
-    enlarged : by class, the share of pictures that were smaller than the square.
+    enlarged : by class, the share of images that were smaller than the network input.
     seconds : it took.
     """
 
@@ -143,7 +144,7 @@ class Prepared:
             },
             "unreadable": list(self.unreadable),
             "left_out": list(self.left_out),
-            "leaks": [leak.as_dict() for leak in self.leaks],
+            "leaks": [leak.to_dict() for leak in self.leaks],
             "enlarged": dict(self.enlarged),
             "warnings": list(self.manifest.warnings),
             "fingerprint": self.manifest.fingerprint(),
@@ -152,14 +153,14 @@ class Prepared:
 
 
 def prepare(source: Path, output: Path, how: Preparation | None = None, overwrite: bool = False) -> Prepared:
-    """Write ``output``: the splits of ``source``, every picture decoded, made the same square and encoded anew.
+    """Write ``output``: the splits of ``source``, every image decoded, made the same network input and encoded anew.
 
     Size, shape, format, mode, tables, EXIF and profiles are then the same for every file. What lies in the pixels stays
     there: a class that was blurred or compressed before is so afterwards.
 
     Parameters
     ----------
-    source : a folder a class, a folder with splits, or a manifest.
+    source : one folder per class, a folder with splits, or a manifest.
     output : replaced whole, or not at all.
     how : the defaults where none is given.
     overwrite : replace a prepared folder that is there.
@@ -169,7 +170,7 @@ def prepare(source: Path, output: Path, how: Preparation | None = None, overwrit
     UsageError
         A path or setting cannot be right; or ``output`` is taken, lies in ``source``, or holds it.
     DataError
-        The pictures cannot be split, or leaks were to be an error.
+        The images cannot be split, or leaks were to be an error.
     """
     start = time.perf_counter()
     how = how or Preparation()
@@ -182,12 +183,12 @@ def prepare(source: Path, output: Path, how: Preparation | None = None, overwrit
     for label in raw.classes:
         class_folder(label)
     with files.replacing_folder(output) as folder:
-        squares = folder / ".squares"
-        squares.mkdir()
-        made = _encoded(raw, squares, how)
+        encoded = folder / ".encoded"
+        encoded.mkdir()
+        made = _encoded(raw, encoded, how)
         readable = raw.changed(error=made["error"])
         grouped = with_groups(readable, how.groups, how.near)
-        # Once more by what became of them, which is what a model sees: the pictures of one group stay in it.
+        # Once more by what became of them, which is what a model sees: the images of one group stay in it.
         again = with_groups(grouped.changed(phash=made["phash"]), "group", how.near)
         grouped, leaks = without_leaks(grouped.changed(group=again.table["group"]), how.leaks)
         split = with_splits(grouped, how.shares, how.seed, known)
@@ -196,8 +197,8 @@ def prepare(source: Path, output: Path, how: Preparation | None = None, overwrit
         left_out = _left_out(split, how)
         for position, path in zip(table.index, table["path"], strict=True):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (squares / str(position)).rename(folder / path)
-        shutil.rmtree(squares)
+            (encoded / str(position)).rename(folder / path)
+        shutil.rmtree(encoded)
         table = table.sort_values("path", ignore_index=True)
         warnings = (*split.warnings, *_uneven(enlarged, split.readable, how.size))
         done = Prepared(
@@ -211,36 +212,36 @@ def prepare(source: Path, output: Path, how: Preparation | None = None, overwrit
         )
         table.drop(columns=["key", "error"]).to_parquet(folder / MANIFEST, index=False)
         _write_csv(folder / LEFT_OUT, left_out)
-        facts = {"facevalue": version("facevalue"), "source": str(source), "how": how.as_dict(), **done.figures()}
+        facts = {"facevalue": version("facevalue"), "source": str(source), "how": how.to_dict(), **done.figures()}
         files.write_json(folder / PREPARED, facts)
     return done
 
 
-def _encoded(raw: Manifest, squares: Path, how: Preparation) -> pd.DataFrame:
-    """Write every readable picture's square under its row's number; what is known of each afterwards."""
+def _encoded(raw: Manifest, folder: Path, how: Preparation) -> pd.DataFrame:
+    """Write every readable image's network input under its row's number; what is known of each afterwards."""
     rows = list(zip(raw.table.index, raw.table["path"], raw.table["error"], strict=True))
-    work = machine.in_order(partial(_square, squares, how), rows)
-    made = list(progress.track(work, "encoding pictures", total=len(rows)))
+    work = machine.in_order(partial(_encode, folder, how), rows)
+    made = list(progress.track(work, "encoding images", total=len(rows)))
     return pd.DataFrame(made, columns=["sha256", "phash", "bytes", "error"], index=raw.table.index)
 
 
-def _square(squares: Path, how: Preparation, row: tuple[int, str, str]) -> tuple[str, str, int, str]:
+def _encode(folder: Path, how: Preparation, row: tuple[int, str, str]) -> tuple[str, str, int, str]:
     position, path, error = row
     if error:
         return "", "", 0, error
     try:
-        square = how.geometry.read(pixels.read_bytes(Path(path)))
-    except PictureError as found:
+        pixels = how.preprocessing.read(decoding.read_bytes(Path(path)))
+    except ImageError as found:
         return "", "", 0, str(found)
-    data = how.encode(Image.fromarray(square))
-    (squares / str(position)).write_bytes(data)
+    data = how.encode(Image.fromarray(pixels))
+    (folder / str(position)).write_bytes(data)
     with Image.open(io.BytesIO(data)) as seen:
         look = phash(seen).tobytes().hex()
     return hashlib.sha256(data).hexdigest(), look, len(data), ""
 
 
 def _table(split: Manifest, made: pd.DataFrame, how: Preparation) -> pd.DataFrame:
-    """The prepared pictures: what they are now, and where each comes from."""
+    """The prepared images: what they are now, and where each comes from."""
     rows = split.readable
     rows = rows[rows["split"] != ""]
     shared = rows.groupby("group")["key"].transform("size") > 1
@@ -258,7 +259,7 @@ def _table(split: Manifest, made: pd.DataFrame, how: Preparation) -> pd.DataFram
         "origin": rows["key"],
         "origin_sha256": rows["sha256"],
     }
-    # What the source's own manifest says of its pictures; what the scan found out speaks of the files they were.
+    # What the source's own manifest says of its images; what the scan found out speaks of the files they were.
     brought = () if Path(split.source).is_dir() else read_table(Path(split.source)).columns
     own = [c for c in brought if c not in COLUMNS and c not in now]
     table = rows.assign(**now)
@@ -268,7 +269,7 @@ def _table(split: Manifest, made: pd.DataFrame, how: Preparation) -> pd.DataFram
 
 def _left_out(split: Manifest, how: Preparation) -> tuple[dict[str, str], ...]:
     table = split.table
-    why = "is in one group with earlier pictures of several splits" if how.like else "shows what a later split holds"
+    why = "is in one group with earlier images of several splits" if how.like else "shows what a later split holds"
     reason = table["error"].where(table["error"] != "", why)
     out = (table["error"] != "") | (table["split"] == "")
     columns = table.assign(reason=reason)[out][["path", "label", "reason"]]

@@ -10,27 +10,27 @@ from typing import Any
 
 import pandas as pd
 
-from facevalue import files, machine, progress
 from facevalue.data.file_facts import NOTHING, facts_of
 from facevalue.data.layout import Listed, left_aside, list_files
 from facevalue.data.manifest import COLUMNS, Manifest
 from facevalue.data.scan_cache import Key, ScanCache, key_of
 from facevalue.errors import DataError
+from facevalue.support import files, machine, progress
 
 _CHUNK = 4096  # files whose facts are Python objects at a time; the rest lie in compact tables
 
 
 def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Manifest:
-    """Read every picture that ``source`` names.
+    """Read every image that ``source`` names.
 
     What an earlier scan found is taken for files whose path, size and times are the same. Files that cannot be read
     stay in the table with the reason in ``error``.
 
     Parameters
     ----------
-    source : a folder with one sub-folder a class, one with ``train/`` and held-out folders, or a manifest.
+    source : a folder with one sub-folder per class, one with ``train/`` and held-out folders, or a manifest.
     fresh : read every file, whatever is remembered.
-    loose : where no sub-folder holds pictures, take those that lie in the folder itself, with ``""`` for a label.
+    loose : where no sub-folder holds images, take those that lie in the folder itself, with ``""`` for a label.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Man
     UsageError
         ``source`` is not there.
     DataError
-        It has no readable picture at all.
+        It has no readable image at all.
     """
     source = Path(source)
     listed = list_files(source, loose=loose)
@@ -51,7 +51,7 @@ def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Man
     keys: list[Key | None] = []
     news = 0
     read = partial(_read, cache, fresh)
-    found = progress.track(machine.in_order(read, listed), "reading pictures", total=len(listed))
+    found = progress.track(machine.in_order(read, listed), "reading images", total=len(listed))
     try:
         while chunk := list(islice(found, _CHUNK)):
             parts.append(_table(listed[len(keys) : len(keys) + len(chunk)], [facts for facts, _, _ in chunk]))
@@ -80,7 +80,7 @@ def _read(cache: ScanCache, fresh: bool, file: Listed) -> tuple[dict[str, Any], 
 
 
 def _table(listed: Sequence[Listed], facts: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One row a file: what a manifest brought, what the place says, what the file is."""
+    """One row per file: what a manifest brought, what the place says, what the file is."""
     table = pd.DataFrame([dict(file.extra) for file in listed])
     group = [str(dict(file.extra).get("group", file.parent)) for file in listed]
     table = table.assign(

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from facevalue import files, pixels
 from facevalue.data.file_facts import NOTHING, VERSION
 from facevalue.errors import FaceValueError
+from facevalue.images import decoding
+from facevalue.support import files
 
 _KEY = ("path", "size", "modified", "changed")
 _YOUNG = 2_000_000_000
@@ -42,7 +43,7 @@ class ScanCache:
             return None
         facts = {name: self._known[name][place] for name in NOTHING}
         # A limit on pixels may have come since.
-        return None if facts["width"] * facts["height"] > pixels.pixel_limit() else facts
+        return None if facts["width"] * facts["height"] > decoding.pixel_limit() else facts
 
     def put(self, table: pd.DataFrame, keys: Sequence[Key | None]) -> None:
         """Remember the facts of a scan's files, whole or not at all. A cache that cannot be written is none."""

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from facevalue.card import MANIFEST
 from facevalue.data.leaks import find_leaks, told
 from facevalue.data.manifest import SPLITS, Manifest, read_table
 from facevalue.errors import DataError, UsageError
+from facevalue.evidence.card import MANIFEST
 
 DEFAULT = {"validation": 0.1, "calibration": 0.1, "test": 0.2}
 
@@ -27,7 +27,7 @@ def with_splits(
     """Fill the column ``split``.
 
     A group goes where the hash of its name and the seed falls, each class by the same shares: no file order, no random
-    state and no other group has a say, so pictures that come later move no old ones. Two things can: a class with so
+    state and no other group has a say, so images that come later move no old ones. Two things can: a class with so
     few groups that a split would have none of it (the nearest group is lent, until one of its own comes), and a
     near-duplicate that changes the name of the group it joins. ``known`` rules both out.
 
@@ -38,10 +38,10 @@ def with_splits(
     Parameters
     ----------
     manifest : with groups.
-    shares : of the pictures, for validation, calibration and test; the rest is train.
+    shares : of the images, for validation, calibration and test; the rest is train.
     seed : another gives another split.
-    known : the split of pictures that an earlier manifest holds, by SHA-256 of the file. They stay there, and what is
-        in a group with them follows. A newcomer that is in one group with pictures of two splits is in none, since it
+    known : the split of images that an earlier manifest holds, by SHA-256 of the file. They stay there, and what is
+        in a group with them follows. A newcomer that is in one group with images of two splits is in none, since it
         would leak into either: its split is ``""``.
 
     Raises
@@ -81,7 +81,7 @@ def with_splits(
             if newcomers := int((between & (before == "")).sum()):
                 first = table["key"][between & (before == "")].iloc[0]
                 warnings.append(
-                    f"{newcomers} new pictures are in one group with earlier ones of several splits and were left out,"
+                    f"{newcomers} new images are in one group with earlier ones of several splits and were left out,"
                     f" e.g. {first}"
                 )
     split[~readable] = ""
@@ -89,14 +89,14 @@ def with_splits(
     for name in SPLITS:
         absent = [c for c in done.classes if not (done.rows(name)["label"] == c).any()]
         if absent:
-            raise DataError(f"class {absent[0]!r} has no readable picture in the {name} split of {manifest.source}")
+            raise DataError(f"class {absent[0]!r} has no readable image in the {name} split of {manifest.source}")
     return done
 
 
 def known_splits(earlier: Path) -> dict[str, str]:
-    """The split of every picture of an earlier manifest, or of the folder that holds one, by SHA-256 of the file.
+    """The split of every image of an earlier manifest, or of the folder that holds one, by SHA-256 of the file.
 
-    A prepared folder's manifest says which file each picture was made from; that one counts.
+    A prepared folder's manifest says which file each image was made from; that one counts.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def known_splits(earlier: Path) -> dict[str, str]:
     table = read_table(path)
     column = next((c for c in ("origin_sha256", "sha256") if c in table.columns), None)
     if column is None or "split" not in table.columns:
-        raise UsageError(f"{path} does not say the split and the sha256 of its pictures")
+        raise UsageError(f"{path} does not say the split and the sha256 of its images")
     odd = sorted(set(table["split"]) - {"", *SPLITS})
     if odd:
         raise UsageError(f"{path}: expected split to be one of {', '.join(SPLITS)}, but got {odd[0]!r}")
@@ -117,7 +117,7 @@ def known_splits(earlier: Path) -> dict[str, str]:
 
 
 def origins(source: Path) -> dict[str, str]:
-    """The SHA-256 of the file that each picture of a prepared folder, or of its manifest, was made from, by its own.
+    """The SHA-256 of the file that each image of a prepared folder, or of its manifest, was made from, by its own.
 
     Empty where ``source`` is nothing prepared.
     """
@@ -140,7 +140,7 @@ def _check_classes(manifest: Manifest) -> None:
     counts = manifest.readable["label"].value_counts()
     empty = sorted(set(manifest.table["label"]) - set(counts.index))
     if empty:
-        raise DataError(f"no picture of class {empty[0]!r} in {manifest.source} can be read")
+        raise DataError(f"no image of class {empty[0]!r} in {manifest.source} can be read")
     if len(counts) < 2:
         raise DataError(f"{manifest.source} has one class only ({counts.index[0]!r}); a classifier needs at least two")
 
@@ -150,16 +150,16 @@ def _contradictions(table: pd.DataFrame) -> list[str]:
     torn = table[table["sha256"].isin(labels.index[labels > 1])]
     if torn.empty:
         return []
-    return [f"{len(torn)} files hold pictures that are in more than one class, e.g. {torn['path'].iloc[0]}"]
+    return [f"{len(torn)} files hold images that are in more than one class, e.g. {torn['path'].iloc[0]}"]
 
 
 def _before(table: pd.DataFrame, known: Mapping[str, str]) -> NDArray[np.object_]:
-    """The split that each picture was in, "" for a new one."""
+    """The split that each image was in, "" for a new one."""
     return np.array([known.get(sha256, "") for sha256 in table["sha256"]], dtype=object)
 
 
 def _known_groups(table: pd.DataFrame, known: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
-    """The split of every group that holds known pictures, and the groups whose known pictures are in several."""
+    """The split of every group that holds known images, and the groups whose known images are in several."""
     splits = pd.Series(_before(table, known), index=table.index)
     of_group = splits[splits != ""].groupby(table["group"]).agg(["first", "nunique"])
     fixed = {str(group): str(split) for group, split in of_group["first"].items()}
@@ -196,7 +196,7 @@ def _assigned(
         if len(mine) < len(names):
             rows = int((table["label"] == label).sum())
             raise DataError(
-                f"class {label!r} has {rows} readable picture{'s' * (rows != 1)} in {len(mine)} independent"
+                f"class {label!r} has {rows} readable image{'s' * (rows != 1)} in {len(mine)} independent"
                 f" group{'s' * (len(mine) != 1)}; at least {len(names)} are needed, one for each split"
             )
         # Few groups can leave a split empty by chance: it takes the nearest that leaves no split empty behind it, from

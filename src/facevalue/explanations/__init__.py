@@ -6,20 +6,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from facevalue import pixels, progress
-from facevalue.classifier import Classifier
-from facevalue.errors import DataError, PictureError, UsageError
-from facevalue.explanations.base import Explanation, Heat, Method, Picture, Written
+from facevalue.errors import DataError, ImageError, UsageError
+from facevalue.explanations.base import ExplainedImage, Explanation, Heat, Method, Written
 from facevalue.explanations.faithfulness import pooled
 from facevalue.explanations.feature_maps import FeatureMaps
 from facevalue.explanations.gradcam import GradCam
-from facevalue.runtime.picture_files import expand
+from facevalue.images import decoding
+from facevalue.models.classifier import Classifier
+from facevalue.runtime.image_files import expand
+from facevalue.support import progress
 
-__all__ = ["EXPLANATIONS", "Explanation", "Heat", "Method", "Picture", "Written", "explain_files", "find"]
+__all__ = ["EXPLANATIONS", "Explanation", "Heat", "Image", "Method", "Written", "explain_files", "find"]
 
 EXPLANATIONS: dict[str, Method] = {"gradcam": GradCam(), "feature-maps": FeatureMaps()}
 
-_AT_ONCE = 16  # pictures in memory
+_AT_ONCE = 16  # images in memory
 
 
 def find(name: str) -> Method:
@@ -38,18 +39,18 @@ def find(name: str) -> Method:
 def explain_files(
     classifier: Classifier, paths: Sequence[Path | str], folder: Path | str, method: str = "gradcam"
 ) -> dict[str, Any]:
-    """Explain picture files; what is written is named after each.
+    """Explain image files; what is written is named after each.
 
     Parameters
     ----------
     classifier : left as it is.
-    paths : picture files, or folders of them.
+    paths : image files, or folders of them.
     folder : where to write; made where it is not there.
     method : in :data:`EXPLANATIONS`.
 
     Returns
     -------
-    ``method`` and ``paper``; ``files``, all that was written; ``pictures``, for each its ``path`` and ``files``;
+    ``method`` and ``paper``; ``files``, all that was written; ``images``, for each its ``path`` and ``files``;
     ``faithfulness`` {``drop_hot``, ``drop_random``, ``n``} (see :mod:`facevalue.explanations.faithfulness`) or
     ``None``; ``unreadable`` [{``path``, ``reason``}].
 
@@ -63,25 +64,25 @@ def explain_files(
     how, folder = find(method), Path(folder)
     listed = _listed(paths)
     unreadable: list[dict[str, str]] = []
-    pictures: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
     parts = []
     for batch in _batches(classifier, listed, unreadable):
         written = how.write(classifier, batch, folder)
-        pictures.extend(
-            {"path": str(picture.path), "files": [str(f) for f in of_picture]}
-            for picture, of_picture in zip(batch, written.files, strict=True)
+        images.extend(
+            {"path": str(image.path), "files": [str(f) for f in of_image]}
+            for image, of_image in zip(batch, written.files, strict=True)
         )
         if written.faithfulness is not None:
             parts.append(written.faithfulness)
-    if not pictures:
+    if not images:
         first = unreadable[0]
-        raise DataError(f"none of the {len(listed)} pictures can be read; {first['path']} {first['reason']}")
+        raise DataError(f"none of the {len(listed)} images can be read; {first['path']} {first['reason']}")
     return {
         "method": how.name,
         "paper": how.paper,
-        "files": [file for picture in pictures for file in picture["files"]],
-        "pictures": pictures,
-        "faithfulness": pooled(parts).as_dict() if parts else None,
+        "files": [file for image in images for file in image["files"]],
+        "images": images,
+        "faithfulness": pooled(parts).to_dict() if parts else None,
         "unreadable": unreadable,
     }
 
@@ -92,27 +93,27 @@ def _listed(paths: Sequence[Path | str]) -> list[Path]:
         if path.is_dir():
             inside = list(expand(path))
             if not inside:
-                raise UsageError(f"{path} holds no picture")
+                raise UsageError(f"{path} holds no image")
             listed.extend(inside)
         else:
             listed.append(path)
     if not listed:
-        raise UsageError("there is no picture to explain; name files or folders")
+        raise UsageError("there is no image to explain; name files or folders")
     return listed
 
 
 def _batches(
     classifier: Classifier, listed: Sequence[Path], unreadable: list[dict[str, str]]
-) -> Iterator[list[Picture]]:
-    batch: list[Picture] = []
+) -> Iterator[list[ExplainedImage]]:
+    batch: list[ExplainedImage] = []
     taken: set[str] = set()
     for path in progress.track(listed, "explaining"):
         try:
-            square = classifier.card.geometry.read(pixels.read_bytes(path))
-        except PictureError as error:
+            pixels = classifier.card.preprocessing.read(decoding.read_bytes(path))
+        except ImageError as error:
             unreadable.append({"path": str(path), "reason": str(error)})
             continue
-        batch.append(Picture(path, _unused(path.stem, taken), square))
+        batch.append(ExplainedImage(path, _unused(path.stem, taken), pixels))
         if len(batch) == _AT_ONCE:
             yield batch
             batch = []

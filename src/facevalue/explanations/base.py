@@ -13,37 +13,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facevalue import decision, files
-from facevalue.classifier import Classifier, held_still
+from facevalue import decision
 from facevalue.errors import UsageError
 from facevalue.explanations.faithfulness import Faithfulness, deletion
 from facevalue.explanations.overlay import side_by_side
-from facevalue.outputs import to_input
+from facevalue.models.classifier import Classifier, frozen
+from facevalue.models.features import to_tensor
+from facevalue.support import files
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture to explain.
+class ExplainedImage:
+    """An image to explain.
 
     Attributes
     ----------
     path : where it came from.
-    name : what its output files are named after; no two pictures of one call share it.
-    square : (s, s, 3) uint8 RGB, what the network sees.
+    name : what its output files are named after; no two images of one call share it.
+    pixels : (s, s, 3) uint8 RGB, what the network sees.
     """
 
     path: Path
     name: str
-    square: NDArray[np.uint8]
+    pixels: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a method wrote for some pictures.
+    """What a method wrote for some images.
 
     Attributes
     ----------
-    files : (n,) for each picture, the files about it.
+    files : (n,) for each image, the files about it.
     faithfulness : of the explanations, pooled; ``None`` for methods that give no heat.
     """
 
@@ -53,12 +54,12 @@ class Written:
 
 @dataclass(frozen=True)
 class Heat:
-    """What in each picture spoke for a class.
+    """What in each image spoke for a class.
 
     Attributes
     ----------
-    heat : (n, s, s) float32 in [0, 1], as large as the pictures; each is divided by its own maximum, so heats of two
-        pictures cannot be compared in strength. All zero where nothing spoke for the class.
+    heat : (n, s, s) float32 in [0, 1], as large as the images; each is divided by its own maximum, so heats of two
+        images cannot be compared in strength. All zero where nothing spoke for the class.
     raw : (n, h, w) float32, as the method gave it, at the size of the layer it looked at.
     target : (n,) int64, the class explained.
     method : name of the method.
@@ -71,7 +72,7 @@ class Heat:
 
 
 class Method(ABC):
-    """A way to look into a classifier that leaves pictures for people. Subclasses are :class:`Explanation` or final."""
+    """A way to look into a classifier that leaves images for people. Subclasses are :class:`Explanation` or final."""
 
     name: ClassVar[str]
     """As in ``EXPLANATIONS`` and ``--method``."""
@@ -80,8 +81,8 @@ class Method(ABC):
     """Where it was described."""
 
     @abstractmethod
-    def write(self, classifier: Classifier, pictures: Sequence[Picture], folder: Path) -> Written:
-        """Write pictures about ``pictures`` into ``folder``, each file whole or not at all.
+    def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
+        """Write images about ``images`` into ``folder``, each file whole or not at all.
 
         Raises
         ------
@@ -91,7 +92,7 @@ class Method(ABC):
 
 
 class Explanation(Method, ABC):
-    """A method that says how much each place of a picture spoke for a class. A new one writes :meth:`run` only."""
+    """A method that says how much each place of an image spoke for a class. A new one writes :meth:`run` only."""
 
     @abstractmethod
     def run(self, classifier: Classifier, x: Tensor, target: Tensor) -> Tensor:
@@ -108,12 +109,12 @@ class Explanation(Method, ABC):
 
     @final
     def __call__(self, classifier: Classifier, x: Tensor, target: Tensor | None = None) -> Heat:
-        """Explain pictures; weights, gradients and train or eval mode of the classifier stay as they are.
+        """Explain images; weights, gradients and train or eval mode of the classifier stay as they are.
 
         Parameters
         ----------
         classifier : what is explained.
-        x : (n, 3, s, s) float in [0, 1], s the side of the classifier's square.
+        x : (n, 3, s, s) float in [0, 1], s the side of the classifier's network input.
         target : (n,) class indices; the class decided for where it is ``None``.
 
         Raises
@@ -121,15 +122,15 @@ class Explanation(Method, ABC):
         UsageError
             ``x`` or ``target`` is not as above, or the method cannot look into this network.
         """
-        check_pictures(classifier, x)
-        with held_still(classifier):
+        check_images(classifier, x)
+        with frozen(classifier):
             if target is None:
                 target = classifier.decide(classifier.logits(x))
             check_target(classifier, x, target)
             with torch.enable_grad():
                 raw = self.run(classifier, x.detach().clone().requires_grad_(True), target.to(x.device)).detach()
         if raw.ndim != 3 or len(raw) != len(x):
-            raise RuntimeError(f"{self.name} gave heat of shape {tuple(raw.shape)} for {len(x)} pictures")
+            raise RuntimeError(f"{self.name} gave heat of shape {tuple(raw.shape)} for {len(x)} images")
         resized = nn.functional.interpolate(
             raw.float().clamp_min(0).unsqueeze(1), size=x.shape[2:], mode="bilinear", align_corners=False
         ).squeeze(1)
@@ -143,33 +144,33 @@ class Explanation(Method, ABC):
         )
 
     @final
-    def write(self, classifier: Classifier, pictures: Sequence[Picture], folder: Path) -> Written:
-        """Write ``NAME-METHOD.png`` for each picture: as the network sees it, and with the heat over it."""
-        x = as_batch(classifier, pictures)
+    def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
+        """Write ``NAME-METHOD.png`` for each image: as the network sees it, and with the heat over it."""
+        x = as_batch(classifier, images)
         found = self(classifier, x)
         captions = verdict_captions(classifier, x)
         paths = []
-        for picture, heat, target, caption in zip(pictures, found.heat, found.target, captions, strict=True):
+        for image, heat, target, caption in zip(images, found.heat, found.target, captions, strict=True):
             about = f"{self.name} for {classifier.card.classes[int(target)]}"
-            sheet = side_by_side(picture.square, heat, caption, about)
-            path = folder / f"{picture.name}-{self.name}.png"
+            sheet = side_by_side(image.pixels, heat, caption, about)
+            path = folder / f"{image.name}-{self.name}.png"
             with files.replacing_file(path) as partial:
                 sheet.save(partial, format="PNG")
             paths.append((path,))
         heats, targets = torch.from_numpy(found.heat), torch.from_numpy(found.target)
-        with held_still(classifier):
+        with frozen(classifier):
             return Written(tuple(paths), deletion(classifier, x, heats.to(x.device), targets.to(x.device)))
 
 
-def as_batch(classifier: Classifier, pictures: Sequence[Picture]) -> Tensor:
+def as_batch(classifier: Classifier, images: Sequence[ExplainedImage]) -> Tensor:
     """(n, 3, s, s) float in [0, 1], where the classifier is."""
-    return to_input(np.stack([picture.square for picture in pictures]), classifier.mean.device)
+    return to_tensor(np.stack([image.pixels for image in images]), classifier.mean.device)
 
 
 def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
-    """One line a picture: what the classifier says of it, how sure it is, and whether it abstains."""
+    """One line an image: what the classifier says of it, how sure it is, and whether it abstains."""
     classes = classifier.card.classes
-    with held_still(classifier), torch.no_grad():
+    with frozen(classifier), torch.no_grad():
         features = classifier.features(x)
         logits = classifier.body.head(features)
         p = classifier.calibrated(logits).double().cpu().numpy()
@@ -185,18 +186,18 @@ def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
     return captions
 
 
-def check_pictures(classifier: Classifier, x: Tensor) -> None:
+def check_images(classifier: Classifier, x: Tensor) -> None:
     """Raise :class:`UsageError` unless ``x`` is what the classifier takes."""
-    side = classifier.card.geometry.size
+    side = classifier.card.preprocessing.size
     if x.ndim != 4 or x.shape[1:] != (3, side, side) or len(x) == 0 or not x.is_floating_point():
-        raise UsageError(f"Expected float pictures (n, 3, {side}, {side}), but got {x.dtype} {tuple(x.shape)}")
+        raise UsageError(f"Expected float images (n, 3, {side}, {side}), but got {x.dtype} {tuple(x.shape)}")
     low, high = float(x.min()), float(x.max())
     if not (low >= 0 and high <= 1):
-        raise UsageError(f"Expected pictures in [0, 1], but got [{low:g}, {high:g}]")
+        raise UsageError(f"Expected images in [0, 1], but got [{low:g}, {high:g}]")
 
 
 def check_target(classifier: Classifier, x: Tensor, target: Tensor) -> None:
-    """Raise :class:`UsageError` unless ``target`` holds one class index a picture."""
+    """Raise :class:`UsageError` unless ``target`` holds one class index an image."""
     k = len(classifier.card.classes)
     if target.shape != (len(x),) or target.is_floating_point() or int(target.min()) < 0 or int(target.max()) >= k:
         raise UsageError(f"Expected target ({len(x)},) with classes 0 to {k - 1}, but got {target.tolist()}")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from facevalue.classifier import Classifier
+from facevalue.models.classifier import Classifier
 
 SHARE = 0.2
-"""Of a picture's pixels, how many are taken away."""
+"""Of an image's pixels, how many are taken away."""
 
-_DRAWS = 4  # random masks a picture, so that the comparison is not one lucky draw
+_DRAWS = 4  # random masks an image, so that the comparison is not one lucky draw
 _CELLS = 7  # of the random masks a side: patches about as coarse as class activation maps
 
 
@@ -23,22 +23,22 @@ class Faithfulness:
 
     Attributes
     ----------
-    drop_hot : when the hottest fifth of the pixels is blurred; ``None`` when no picture had any heat.
+    drop_hot : when the hottest fifth of the pixels is blurred; ``None`` when no image had any heat.
     drop_random : when as many pixels in random patches are blurred.
-    n : pictures with any heat.
+    n : images with any heat.
     """
 
     drop_hot: float | None
     drop_random: float | None
     n: int
 
-    def as_dict(self) -> dict[str, float | int | None]:
+    def to_dict(self) -> dict[str, float | int | None]:
         """Plain values for JSON."""
         return {"drop_hot": self.drop_hot, "drop_random": self.drop_random, "n": self.n}
 
 
 def deletion(classifier: Classifier, x: Tensor, heat: Tensor, target: Tensor, seed: int = 0) -> Faithfulness:
-    """Blur the hottest fifth of each picture, and as many pixels in random patches, and ask the classifier again.
+    """Blur the hottest fifth of each image, and as many pixels in random patches, and ask the classifier again.
 
     After the deletion figure and the random masks of RISE (Petsiuk et al. 2018, arXiv:1806.07421). Blurring takes the
     detail away without the hard edges that a black patch would add.
@@ -47,7 +47,7 @@ def deletion(classifier: Classifier, x: Tensor, heat: Tensor, target: Tensor, se
     ----------
     classifier : in eval mode.
     x : (n, 3, s, s) float in [0, 1].
-    heat : (n, s, s) in [0, 1]; pictures where it is zero everywhere are left out.
+    heat : (n, s, s) in [0, 1]; images where it is zero everywhere are left out.
     target : (n,) int64, the class that the heat explains.
     seed : of the random patches.
     """
@@ -73,7 +73,7 @@ def deletion(classifier: Classifier, x: Tensor, heat: Tensor, target: Tensor, se
 
 
 def pooled(parts: Iterable[Faithfulness]) -> Faithfulness:
-    """Figures of several batches as one, weighted by their pictures.
+    """Figures of several batches as one, weighted by their images.
 
     >>> pooled([Faithfulness(0.5, 0.1, 1), Faithfulness(0.25, 0.1, 3), Faithfulness(None, None, 0)]).drop_hot
     0.3125
@@ -97,7 +97,7 @@ def blurred(x: Tensor, sigma: float) -> Tensor:
 
 
 def _highest(heat: Tensor) -> Tensor:
-    """(n, s, s) bool: exactly the same number of pixels in every picture, the highest."""
+    """(n, s, s) bool: exactly the same number of pixels in every image, the highest."""
     flat = heat.flatten(1)
     count = max(1, round(SHARE * flat.shape[1]))
     mask = torch.zeros_like(flat, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""What every convolution and pooling layer makes of a picture, as grids for the eye."""
+"""What every convolution and pooling layer makes of an image, as grids for the eye."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from facevalue import files
-from facevalue.classifier import Classifier, held_still
 from facevalue.errors import UsageError
-from facevalue.explanations.base import Method, Picture, Written, as_batch
+from facevalue.explanations.base import ExplainedImage, Method, Written, as_batch
 from facevalue.explanations.overlay import INK, PAPER, QUIET, coloured, font, sheet
+from facevalue.models.classifier import Classifier, frozen
+from facevalue.support import files
 
 MOST_CHANNELS = 64
 _TILE = 72  # pixels: maps smaller than this are enlarged to at least it
@@ -38,7 +38,7 @@ _KINDS = frozenset(
 
 @dataclass(frozen=True)
 class LayerMaps:
-    """What one layer gave for one picture.
+    """What one layer gave for one image.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class _Recorder(TorchFunctionMode):
         kind = getattr(func, "__name__", "")
         if kind in _KINDS and self._inside:
             maps = output[0] if isinstance(output, tuple) else output
-            # Of a picture pooled to one pixel there is nothing to see: global pooling, squeeze-and-excitation.
+            # Of an image pooled to one pixel there is nothing to see: global pooling, squeeze-and-excitation.
             if isinstance(maps, Tensor) and maps.ndim == 4 and maps.shape[-1] * maps.shape[-2] > 1:
                 name, module = self._inside[-1]
                 own = not any(True for _ in module.children())
@@ -112,7 +112,7 @@ def layer_maps(classifier: Classifier, x: Tensor) -> list[LayerMaps]:
     classifier : left as it is.
     x : (1, 3, s, s) float in [0, 1].
     """
-    with held_still(classifier), torch.no_grad():
+    with frozen(classifier), torch.no_grad():
         recorder = _Recorder(classifier.body)
         try:
             with recorder:
@@ -139,38 +139,38 @@ class FeatureMaps(Method):
     name: ClassVar[str] = "feature-maps"
     paper: ClassVar[str] = "Zeiler & Fergus 2014, arXiv:1311.2901"
 
-    def write(self, classifier: Classifier, pictures: Sequence[Picture], folder: Path) -> Written:
-        """Write a folder ``NAME-feature-maps`` a picture: a file a layer, numbered, and ``index.png`` with all layers.
+    def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
+        """Write a folder ``NAME-feature-maps`` an image: a file a layer, numbered, and ``index.png`` with all layers.
 
         The index shows each layer's mean over its channels.
         """
-        return Written(tuple(self._write_one(classifier, picture, folder) for picture in pictures))
+        return Written(tuple(self._write_one(classifier, image, folder) for image in images))
 
-    def _write_one(self, classifier: Classifier, picture: Picture, folder: Path) -> tuple[Path, ...]:
-        found = layer_maps(classifier, as_batch(classifier, [picture]))
+    def _write_one(self, classifier: Classifier, image: ExplainedImage, folder: Path) -> tuple[Path, ...]:
+        found = layer_maps(classifier, as_batch(classifier, [image]))
         if not found:
             raise UsageError(
                 f"feature-maps needs convolution or pooling layers, and {classifier.card.network.name} has none"
             )
-        place = folder / f"{picture.name}-{self.name}"
+        place = folder / f"{image.name}-{self.name}"
         with files.replacing_folder(place) as partial:
             names = []
             for i, layer in enumerate(found, 1):
                 name = f"{i:03}-{layer.layer.replace('/', '_')}-{layer.kind}.png"
                 grid(layer).save(partial / name)
                 names.append(name)
-            _index(picture, found).save(partial / "index.png")
+            _index(image, found).save(partial / "index.png")
         return (place / "index.png", *(place / name for name in names))
 
 
-def _index(picture: Picture, found: Sequence[LayerMaps]) -> Image.Image:
-    original = Image.fromarray(picture.square).resize((_LARGEST_TILE, _LARGEST_TILE), Image.Resampling.BICUBIC)
-    panels = [_labelled(original, "the picture", "as the network sees it")]
+def _index(image: ExplainedImage, found: Sequence[LayerMaps]) -> Image.Image:
+    original = Image.fromarray(image.pixels).resize((_LARGEST_TILE, _LARGEST_TILE), Image.Resampling.BICUBIC)
+    panels = [_labelled(original, "the image", "as the network sees it")]
     for i, layer in enumerate(found, 1):
         mean = _tile(layer.maps.mean(0)).resize((_LARGEST_TILE, _LARGEST_TILE), Image.Resampling.NEAREST)
         shape = " x ".join(map(str, layer.maps.shape))
         panels.append(_labelled(mean, f"{i:03} {layer.kind}", shape))
-    return sheet(panels, 8, f"{picture.path.name}: {len(found)} layers", "the mean over channels of each layer")
+    return sheet(panels, 8, f"{image.path.name}: {len(found)} layers", "the mean over channels of each layer")
 
 
 def _labelled(image: Image.Image, label: str, quiet: str) -> Image.Image:

@@ -6,9 +6,9 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
-from facevalue.classifier import Classifier
 from facevalue.errors import UsageError
 from facevalue.explanations.base import Explanation
+from facevalue.models.classifier import Classifier
 
 
 @final

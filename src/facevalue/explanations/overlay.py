@@ -1,4 +1,4 @@
-"""Heat over a picture, and the sheets that people look at."""
+"""Heat over an image, and the sheets that people look at."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from PIL import Image, ImageDraw, ImageFont
 INK, PAPER, QUIET = (27, 31, 40), (255, 255, 255), (96, 104, 118)
 MARGIN = 12
 SMALLEST = 288
-"""Side in pixels below which a square is enlarged for the eye."""
+"""Side in pixels below which a network input is enlarged for the eye."""
 
 
-def overlay(square: NDArray[np.uint8], heat: NDArray[np.floating], strength: float = 0.7) -> NDArray[np.uint8]:
-    """Lay heat over a picture: colour and opacity rise with it, so that cold places show the picture itself.
+def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.floating], strength: float = 0.7) -> NDArray[np.uint8]:
+    """Lay heat over an image: colour and opacity rise with it, so that cold places show the image itself.
 
     Parameters
     ----------
-    square : (s, s, 3) uint8 RGB.
+    network input : (s, s, 3) uint8 RGB.
     heat : (s, s) in [0, 1].
     strength : opacity of the hottest place, in [0, 1].
 
@@ -34,7 +34,7 @@ def overlay(square: NDArray[np.uint8], heat: NDArray[np.floating], strength: flo
     True
     """
     alpha = strength * np.sqrt(heat)[..., None]  # the root keeps mild heat visible
-    mixed: NDArray[np.uint8] = np.round(square * (1 - alpha) + coloured(heat, "turbo") * alpha).astype(np.uint8)
+    mixed: NDArray[np.uint8] = np.round(pixels * (1 - alpha) + coloured(heat, "turbo") * alpha).astype(np.uint8)
     return mixed
 
 
@@ -54,17 +54,17 @@ def _table(colours: str) -> NDArray[np.uint8]:
     return table
 
 
-def side_by_side(square: NDArray[np.uint8], heat: NDArray[np.floating], caption: str, quiet: str = "") -> Image.Image:
-    """The picture as the network sees it, beside it with the heat over it, with a caption below.
+def side_by_side(pixels: NDArray[np.uint8], heat: NDArray[np.floating], caption: str, quiet: str = "") -> Image.Image:
+    """The image as the network sees it, beside it with the heat over it, with a caption below.
 
     Parameters
     ----------
-    square : (s, s, 3) uint8 RGB.
+    network input : (s, s, 3) uint8 RGB.
     heat : (s, s) in [0, 1].
-    caption : the verdict and its probability.
+    caption : the prediction and its probability.
     quiet : a second line in grey.
     """
-    panels = [_enlarged(square), _enlarged(overlay(square, heat))]
+    panels = [_enlarged(pixels), _enlarged(overlay(pixels, heat))]
     return sheet(panels, columns=2, caption=caption, quiet=quiet)
 
 
@@ -110,8 +110,8 @@ def _wrapped(
     return [(line, size, colour) for line in textwrap.wrap(text, letters)]
 
 
-def _enlarged(square: NDArray[np.uint8]) -> Image.Image:
-    image = Image.fromarray(square)
+def _enlarged(pixels: NDArray[np.uint8]) -> Image.Image:
+    image = Image.fromarray(pixels)
     if image.width >= SMALLEST:
         return image
     return image.resize((SMALLEST, SMALLEST), Image.Resampling.BICUBIC)

@@ -12,14 +12,15 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue import decision, files
-from facevalue.card import Card
-from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures
+from facevalue import decision
+from facevalue.data.dataset import ImageDataset
 from facevalue.errors import DataError, FaceValueError, ParityError
-from facevalue.evidence import ExportReport
-from facevalue.outputs import outputs_of
-from facevalue.verdict import Verdict
+from facevalue.evidence.card import ModelCard
+from facevalue.evidence.records import ExportReport
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import outputs_of
+from facevalue.support import files
+from facevalue.types import Prediction
 
 BATCHES = (1, 2, 3, 5)
 """Sizes of the first batches that parity is measured in: a graph made for one size only fails at the others."""
@@ -47,12 +48,12 @@ class Exporter(ABC):
         """Write the network, pixels to answer, to ``path``. ``classifier`` is a copy on the CPU in eval mode."""
 
     @abstractmethod
-    def run(self, card: Card, path: Path, batches: Iterable[Sequence[Path]]) -> Iterator[Verdict]:
-        """Read the file back with the target's own runner, and judge picture files from disk, batch by batch."""
+    def run(self, card: ModelCard, path: Path, batches: Iterable[Sequence[Path]]) -> Iterator[Prediction]:
+        """Read the file back with the target's own runner, and judge image files from disk, batch by batch."""
 
     @final
     def __call__(
-        self, classifier: Classifier, output: Path, pictures: Pictures, *, limit: int = 32, command: str = ""
+        self, classifier: Classifier, output: Path, dataset: ImageDataset, *, limit: int = 32, command: str = ""
     ) -> ExportReport:
         """Write ``output``, and measure from file bytes to label that it answers as ``classifier`` does.
 
@@ -60,7 +61,7 @@ class Exporter(ABC):
         ----------
         classifier : left as it is: its weights, device and mode.
         output : file to write; it is there afterwards only if parity holds.
-        pictures : files to compare on, at most ``limit`` of them, drawn evenly from the classes.
+        dataset : files to compare on, at most ``limit`` of them, drawn evenly from the classes.
         command : for the report.
 
         Raises
@@ -68,21 +69,21 @@ class Exporter(ABC):
         ParityError
             A label or a probability differs; no file is left, and one that stood at ``output`` stays.
         DataError
-            There is no picture to compare on.
+            There is no image to compare on.
         """
-        if not len(pictures):
-            raise DataError("an export is compared on pictures, but there is none")
-        chosen = pictures.some(limit)
+        if not len(dataset):
+            raise DataError("an export is compared on images, but there is none")
+        chosen = dataset.some(limit)
         model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
         with files.replacing_file(output) as partial:
             self.write(model, partial)
             if not partial.stat().st_size:
                 raise FaceValueError(f"{self.name} wrote nothing to {output}")
-            verdicts = list(self.run(model.card, partial, _in_batches(chosen.paths)))
-            agreement, difference = _compare(model, chosen, verdicts, self.tolerance)
+            predictions = list(self.run(model.card, partial, _in_batches(chosen.paths)))
+            agreement, difference = _compare(model, chosen, predictions, self.tolerance)
             if agreement < 1 or not difference <= self.tolerance:
                 raise ParityError(
-                    f"{output} was not written: on {len(chosen)} pictures its labels agree with the model's on "
+                    f"{output} was not written: on {len(chosen)} images its labels agree with the model's on "
                     f"{agreement:.1%} and its probabilities differ by up to {difference:.2g}; "
                     f"all labels should agree, and probabilities to {self.tolerance:g}"
                 )
@@ -110,27 +111,27 @@ def _in_batches(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
 
 
 def _compare(
-    model: Classifier, pictures: Pictures, verdicts: Sequence[Verdict], tolerance: float
+    model: Classifier, dataset: ImageDataset, predictions: Sequence[Prediction], tolerance: float
 ) -> tuple[float, float]:
     """Share of labels that agree, and the largest difference of a probability or (relative to its limit) novelty.
 
     Where the model itself stands within ``tolerance`` of the tie, either label is right to that precision and agrees.
     """
-    bad = [verdict for verdict in verdicts if verdict.error is not None]
-    if len(verdicts) != len(pictures) or bad:
-        reason = f"{bad[0].path} {bad[0].error}" if bad else f"{len(verdicts)} answers to {len(pictures)} pictures"
+    bad = [prediction for prediction in predictions if prediction.error is not None]
+    if len(predictions) != len(dataset) or bad:
+        reason = f"{bad[0].path} {bad[0].error}" if bad else f"{len(predictions)} answers to {len(dataset)} images"
         raise ParityError(f"the exported file could not be compared: {reason}")
     card = model.card
-    outputs = outputs_of(model, pictures, engine="torch")
+    outputs = outputs_of(model, dataset, engine="torch")
     expected, distance = outputs.probabilities(model), outputs.novelty(model)
-    got = np.array([[verdict.probabilities[name] for name in card.classes] for verdict in verdicts])
+    got = np.array([[prediction.probabilities[name] for name in card.classes] for prediction in predictions])
     positive = card.positive_index
     wanted = decision.decide(expected, positive, card.threshold)
-    decided = np.array([card.classes.index(verdict.leaning or "") for verdict in verdicts])
+    decided = np.array([card.classes.index(prediction.leaning or "") for prediction in predictions])
     agrees = (decided == wanted) | (_margin(expected, positive, card.threshold) <= tolerance)
     difference = float(np.abs(got - expected).max())
     if card.abstention.novelty is not None:
-        novelty = np.array([verdict.novelty for verdict in verdicts], np.float64)
+        novelty = np.array([prediction.novelty for prediction in predictions], np.float64)
         # Novelty has no upper bound: far from the training data, what counts is the relative difference.
         away = np.abs(novelty - distance / card.abstention.novelty) / np.maximum(1, novelty)
         if not (away <= NOVELTY_TOLERANCE).all():

@@ -12,12 +12,12 @@ import msgspec
 import torch
 from torch import Tensor
 
-from facevalue.card import Card
-from facevalue.classifier import Classifier
+from facevalue.evidence.card import ModelCard
 from facevalue.export.base import Exporter
-from facevalue.graphs.record import Recordable, recorded
+from facevalue.models.classifier import Classifier
+from facevalue.models.graphs.record import Recordable, recorded
 from facevalue.runtime import Predictor
-from facevalue.verdict import Verdict
+from facevalue.types import Prediction
 
 
 @final
@@ -65,20 +65,20 @@ class OnnxExporter(Exporter):
 
     def write(self, classifier: Classifier, path: Path) -> None:
         """Record the graph and add the card's facts."""
-        model = recorded(Graph(classifier), classifier.card.geometry.size)
+        model = recorded(Graph(classifier), classifier.card.preprocessing.size)
         import onnx
 
         onnx.helper.set_model_props(model, _facts(classifier.card))
         onnx.save_model(model, str(path))
 
-    def run(self, card: Card, path: Path, batches: Iterable[Sequence[Path]]) -> Iterator[Verdict]:
+    def run(self, card: ModelCard, path: Path, batches: Iterable[Sequence[Path]]) -> Iterator[Prediction]:
         """Judge with the runtime's own :class:`~facevalue.runtime.Predictor`."""
         predictor = Predictor(card, path)
         for batch in batches:
             yield from predictor.predict_files(batch)
 
 
-def _facts(card: Card) -> dict[str, str]:
+def _facts(card: ModelCard) -> dict[str, str]:
     """Metadata for those who find the file without its card."""
     return {
         "facevalue_version": version("facevalue"),
@@ -87,5 +87,5 @@ def _facts(card: Card) -> dict[str, str]:
         "threshold": repr(card.threshold),
         "temperature": repr(card.temperature),
         "network": card.network.name,
-        "geometry": json.dumps(msgspec.to_builtins(card.geometry)),
+        "preprocessing": json.dumps(msgspec.to_builtins(card.preprocessing)),
     }

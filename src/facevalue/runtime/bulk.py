@@ -1,4 +1,4 @@
-"""Verdicts as tables, written as they come, whole or not at all."""
+"""Predictions as tables, written as they come, whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facevalue import files
 from facevalue.errors import MissingExtraError
-from facevalue.verdict import Verdict
+from facevalue.support import files
+from facevalue.types import Prediction
 
 ROWS = 4096
 """Rows held in memory before they go to a Parquet file."""
 
-Write = Callable[[Verdict], None]
+Write = Callable[[Prediction], None]
 
 
-def row(verdict: Verdict, classes: Sequence[str]) -> dict[str, Any]:
+def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
     """One flat row: what was decided, then one column ``p_CLASS`` a class; ``reasons`` are joined by spaces.
 
-    >>> row(Verdict("cat", {"cat": 0.75, "dog": 0.25}, leaning="cat", path="a.png"), ["cat", "dog"])["p_dog"]
+    >>> row(Prediction("cat", {"cat": 0.75, "dog": 0.25}, leaning="cat", path="a.png"), ["cat", "dog"])["p_dog"]
     0.25
     """
     return {
         # A name that is not UTF-8 on disk must not stop a table of millions.
-        "path": None if verdict.path is None else files.as_text(verdict.path),
-        "label": verdict.label,
-        "abstained": verdict.abstained,
-        "reasons": " ".join(verdict.reasons),
-        "leaning": verdict.leaning,
-        "novelty": verdict.novelty,
-        "error": verdict.error,
-        **{f"p_{name}": verdict.probabilities.get(name) for name in classes},
+        "path": None if prediction.path is None else files.as_text(prediction.path),
+        "label": prediction.label,
+        "abstained": prediction.abstained,
+        "reasons": " ".join(prediction.reasons),
+        "leaning": prediction.leaning,
+        "novelty": prediction.novelty,
+        "error": prediction.error,
+        **{f"p_{name}": prediction.probabilities.get(name) for name in classes},
     }
 
 
 @contextmanager
 def writing_csv(path: Path, classes: Sequence[str]) -> Iterator[Write]:
-    """Yield a function that writes one verdict; the file takes its place when the block ends well.
+    """Yield a function that writes one prediction; the file takes its place when the block ends well.
 
     UTF-8 with a header; what is missing is an empty field.
     """
-    columns = list(row(Verdict(None, {}), classes))
+    columns = list(row(Prediction(None, {}), classes))
     with files.replacing_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
-        yield lambda verdict: writer.writerow(row(verdict, classes))
+        yield lambda prediction: writer.writerow(row(prediction, classes))
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
         raise MissingExtraError("pyarrow", "train") from error
     text, number = pa.string(), pa.float64()
     types = {"abstained": pa.bool_(), "novelty": number, **{f"p_{name}": number for name in classes}}
-    schema = pa.schema([(name, types.get(name, text)) for name in row(Verdict(None, {}), classes)])
+    schema = pa.schema([(name, types.get(name, text)) for name in row(Prediction(None, {}), classes)])
     held: list[dict[str, Any]] = []
     with files.replacing_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:
 
@@ -74,8 +74,8 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
             writer.write_table(pa.Table.from_pylist(held, schema))
             held.clear()
 
-        def write(verdict: Verdict) -> None:
-            held.append(row(verdict, classes))
+        def write(prediction: Prediction) -> None:
+            held.append(row(prediction, classes))
             if len(held) >= ROWS:
                 flush()
 
@@ -84,21 +84,21 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
             flush()
 
 
-def write_csv(verdicts: Iterable[Verdict], path: Path, classes: Sequence[str]) -> int:
-    """Write all verdicts to a CSV file; returns how many."""
+def write_csv(predictions: Iterable[Prediction], path: Path, classes: Sequence[str]) -> int:
+    """Write all predictions to a CSV file; returns how many."""
     with writing_csv(path, classes) as write:
-        return _write_all(verdicts, write)
+        return _write_all(predictions, write)
 
 
-def write_parquet(verdicts: Iterable[Verdict], path: Path, classes: Sequence[str]) -> int:
-    """Write all verdicts to a Parquet file; returns how many."""
+def write_parquet(predictions: Iterable[Prediction], path: Path, classes: Sequence[str]) -> int:
+    """Write all predictions to a Parquet file; returns how many."""
     with writing_parquet(path, classes) as write:
-        return _write_all(verdicts, write)
+        return _write_all(predictions, write)
 
 
-def _write_all(verdicts: Iterable[Verdict], write: Write) -> int:
+def _write_all(predictions: Iterable[Prediction], write: Write) -> int:
     n = 0
-    for verdict in verdicts:
-        write(verdict)
+    for prediction in predictions:
+        write(prediction)
         n += 1
     return n

@@ -1,4 +1,4 @@
-"""What goes back: verdicts as JSON, and refusals."""
+"""What goes back: predictions as JSON, and refusals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from starlette.responses import JSONResponse
 
-from facevalue.verdict import Verdict
+from facevalue.types import Prediction
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a failure
@@ -31,21 +31,21 @@ def refusal_response(refusal: Refusal) -> JSONResponse:
     return JSONResponse({"error": refusal.reason, **refusal.extra}, refusal.status)
 
 
-def verdict_as_json(verdict: Verdict, heat: bool) -> dict[str, Any]:
-    """A verdict's plain values; with ``heat``, also the map as rows of numbers in [0, 1], or null."""
-    plain = verdict.as_dict()
+def prediction_as_json(prediction: Prediction, heat: bool) -> dict[str, Any]:
+    """A prediction's plain values; with ``heat``, also the map as rows of numbers in [0, 1], or null."""
+    plain = prediction.to_dict()
     if heat:
-        plain["heat"] = None if verdict.heat is None else np.round(verdict.heat.astype(float), 3).tolist()
+        plain["heat"] = None if prediction.heat is None else np.round(prediction.heat.astype(float), 3).tolist()
     return plain
 
 
-def unreadable(verdicts: Sequence[Verdict]) -> Refusal:
-    """The refusal of a request in which no picture can be read: 413 where all are too large, else 422."""
-    first = verdicts[0]
-    too_large = all(verdict.too_large for verdict in verdicts)
+def unreadable(predictions: Sequence[Prediction]) -> Refusal:
+    """The refusal of a request in which no image can be read: 413 where all are too large, else 422."""
+    first = predictions[0]
+    too_large = all(prediction.too_large for prediction in predictions)
     return Refusal(
         413 if too_large else 422,
-        f"the file {first.error}" if len(verdicts) == 1 else f"none of the {len(verdicts)} pictures can be read",
+        f"the file {first.error}" if len(predictions) == 1 else f"none of the {len(predictions)} images can be read",
         path=first.path,
-        results=[verdict.as_dict() for verdict in verdicts],
+        results=[prediction.to_dict() for prediction in predictions],
     )

@@ -17,20 +17,20 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from facevalue.pixels import pixel_limit
+from facevalue.images.decoding import pixel_limit
 from facevalue.runtime import Predictor
-from facevalue.serve.answers import Refusal, refusal_response, unreadable, verdict_as_json
+from facevalue.serve.answers import Refusal, prediction_as_json, refusal_response, unreadable
 from facevalue.serve.figures import Figures
 from facevalue.serve.limits import BodyLimit
 from facevalue.serve.served_model import ServedModel
 from facevalue.serve.settings import Settings
-from facevalue.serve.uploads import FIELD, Upload, pictures_in
-from facevalue.verdict import Verdict
+from facevalue.serve.uploads import FIELD, Upload, images_in
+from facevalue.types import Prediction
 
 STATIC = Path(__file__).with_name("static")
 
 SECURITY = {
-    # The page's own files and the pictures it was given; no inline script or style, no other host, no frame around it.
+    # The page's own files and the images it was given; no inline script or style, no other host, no frame around it.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -109,18 +109,18 @@ def create_app(folder: Path | str, settings: Settings | None = None) -> FastAPI:
 
     @app.post("/predict", openapi_extra={"requestBody": _BODY})
     async def predict(request: Request, heat: Annotated[bool, Query()] = False) -> dict[str, Any]:
-        """Judge one or several pictures.
+        """Judge one or several images.
 
-        200 with one row a picture in ``results``, in order; a file that is no picture has ``error`` set. Where none
+        200 with one row per image in ``results``, in order; a file that is no image has ``error`` set. Where none
         can be read the answer is 422, or 413 if all are too large, with the rows beside the reason.
         """
         predictor = ready_predictor()
-        uploads = await pictures_in(request, settings.max_files)
-        verdicts = await run_in_threadpool(_judge, predictor, uploads, heat)
-        figures.judged(verdicts)
-        if all(verdict.error is not None for verdict in verdicts):
-            raise unreadable(verdicts)
-        return {"results": [verdict_as_json(verdict, heat) for verdict in verdicts]}
+        uploads = await images_in(request, settings.max_files)
+        predictions = await run_in_threadpool(_judge, predictor, uploads, heat)
+        figures.judged(predictions)
+        if all(prediction.error is not None for prediction in predictions):
+            raise unreadable(predictions)
+        return {"results": [prediction_as_json(prediction, heat) for prediction in predictions]}
 
     @app.get("/card")
     def card() -> Response:
@@ -152,7 +152,7 @@ def create_app(folder: Path | str, settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _judge(predictor: Predictor, uploads: list[Upload], heat: bool) -> list[Verdict]:
+def _judge(predictor: Predictor, uploads: list[Upload], heat: bool) -> list[Prediction]:
     return list(predictor.predict_named(uploads, heat=heat))
 
 

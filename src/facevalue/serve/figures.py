@@ -7,7 +7,7 @@ from typing import final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from facevalue.verdict import Verdict
+from facevalue.types import Prediction
 
 LATENCIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
@@ -23,9 +23,9 @@ class Figures:
         self._seconds = Histogram(
             "facevalue_request_seconds", "Time to answer a request", ["path"], buckets=LATENCIES, registry=r
         )
-        self._verdicts = Counter("facevalue_verdicts", "Pictures answered, by label", ["label"], registry=r)
-        self._abstentions = Counter("facevalue_abstentions", "Pictures abstained on, by reason", ["reason"], registry=r)
-        self._unreadable = Counter("facevalue_unreadable", "Files that are no readable picture", registry=r)
+        self._predictions = Counter("facevalue_verdicts", "Images answered, by label", ["label"], registry=r)
+        self._abstentions = Counter("facevalue_abstentions", "Images abstained on, by reason", ["reason"], registry=r)
+        self._unreadable = Counter("facevalue_unreadable", "Files that are no readable image", registry=r)
         self._loads = Gauge("facevalue_model_loads", "Times that a model was taken in", registry=r)
         self._ready = Gauge("facevalue_ready", "1 while a model is served", registry=r)
 
@@ -34,14 +34,14 @@ class Figures:
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
-    def judged(self, verdicts: Sequence[Verdict]) -> None:
-        """Pictures were judged."""
-        for verdict in verdicts:
-            if verdict.error is not None:
+    def judged(self, predictions: Sequence[Prediction]) -> None:
+        """Images were judged."""
+        for prediction in predictions:
+            if prediction.error is not None:
                 self._unreadable.inc()
-            elif verdict.label is not None:
-                self._verdicts.labels(verdict.label).inc()
-            for reason in verdict.reasons:
+            elif prediction.label is not None:
+                self._predictions.labels(prediction.label).inc()
+            for reason in prediction.reasons:
                 self._abstentions.labels(reason).inc()
 
     def text(self, *, ready: bool, loads: int) -> bytes:

@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 from typing import final
 
-from facevalue.card import CARD, ONNX
 from facevalue.errors import FaceValueError
+from facevalue.evidence.card import CARD, ONNX
 from facevalue.runtime import Predictor, open_folder
 
 log = logging.getLogger("facevalue.serve")

@@ -16,9 +16,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     host, port : where to listen; port 0 takes a free one.
     max_body_bytes : largest body of a request.
-    max_pixels : most pixels of a picture; larger ones are refused before they are decoded.
-    max_files : most pictures in one request.
-    gate : what must be in a picture before it is judged: ``none``.
+    max_pixels : most pixels of an image; larger ones are refused before they are decoded.
+    max_files : most images in one request.
+    gate : what must be in an image before it is judged: ``none``.
     poll_seconds : how often to look whether the model folder was replaced.
     grace_seconds : how long requests under way may take after the server was told to stop.
     """

@@ -1,4 +1,4 @@
-"""The pictures in a request."""
+"""The images in a request."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Upload = tuple[str | None, bytes]
 """A file's name, as the client gave it, and its bytes."""
 
 
-async def pictures_in(request: Request, max_files: int) -> list[Upload]:
-    """The pictures of a ``multipart/form-data`` body's field ``files``, or the one that an image body is.
+async def images_in(request: Request, max_files: int) -> list[Upload]:
+    """The images of a ``multipart/form-data`` body's field ``files``, or the one that an image body is.
 
     Raises
     ------
@@ -33,17 +33,17 @@ async def pictures_in(request: Request, max_files: int) -> list[Upload]:
     else:
         raise Refusal(
             415,
-            f"Expected a body of type multipart/form-data with pictures in the field {FIELD}, or of type image/*, "
+            f"Expected a body of type multipart/form-data with images in the field {FIELD}, or of type image/*, "
             f"but got {kind or 'none'}",
         )
     if not found or not any(data for _, data in found):
-        raise Refusal(422, f"there is no picture in the request; send one or more in the field {FIELD}")
+        raise Refusal(422, f"there is no image in the request; send one or more in the field {FIELD}")
     return found
 
 
 @final
 class _InMemory(MultiPartParser):
-    """Pictures never touch the disk: the body's size is limited, and the page says that nothing is stored."""
+    """Images never touch the disk: the body's size is limited, and the page says that nothing is stored."""
 
     spool_max_size = sys.maxsize
 
@@ -54,13 +54,13 @@ async def _files(request: Request, max_files: int) -> list[Upload]:
         form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            raise Refusal(413, f"more than the {max_files} pictures allowed in one request") from error
+            raise Refusal(413, f"more than the {max_files} images allowed in one request") from error
         raise Refusal(400, f"the form cannot be read: {error.message}") from error
     try:
         parts = form.getlist(FIELD)
         files = [part for part in parts if isinstance(part, UploadFile)]
         if len(files) != len(parts):
-            raise Refusal(400, f"the field {FIELD} holds text; send each picture as a file")
+            raise Refusal(400, f"the field {FIELD} holds text; send each image as a file")
         return [(file.filename or None, await file.read()) for file in files]
     finally:
         await form.close()

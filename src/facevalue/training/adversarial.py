@@ -1,8 +1,8 @@
-"""Training on attacked pictures: the four ways of the literature, one batch at a time.
+"""Training on attacked images: the four ways of the literature, one batch at a time.
 
 The attack inside the loop meets the network as it will be used: in eval mode, so that dropout is off, batch norm uses
 its running statistics and the attack does not disturb them, and no gradient reaches the weights. Only ``free``, whose
-one backward pass serves both, attacks in train mode. Pictures stay in [0, 1], normalisation comes after the attack.
+one backward pass serves both, attacks in train mode. Images stay in [0, 1], normalisation comes after the attack.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facevalue.attacks.base import Threat
-from facevalue.attacks.gradients import steepest
-from facevalue.attacks.pgd import PGD
-from facevalue.attacks.quickened import quickened
-from facevalue.classifier import Classifier, held_still
-from facevalue.outputs import to_input
+from facevalue.models.classifier import Classifier, frozen
+from facevalue.models.features import to_tensor
+from facevalue.robustness.attacks.base import Threat
+from facevalue.robustness.attacks.conv_bn_fusion import fused
+from facevalue.robustness.attacks.gradients import steepest
+from facevalue.robustness.attacks.pgd import PGD
 from facevalue.training.settings import AdversarialSettings
 
 Batches = Iterator[tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]]
 Network = Callable[[Tensor], Tensor]
-"""Pictures (n, 3, s, s) in [0, 1] to logits (n, k)."""
+"""Images (n, 3, s, s) in [0, 1] to logits (n, k)."""
 Objective = Callable[[Tensor], Tensor]
 """Logits (n, k) to a number."""
 
@@ -46,7 +46,7 @@ class Adversary:
     classifier : the network that trains, for the attack in eval mode.
     generator : of the random starts, on the CPU.
     autocast : makes the context in which the attack computes.
-    attacked, resisted : training pictures attacked so far in this epoch, and those that were still right.
+    attacked, resisted : training images attacked so far in this epoch, and those that were still right.
     """
 
     settings: AdversarialSettings
@@ -67,7 +67,7 @@ class Adversary:
         Parameters
         ----------
         network : in train mode.
-        x : (n, 3, s, s) clean pictures in [0, 1], in random order.
+        x : (n, 3, s, s) clean images in [0, 1], in random order.
         y : (n,) true classes, or (n, k) their shares.
         loss : of the whole batch's logits.
         """
@@ -92,7 +92,7 @@ class Adversary:
     def ascend(self, x: Tensor, start: Tensor, climbed: Objective, steps: int, reach: float) -> Tensor:
         """Steps uphill from ``start``, projected to the ball around ``x`` (n, 3, s, s); all ``reach`` eps together."""
         found, step = start, reach * self.threat.eps / steps
-        with held_still(self.classifier), self.autocast(), quickened(self.classifier, x[:1]):
+        with frozen(self.classifier), self.autocast(), fused(self.classifier, x[:1]):
             for _ in range(steps):
                 leaf = found.detach().requires_grad_()
                 (gradient,) = torch.autograd.grad(climbed(self.classifier.logits(leaf).float()), leaf)
@@ -100,10 +100,10 @@ class Adversary:
         return found.detach()
 
     def _trades(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> tuple[Tensor, Tensor]:
-        """Zhang et al. 2019, arXiv:1901.08573: the loss of clean pictures, and how far an attack moves the answer."""
-        with held_still(self.classifier), self.autocast(), torch.no_grad():
+        """Zhang et al. 2019, arXiv:1901.08573: the loss of clean images, and how far an attack moves the answer."""
+        with frozen(self.classifier), self.autocast(), torch.no_grad():
             own = self.classifier.logits(x).float().softmax(1)
-        # The divergence has its minimum, so no gradient, at the clean picture itself: the start lies a little aside.
+        # The divergence has its minimum, so no gradient, at the clean image itself: the start lies a little aside.
         start = self.threat.project(x + 1e-3 * torch.randn(x.shape, generator=self.generator).to(x), x)
         settings = self.settings
         found = self.ascend(x, start, lambda z: _divergence(own, z).sum(), settings.steps, settings.reach)
@@ -141,7 +141,7 @@ class Adversary:
         self.resisted += int((logits.argmax(1) == truth).sum())
 
     def figures(self) -> dict[str, float]:
-        """What a history line says of the attacked training pictures."""
+        """What a history line says of the attacked training images."""
         return {"train_robust_accuracy": self.resisted / max(1, self.attacked)}
 
 
@@ -172,7 +172,7 @@ def method_in(settings: AdversarialSettings, history: Sequence[Line]) -> str:
 def collapsed(method: str, history: Sequence[Line], robust_accuracy: float, ramp_epochs: int = 0) -> bool:
     """Whether one-step training has just stopped to help (*catastrophic overfitting*, Wong et al. 2020).
 
-    Within an epoch the network learns to mislead the one step, and several steps break nearly every picture: robust
+    Within an epoch the network learns to mislead the one step, and several steps break nearly every image: robust
     accuracy falls below half of the best before. The loop then goes back to the best weights and on with ``pgd``.
     Epochs in which eps still grows say nothing: a network that gives one answer to all stands firm until it learns.
     """
@@ -186,8 +186,8 @@ def robust_validation(
     """Robust accuracy on a split, rounded to 8 bits, by PGD in eval mode at the full eps."""
     attack, threat = PGD(steps=settings.validation_steps), Threat(settings.norm, settings.eps)
     standing = n = 0
-    for squares, labels in batches:
-        x, y = to_input(squares, classifier.mean.device), torch.from_numpy(labels).to(classifier.mean.device)
+    for pixels, labels in batches:
+        x, y = to_tensor(pixels, classifier.mean.device), torch.from_numpy(labels).to(classifier.mean.device)
         standing += int((~attack(classifier, x, y, threat, seed=seed + n).success).sum())
         n += len(labels)
     return {"validation_robust_accuracy": standing / n}

@@ -13,9 +13,9 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from facevalue import files
 from facevalue.errors import UsageError
-from facevalue.tensors import write
+from facevalue.models.tensors import write
+from facevalue.support import files
 
 STATE, TENSORS = "state.json", "state.safetensors"
 

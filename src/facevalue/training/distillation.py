@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from facevalue.card import WEIGHTS, Card
-from facevalue.classifier import Classifier, load
 from facevalue.errors import DataError
-from facevalue.networks import find
+from facevalue.evidence.card import WEIGHTS, ModelCard
+from facevalue.models.classifier import Classifier, load
+from facevalue.models.networks import find
 from facevalue.training.recipe import Recipe
 from facevalue.training.settings import DistillSettings
 
@@ -39,7 +39,7 @@ def resolved(recipe: Recipe) -> Recipe:
     settings = recipe.distill
     if not settings.teacher:
         return recipe
-    card = Card.load(Path(settings.teacher))
+    card = ModelCard.load(Path(settings.teacher))
     form = settings.form
     if form == "auto":
         form = "defensive" if _same_network(card, recipe) else "knowledge"
@@ -47,8 +47,8 @@ def resolved(recipe: Recipe) -> Recipe:
     return msgspec.structs.replace(recipe, distill=filled)
 
 
-def _same_network(card: Card, recipe: Recipe) -> bool:
-    """Whether the student is the teacher's own network, whatever their squares."""
+def _same_network(card: ModelCard, recipe: Recipe) -> bool:
+    """Whether the student is the teacher's own network, whatever their network inputs."""
     if card.network.name != recipe.network.name:
         return False
     own = find(recipe.network.name).options
@@ -65,7 +65,7 @@ class Teacher:
 
     Attributes
     ----------
-    classifier : in eval mode; it may have a square of another size.
+    classifier : in eval mode; it may have a network input of another size.
     columns : (k,) where each of the student's classes stands in the teacher's logits.
     """
 
@@ -83,8 +83,8 @@ class Teacher:
         return Teacher(self.classifier.to(device), self.columns.to(device), self.settings)
 
     def logits(self, x: Tensor) -> Tensor:
-        """(n, k) calibrated logits of the student's pictures (n, 3, s, s), in the student's order of classes."""
-        side = self.classifier.card.geometry.size
+        """(n, k) calibrated logits of the student's images (n, 3, s, s), in the student's order of classes."""
+        side = self.classifier.card.preprocessing.size
         if x.shape[-1] != side:
             x = functional.interpolate(x, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
         with torch.no_grad():
@@ -122,6 +122,6 @@ def open_teacher(settings: DistillSettings, classes: tuple[str, ...]) -> Teacher
     if set(known) != set(classes):
         raise DataError(
             f"the classes do not match: the teacher {settings.teacher} knows {', '.join(known)}; "
-            f"the pictures are of {', '.join(classes)}"
+            f"the images are of {', '.join(classes)}"
         )
     return Teacher(classifier.requires_grad_(False), torch.tensor([known.index(c) for c in classes]), settings)

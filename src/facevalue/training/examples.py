@@ -1,4 +1,4 @@
-"""What a head may learn from: features of pictures, of their quarters, and of changed copies of them."""
+"""What a head may learn from: features of images, of their quarters, and of changed copies of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures
+from facevalue.data.dataset import ImageDataset
 from facevalue.errors import UsageError
-from facevalue.outputs import Change, Extractor, to_squares
-from facevalue.training.augment import augment
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import Change, Extractor, to_pixels
+from facevalue.training.augmentation import augment
 from facevalue.training.probe import Differences
 from facevalue.training.recipe import Recipe
-from facevalue.training.samples import sample, with_subjects
+from facevalue.training.samples import sample, with_masks
 from facevalue.training.settings import ProbeSettings
 
 
@@ -28,7 +28,7 @@ class Examples:
 
     Attributes
     ----------
-    quarters : (n, 4, d) of the pictures' quarters, if asked for.
+    quarters : (n, 4, d) of the images' quarters, if asked for.
     copies : (m, d) of changed copies, which are to score as what they are copies of.
     originals : (m,) the places of what they are copies of.
     """
@@ -62,38 +62,40 @@ class Examples:
     def differences(self, settings: ProbeSettings) -> list[Differences]:
         """What is to make no difference to scores."""
         found = []
-        if settings.steady and self.quarters is not None:
-            found.append(Differences.between_quarters(self.quarters, settings.steady))
-        if settings.alike and self.copies is not None and self.originals is not None:
-            found.append(Differences(self.copies - self.x[self.originals], settings.alike))
+        if settings.quarter_consistency and self.quarters is not None:
+            found.append(Differences.between_quarters(self.quarters, settings.quarter_consistency))
+        if settings.copy_consistency and self.copies is not None and self.originals is not None:
+            found.append(Differences(self.copies - self.x[self.originals], settings.copy_consistency))
         return found
 
 
-def examples_of(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe) -> dict[str, Examples]:
+def examples_of(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe) -> dict[str, Examples]:
     """Of every split; those of ``train`` with the changed copies that the recipe asks for.
 
     Raises
     ------
     UsageError
-        ``probe.steady``, and the network's maps have no quarters.
+        ``probe.quarter_consistency``, and the network's maps have no quarters.
     """
     settings = recipe.probe
-    if settings.steady:
-        size = classifier.card.geometry.size
+    if settings.quarter_consistency:
+        size = classifier.card.preprocessing.size
         try:
             classifier.features_of_quarters(torch.zeros(1, 3, size, size))
         except ValueError as error:
-            raise UsageError(f"probe.steady is not for {recipe.network.name} at {size} pixels: {error}") from error
+            raise UsageError(
+                f"probe.quarter_consistency is not for {recipe.network.name} at {size} pixels: {error}"
+            ) from error
     plain = Extractor(classifier)
-    extractor = Extractor(classifier, quarters=True) if settings.steady else plain
+    extractor = Extractor(classifier, quarters=True) if settings.quarter_consistency else plain
     learned = {"train", "validation", "calibration"} if recipe.refit else {"train"}
     found = {
-        name: Examples.of((extractor if name in learned else plain).features(pictures), pictures.labels)
-        for name, pictures in splits.items()
+        name: Examples.of((extractor if name in learned else plain).features(images), images.labels)
+        for name, images in splits.items()
     }
     train = splits["train"]
-    copies = list(_copies(plain if settings.alike else extractor, train, recipe))
-    if settings.alike:
+    copies = list(_copies(plain if settings.copy_consistency else extractor, train, recipe))
+    if settings.copy_consistency:
         found["train"] = replace(
             found["train"],
             copies=torch.cat([features for _, features in copies]),
@@ -105,16 +107,16 @@ def examples_of(classifier: Classifier, splits: Mapping[str, Pictures], recipe: 
     return found
 
 
-def _copies(extractor: Extractor, train: Pictures, recipe: Recipe) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Round by round the places of the pictures that are copied, and features of the copies, changed as it says."""
+def _copies(extractor: Extractor, train: ImageDataset, recipe: Recipe) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Round by round the places of the images that are copied, and features of the copies, changed as it says."""
     rounds = math.ceil(recipe.probe.copies)
     if not rounds:
         return
-    subjects = with_subjects(sample(train)).subjects if recipe.augment.surroundings else None
+    masks = with_masks(sample(train)).masks if recipe.augment.background else None
 
     def changed(number: int, places: NDArray[np.int64]) -> Change:
-        def change(squares: NDArray[np.uint8], taken: NDArray[np.int64]) -> NDArray[np.uint8]:
-            return to_squares(augment(squares, recipe.augment, recipe.seed, number, places[taken], subjects))
+        def change(pixels: NDArray[np.uint8], taken: NDArray[np.int64]) -> NDArray[np.uint8]:
+            return to_pixels(augment(pixels, recipe.augment, recipe.seed, number, places[taken], masks))
 
         return change
 

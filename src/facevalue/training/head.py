@@ -1,4 +1,4 @@
-"""A last layer moved no further than new pictures ask for."""
+"""A last layer moved no further than new images ask for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facevalue.calibration import fit_temperature
+from facevalue.evaluation.calibration import fit_temperature
 
 STRENGTHS = (1.0, 1e1, 1e2, 1e3, 1e4)
 """Inverse weights of the penalty among which validation chooses."""

@@ -11,31 +11,31 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facevalue import progress
-from facevalue.classifier import Classifier
 from facevalue.errors import FaceValueError
-from facevalue.networks.base import normalise
+from facevalue.models.classifier import Classifier
+from facevalue.models.networks.base import normalise
+from facevalue.support import progress
 from facevalue.training.adversarial import Adversary, method_in, threat_in
-from facevalue.training.augment import augment, mixed
+from facevalue.training.augmentation import augment, mixed
 from facevalue.training.checkpoint import Checkpoint, State
-from facevalue.training.course import Course
 from facevalue.training.distillation import Teacher
+from facevalue.training.freezing import set_mode, unfreeze
 from facevalue.training.optimizer import class_weights, make_optimizer
+from facevalue.training.plan import Plan
 from facevalue.training.recipe import Recipe
 from facevalue.training.samples import Sample
 from facevalue.training.settings import FitSettings
-from facevalue.training.thawing import set_mode, thaw
 
 
 def train_body(
     classifier: Classifier,
     train: Sample,
-    course: Course,
+    plan: Plan,
     recipe: Recipe,
     checkpoint: Checkpoint,
     teacher: Teacher | None = None,
 ) -> tuple[Classifier, list[dict[str, Any]]]:
-    """Train the body; return a classifier with the weights that the course keeps, and one history line an epoch.
+    """Train the body; return a classifier with the weights that the course keeps, and one history line per epoch.
 
     Goes on where ``checkpoint`` stands. On one machine's CPU a run that was interrupted and went on ends with the
     same weights, bit for bit, as one that was not: every random draw is a function of the seed and the epoch.
@@ -46,7 +46,7 @@ def train_body(
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
     classifier = copy.deepcopy(classifier)
     body = classifier.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    thawed = thaw(body, settings)
+    unfrozen = unfreeze(body, settings)
     optimizer = make_optimizer(body, recipe.optimizer, settings)
     state = checkpoint.load()
     history = [] if state is None else state.history
@@ -55,12 +55,12 @@ def train_body(
         body.load_state_dict(dict(state.weights))
         optimizer.load_state_dict(dict(state.optimizer))
         kept = dict(state.kept)
-        progress.note(f"{course.title}: going on after epoch {len(history)}")
+        progress.note(f"{plan.title}: going on after epoch {len(history)}")
     rates = [group["initial_lr"] for group in optimizer.param_groups]
     model, optimizer = fabric.setup(body, optimizer)
     classifier.to(fabric.device)
     teacher = None if teacher is None else teacher.to(fabric.device)
-    weights = class_weights(train.pictures.labels, len(classifier.card.classes), settings).to(fabric.device)
+    weights = class_weights(train.dataset.labels, len(classifier.card.classes), settings).to(fabric.device)
 
     if hardening.method != "none" and hardening.ramp_epochs >= settings.epochs:
         share = threat_in(hardening, settings.epochs - 1).eps / hardening.eps
@@ -69,20 +69,20 @@ def train_body(
             f"training ends with {share:.0%} of it (--set adversarial.ramp_epochs=0)"
         )
 
-    def network(pictures: Tensor) -> Tensor:
-        return cast(Tensor, model(normalise(pictures, classifier.mean, classifier.std)))
+    def network(images: Tensor) -> Tensor:
+        return cast(Tensor, model(normalise(images, classifier.mean, classifier.std)))
 
     def step(loss: Tensor) -> None:
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
 
-    with progress.work(course.title, course.epochs, "epochs") as work:
+    with progress.work(plan.title, plan.epochs, "epochs") as work:
         work.advance(len(history))
-        while len(history) < course.epochs and not course.ended(history):
+        while len(history) < plan.epochs and not plan.ended(history):
             start, epoch = time.perf_counter(), len(history)
             torch.manual_seed(_seed_of(seed, epoch))
-            factor = course.factor(history, rates[0])
+            factor = plan.factor(history, rates[0])
             for group, own in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = own * factor
             if history and history[-1].get("collapsed"):
@@ -96,9 +96,9 @@ def train_body(
                 generator=torch.Generator().manual_seed(_seed_of(seed, epoch, 1)),
                 autocast=fabric.autocast,
             )
-            set_mode(body, thawed, settings)
+            set_mode(body, unfrozen, settings)
             learned = _learn(network, train, recipe, epoch, adversary, step, weights, teacher)
-            held_out = course.held_out(model, adversary, history, _seed_of(seed, epoch, 2) % 2**31)
+            held_out = plan.held_out(model, adversary, history, _seed_of(seed, epoch, 2) % 2**31)
             line = {
                 "epoch": epoch,
                 "phase": "fit",
@@ -108,7 +108,7 @@ def train_body(
                 "seconds": time.perf_counter() - start,
             }
             history = [*history, line]
-            if course.keeps(history):
+            if plan.keeps(history):
                 kept = {name: value.detach().cpu().clone() for name, value in body.state_dict().items()}
             checkpoint.save(State(body.state_dict(), kept, optimizer.state_dict(), history))
             work.advance(detail=_told(line))
@@ -132,18 +132,18 @@ def _learn(
 
     Parameters
     ----------
-    network : in train mode, of pictures in [0, 1].
+    network : in train mode, of images in [0, 1].
     weights : (k,) of the classes, where the network is.
     """
     settings, device = recipe.fit, weights.device
     total, right, seen = 0.0, 0, 0
-    order = np.random.default_rng((recipe.seed, epoch)).permutation(len(train.pictures))
+    order = np.random.default_rng((recipe.seed, epoch)).permutation(len(train.dataset))
     done = 0
-    for squares, labels in train.batches(order, settings.batch_size):
+    for pixels, labels in train.batches(order, settings.batch_size):
         indices, done = order[done : done + len(labels)], done + len(labels)
         if len(labels) == 1 and len(order) > 1:
-            continue  # batch norm has no variance of one picture
-        x = augment(squares, recipe.augment, recipe.seed, epoch, indices, train.subjects).to(device)
+            continue  # batch norm has no variance of one image
+        x = augment(pixels, recipe.augment, recipe.seed, epoch, indices, train.masks).to(device)
         y = torch.from_numpy(labels).to(device)
         target = y
         if recipe.augment.mixup or recipe.augment.cutmix:

@@ -13,22 +13,22 @@ from typing import Any
 
 import torch
 
-from facevalue import progress
-from facevalue.card import Card
-from facevalue.classifier import Classifier
-from facevalue.data.pictures import Pictures
+from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
-from facevalue.networks.base import Body
-from facevalue.networks.weights import Wanted, prepare
-from facevalue.outputs import Extractor, Outputs, from_features
+from facevalue.evidence.card import ModelCard
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import Extractor, Outputs, from_features
+from facevalue.models.networks.base import Body
+from facevalue.models.networks.weights import Wanted, prepare
+from facevalue.support import progress
 from facevalue.training.checkpoint import Checkpoint
-from facevalue.training.course import Again, ByValidation
 from facevalue.training.distillation import open_teacher
 from facevalue.training.examples import Examples, examples_of
 from facevalue.training.loop import train_body
+from facevalue.training.plan import Again, ByValidation
 from facevalue.training.probe import Probe, fit_probe, refit
 from facevalue.training.recipe import Recipe
-from facevalue.training.samples import Sample, sample, with_subjects
+from facevalue.training.samples import Sample, sample, with_masks
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Trained:
 
     Attributes
     ----------
-    seconds : of training alone: without reading the pictures, calibration, evaluation and export.
+    seconds : of training alone: without reading the images, calibration, evaluation and export.
     seconds_per_epoch : of the loop; for a probe, of computing the features once.
     again : with ``refit``, the classifier that has learned from all but test, and its outputs on ``train`` and
         ``test``. What chooses and calibrates is answered by the other, which has not learned from it.
@@ -54,13 +54,13 @@ class Trained:
 def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
     """The network of a recipe with its starting weights and a new head; the same for the same seed."""
     torch.manual_seed(recipe.seed)
-    geometry = recipe.geometry()
+    preprocessing = recipe.preprocessing()
     wanted = recipe.network
     body, facts = prepare(
         Wanted(
             name=wanted.name,
             classes=len(classes),
-            size=geometry.size,
+            size=preprocessing.size,
             weights=wanted.weights,
             options=wanted.options,
             convention=wanted.convention,
@@ -68,19 +68,19 @@ def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
             std=wanted.std,
         )
     )
-    card = Card(
+    card = ModelCard(
         classes=classes,
         positive=(recipe.positive or classes[-1]) if len(classes) == 2 else recipe.positive,
-        geometry=geometry,
+        preprocessing=preprocessing,
         network=facts,
-        recipe=recipe.as_dict(),
+        recipe=recipe.to_dict(),
         seed=recipe.seed,
     )
     return Classifier(body, card).eval()
 
 
 def train_method(
-    classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe, checkpoint: Checkpoint
+    classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
 ) -> Trained:
     """Train as the recipe says.
 
@@ -94,7 +94,9 @@ def train_method(
     return _loop(classifier, splits, recipe, checkpoint)
 
 
-def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe, checkpoint: Checkpoint) -> Trained:
+def _loop(
+    classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
+) -> Trained:
     start = time.perf_counter()
     teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
@@ -108,8 +110,8 @@ def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe
         probe = _fit(classifier.body, train, validation, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
-    course = ByValidation(recipe, sample(splits["validation"]), 1.0 if teacher is None else teacher.softening)
-    once, lines = train_body(classifier, _seen(splits["train"], recipe), course, recipe, checkpoint, teacher)
+    plan = ByValidation(recipe, sample(splits["validation"]), 1.0 if teacher is None else teacher.softening)
+    once, lines = train_body(classifier, _seen(splits["train"], recipe), plan, recipe, checkpoint, teacher)
     twice = None
     if recipe.refit:
         every = splits["train"].and_also(splits["validation"], splits["calibration"], name="train")
@@ -138,12 +140,12 @@ def _loop(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe
     )
 
 
-def _seen(pictures: Pictures, recipe: Recipe) -> Sample:
-    seen = sample(pictures)
-    return with_subjects(seen) if recipe.augment.surroundings else seen
+def _seen(dataset: ImageDataset, recipe: Recipe) -> Sample:
+    seen = sample(dataset)
+    return with_masks(seen) if recipe.augment.background else seen
 
 
-def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recipe) -> Trained:
+def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe) -> Trained:
     start = time.perf_counter()
     parts = examples_of(classifier, splits, recipe)
     computed = time.perf_counter()
@@ -158,7 +160,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, Pictures], recipe: Recip
     seconds = time.perf_counter() - start
 
     def answers(classifier: Classifier, *names: str) -> dict[str, Outputs]:
-        # Copies that are learned from stand behind the pictures themselves.
+        # Copies that are learned from stand behind the images themselves.
         own = {name: parts[name].x[: len(splits[name])] for name in names}
         return {name: from_features(classifier, features, splits[name].labels) for name, features in own.items()}
 
@@ -194,7 +196,7 @@ def with_head(classifier: Classifier, probe: Probe) -> Classifier:
 
 def identity(recipe: Recipe, fingerprint: str) -> str:
     """What makes two trainings the same."""
-    text = json.dumps([recipe.as_dict(), fingerprint], sort_keys=True)
+    text = json.dumps([recipe.to_dict(), fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

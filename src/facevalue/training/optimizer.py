@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facevalue.networks.base import Body
+from facevalue.models.networks.base import Body
 from facevalue.training.settings import FitSettings, OptimizerSettings
 
 

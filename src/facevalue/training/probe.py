@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 
-from facevalue import metrics
-from facevalue.calibration import eigh, fit_temperature
+from facevalue.evaluation import metrics
+from facevalue.evaluation.calibration import eigh, fit_temperature
 from facevalue.training.settings import ProbeSettings
 
 
@@ -50,8 +50,8 @@ def fit_probe(
 ) -> Probe:
     """A linear head on frozen features with an L2 penalty: multinomial logistic regression, or regression on 0 and 1.
 
-    Logistic regression is the usual probe (Kornblith et al. 2019, arXiv:1805.08974). Where features outnumber pictures
-    many times the classes can always be parted, and it attends to the few pictures nearest to the border; ``squared``
+    Logistic regression is the usual probe (Kornblith et al. 2019, arXiv:1805.08974). Where features outnumber images
+    many times the classes can always be parted, and it attends to the few images nearest to the border; ``squared``
     loss attends to all (Hui & Belkin 2021, arXiv:2006.07322), as a linear discriminant does.
 
     Features are centred, and scaled as a whole: scaling each would let those that hardly vary in training weigh as much
@@ -59,8 +59,8 @@ def fit_probe(
     kind of a hundred times as many features decides a hundred times as much; with ``kind`` it is ten times, between
     that and all kinds alike.
 
-    What is everywhere in a picture, as a camera's or a generator's traces are, shows in its quarters alike; what sets
-    them apart is what is in the picture. And what sets a copy that was saved again apart from its picture is how it was
+    What is everywhere in an image, as a camera's or a generator's traces are, shows in its quarters alike; what sets
+    them apart is what is in the image. And what sets a copy that was saved again apart from its image is how it was
     saved. With such ``differences`` the head is held to heed neither, as variation between recordings of one speaker is
     taken out of speaker recognition (Hatch et al. 2006, *Within-class covariance normalization for SVM-based speaker
     recognition*).
@@ -73,13 +73,13 @@ def fit_probe(
         ``alpha``. ``scale``: whether features are scaled by one number or by one ``each``, their deviation in training,
         and with ``kind`` by the fourth root of how many there are of their kind as well.
     kinds : widths of the kinds of features, which add up to d; empty where all are of one.
-    balanced : whether every class weighs alike, however many pictures it has.
+    balanced : whether every class weighs alike, however many images it has.
     differences : what is to make none to scores; for ``squared`` loss.
 
     Returns
     -------
     The most regularised probe whose validation loss is within one standard error of the lowest (Breiman et al. 1984),
-    where a standard error is never less than one picture's nat. The losses are log-likelihoods at each probe's own best
+    where a standard error is never less than one image's nat. The losses are log-likelihoods at each probe's own best
     temperature, since the temperature is fitted later: else the sharpest would win wherever validation is separable.
     """
     space = _Space.of(train[0], settings, kinds, within=not differences)
@@ -126,7 +126,7 @@ def refit(
     kinds: Sequence[int] = (),
     differences: Sequence[Differences] = (),
 ) -> Probe:
-    """The same on other pictures, as a rule on more: strength and sharpness stay what was chosen."""
+    """The same on other images, as a rule on more: strength and sharpness stay what was chosen."""
     space = _Space.of(x, settings, kinds, within=not differences)
     head = _fits(settings, space, space.inside(x), y, balanced, differences)(probe.strength).times(probe.sharpness)
     weight, bias = space.outside(head)
@@ -139,7 +139,7 @@ class Differences:
 
     Attributes
     ----------
-    weight : of the square of each one's score, beside the squared errors of pictures.
+    weight : of the square of each one's score, beside the squared errors of images.
     """
 
     features: Tensor
@@ -147,13 +147,13 @@ class Differences:
 
     @classmethod
     def between_quarters(cls, quarters: Tensor, weight: float) -> Differences:
-        """Of every picture's (n, 4, d) quarters from their mean; ``weight`` is of a picture's four together."""
+        """Of every image's (n, 4, d) quarters from their mean; ``weight`` is of an image's four together."""
         return cls((quarters - quarters.mean(1, keepdim=True)).flatten(0, 1).float(), weight / 4)
 
 
 @dataclass(frozen=True)
 class Linear:
-    """(k, d) weights and (k,) biases, a row a class."""
+    """(k, d) weights and (k,) biases, one row per class."""
 
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
@@ -169,7 +169,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class _Space:
-    """Where a head is fitted: features less their mean, over their scale, within the span of few pictures."""
+    """Where a head is fitted: features less their mean, over their scale, within the span of few images."""
 
     mean: NDArray[np.float64]
     unit: NDArray[np.float64]
@@ -235,7 +235,7 @@ def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> C
 
 
 def _goals(y: NDArray[np.int64], balanced: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n, k) 1 for the class and 0 for the others, and (n,) how much each picture weighs."""
+    """(n, k) 1 for the class and 0 for the others, and (n,) how much each image weighs."""
     from sklearn.utils.class_weight import compute_sample_weight
 
     return np.eye(int(y.max()) + 1)[y], compute_sample_weight("balanced" if balanced else None, y)
@@ -267,8 +267,8 @@ def _heedless(
     targets, weights = _goals(y, balanced)
     x_mean, mean = (np.average(part, axis=0, weights=weights) for part in (x, targets))
     roots = np.sqrt(weights)[:, None]
-    # Single precision and as few copies as can be: rows may be six times as many as pictures, and are not cut down to
-    # the pictures' span.
+    # Single precision and as few copies as can be: rows may be six times as many as images, and are not cut down to
+    # the images' span.
     rows = np.empty((len(x) + sum(len(part.features) for part in differences), x.shape[1]), np.float32)
     rows[: len(x)] = roots * (x - x_mean)
     end = len(x)
@@ -290,7 +290,7 @@ def _heedless(
 def _span(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """(d, r) orthonormal directions that hold all of x (n, d), r <= n < d.
 
-    The penalised fit lies within them and is the same there, with as many numbers to find as there are pictures.
+    The penalised fit lies within them and is the same there, with as many numbers to find as there are images.
     """
     values, vectors = (part.numpy() for part in eigh(torch.from_numpy(x @ x.T)))
     kept = values > 1e-10 * values[-1]

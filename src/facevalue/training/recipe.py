@@ -11,8 +11,8 @@ from typing import Any, Literal, get_type_hints
 import msgspec
 
 from facevalue.errors import UsageError
-from facevalue.networks import find
-from facevalue.pixels import Geometry
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models.networks import find
 from facevalue.training.settings import (
     AdversarialSettings,
     AugmentSettings,
@@ -37,8 +37,8 @@ class Recipe(Settings, frozen=True):
     AUROC and average precision are about; by default the last of two. ``seed`` is that of splits, starting weights and
     every draw.
 
-    ``refit``: when all is chosen and calibrated, the same is trained once more, on validation and calibration pictures
-    too, where pictures are few: a head on the same features, or a network from the same start, as many epochs as the
+    ``refit``: when all is chosen and calibrated, the same is trained once more, on validation and calibration images
+    too, where images are few: a head on the same features, or a network from the same start, as many epochs as the
     first one kept. Figures on those two splits, temperature and limits are those of the one that had not seen them
     (scikit-learn's ``CalibratedClassifierCV`` does so with ``ensemble=False``). Not for adversarial training, which
     goes by validation until its end.
@@ -89,18 +89,18 @@ class Recipe(Settings, frozen=True):
             )
             expect(not (self.augment.mixup or self.augment.cutmix), "mixup and cutmix", "0 for a probe", "more")
         else:
-            for name in ("steady", "alike", "copies"):
+            for name in ("quarter_consistency", "alike", "copies"):
                 given = getattr(self.probe, name)
                 expect(not given, f"probe.{name}", f"0 where the method is {self.method}", given)
 
-    def geometry(self) -> Geometry:
-        """The network's own geometry with this recipe's changes."""
-        own = find(self.network.name).geometry
+    def preprocessing(self) -> Preprocessing:
+        """The network's own preprocessing with this recipe's changes."""
+        own = find(self.network.name).preprocessing
         fields = msgspec.structs.asdict(own)
         changes = {name: value for name in fields if (value := getattr(self.network, name)) is not None}
-        return Geometry(**(fields | changes))
+        return Preprocessing(**(fields | changes))
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, as the TOML file would hold them."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain

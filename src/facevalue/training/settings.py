@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from facevalue.networks.base import Triple
-from facevalue.pixels import Filter, Fit
+from facevalue.images.preprocessing import Filter, Fit
+from facevalue.models.networks.base import Triple
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -22,7 +22,7 @@ def expect(good: bool, name: str, wanted: str, got: object) -> None:
 
 
 class NetworkSettings(Settings, frozen=True):
-    """Which network, from which weights, on what square. What is ``None`` comes from the network's record."""
+    """Which network, from which weights, on what network input. What is ``None`` comes from the network's record."""
 
     name: str = "mobilenetv2_100"
     weights: str = "hub"
@@ -38,10 +38,10 @@ class NetworkSettings(Settings, frozen=True):
 
 
 class SplitSettings(Settings, frozen=True):
-    """Shares of the pictures; the rest is train. ``near``: bits between near-duplicates, -1 for no joining.
+    """Shares of the images; the rest is train. ``near``: bits between near-duplicates, -1 for no joining.
 
-    ``groups``: what never crosses a split, as ``--groups`` says it: ``parent``, ``stem:REGEX``, ``picture`` or a
-    manifest's column. Where no picture is named so, the usual groups are made.
+    ``groups``: what never crosses a split, as ``--groups`` says it: ``parent``, ``stem:REGEX``, ``image`` or a
+    manifest's column. Where no image is named so, the usual groups are made.
     """
 
     validation: float = 0.1
@@ -118,20 +118,20 @@ class FitSettings(Settings, frozen=True):
 
 
 class AugmentSettings(Settings, frozen=True):
-    """Random changes to training pictures, the same for every class. 0 or false switches one off.
+    """Random changes to training images, the same for every class. 0 or false switches one off.
 
-    Geometry: ``flip`` left and right; ``rotation`` up to this share of a full turn either way (Keras's unit: 0.2 is
+    Preprocessing: ``flip`` left and right; ``rotation`` up to this share of a full turn either way (Keras's unit: 0.2 is
     72 degrees); ``zoom`` in or out by up to this share, both sides alike; ``shift`` by up to this share of the side;
     ``height`` and ``width`` stretched or shrunk by up to this share. What comes in from outside is ``fill``: ``mirror``
-    the picture, or ``plain``, a grey drawn for each picture, which teaches that empty surroundings mean nothing.
+    the image, or ``plain``, a grey drawn for each image, which teaches that empty background mean nothing.
     Colour: ``brightness``, ``contrast``, ``saturation`` by up to this share; ``grey`` without colour, with this
     probability (Chen et al. 2020, arXiv:2002.05709).
-    Damage, each with probability ``damage``: ``jpeg`` saved at a quality from this to 95; ``blur`` up to this radius in
+    Damage, each with probability ``corruption``: ``jpeg`` saved at a quality from this to 95; ``blur`` up to this radius in
     pixels; ``rescale`` down to no less than this share and up again.
     ``randaugment``: strength 1 to 10 of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
     ``mixup``, ``cutmix``: alpha of the beta distribution (arXiv:1710.09412, arXiv:1905.04899).
-    ``surroundings``: what is not the picture's subject becomes a plain grey, drawn for each picture, with this
-    probability; see :mod:`facevalue.training.subjects`.
+    ``background``: what is not the image's subject becomes a plain grey, drawn for each image, with this
+    probability; see :mod:`facevalue.training.foreground`.
     ``noise``: Gaussian noise of this deviation on pixels in [0, 1], added last and not clipped: what a network needs
     that is to stand behind randomised smoothing (Cohen et al. 2019, arXiv:1902.02918).
     """
@@ -150,11 +150,11 @@ class AugmentSettings(Settings, frozen=True):
     jpeg: int = 0
     blur: float = 0.0
     rescale: float = 0.0
-    damage: float = 0.5
+    corruption: float = 0.5
     randaugment: int = 0
     mixup: float = 0.0
     cutmix: float = 0.0
-    surroundings: float = 0.0
+    background: float = 0.0
     noise: float = 0.0
 
     def __post_init__(self) -> None:
@@ -162,17 +162,17 @@ class AugmentSettings(Settings, frozen=True):
             expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
         expect(0 <= self.jpeg <= 95, "jpeg", "a quality from 0 to 95", self.jpeg)
         expect(0 <= self.randaugment <= 10, "randaugment", "from 0 to 10", self.randaugment)
-        for name in ("damage", "surroundings", "grey"):
+        for name in ("corruption", "background", "grey"):
             expect(0 <= getattr(self, name) <= 1, name, "a probability", getattr(self, name))
         for name in ("blur", "mixup", "cutmix", "noise"):
             expect(0 <= getattr(self, name) < math.inf, name, "a number of at least 0", getattr(self, name))
 
 
 class AdversarialSettings(Settings, frozen=True):
-    """Training on attacked pictures; see :mod:`facevalue.training.adversarial`.
+    """Training on attacked images; see :mod:`facevalue.training.adversarial`.
 
     ``method``: ``none``, ``pgd`` (Madry et al. 2018), ``fast`` (Wong et al. 2020), ``trades`` (Zhang et al. 2019) or
-    ``free`` (Shafahi et al. 2019). ``eps`` is in pixels of the network's square scaled to [0, 1]: 4/255 is 0.01569.
+    ``free`` (Shafahi et al. 2019). ``eps`` is in pixels of the network input scaled to [0, 1]: 4/255 is 0.01569.
     ``share`` of every batch is attacked, the rest stays clean; ``trades`` has ``beta`` for that and attacks all.
     ``steps`` of ``pgd`` and ``trades``, all together ``reach`` eps long; ``fast`` takes one of 1.25 eps.
     ``replays`` of every batch by ``free``. ``eps`` grows from 0 over ``ramp_epochs``. After every epoch the validation
@@ -225,12 +225,12 @@ class ProbeSettings(Settings, frozen=True):
     """``strengths`` are inverses of the L2 penalty, among which validation chooses.
 
     ``loss``: ``logistic``, or ``squared`` distances from 1 for the class and 0 for the others, for many more features
-    than pictures. ``scale``: features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as
+    than images. ``scale``: features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as
     well, where a network has several; see :func:`facevalue.training.probe.fit_probe`. ``copies`` of every training
-    picture (0.5: of every second), changed as ``augment`` says, are learned from beside it; each costs another pass
-    through the backbone. With ``alike`` they are not learned from but are to score as the picture that they are of: by
-    so much the square of the difference counts beside a picture's squared error. ``steady``: how much the four quarters
-    of a picture are to score alike, beside its own squared error; needs a network whose features do not say where
+    image (0.5: of every second), changed as ``augment`` says, are learned from beside it; each costs another pass
+    through the backbone. With ``alike`` they are not learned from but are to score as the image that they are of: by
+    so much the square of the difference counts beside an image's squared error. ``quarter_consistency``: how much the four quarters
+    of an image are to score alike, beside its own squared error; needs a network whose features do not say where
     things are. Both need ``squared`` loss.
     """
 
@@ -238,23 +238,23 @@ class ProbeSettings(Settings, frozen=True):
     strengths: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     scale: Literal["whole", "each", "kind"] = "whole"
     copies: float = 0.0
-    alike: float = 0.0
-    steady: float = 0.0
+    copy_consistency: float = 0.0
+    quarter_consistency: float = 0.0
 
     def __post_init__(self) -> None:
         expect(0 <= self.copies < math.inf, "copies", "a number of at least 0", self.copies)
-        for name in ("alike", "steady"):  # far below where single precision ends
+        for name in ("alike", "quarter_consistency"):  # far below where single precision ends
             expect(0 <= getattr(self, name) <= 1e6, name, "from 0 to 1e6", getattr(self, name))
-        for name in ("alike", "steady"):
+        for name in ("alike", "quarter_consistency"):
             given = getattr(self, name)
             expect(not given or self.loss == "squared", name, "0 where the loss is logistic", given)
-        expect(not self.alike or self.copies > 0, "alike", "0 without probe.copies", self.alike)
+        expect(not self.copy_consistency or self.copies > 0, "alike", "0 without probe.copies", self.copy_consistency)
         above = bool(self.strengths) and min(self.strengths) > 0 and max(self.strengths) < math.inf
         expect(above, "strengths", "numbers above 0", self.strengths)
 
 
 class CalibrationSettings(Settings, frozen=True):
-    """See :func:`facevalue.calibration.choose_confidence` and :func:`facevalue.calibration.novelty_limit`."""
+    """See :func:`facevalue.evaluation.calibration.choose_confidence` and :func:`facevalue.evaluation.calibration.novelty_limit`."""
 
     target: float = 0.95
     floor: float = 0.6

@@ -1,11 +1,11 @@
-"""``facevalue data``: what is done to pictures before a model is made; one small file a verb."""
+"""``facevalue data``: what is done to images before a model is made; one small file per verb."""
 
 from __future__ import annotations
 
 import typer
 
+from facevalue.cli.common.shell import verb
 from facevalue.cli.data import augment, get, prepare, scan
-from facevalue.cli.shell import verb
 
 VERBS = {
     "scan": scan,
@@ -15,7 +15,7 @@ VERBS = {
 }
 
 app = typer.Typer(
-    help="Look at pictures before learning from them: what is wrong with them, and what gives their class away.",
+    help="Look at images before learning from them: what is wrong with them, and what gives their class away.",
     epilog=f"Example: {scan.EXAMPLE}",
     invoke_without_command=True,
 )

@@ -7,28 +7,28 @@ from typing import Annotated
 
 from typer import Option
 
-from facevalue.cli.output import Json, deliver, png_option
-from facevalue.cli.parsing import settings_of
-from facevalue.cli.shared_options import Data, RecipesSeed, Settings, Size
+from facevalue.cli.common.options import Data, RecipesSeed, Settings, Size
+from facevalue.cli.common.output import Json, deliver, png_option
+from facevalue.cli.common.parsing import settings_of
 
-EXAMPLE = "facevalue data augment pictures -o augmented.png --recipe horse-or-human/cnn-upright"
+EXAMPLE = "facevalue data augment images -o augmented.png --recipe horse-or-human/cnn-upright"
 
 
 def run(
     data: Data,
     output: Annotated[Path, png_option("--output", "-o", text="The PNG to draw.")],
-    recipe: Annotated[str, Option(metavar="NAME", help="A recipe that changes pictures, or FILE.toml.")] = "scratch",
+    recipe: Annotated[str, Option(metavar="NAME", help="A recipe that changes images, or FILE.toml.")] = "scratch",
     changes: Settings = None,
     size: Size = None,
-    rows: Annotated[int, Option(min=1, max=100, metavar="N", help="Pictures, drawn evenly from the classes.")] = 6,
+    rows: Annotated[int, Option(min=1, max=100, metavar="N", help="Images, drawn evenly from the classes.")] = 6,
     epochs: Annotated[int, Option(min=1, max=50, metavar="N", help="Epochs in which each is shown.")] = 7,
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
-    """Draw pictures as a recipe changes them for training, to see whether they still show their class."""
-    from facevalue import workshop
+    """Draw images as a recipe changes them for training, to see whether they still show their class."""
+    from facevalue.api.data.augment import augment_data
 
-    drawn = workshop.augment_data(
+    drawn = augment_data(
         data, output, recipe=recipe, set=settings_of(changes or []), size=size, rows=rows, epochs=epochs, seed=seed
     )
     deliver(drawn, json, drawn["file"])

@@ -7,19 +7,19 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from facevalue.cli.output import Json, deliver, printable, table
-from facevalue.cli.shared_options import Groups
-from facevalue.cli.shell import Seed
+from facevalue.cli.common.options import Groups
+from facevalue.cli.common.output import Json, deliver, printable, table
+from facevalue.cli.common.shell import Seed
 
-EXAMPLE = "facevalue data prepare raw -o pictures --size 256"
+EXAMPLE = "facevalue data prepare raw -o images --size 256"
 
 
 def run(
     data: Annotated[
-        Path, Argument(metavar="DIR", help="A folder a class, a folder with train/ and test/, or a manifest.")
+        Path, Argument(metavar="DIR", help="One folder per class, a folder with train/ and test/, or a manifest.")
     ],
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The folder to make.")],
-    size: Annotated[int, Option(min=8, metavar="PIXELS", help="Side of every square.")] = 256,
+    size: Annotated[int, Option(min=8, metavar="PIXELS", help="Side of every network input.")] = 256,
     fit: Annotated[str, Option(metavar="NAME", help="crop, squash or pad; only crop hides the old shape.")] = "crop",
     format: Annotated[str, Option(metavar="NAME", help="png or jpeg.")] = "png",  # noqa: A002 - the option's name
     quality: Annotated[int, Option(min=1, max=95, metavar="Q", help="Of JPEG.")] = 90,
@@ -32,16 +32,16 @@ def run(
     ] = "warn",
     like: Annotated[
         Path | None,
-        Option(metavar="MANIFEST", help="An earlier prepared or model folder: its pictures stay in their splits."),
+        Option(metavar="MANIFEST", help="An earlier prepared or model folder: its images stay in their splits."),
     ] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace a prepared folder that is there.")] = False,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Split pictures without leaks and encode every class alike, so that no file tells its class."""
-    from facevalue import workshop
+    """Split images without leaks and encode every class alike, so that no file tells its class."""
+    from facevalue.api.data.prepare import prepare_data
 
-    done = workshop.prepare_data(
+    done = prepare_data(
         data,
         output,
         size=size,

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Annotated
 from rich.table import Table
 from typer import Option
 
-from facevalue.cli.output import Json, deliver, file_option, printable, table
-from facevalue.cli.shared_options import Data
+from facevalue.cli.common.options import Data
+from facevalue.cli.common.output import Json, deliver, file_option, printable, table
 from facevalue.errors import DataError
 
 if TYPE_CHECKING:
     from facevalue.data.audit import Audit
 
-EXAMPLE = "facevalue data scan pictures --page findings.html --strict"
+EXAMPLE = "facevalue data scan images --page findings.html --strict"
 
 _SHOWN = 10  # findings of one kind in the terminal; --json has all
 
 
 def run(
     data: Data,
-    page: Annotated[Path | None, file_option("--page", text="Write an HTML page with pictures to explore.")] = None,
+    page: Annotated[Path | None, file_option("--page", text="Write an HTML page with images to explore.")] = None,
     manifest: Annotated[
         Path | None, file_option("--manifest", text="Write the table of all files, as Parquet.")
     ] = None,
     groups: Annotated[
         str | None,
-        Option(metavar="HOW", help="What belongs together: parent, stem:REGEX, picture, or a manifest's column."),
+        Option(metavar="HOW", help="What belongs together: parent, stem:REGEX, image, or a manifest's column."),
     ] = None,
     near: Annotated[
         int, Option(min=0, max=255, metavar="BITS", help="Bits of 256 in which near-duplicates differ at most.")
@@ -43,10 +43,10 @@ def run(
     strict: Annotated[bool, Option("--strict", help="A warning is an error: exit code 1.")] = False,
     json: Json = None,
 ) -> None:
-    """Read every picture and say what is wrong: unreadable, the same twice, odd, or told apart by its file alone."""
-    from facevalue import workshop
+    """Read every image and say what is wrong: unreadable, the same twice, odd, or told apart by its file alone."""
+    from facevalue.api.data.scan import scan_data
 
-    found = workshop.scan_data(
+    found = scan_data(
         data,
         groups=groups,
         near=near,
@@ -57,7 +57,7 @@ def run(
         network=network,
         weights=weights,
     )
-    deliver(found.as_dict(), json, *_told(found), *([f"{page}: the page to explore"] if page else []))
+    deliver(found.to_dict(), json, *_told(found), *([f"{page}: the page to explore"] if page else []))
     if strict and found.warnings:
         more = len(found.warnings) - 1
         raise DataError(found.warnings[0] + (f"; and {more} more warnings" if more else ""))
@@ -68,7 +68,7 @@ def _told(found: Audit) -> list[Table | str]:
     odd = Counter(oddity.kind for oddity in found.oddities)
     copies, shortcuts = found.copies, found.shortcuts
     findings = [
-        ("pictures", len(found.manifest.readable)),
+        ("images", len(found.manifest.readable)),
         ("unreadable files", len(found.manifest.unreadable)),
         ("groups of identical files", len(copies.duplicates)),
         ("groups of near-duplicates", len(copies.near)),

@@ -1,4 +1,4 @@
-"""What is wrong with a folder of pictures: one small file a check."""
+"""What is wrong with a folder of images: one small file a check."""
 
 from facevalue.data.audit.findings import Audit, audit
 

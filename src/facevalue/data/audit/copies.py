@@ -1,4 +1,4 @@
-"""The same picture more than once: byte for byte, or nearly, in one class or in several."""
+"""The same image more than once: byte for byte, or nearly, in one class or in several."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from facevalue.data.hashes import NEAR, distances, unpack
-from facevalue.data.near import clusters
+from facevalue.data.near_duplicates import clusters
 
 _LARGEST = 2000
 """Of a larger group of near-duplicates, so many are compared for contradictions."""
@@ -16,7 +16,7 @@ _LARGEST = 2000
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Pictures that look the same and bear different labels.
+    """Images that look the same and bear different labels.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Copies:
     Attributes
     ----------
     duplicates : files with the same bytes.
-    near : pictures that look the same and of which at least two have different bytes.
+    near : images that look the same and of which at least two have different bytes.
     contradictions : of all these, with several labels; the nearest first.
     complete : False where the search passed over some pairs of a crowd.
     """
@@ -54,25 +54,25 @@ def find_copies(table: pd.DataFrame, near: int = NEAR) -> Copies:
     duplicates = [tuple(rows) for _, rows in table.groupby("sha256")["path"] if len(rows) > 1]
     hashes = unpack(table["phash"])
     found = clusters(hashes, near)
-    alike, torn = [], []
+    copy_consistency, torn = [], []
     for members in found.groups:
         rows = table.iloc[members]
         if rows["sha256"].nunique() > 1:
-            alike.append(tuple(rows["path"]))
+            copy_consistency.append(tuple(rows["path"]))
         if rows["label"].nunique() > 1:
             torn.extend(_contradictions(rows.iloc[:_LARGEST], hashes[members[:_LARGEST]], near))
     return Copies(
         duplicates=_largest_first(duplicates),
-        near=_largest_first(alike),
+        near=_largest_first(copy_consistency),
         contradictions=tuple(sorted(torn, key=lambda c: (c.distance, c.paths))),
         complete=found.complete,
     )
 
 
 def _contradictions(rows: pd.DataFrame, hashes: np.ndarray, near: int) -> list[Contradiction]:
-    """Pictures of a group that have one of another class near themselves, in the parts that hang together so.
+    """Images of a group that have one of another class near themselves, in the parts that hang together so.
 
-    A group is a chain: its ends need not look alike, so each picture is held only against those near itself.
+    A group is a chain: its ends need not look alike, so each image is held only against those near itself.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -14,7 +14,7 @@ from facevalue.data.leaks import Leak, find_leaks, told
 from facevalue.data.manifest import Manifest
 
 UNEVEN = 3.0
-"""A class with so many times the pictures of another is worth saying."""
+"""A class with so many times the images of another is worth saying."""
 
 STRIKING = 0.8
 """An AUC of file facts that is worth saying even where chance could give it."""
@@ -26,8 +26,8 @@ class Audit:
 
     Attributes
     ----------
-    imbalance : pictures of the largest class over those of the smallest.
-    warnings : what a reader of any figure made from these pictures should know.
+    imbalance : images of the largest class over those of the smallest.
+    warnings : what a reader of any figure made from these images should know.
     suspects : likely label errors; ``None`` where they were not looked for.
     notes : what is worth a look, and no reason to distrust a figure.
     """
@@ -43,7 +43,7 @@ class Audit:
     notes: tuple[str, ...]
     suspects: tuple[Suspect, ...] | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What ``data scan --json`` writes."""
         return {
             "source": self.manifest.source,
@@ -56,7 +56,7 @@ class Audit:
             "duplicate_groups": [list(group) for group in self.copies.duplicates],
             "near_duplicate_groups": [list(group) for group in self.copies.near],
             "contradictions": [asdict(c) for c in self.copies.contradictions],
-            "leaks": [leak.as_dict() for leak in self.leaks],
+            "leaks": [leak.to_dict() for leak in self.leaks],
             "oddities": [asdict(o) for o in self.oddities],
             "shortcut_auc": self.shortcuts.auc,
             "shortcut_limit": self.shortcuts.limit,
@@ -81,7 +81,7 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
     counts = {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
     imbalance = max(counts.values()) / min(counts.values())
     lost = sorted(set(manifest.table["label"]) - set(counts))
-    unreadable = [f"no picture of class {label!r} can be read" for label in lost]
+    unreadable = [f"no image of class {label!r} can be read" for label in lost]
     warnings = [*manifest.warnings, *unreadable, shortcuts.warning, *told(leaks)]
     if copies.contradictions:
         n = sum(len(c.paths) for c in copies.contradictions)
@@ -89,17 +89,15 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
         example = " and ".join(
             f"{path} ({label})" for path, label in zip(worst.paths[:2], worst.labels[:2], strict=True)
         )
-        warnings.append(f"{n} pictures that look the same bear different labels, e.g. {example}")
+        warnings.append(f"{n} images that look the same bear different labels, e.g. {example}")
     if not copies.complete:
-        warnings.append(
-            "so many pictures look nearly alike that not all pairs were compared; some copies may be missing"
-        )
+        warnings.append("so many images look nearly alike that not all pairs were compared; some copies may be missing")
     notes = []
     if manifest.unreadable:
         notes.append(f"{len(manifest.unreadable)} of {len(manifest.table)} files cannot be read")
     if imbalance >= UNEVEN:
         least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-        notes.append(f"uneven: {counts[most]} pictures of {most!r} and {counts[least]} of {least!r}")
+        notes.append(f"uneven: {counts[most]} images of {most!r} and {counts[least]} of {least!r}")
     if shortcuts.auc is None and len(counts) > 1:
         notes.append("shortcuts were not looked for: a class has fewer than two independent groups")
     elif shortcuts.auc is not None and STRIKING < shortcuts.auc <= shortcuts.limit:

@@ -1,4 +1,4 @@
-"""Labels that are likely wrong: confident learning on predictions for pictures that were held out."""
+"""Labels that are likely wrong: confident learning on predictions for images that were held out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STRENGTH = 1e-3  # inverse penalty, times 1000 over n; a quick probe, not a tun
 
 @dataclass(frozen=True)
 class Suspect:
-    """A picture whose label is likely wrong.
+    """An image whose label is likely wrong.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ def find_suspects(
 ) -> tuple[Suspect, ...]:
     """Suspects, the likeliest errors first.
 
-    A logistic regression on the features predicts each picture without having seen its group; confident learning
+    A logistic regression on the features predicts each image without having seen its group; confident learning
     (Northcutt et al. 2021, arXiv:1911.00068, as cleanlab computes it) says which labels those predictions contradict.
 
     Parameters
@@ -71,7 +71,7 @@ def find_suspects(
 def held_out_probabilities(
     features: NDArray[np.float64], labels: NDArray[np.int64], groups: Sequence[str], classes: int
 ) -> NDArray[np.float64]:
-    """(n, k) probabilities, each from a fit that had none of the picture's group."""
+    """(n, k) probabilities, each from a fit that had none of the image's group."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
@@ -79,7 +79,7 @@ def held_out_probabilities(
     names = np.unique(np.asarray(groups, str), return_inverse=True)[1]
     fewest = min(len(np.unique(names[labels == c])) for c in range(classes))
     if fewest < 2:
-        raise DataError("labels can only be checked where every class has at least two independent groups of pictures")
+        raise DataError("labels can only be checked where every class has at least two independent groups of images")
     p = np.zeros((len(labels), classes))
     splitter = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=0)
     for train, test in splitter.split(features, labels, names):

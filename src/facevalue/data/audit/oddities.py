@@ -1,4 +1,4 @@
-"""Pictures unlike the rest: in size, in light, in sharpness."""
+"""Images unlike the rest: in size, in light, in sharpness."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 FLAT = 6
-"""Least range of brightness, of 255, between the 1st and the 99th percentile; below, a picture is blank."""
+"""Least range of brightness, of 255, between the 1st and the 99th percentile; below, an image is blank."""
 
 DARK, BRIGHT = 40, 225
-"""Nearly all of a dark picture lies below, nearly all of a bright one above."""
+"""Nearly all of a dark image lies below, nearly all of a bright one above."""
 
 _FAR = 3.0  # quartile ranges beyond the quartile: Tukey's «far out» (1977)
-_SIZE_FLOOR = float(np.log(2))  # a picture is no outlier for being less than twice or half the usual
+_SIZE_FLOOR = float(np.log(2))  # an image is no outlier for being less than twice or half the usual
 _SHARPNESS_FLOOR = float(np.log(4))
 
 
 @dataclass(frozen=True)
 class Oddity:
-    """One picture and what is odd about it."""
+    """One image and what is odd about it."""
 
     path: str
     label: str
@@ -30,7 +30,7 @@ class Oddity:
 
 
 def find_oddities(table: pd.DataFrame) -> tuple[Oddity, ...]:
-    """Blank, dark, bright, blurred and oddly sized pictures among readable rows."""
+    """Blank, dark, bright, blurred and oddly sized images among readable rows."""
     low, high = table["darkest"].to_numpy(int), table["brightest"].to_numpy(int)
     blank = high - low < FLAT
     dark = ~blank & (high < DARK)

@@ -1,4 +1,4 @@
-"""Shortcuts: can the classes be told apart by their files alone, without looking at a picture?"""
+"""Shortcuts: can the classes be told apart by their files alone, without looking at an image?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGMAS = 3.0
 
 _TELLING = 0.55  # a fact that reaches less alone is not named
 _FOLDS = 5
-_MOST = 6000  # pictures that are enough to see a shortcut
+_MOST = 6000  # images that are enough to see a shortcut
 _KINDS = 30  # most different values of a fact that is a name
 _SEED = 0
 
@@ -54,13 +54,13 @@ class Shortcuts:
             return None
         named = ", ".join(f"{f.fact} ({f.auc:.2f})" for f in self.facts[:3]) or "only together"
         advice = (
-            "bytes follow from what a picture shows too, smooth ones being smaller"
+            "bytes follow from what an image shows too, smooth ones being smaller"
             if {f.fact for f in self.facts} <= {"bytes", "bytes a pixel"} and self.facts
             else "facevalue data prepare re-encodes all alike"
         )
         return (
-            f"shortcut: without seeing a picture, facts of the files tell the classes apart with AUC {self.auc:.2f}"
-            f" (0.5 is chance); what carries it: {named}. A model may learn this instead of what the pictures show;"
+            f"shortcut: without seeing an image, facts of the files tell the classes apart with AUC {self.auc:.2f}"
+            f" (0.5 is chance); what carries it: {named}. A model may learn this instead of what the images show;"
             f" {advice}"
         )
 

@@ -18,7 +18,7 @@ class Archive:
     bytes, sha256 : as published by ``checked_by``; ``None`` where nobody has, then the first download is trusted and
         its SHA-256 kept in the receipt.
     unpacked : most bytes it may unpack to; an archive that wants more is refused.
-    inner : an archive inside the archive that holds the pictures, or "".
+    inner : an archive inside the archive that holds the images, or "".
     within : the folder in the archive that holds the classes, or "".
     to : the folder of the set that this one becomes, or "".
     checked_by : who published size and SHA-256.
@@ -42,7 +42,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A public set of pictures that :command:`facevalue data get` fetches.
+    """A public set of images that :command:`facevalue data get` fetches.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class KnownSet:
     archives : that make it up.
     licence : in the words of its makers, shortened.
     home : page to read before use.
-    pictures : how many, as its makers say.
+    images : how many, as its makers say.
     """
 
     name: str
@@ -59,4 +59,4 @@ class KnownSet:
     archives: tuple[Archive, ...]
     licence: str
     home: str
-    pictures: int
+    images: int

@@ -21,13 +21,13 @@ CALTECH_101 = KnownSet(
     archives=(_OBJECTS,),
     licence="CC BY 4.0",
     home="https://data.caltech.edu/records/mzrjq-6wc02",
-    pictures=9_144,
+    images=9_144,
 )
 HUMANS_OR_OBJECTS = KnownSet(
     name="humans-or-objects",
-    title="human (lfw, a folder a person) and object (caltech-101, a folder a category; some show faces)",
+    title="human (lfw, one folder per person) and object (caltech-101, a folder a category; some show faces)",
     archives=(LFW_FUNNELED, replace(_OBJECTS, to="object")),
     licence=f"lfw: {LFW.licence}; caltech-101: {CALTECH_101.licence}",
     home=CALTECH_101.home,
-    pictures=LFW.pictures + CALTECH_101.pictures,
+    images=LFW.images + CALTECH_101.images,
 )

@@ -30,5 +30,5 @@ HORSES_OR_HUMANS = KnownSet(
     ),
     licence="CC BY 2.0",
     home="https://laurencemoroney.com/datasets.html",
-    pictures=1027 + 256,
+    images=1027 + 256,
 )

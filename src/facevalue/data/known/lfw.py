@@ -14,9 +14,9 @@ LFW_FUNNELED = Archive(
 )
 LFW = KnownSet(
     name="lfw",
-    title="photographed faces, a folder a person, aligned (Huang et al. 2007, report 07-49); one class: human",
+    title="photographed faces, one folder per person, aligned (Huang et al. 2007, report 07-49); one class: human",
     archives=(LFW_FUNNELED,),
     licence="for research; the photographs belong to their makers",
     home="http://vis-www.cs.umass.edu/lfw/",
-    pictures=13_233,
+    images=13_233,
 )

@@ -4,7 +4,7 @@ from facevalue.data.known.base import Archive, KnownSet
 
 REAL_OR_AI_FACES = KnownSet(
     name="real-or-ai-faces",
-    title="140,000 faces, 256 x 256: FFHQ photographs and StyleGAN pictures, with official splits (xhlulu 2020)",
+    title="140,000 faces, 256 x 256: FFHQ photographs and StyleGAN images, with official splits (xhlulu 2020)",
     archives=(
         Archive(
             url="https://www.kaggle.com/datasets/xhlulu/140k-real-and-fake-faces",
@@ -17,5 +17,5 @@ REAL_OR_AI_FACES = KnownSet(
     ),
     licence="see its page; FFHQ is CC BY-NC-SA 4.0",
     home="https://www.kaggle.com/datasets/xhlulu/140k-real-and-fake-faces",
-    pictures=140_000,
+    images=140_000,
 )

@@ -1,0 +1,97 @@
+"""``attack``: accuracy that is left when someone changes pixels on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from facevalue.data.evaluation_data import evaluation_data
+from facevalue.evaluation.evaluate import now
+from facevalue.evidence.records import AttackReport
+from facevalue.evidence.store import check_writable, keep_evidence
+from facevalue.models.classifier import load
+from facevalue.reports import plots
+from facevalue.robustness.attacks.adversarial_images import ask_free, saved
+from facevalue.robustness.attacks.campaign import attack_dataset
+from facevalue.robustness.attacks.defended import attack_defended, defense_of
+from facevalue.support import machine
+
+_EPS = {"linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "l2": (0.25, 0.5, 1.0, 2.0)}
+
+
+def attack(
+    model: Path | str,
+    data: Path | str,
+    *,
+    attacks: Sequence[str] = ("fgsm",),
+    norm: str = "linf",
+    eps: Sequence[float] | None = None,
+    defense: str | None = None,
+    target: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    plot: Path | str | None = None,
+    sheet: Path | str | None = None,
+    save_images: Path | str | None = None,
+    save: bool = True,
+    command: str = "",
+) -> AttackReport:
+    """What is left of the accuracy when someone pushes back.
+
+    Parameters
+    ----------
+    eps : distances in [0, 1] units of the network input; ``None``: 1, 2, 4 and 8/255 for ``linf``, and the lengths
+        0.25, 0.5, 1 and 2 for ``l2``.
+    defense : in :data:`facevalue.robustness.defenses.DEFENSES`, to stand before the model; it is attacked by someone who ignores
+        it and by someone who goes through it. A defensively distilled model is always attacked in both ways.
+    target : the class that images of the others shall be taken for; without it, any but the true one.
+    limit : attack at most this many images, drawn evenly from the classes.
+    plot : a PNG of accuracy against eps.
+    sheet : a PNG of originals, perturbations and adversarial images.
+    save_images : a new folder that gets every adversarial image as a PNG of the network input, under
+        ``ATTACK-NORM-EPS/CLASS/``, and ``images.csv``. Behind a defence, of the attacker who goes through it.
+
+    Raises
+    ------
+    UsageError
+        An attack, the norm, the target or an eps is unknown, or ``save_images`` holds something already.
+    """
+    folder = Path(model)
+    classifier = load(folder)
+    if save:
+        check_writable(folder)
+    if save_images is not None:
+        ask_free(Path(save_images))
+    asked = evaluation_data(folder, classifier.card, Path(data))
+    chosen = asked.dataset
+    machine.keep_memory()
+    chosen = chosen.some(limit, seed) if limit is not None else chosen
+    defense = defense_of(classifier) if defense is None else defense
+    if eps is None:
+        eps = _EPS.get(norm, _EPS["linf"])  # an unknown norm is said by the threat
+    with saved(Path(save_images), chosen) if save_images is not None else nullcontext() as to:
+        if defense is None:
+            report, examples = attack_dataset(
+                classifier, chosen, attacks, norm, eps, target=target, save_to=to, seed=seed
+            )
+        else:
+            report, examples = attack_defended(
+                classifier, chosen, attacks, norm, eps, defense=defense, target=target, save_to=to, seed=seed
+            )
+    report = report.changed(
+        warnings=(*asked.warnings, *report.warnings),
+        fingerprint=chosen.fingerprint,
+        source=chosen.source,
+        command=command,
+        created=now(),
+    )
+    if plot is not None:
+        plots.save_png(plots.accuracy_against_eps(report), Path(plot))
+    if sheet is not None:
+        from facevalue.robustness.attacks.sheet import draw_sheet
+
+        draw_sheet(examples, Path(sheet))
+    if save:
+        keep_evidence(folder, report)
+    return report

@@ -1,0 +1,122 @@
+"""Looking at what a recipe's augmentation does to images, before learning from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.scan import scan
+from facevalue.errors import UsageError
+from facevalue.explanations.overlay import sheet
+from facevalue.models.features import to_pixels
+from facevalue.support import files, progress
+from facevalue.training.augmentation import augment, mixed
+from facevalue.training.foreground import ForegroundMasks, find
+from facevalue.training.recipe import Recipe, read
+from facevalue.training.settings import AugmentSettings
+
+CELL = 128
+"""Side of an image on the sheet."""
+
+HOWS = {"fill": {"rotation", "zoom", "shift", "height", "width"}, "corruption": {"jpeg", "blur", "rescale"}}
+"""Settings that only say how others change images, and these."""
+
+
+def augment_data(
+    data: Path | str,
+    output: Path | str,
+    *,
+    recipe: str = "scratch",
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the flag's name
+    size: int | None = None,
+    rows: int = 6,
+    epochs: int = 7,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """Draw some images, each as it is read and then as training would see it in so many epochs.
+
+    Parameters
+    ----------
+    data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, or a manifest.
+    output : the PNG to write.
+    recipe, set, size, seed : as for ``train``; the recipe must change images.
+    rows : images, drawn evenly from the classes.
+    epochs : in how many each is shown.
+
+    Returns
+    -------
+    The file, the settings that are on, and the paths and labels of the images from top to bottom.
+
+    Raises
+    ------
+    UsageError
+        There is no such recipe or setting, or it leaves images as they are.
+    DataError
+        There is no readable image.
+    """
+    chosen = read(recipe, {"seed": seed, "network.size": size, **(set or {})})
+    on = switched_on(chosen.augment)
+    if not on:
+        raise UsageError(f"the recipe {chosen.name} leaves images as they are; see its table [augment]")
+    if rows < 1 or epochs < 1:
+        raise UsageError(f"expected rows and epochs to be at least 1, but got {rows} and {epochs}")
+    manifest = scan(Path(data))
+    some = dataset_of(manifest, chosen.preprocessing(), manifest.classes).some(rows, chosen.seed)
+    pixels = some.pixels()
+    columns = [pixels, *seen(some, pixels, chosen, epochs)]
+    panels = [
+        Image.fromarray(column[row]).resize((CELL, CELL), Image.Resampling.BICUBIC)
+        for row in range(len(some))
+        for column in columns
+    ]
+    drawn = sheet(
+        panels,
+        columns=len(columns),
+        caption=f"{chosen.name}: "
+        + ", ".join(name if value is True else f"{name} {value}" for name, value in on.items()),
+        quiet="Left as the network input is read; beside it as training sees it, one column per epoch.",
+        gap=4,
+    )
+    with files.replacing_file(Path(output)) as partial:
+        drawn.save(partial, format="PNG")
+    return {
+        "file": str(output),
+        "recipe": chosen.name,
+        "augment": on,
+        "epochs": epochs,
+        "images": [
+            {"path": str(path), "label": some.classes[label]}
+            for path, label in zip(some.paths, some.labels, strict=True)
+        ],
+    }
+
+
+def switched_on(settings: AugmentSettings) -> dict[str, Any]:
+    """The settings that change images. ``fill`` and ``corruption`` say how others do, and change nothing alone."""
+    plain, off = (msgspec.to_builtins(each) for each in (settings, AugmentSettings()))
+    on = {name for name, value in plain.items() if value != off[name]} - HOWS.keys()
+    on |= {how for how, of in HOWS.items() if on & of}
+    return {name: value for name, value in plain.items() if name in on}
+
+
+def seen(some: ImageDataset, pixels: NDArray[np.uint8], recipe: Recipe, epochs: int) -> list[NDArray[np.uint8]]:
+    """(n, s, s, 3) uint8 for each epoch: what training makes of the images, were they all there is."""
+    settings, indices = recipe.augment, np.arange(len(some))
+    masks: ForegroundMasks | None = find([pixels], len(some)) if settings.background else None
+    made = []
+    with torch.random.fork_rng(devices=[]):
+        for epoch in progress.track(range(epochs), "changing images", unit="epochs"):
+            x = augment(pixels, settings, recipe.seed, epoch, indices, masks)
+            if settings.mixup or settings.cutmix:
+                torch.manual_seed(recipe.seed + epoch)
+                x, _ = mixed(x, torch.from_numpy(some.labels), len(some.classes), settings)
+            made.append(to_pixels(x))
+    return made

@@ -1,0 +1,60 @@
+"""Looking at images before learning from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from facevalue.data.audit import Audit, audit
+from facevalue.data.groups import with_groups
+from facevalue.data.hashes import NEAR
+from facevalue.data.scan import scan
+from facevalue.support import progress
+
+
+def scan_data(
+    data: Path | str,
+    *,
+    groups: str | None = None,
+    near: int = NEAR,
+    fresh: bool = False,
+    manifest: Path | str | None = None,
+    page: Path | str | None = None,
+    labels: bool = False,
+    network: str = "mobilenetv2_100",
+    weights: str = "hub",
+) -> Audit:
+    """Read every image and say what is wrong with them.
+
+    Parameters
+    ----------
+    data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, a folder of loose images,
+        or a manifest. One class is enough.
+    groups : see :func:`facevalue.data.groups.with_groups`.
+    near : bits of 256 in which the hashes of near-duplicates differ at most.
+    fresh : read files anew that an earlier scan remembers.
+    manifest : write the table of all files here, as Parquet.
+    page : write an HTML page to explore here.
+    labels : look for label errors too, with the features of ``network``, whose ``weights`` are a file or ``hub``.
+
+    Raises
+    ------
+    UsageError
+        ``data`` is not there, or ``groups`` cannot be.
+    DataError
+        There is no readable image.
+    """
+    scanned = scan(data, fresh=fresh, loose=True)
+    if manifest is not None:
+        scanned.save(Path(manifest))
+    with progress.work("looking for what is wrong", unit="checks"):
+        found = audit(with_groups(scanned, groups, near), near)
+    if labels:
+        from facevalue.training.label_errors import suspicious_labels
+
+        found = replace(found, suspects=suspicious_labels(found.manifest, network, weights))
+    if page is not None:
+        from facevalue.reports.data_page import write_data_page
+
+        write_data_page(found, Path(page))
+    return found

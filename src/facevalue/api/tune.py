@@ -1,0 +1,237 @@
+"""Searching a recipe's settings on the validation split alone."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from facevalue.data.dataset import dataset_of
+from facevalue.data.manifest import Manifest
+from facevalue.errors import FaceValueError, MissingExtraError, UsageError
+from facevalue.evaluation.calibration import fit_temperature
+from facevalue.evidence.card import MANIFEST
+from facevalue.models.features import Outputs
+from facevalue.support import files, machine, progress
+from facevalue.training.checkpoint import Checkpoint
+from facevalue.training.methods import Trained, identity, new_classifier, train_method
+from facevalue.training.recipe import Recipe, as_asked
+from facevalue.training.search_space import Between, Search, ask_comparable, plain, typed, usual, value_at
+from facevalue.training.split_data import split_manifest
+from facevalue.training.studies import expect_same
+from facevalue.training.trials import BEST, TRIALS, changed, finished, said, write
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+SETUP, JOURNAL = "study.json", "journal.log"
+_SEEN = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """A study folder, as it stands."""
+
+    folder: Path
+    figures: dict[str, Any]
+
+    @property
+    def recipe(self) -> Path:
+        """The best recipe, for ``train --recipe``."""
+        return self.folder / BEST
+
+
+def tune(
+    data: Path | str,
+    output: Path | str,
+    *,
+    recipe: str = "scratch",
+    trials: int = 20,
+    space: Mapping[str, Search] | None = None,
+    groups: str | None = None,
+    prune: bool = True,
+    seed: int | None = None,
+    command: str = "",
+    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
+    **settings: Any,
+) -> TuneResult:
+    """Search the settings of a recipe for the lowest validation loss.
+
+    The images are split as ``train`` with the same seed splits them. Calibration and test images are set aside
+    before the first trial, and no trial reads them. What is compared is the validation loss at each trial's own best
+    temperature, because the temperature is fitted later. The first trial is the recipe as it stands; the others are
+    proposed by a tree-structured Parzen estimator (Bergstra et al. 2011), and given up where they do worse than the
+    median at the same epoch (Golovin et al. 2017).
+
+    A study that was stopped goes on where it stood, in the middle of a trial too; with more ``trials`` a finished one
+    goes on as well, to the same trials that it would have made at once.
+
+    Parameters
+    ----------
+    data, recipe, groups, seed, set, settings : as ``train`` takes them.
+    output : the study's folder: ``best.toml`` for ``train --recipe``, ``trials.json``, ``trials.png``.
+    trials : in all, those of earlier calls included.
+    space : values to search by dotted key; by default rate, weight decay, label smoothing and batch size.
+    prune : give hopeless trials up.
+
+    Raises
+    ------
+    UsageError
+        A setting cannot be right, or ``output`` holds another study.
+    FaceValueError
+        Not one trial could be trained.
+    """
+    try:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError as error:
+        raise MissingExtraError("optuna", "tune") from error
+    if trials < 1:
+        raise UsageError(f"expected --trials to be at least 1, but got {trials}")
+    base = as_asked(recipe, seed=seed, set=set, **settings)
+    searched = typed(space, base) if space else usual(base)
+    ask_comparable(searched)
+    for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
+        changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
+    folder = Path(output)
+    machine.keep_memory()
+    manifest = _set_up(Path(data), folder, base, searched, groups, prune)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study = optuna.create_study(
+            study_name="facevalue",
+            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1) if prune else None,
+            load_if_exists=True,
+        )
+        _queue(study, base, searched)
+        with progress.work("searching", trials, "trials") as work:
+            work.advance(len(finished(study)))
+            while len(finished(study)) < trials:
+                # A sampler of its own for every trial: a study that goes on proposes what an unbroken one would have.
+                number = len(finished(study))
+                study.sampler = optuna.samplers.TPESampler(seed=base.seed + number, n_startup_trials=5)
+                trial = study.ask()
+                _run(study, trial, manifest, base, searched, folder)
+                write(study, folder, base, searched)
+                work.advance(detail=said(study))
+    figures = write(study, folder, base, searched) | {"command": command}
+    if figures["best"] is None:
+        raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
+    return TuneResult(folder, figures)
+
+
+def _set_up(
+    data: Path, folder: Path, base: Recipe, searched: Mapping[str, Search], groups: str | None, prune: bool
+) -> Manifest:
+    """The manifest of train and validation alone; scanned and split once for a study."""
+    setup = {
+        "data": str(data),
+        "recipe": {key: value for key, value in base.to_dict().items() if key != "seed"},
+        "space": {key: where.as_value() for key, where in searched.items()},
+        "groups": groups,
+        "prune": prune,
+        "seed": base.seed,
+    }
+    if (folder / SETUP).is_file() and (folder / MANIFEST).is_file():
+        expect_same(folder / SETUP, setup)
+        return Manifest(pd.read_parquet(folder / MANIFEST), str(data))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there and is not a study; choose another place with -o")
+    manifest = split_manifest(data, base, groups)
+    for warning in manifest.warnings:
+        progress.note(f"warning: {warning}")
+    rows = manifest.rows(*_SEEN).reset_index(drop=True)
+    seen = Manifest(rows.assign(path=rows["path"].map(os.path.abspath)), manifest.source, manifest.groups)
+    folder.mkdir(parents=True, exist_ok=True)
+    seen.save(folder / MANIFEST)
+    files.write_json(folder / SETUP, setup)
+    return seen
+
+
+def _queue(study: Study, base: Recipe, searched: Mapping[str, Search]) -> None:
+    """The recipe as it stands first; and what a killed run had in hand, again."""
+    from optuna.trial import TrialState
+
+    if not study.get_trials(deepcopy=False):
+        own = {key: value_at(base, key) for key in searched}
+        if all(where.holds(own[key]) for key, where in searched.items()):
+            study.enqueue_trial({key: plain(value) for key, value in own.items()})
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+
+
+def _run(
+    study: Study,
+    trial: Trial,
+    manifest: Manifest,
+    base: Recipe,
+    searched: Mapping[str, Search],
+    folder: Path,
+) -> None:
+    import optuna
+    from optuna.trial import TrialState
+
+    values = {key: _drawn(trial, key, where) for key, where in searched.items()}
+    try:
+        # A trial is judged on validation: to learn from it as well would be work for nothing.
+        recipe = changed(base, {**values, "refit": False})
+        trial.set_user_attr("settings", values)
+        classes = manifest.classes
+        classifier = new_classifier(recipe, classes)
+        splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in _SEEN}
+
+        def watch(history: list[dict[str, Any]]) -> None:
+            epoch, loss = int(history[-1]["epoch"]), min(float(line["validation_loss"]) for line in history)
+            trial.report(loss, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        checkpoint = Checkpoint(folder / "training", identity(recipe, manifest.fingerprint()), watch)
+        if "again" not in trial.user_attrs:
+            checkpoint.clear()
+        trained = train_method(classifier, splits, recipe, checkpoint)
+        value = validation_loss(trained.outputs["validation"])
+        for name, figure in _told(trained).items():
+            trial.set_user_attr(name, figure)
+        study.tell(trial, value)
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except FaceValueError as error:
+        # One setting of many that cannot be trained (a network too large for its square, a loss that became NaN).
+        if not any("error" in ended.user_attrs for ended in finished(study)):
+            progress.note(f"warning: a trial could not be trained: {error}")
+        trial.set_user_attr("error", str(error))
+        study.tell(trial, state=TrialState.FAIL)
+    Checkpoint(folder / "training", "").clear()
+
+
+def _drawn(trial: Trial, key: str, where: Search) -> Any:
+    if isinstance(where, Between):
+        if where.whole:
+            return trial.suggest_int(key, int(where.low), int(where.high), log=where.log)
+        return trial.suggest_float(key, float(where.low), float(where.high), log=where.log)
+    choices: list[Any] = [plain(value) for value in where.values]
+    return where.values[choices.index(trial.suggest_categorical(key, choices))]
+
+
+def validation_loss(outputs: Outputs) -> float:
+    """Cross-entropy in nats, at the temperature that suits these outputs best."""
+    import torch
+
+    tempered = outputs.logits.double() / fit_temperature(outputs.logits, outputs.labels)
+    return float(torch.nn.functional.cross_entropy(tempered, torch.from_numpy(outputs.labels)))
+
+
+def _told(trained: Trained) -> dict[str, float]:
+    outputs = trained.outputs["validation"]
+    right = outputs.logits.argmax(1).numpy() == outputs.labels
+    return {"validation_accuracy": float(right.mean()), "epochs": len(trained.history), "seconds": trained.seconds}

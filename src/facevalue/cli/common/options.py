@@ -1,0 +1,29 @@
+"""Options that several verbs take, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+Data = Annotated[
+    Path, Argument(metavar="DATA", help="One folder per class, a folder with train/ and test/, or a manifest.")
+]
+Model = Annotated[Path, Option("--output", "-o", metavar="MODEL", help="The model folder to make.")]
+Groups = Annotated[
+    str | None,
+    Option(metavar="HOW", help="What never crosses a split: parent, stem:REGEX, image, or a manifest's column."),
+]
+Settings = Annotated[
+    list[str] | None,
+    Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe; may be repeated."),
+]
+Network = Annotated[str | None, Option(metavar="NAME", help="A network of facevalue or of timm.")]
+Weights = Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .pth file, hub, or none.")]
+Size = Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network input.")]
+Resume = Annotated[bool, Option("--resume", help="Go on from the last epoch of a run that was stopped.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace a model folder that is there.")]
+RecipesSeed = Annotated[
+    int | None, Option("--seed", min=0, metavar="N", help="Same seed, same answer; by default the recipe's, 0.")
+]

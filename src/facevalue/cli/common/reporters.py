@@ -1,0 +1,237 @@
+"""Progress for people, on standard error: bars on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+
+@dataclass
+class Piece:
+    """One piece of work under way."""
+
+    what: str
+    total: int | None
+    unit: str
+    started: float = field(default_factory=time.monotonic)
+    done: int = 0
+    detail: str = ""
+    shown: bool = False
+    said: float = 0.0
+    timer: threading.Timer | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run."""
+        return time.monotonic() - self.started
+
+    def rate(self) -> float:
+        """Units a second so far."""
+        return self.done / max(self.seconds, 1e-9)
+
+    def line(self) -> str:
+        """How far it has come, as one line: count, rate, time left, detail."""
+        if not self.done:
+            return f"{self.what} …"
+        parts = [f"{self.done:,}" + (f" of {self.total:,}" if self.total else "") + f" {self.unit}", speed(self.rate())]
+        if self.total and self.done < self.total:
+            parts.append(f"{duration((self.total - self.done) / self.rate())} left")
+        return f"{self.what}: {', '.join([*parts, *([self.detail] if self.detail else [])])}"
+
+    def last_line(self) -> str:
+        """What was done, how long it took and how fast it was."""
+        took = f"{self.what}: " + (f"{self.done:,} {self.unit} in " if self.done else "") + duration(self.seconds)
+        return took + (f", {speed(self.rate())}" if self.done else "") + (f", {self.detail}" if self.detail else "")
+
+
+class PatientReporter(ABC):
+    """A :class:`facevalue.support.progress.Reporter` that says nothing of work that is over within ``after`` seconds.
+
+    A timer a piece, rather than a look at the clock in ``advance``: work that never advances is shown as well.
+    """
+
+    def __init__(self, console: Console, after: float) -> None:
+        self.console = console
+        self.after = after
+        self.lock = threading.RLock()
+        self._pieces: dict[int, Piece] = {}
+        self._next = 0
+
+    @abstractmethod
+    def show(self, key: int, piece: Piece) -> None:
+        """The piece has lasted ``after`` seconds: let it be seen."""
+
+    @abstractmethod
+    def moved(self, key: int, piece: Piece) -> None:
+        """A piece that is shown has advanced."""
+
+    @abstractmethod
+    def over(self, key: int, piece: Piece) -> None:
+        """A piece that was shown is over."""
+
+    @final
+    def start(self, what: str, total: int | None, unit: str) -> int:
+        """Begin a piece of work; returns its key."""
+        with self.lock:
+            self._next += 1
+            key, piece = self._next, Piece(what, total, unit)
+            self._pieces[key] = piece
+            piece.timer = threading.Timer(self.after, self._shown, [key])
+            piece.timer.daemon = True
+            piece.timer.start()
+            return key
+
+    @final
+    def advance(self, key: int, by: int, detail: str) -> None:
+        """``by`` more units are done."""
+        with self.lock:
+            piece = self._pieces[key]
+            piece.done += by
+            piece.detail = detail
+            if piece.shown:
+                self.moved(key, piece)
+
+    @final
+    def stop(self, key: int) -> None:
+        """The piece is over; one that was shown leaves a line."""
+        with self.lock:
+            piece = self._pieces.pop(key)
+            if piece.timer:
+                piece.timer.cancel()
+            if piece.shown:
+                self.over(key, piece)
+                self.note(piece.last_line())
+
+    @final
+    def note(self, text: str) -> None:
+        """One line for the person who waits."""
+        with self.lock:
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @final
+    def _shown(self, key: int) -> None:
+        with self.lock:
+            piece = self._pieces.get(key)
+            if piece is not None:  # it may have ended while the timer waited for the lock
+                piece.shown = True
+                self.show(key, piece)
+
+    def __enter__(self) -> Self:
+        return self
+
+    @final
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self.lock:
+            for piece in self._pieces.values():
+                if piece.timer:
+                    piece.timer.cancel()
+            self._pieces.clear()
+            self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+@final
+class Lines(PatientReporter):
+    """Plain lines: the first after ``after`` seconds, then one every ``every`` seconds, and one at the end."""
+
+    def __init__(self, console: Console, after: float = 2.0, every: float = 10.0) -> None:
+        super().__init__(console, after)
+        self.every = every
+
+    def show(self, key: int, piece: Piece) -> None:
+        piece.said = time.monotonic()
+        self.note(piece.line())
+
+    def moved(self, key: int, piece: Piece) -> None:
+        if time.monotonic() - piece.said >= self.every:
+            self.show(key, piece)
+
+    def over(self, key: int, piece: Piece) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@final
+class Bars(PatientReporter):
+    """Bars with count, rate, time left and detail, for work that lasts over ``after`` seconds."""
+
+    def __init__(self, console: Console, after: float = 1.0) -> None:
+        super().__init__(console, after)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            _Facts(),
+            console=console,
+            transient=True,
+            redirect_stdout=False,  # results go to standard output, never through here
+            refresh_per_second=5,
+        )
+        self._tasks: dict[int, TaskID] = {}
+
+    def show(self, key: int, piece: Piece) -> None:
+        self._tasks[key] = self._bars.add_task(piece.what, total=piece.total or None, completed=piece.done, piece=piece)
+        self._bars.start()
+
+    def moved(self, key: int, piece: Piece) -> None:
+        self._bars.update(self._tasks[key], completed=piece.done)
+
+    def over(self, key: int, piece: Piece) -> None:
+        self._bars.remove_task(self._tasks.pop(key))
+        if not self._tasks:
+            self.close()
+
+    def close(self) -> None:
+        self._bars.stop()
+
+
+class _Facts(ProgressColumn):
+    """Count, rate, time left and detail of a piece."""
+
+    def render(self, task: Task) -> Text:
+        piece: Piece = task.fields["piece"]
+        return Text(piece.line().removeprefix(piece.what).lstrip(": "))
+
+
+def reporter_for(console: Console) -> PatientReporter:
+    """Bars where ``console`` is a terminal, else lines."""
+    return Bars(console) if console.is_terminal else Lines(console)
+
+
+def duration(seconds: float) -> str:
+    """Time for people.
+
+    >>> [duration(x) for x in (0.25, 8.2, 75, 3725)]
+    ['0.2 s', '8.2 s', '1 min 15 s', '1 h 2 min']
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def speed(rate: float) -> str:
+    """Units a second, or seconds a unit where that is slow.
+
+    >>> [speed(x) for x in (1234.5, 12.34, 0.25)]
+    ['1,234/s', '12.3/s', '4.0 s each']
+    """
+    if rate >= 100:
+        return f"{rate:,.0f}/s"
+    return f"{rate:.1f}/s" if rate >= 1 else f"{duration(1 / max(rate, 1e-9))} each"

@@ -1,0 +1,162 @@
+"""What all verbs share: errors as one line, exit codes, ``--debug``, progress on standard error."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import inspect
+import os
+import shlex
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from facevalue.cli.common.reporters import reporter_for
+from facevalue.errors import FaceValueError, MissingExtraError
+from facevalue.support import files, progress
+
+DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+# typer hands the errors of its parser on under this one public name's base.
+_WrongUse: type[Any] = typer.BadParameter.__bases__[0]
+
+_typed: ContextVar[tuple[str, ...]] = ContextVar("facevalue_typed", default=())
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, metavar="N", help="Same seed, same answer. No effect where nothing is drawn.")
+]
+
+# The package whose absence means that an extra was not installed.
+_EXTRAS = {
+    "train": "captum jinja2 lightning_fabric matplotlib onnx onnxscript pandas pyarrow safetensors scipy skimage"
+    " sklearn timm torch torchvision",
+    "tune": "optuna",
+    "serve": "fastapi multipart prometheus_client python_multipart uvicorn",
+}
+
+
+def command_line() -> str:
+    """What the user typed, as a shell would take it."""
+    return files.as_text(shlex.join(["facevalue", *_typed.get()]))
+
+
+def verb(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a function a command: progress on standard error, errors as one line, ``--debug`` and ``--seed``.
+
+    ``--seed`` is added where the function does not take it, since every command accepts it.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    added = [inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)]
+    if "seed" not in signature.parameters:
+        added.insert(0, inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=Seed))
+    own = {p.name for p in added}
+
+    @functools.wraps(function)
+    def wrapped(**given: Any) -> None:
+        try:
+            with reporter_for(Console(stderr=True)) as reporter, progress.using(reporter):
+                function(**{name: value for name, value in given.items() if name not in own})
+        except typer.Exit:
+            raise
+        except BaseException as error:
+            if given["debug"] and isinstance(error, Exception):
+                raise
+            line, code = told(error)
+            if line:
+                say_error(line)
+            raise typer.Exit(code) from None
+
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
+    wrapped.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in [*parameters, *added]}
+    return wrapped
+
+
+def told(error: BaseException) -> tuple[str, int]:
+    """An error as one line for people, and the exit code; the line is empty where nothing is to be said."""
+    match error:
+        case FaceValueError():
+            return _one_line(error), error.exit_code
+        case KeyboardInterrupt():
+            return f"interrupted; {_one_line(error) or 'nothing was left half-written'}", INTERRUPTED
+        case SystemExit():
+            return "", error.code if isinstance(error.code, int) else FAILED
+        case BrokenPipeError():
+            return "", FAILED  # whoever read our output has gone, as `facevalue predict … | head` does
+        case ModuleNotFoundError():
+            package = (error.name or "").partition(".")[0]
+            for extra, packages in _EXTRAS.items():
+                if package in packages.split():
+                    missing = MissingExtraError(package, extra)
+                    return str(missing), missing.exit_code
+        case OSError() if error.errno == errno.ENOSPC:
+            return "the disk is full; free some space and run again", FAILED
+        case OSError() if error.strerror:
+            return f"{error.filename}: {error.strerror}" if error.filename else error.strerror, FAILED
+    if isinstance(error, MemoryError) or _ran_out_of_memory(error):
+        return "out of memory; a smaller --batch-size or --size may help", FAILED
+    return f"unexpected {type(error).__name__}: {_one_line(error)} (run again with --debug for the traceback)", FAILED
+
+
+def _ran_out_of_memory(error: BaseException) -> bool:
+    # torch has a class of its own for this on an accelerator and a plain RuntimeError on the CPU.
+    return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+def say_error(line: str) -> None:
+    """One line on standard error."""
+    print(f"error: {line}", file=sys.stderr, flush=True)
+
+
+def run(command: Callable[..., Any], arguments: Sequence[str]) -> int:
+    """Run a typer command on what was typed; returns the exit code."""
+    token = _typed.set(tuple(arguments))
+    try:
+        code = command(args=list(arguments), prog_name="facevalue", standalone_mode=False)
+    except _WrongUse as error:
+        say_error(_usage(error))
+        return WRONG_USE
+    except BrokenPipeError:
+        return FAILED
+    finally:
+        _typed.reset(token)
+    return code if isinstance(code, int) else DONE
+
+
+def _usage(error: Any) -> str:
+    where = error.ctx.command_path if error.ctx is not None else "facevalue"
+    return f"{_one_line(error.format_message()).rstrip('.')}; see: {where} --help"
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def prepare_process() -> None:
+    """What belongs to a process of our own and not to a library: signals, warnings, a closed output."""
+    # Ending by a signal unwinds, so that what was being written is removed.
+    signal.signal(signal.SIGTERM, _terminate)
+    # Decoders warn about oddities of files that they read all the same.
+    warnings.filterwarnings("ignore", module="PIL")
+
+
+def _terminate(*_: object) -> NoReturn:
+    sys.exit(TERMINATED)
+
+
+def flush() -> int:
+    """Flush standard output; the exit code is 1 where its reader has gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would try once more at exit, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return DONE

@@ -1,0 +1,142 @@
+"""Unpacking archives that others made: nothing is written outside, nothing but files, and no more than was said."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from facevalue.errors import DataError
+from facevalue.support import progress
+
+_CHUNK = 1 << 20
+_MOST_MEMBERS = 1_000_000
+_CORRUPTION = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    bytes: int
+    kind: str  # "" for what may be written, else what it is
+    entry: Any  # zipfile's or tarfile's own record
+
+
+def unpack(archive: Path, folder: Path, within: str = "", most: int = 1 << 33) -> int:
+    """Write the files that ``archive`` holds below ``within`` into ``folder``; returns how many.
+
+    All names are looked at before anything is written. Left out is what macOS adds (``__MACOSX``, ``._*``,
+    ``.DS_Store``).
+
+    Parameters
+    ----------
+    archive : zip, or tar with any compression that Python knows.
+    folder : new files are made in it; none is replaced.
+    within : a folder of the archive; its own name is left off.
+    most : bytes that may be written.
+
+    Raises
+    ------
+    DataError
+        The archive is damaged, is of another kind, holds links, devices, encrypted files or names that lead outside,
+        has a file twice, or unpacks to more than ``most`` bytes; or nothing lies below ``within``.
+    """
+    with _corruption_lines(archive), _opened(archive) as (members, read):
+        chosen: list[tuple[Path, _Member]] = []
+        total = 0
+        for member in members:
+            if len(chosen) >= _MOST_MEMBERS:
+                raise DataError(f"{archive.name} was refused: it holds more than {_MOST_MEMBERS:,} files")
+            target = _target(archive, member, within)
+            if target is None:
+                continue
+            total += member.bytes
+            if total > most:
+                raise DataError(f"{archive.name} was refused: it unpacks to more than the {most:,} bytes it should")
+            chosen.append((folder / target, member))
+        if not chosen:
+            raise DataError(f"{archive.name} holds nothing" + (f" below {within}" if within else ""))
+        for path, member in progress.track(chosen, f"unpacking {archive.name}", unit="files"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with read(member) as source, path.open("xb") as write:
+                    _copy(archive, source, write, member.bytes)
+            except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+                raise DataError(f"{archive.name} was refused: it holds {member.name!r} twice") from error
+    return len(chosen)
+
+
+@contextmanager
+def _corruption_lines(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except _CORRUPTION as error:
+        raise DataError(f"{archive.name} is damaged: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tuple[Iterable[_Member], Callable[[_Member], IO[bytes]]]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as packed:
+            listed = (i for i in packed.infolist() if not i.is_dir())
+            members = (_Member(i.filename, i.file_size, _zip_kind(i), i) for i in listed)
+            yield members, lambda member: packed.open(member.entry)
+    elif tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as packed_tar:
+            members = (_Member(i.name, i.size, _tar_kind(i), i) for i in packed_tar if not i.isdir())
+            yield members, lambda member: _inside(packed_tar, member)
+    else:
+        raise DataError(f"{archive.name} is neither a zip nor a tar archive")
+
+
+def _inside(packed: tarfile.TarFile, member: _Member) -> IO[bytes]:
+    stream = packed.extractfile(member.entry)
+    assert stream is not None  # it is a file: everything else was refused
+    return stream
+
+
+def _zip_kind(info: zipfile.ZipInfo) -> str:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if info.flag_bits & 1:
+        return "an encrypted file"
+    return "" if kind in (0, stat.S_IFREG, stat.S_IFDIR) else "a link" if kind == stat.S_IFLNK else "a device"
+
+
+def _tar_kind(info: tarfile.TarInfo) -> str:
+    return "" if info.isfile() else "a link" if info.islnk() or info.issym() else "a device"
+
+
+def _target(archive: Path, member: _Member, within: str) -> Path | None:
+    """Where a member goes, relative; ``None`` for one that is left out."""
+    name = member.name
+    parts = [p for p in name.split("/") if p not in ("", ".")]
+    if name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or (parts and ":" in parts[0]):
+        raise DataError(f"{archive.name} was refused: {name!r} leads out of its folder")
+    if member.kind:
+        raise DataError(f"{archive.name} was refused: {name!r} is {member.kind}")
+    if not parts or parts[0] == "__MACOSX" or parts[-1] == ".DS_Store" or parts[-1].startswith("._"):
+        return None
+    top = [p for p in within.split("/") if p]
+    if parts[: len(top)] != top or len(parts) == len(top):
+        return None
+    return Path(*parts[len(top) :])
+
+
+def _copy(archive: Path, source: IO[bytes], target: IO[bytes], size: int) -> None:
+    # What the directory says of a file may be a lie: no more than it says is written.
+    left = size
+    while chunk := source.read(_CHUNK):
+        left -= len(chunk)
+        if left < 0:
+            raise DataError(f"{archive.name} was refused: a file in it is longer than it says")
+        target.write(chunk)
+    if left:
+        raise DataError(f"{archive.name} is damaged: a file in it is shorter than it says")

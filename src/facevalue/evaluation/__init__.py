@@ -1,0 +1,1 @@
+"""Figures, calibration, slices and comparisons of models."""

@@ -1,0 +1,189 @@
+"""Making probabilities probabilities, and knowing when not to answer. Everything is fitted on the calibration split."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facevalue.errors import DataError
+from facevalue.evidence.card import Abstention, ModelCard
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import Outputs
+from facevalue.models.networks.distance import RANK
+
+Floats = NDArray[np.floating]
+
+TEMPERATURES = (0.05, 200.0)
+"""A network that was distilled defensively wants its distillation temperature, 20 and more, and some to spare."""
+
+
+def fit_temperature(logits: Tensor, labels: NDArray[np.int64]) -> float:
+    """The temperature that makes held-out probabilities likeliest (Guo et al. 2017, arXiv:1706.04599).
+
+    L-BFGS on its logarithm. A standard normal prior on the logarithm, worth less than one image, keeps the answer
+    finite where every calibration image is right, and is not felt otherwise.
+
+    Parameters
+    ----------
+    logits : (n, k) of images that were not trained on, in eval mode.
+    labels : (n,) int.
+    """
+    scores, truth = logits.double(), torch.from_numpy(labels)
+    log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([log_t], lr=0.5, max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        fit = torch.nn.functional.cross_entropy(scores / log_t.exp(), truth, reduction="sum")
+        loss = (fit + 0.5 * log_t.square()) / len(truth)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return float(np.clip(math.exp(log_t.item()), *TEMPERATURES))
+
+
+def choose_confidence(
+    p: Floats, labels: NDArray[np.int64], target: float = 0.95, floor: float = 0.6, coverage: float = 0.5
+) -> float:
+    """The lowest confidence from which answers are right at the ``target`` rate (Geifman & El-Yaniv 2017).
+
+    Parameters
+    ----------
+    p : (n, k) calibrated probabilities of the calibration split.
+    labels : (n,) int.
+    target : wanted accuracy among the answered, on the calibration split.
+    floor : never below this: an answer hardly likelier than its contrary is none.
+    coverage : share of the images that is answered at the least; where ``target`` needs more silence than that, it
+        is not reached, and the evaluation shows so.
+
+    Returns
+    -------
+    A probability in [0, 1].
+    """
+    confidence = p.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    right = np.cumsum(p.argmax(axis=1)[order] == labels[order]) / np.arange(1, len(order) + 1)
+    sorted_confidence = confidence[order]
+    # Only where the next image is less confident can a limit be drawn.
+    ends = np.append(sorted_confidence[1:] < sorted_confidence[:-1], True)
+    enough = np.arange(1, len(order) + 1) >= coverage * len(order)
+    good = np.flatnonzero(ends & (right >= target) & enough)
+    if len(good) and good[-1] == len(order) - 1:
+        return floor  # all of them, answered: nothing speaks for a higher limit
+    # Halfway to the first that is left out, so that rounding in another engine does not turn an answer.
+    last = good[-1] if len(good) else np.flatnonzero(ends & enough)[0]
+    following = sorted_confidence[last + 1] if last + 1 < len(order) else sorted_confidence[last]
+    return max(floor, float(sorted_confidence[last] + following) / 2)
+
+
+def fit_novelty(features: Tensor, labels: NDArray[np.int64], classes: int) -> dict[str, Tensor]:
+    """Buffers of :meth:`Classifier.novelty` from the training split's features.
+
+    Parameters
+    ----------
+    features : (n, d) float.
+    labels : (n,) int.
+    """
+    x, y = features.double(), torch.from_numpy(labels)
+    n, d = x.shape
+    means = torch.stack([x[y == c].mean(0) for c in range(classes)])
+    spread = x - means[y]
+    rank = min(d, RANK)
+    values, vectors = _principal(spread / math.sqrt(max(1, n - classes)), rank)
+    total = spread.square().sum() / max(1, n - classes)
+    # The mean of the left-out variances (Tipping & Bishop 1999); a floor keeps dead features from weighing without end.
+    rest = ((total - values.sum()) / (d - rank)).clamp_min(0) if d > rank else values[-1]
+    floor = 1e-6 * total / d + 1e-12
+    return {
+        "novelty_means": means.float(),
+        "novelty_basis": vectors.contiguous().float(),
+        "novelty_scale": values.clamp_min(max(rest, floor)).sqrt().float(),
+        "novelty_rest": rest.clamp_min(floor).sqrt().float(),
+    }
+
+
+def _principal(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """(rank,) leading eigenvalues of ``x.T @ x`` of x (n, d), from the largest, and (d, rank) their vectors.
+
+    Where there are fewer directions than ``rank``, the rest have eigenvalue 0 and a vector of zeros: what lies along
+    them stays with the rest of the space.
+    """
+    n, d = x.shape
+    if d <= n:
+        values, vectors = eigh(x.T @ x)
+        return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank]
+    # The same from n x n products: with thousands of features the other way takes minutes and gigabytes.
+    values, left = eigh(x @ x.T)
+    values, left = values.flip(0)[:rank], left.flip(1)[:, :rank]
+    sure = values > 1e-9 * values[0]  # else rounding is all that would point the direction
+    found = x.T @ (left * torch.where(sure, values, 1).rsqrt() * sure)
+    pad = rank - len(values)
+    return nn.functional.pad(values * sure, (0, pad)), nn.functional.pad(found, (0, pad))
+
+
+def eigh(a: Tensor) -> tuple[Tensor, Tensor]:
+    """(n,) eigenvalues of a symmetric matrix (n, n), from the smallest, and (n, n) their vectors as columns.
+
+    Divide and conquer, and where that does not converge, as happens with many eigenvalues nearly the same, the slower
+    QR algorithm: a training is not to be lost for it.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(a)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        from scipy import linalg
+
+        values, vectors = (torch.from_numpy(part) for part in linalg.eigh(a.numpy(), driver="ev"))
+    return values, vectors
+
+
+def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:
+    """The distance that an image like the calibration split's exceeds with probability at most 1 - ``quantile``.
+
+    The conformal order statistic (Vovk et al. 2005): the ceil((n + 1) quantile)-th smallest. With too few images for
+    that it is a tenth above the largest.
+    """
+    ordered = np.sort(novelty)
+    rank = math.ceil((len(ordered) + 1) * quantile)
+    return float(ordered[rank - 1] if rank <= len(ordered) else ordered[-1] * 1.1)
+
+
+def with_novelty(classifier: Classifier, train: Outputs) -> Classifier:
+    """A classifier that knows how far an image is from what it was trained on."""
+    buffers = fit_novelty(train.features, train.labels, len(classifier.card.classes))
+    return classifier.changed(buffers=buffers)
+
+
+def calibrated(
+    classifier: Classifier, held_out: Outputs, *, target: float = 0.95, floor: float = 0.6, quantile: float = 0.99
+) -> Classifier:
+    """A classifier with temperature and abstention limits fitted on ``held_out``.
+
+    Parameters
+    ----------
+    held_out : of the calibration split: trained on by nothing, and not the test split.
+    target, floor : for :func:`choose_confidence`.
+    quantile : for :func:`novelty_limit`.
+
+    Raises
+    ------
+    DataError
+        A class has no image in ``held_out``.
+    """
+    card: ModelCard = classifier.card
+    absent = [c for i, c in enumerate(card.classes) if not (held_out.labels == i).any()]
+    if absent:
+        raise DataError(f"calibration needs images of every class, and there are none of {', '.join(absent)}")
+    card = card.changed(temperature=fit_temperature(held_out.logits, held_out.labels))
+    classifier = classifier.changed(card)
+    abstention = Abstention(
+        confidence=choose_confidence(held_out.probabilities(classifier), held_out.labels, target, floor),
+        novelty=novelty_limit(held_out.novelty(classifier), quantile),
+        target=target,
+        n=len(held_out.labels),
+    )
+    return classifier.changed(card.changed(abstention=abstention))

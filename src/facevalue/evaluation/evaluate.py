@@ -1,0 +1,113 @@
+"""A model on images with known labels → a report."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facevalue import decision
+from facevalue.data.dataset import ImageDataset
+from facevalue.evaluation import metrics
+from facevalue.evidence.card import ModelCard
+from facevalue.evidence.records import Evaluation, Interval
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import Outputs, outputs_of
+
+SMALL = 30
+"""Fewer images of a class than this earn a warning: the interval says more than the figure."""
+
+
+def evaluate_dataset(
+    classifier: Classifier, dataset: ImageDataset, *, outputs: Outputs | None = None, command: str = ""
+) -> Evaluation:
+    """Every figure of a classifier on images.
+
+    Parameters
+    ----------
+    dataset : labelled by the classifier's classes.
+    outputs : where they are known already; else computed.
+    command : how the user asked for it, for the record.
+    """
+    start = time.perf_counter()
+    outputs = outputs if outputs is not None else outputs_of(classifier, dataset, f"evaluating on {dataset.name}")
+    return figures(
+        classifier.card, outputs.labels, outputs.probabilities(classifier), outputs.novelty(classifier)
+    ).changed(
+        split=dataset.name,
+        unreadable=dataset.unreadable,
+        fingerprint=dataset.fingerprint,
+        source=dataset.source,
+        command=command,
+        created=now(),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def now() -> str:
+    """The time, UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]) -> Evaluation:
+    """The figures alone.
+
+    Parameters
+    ----------
+    y : (n,) truth, indices into ``card.classes``.
+    p : (n, k) calibrated probabilities.
+    novelty : (n,) distances.
+    """
+    k, n = len(card.classes), len(y)
+    positive = card.positive_index
+    decided = decision.decide(p, positive, card.threshold)
+    right = decided == y
+    why = decision.abstentions(card.abstention, p[np.arange(n), decided], novelty)
+    answered = ~np.logical_or.reduce(list(why.values()))
+    n_answered, right_answered = int(answered.sum()), int((right & answered).sum())
+    present = [c for c in range(k) if (y == c).any()]
+    draws = 500 if n <= 20_000 else 100
+
+    auroc, ece = metrics.auroc(y, p, positive), metrics.ece(y, p)
+    average_precision = metrics.average_precision(y, p, positive)
+    warnings = [
+        f"only {int((y == c).sum())} images of {card.classes[c]!r}: read the intervals, not the figures"
+        for c in present
+        if (y == c).sum() < SMALL
+    ]
+    warnings += [f"no image of {card.classes[c]!r}" for c in range(k) if c not in present]
+    return Evaluation(
+        split="",
+        n=n,
+        classes=card.classes,
+        accuracy=float(right.mean()),
+        accuracy_ci=metrics.wilson(int(right.sum()), n),
+        balanced_accuracy=metrics.balanced_accuracy(y, decided, k),
+        balanced_accuracy_ci=metrics.mean_of_rates([(int(right[y == c].sum()), int((y == c).sum())) for c in present]),
+        auroc=None if np.isnan(auroc) else auroc,
+        auroc_ci=None if np.isnan(auroc) else _auroc_ci(auroc, y, p, positive, draws),
+        average_precision=None if np.isnan(average_precision) else average_precision,
+        ece=ece,
+        ece_ci=metrics.bootstrap(lambda i: metrics.ece(y[i], p[i]), n, draws=draws, around=ece),
+        brier=metrics.brier(y, p),
+        nll=metrics.nll(y, p),
+        confusion=tuple(tuple(int(v) for v in row) for row in metrics.confusion(y, decided, k)),
+        recall={card.classes[c]: float(right[y == c].mean()) for c in present},
+        recall_ci={card.classes[c]: metrics.wilson(int(right[y == c].sum()), int((y == c).sum())) for c in present},
+        abstained=n - n_answered,
+        coverage=n_answered / n,
+        accuracy_answered=right_answered / n_answered if n_answered else None,
+        accuracy_answered_ci=metrics.wilson(right_answered, n_answered) if n_answered else None,
+        reasons={reason: int(mask.sum()) for reason, mask in why.items()},
+        reliability=metrics.reliability(y, p),
+        warnings=tuple(warnings),
+    )
+
+
+def _auroc_ci(area: float, y: NDArray[np.int64], p: NDArray[np.float64], positive: int | None, draws: int) -> Interval:
+    if positive is not None:
+        of_positive = int((y == positive).sum())
+        return metrics.auroc_interval(area, of_positive, len(y) - of_positive)
+    return metrics.bootstrap(lambda i: metrics.auroc(y[i], p[i]), len(y), draws=draws)

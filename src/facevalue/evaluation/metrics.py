@@ -1,0 +1,240 @@
+"""Figures from labels and probabilities: pure functions on NumPy arrays.
+
+Throughout, ``y`` is (n,) int, the class index; ``p`` is (n, k) float, calibrated probabilities whose rows sum to 1;
+rates are in [0, 1]; intervals are 95 % unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facevalue.evidence.records import Bin, Interval
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+_EPS = 1e-12
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson score interval for a proportion (Wilson 1927, JASA 22:209).
+
+    >>> [round(x, 4) for x in wilson(95, 100)]
+    [0.8882, 0.9785]
+    """
+    from statistics import NormalDist
+
+    if n == 0:
+        return (0.0, 1.0)
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = successes / n
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * ((rate * (1 - rate) / n + z * z / (4 * n * n)) ** 0.5)
+    # At 0 and n successes the closed form ends exactly at 0 and 1; rounding must not move it inside.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return (low, high)
+
+
+def mean_of_rates(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> Interval:
+    """Interval of the mean of independent proportions, each (successes, n), from their Wilson intervals.
+
+    The square-and-add rule (MOVER: Zou & Donner 2008, Statistics in Medicine 27:1693). Unlike a bootstrap it does not
+    collapse where every rate is 0 or 1.
+
+    >>> [round(x, 3) for x in mean_of_rates([(20, 20), (20, 20)])]
+    [0.886, 1.0]
+    """
+    rates = [right / n for right, n in counts]
+    intervals = [wilson(right, n, confidence) for right, n in counts]
+    centre, k = sum(rates) / len(rates), len(rates)
+    below = sum((rate - low) ** 2 for rate, (low, _) in zip(rates, intervals, strict=True)) ** 0.5 / k
+    above = sum((high - rate) ** 2 for rate, (_, high) in zip(rates, intervals, strict=True)) ** 0.5 / k
+    return (max(0.0, centre - below), min(1.0, centre + above))
+
+
+def difference_of_rates(a: tuple[int, int], b: tuple[int, int], confidence: float = 0.95) -> Interval:
+    """Interval of the first rate less the second, of different images, each (successes, n).
+
+    Newcombe's method 10 (1998, Statistics in Medicine 17:873), from the two Wilson intervals.
+
+    >>> [round(x, 4) for x in difference_of_rates((56, 70), (48, 80))]
+    [0.0524, 0.3339]
+    """
+    p, q = a[0] / a[1], b[0] / b[1]
+    (p_low, p_high), (q_low, q_high) = wilson(*a, confidence), wilson(*b, confidence)
+    below, above = ((p - p_low) ** 2 + (q_high - q) ** 2) ** 0.5, ((p_high - p) ** 2 + (q - q_low) ** 2) ** 0.5
+    return (max(-1.0, p - q - below), min(1.0, p - q + above))
+
+
+def difference_of_paired_rates(both: int, first: int, second: int, neither: int, confidence: float = 0.95) -> Interval:
+    """Interval of the first rate less the second, of the same images.
+
+    Newcombe's method 10 for pairs (1998, Statistics in Medicine 17:2635): as for different images, less what the two
+    have in common, by the correlation of the pairs with a correction for continuity.
+
+    Parameters
+    ----------
+    both, first, second, neither : images right in both, in the first only, in the second only, in none.
+
+    >>> [round(x, 3) for x in difference_of_paired_rates(both=1, first=1, second=7, neither=12)]
+    [-0.507, -0.026]
+    """
+    n = both + first + second + neither
+    a, b = both + first, both + second
+    p, q = a / n, b / n
+    (p_low, p_high), (q_low, q_high) = wilson(a, n, confidence), wilson(b, n, confidence)
+    product, margins = both * neither - first * second, a * (n - a) * b * (n - b)
+    corrected = max(product - n / 2, 0.0) if product > 0 else float(product)
+    phi = corrected / margins**0.5 if margins else 0.0
+
+    def half(u: float, v: float) -> float:
+        return float(max(0.0, u * u - 2 * phi * u * v + v * v) ** 0.5)
+
+    return (max(-1.0, p - q - half(p - p_low, q_high - q)), min(1.0, p - q + half(p_high - p, q - q_low)))
+
+
+def auroc_interval(area: float, positives: int, negatives: int, confidence: float = 0.95) -> Interval:
+    """Score-like interval of an area under the ROC curve, two classes.
+
+    Newcombe's method 5 (2006, Statistics in Medicine 25:559): the areas that lie ``z`` of their own standard errors
+    (Hanley & McNeil's, with the mean of the class sizes) from the measured one. It does not collapse at 1.
+
+    >>> [round(x, 3) for x in auroc_interval(1.0, 20, 20)]
+    [0.899, 1.0]
+    """
+    from statistics import NormalDist
+
+    from scipy.optimize import brentq
+
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    m, n = positives, negatives
+    star = (m + n) / 2 - 1
+
+    def away(theta: float) -> float:
+        spread = 1 + star * (1 - theta) / (2 - theta) + star * theta / (1 + theta)
+        return abs(area - theta) - z * float((theta * (1 - theta) * spread / (m * n)) ** 0.5)
+
+    low = 0.0 if area <= 0 else brentq(away, 0.0, area - 1e-12)
+    high = 1.0 if area >= 1 else brentq(away, area + 1e-12, 1.0)
+    return (float(low), float(high))
+
+
+def bootstrap(
+    statistic: Callable[[Ints], float],
+    n: int,
+    *,
+    draws: int = 500,
+    seed: int = 0,
+    confidence: float = 0.95,
+    around: float | None = None,
+) -> Interval:
+    """Bootstrap interval over images (Efron 1979): ``statistic`` takes (n,) indices drawn with replacement.
+
+    Draws where the statistic is undefined (NaN, e.g. a class is missing) are left out. By default the percentiles; with
+    ``around``, the statistic of all images, the basic interval mirrored about it, for figures that resampling biases
+    upwards (a calibration error is a sum of absolute values). No end goes below 0.
+    """
+    rng = np.random.default_rng(seed)
+    values = np.array([statistic(rng.integers(0, n, n)) for _ in range(draws)])
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return (0.0, 1.0)
+    tail = (1 - confidence) / 2
+    low, high = (float(end) for end in np.quantile(values, [tail, 1 - tail]))
+    if around is not None:
+        low, high = 2 * around - high, max(around, 2 * around - low)
+    return (max(0.0, low), high)
+
+
+def confusion(y: ArrayLike, decided: ArrayLike, k: int) -> NDArray[np.int64]:
+    """(k, k) counts; rows are the truth, columns the decision.
+
+    >>> confusion([0, 0, 1], [0, 1, 1], 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    table = np.zeros((k, k), np.int64)
+    np.add.at(table, (np.asarray(y), np.asarray(decided)), 1)
+    return table
+
+
+def balanced_accuracy(y: Ints, decided: Ints, k: int) -> float:
+    """Mean recall over the classes that occur in ``y``."""
+    right = np.bincount(y[y == decided], minlength=k)
+    total = np.bincount(y, minlength=k)
+    return float(np.mean(right[total > 0] / total[total > 0]))
+
+
+def auroc(y: Ints, p: Floats, positive: int | None = None) -> float:
+    """Area under the ROC curve; for more than two classes the mean of one against the rest (Hand & Till's macro form).
+
+    NaN where a class does not occur.
+    """
+
+    def one(is_positive: NDArray[np.bool_], score: Floats) -> float:
+        m = int(is_positive.sum())
+        if m == 0 or m == len(is_positive):
+            return float("nan")
+        _, value, count = np.unique(score, return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(count) - (count - 1) / 2)[value]  # from 1; equal scores share their mean rank
+        return float((ranks[is_positive].sum() - m * (m + 1) / 2) / (m * (len(is_positive) - m)))
+
+    if positive is not None:
+        return one(y == positive, p[:, positive])
+    return float(np.mean([one(y == c, p[:, c]) for c in range(p.shape[1])]))
+
+
+def average_precision(y: Ints, p: Floats, positive: int | None = None) -> float:
+    """Average precision (step-wise area under precision and recall); macro mean for more than two classes.
+
+    NaN where a class does not occur.
+    """
+
+    def one(is_positive: NDArray[np.bool_], score: Floats) -> float:
+        if not is_positive.any():
+            return float("nan")
+        falling, value = np.unique(-score, return_inverse=True)
+        right = np.cumsum(np.bincount(value, weights=is_positive, minlength=len(falling)))
+        chosen = np.cumsum(np.bincount(value, minlength=len(falling)))
+        recall = right / right[-1]
+        return float((np.diff(recall, prepend=0) * right / chosen).sum())
+
+    columns = [positive] if positive is not None else list(range(p.shape[1]))
+    return float(np.mean([one(y == c, p[:, c]) for c in columns]))
+
+
+def nll(y: Ints, p: Floats) -> float:
+    """Mean negative log-likelihood of the true class, in nats."""
+    return float(-np.log(np.clip(p[np.arange(len(y)), y], _EPS, 1)).mean())
+
+
+def brier(y: Ints, p: Floats) -> float:
+    """Brier score (Brier 1950): mean squared distance to the one-hot truth, in [0, 2]."""
+    onehot = np.eye(p.shape[1])[y]
+    return float(((p - onehot) ** 2).sum(axis=1).mean())
+
+
+def ece(y: Ints, p: Floats, bins: int = 15) -> float:
+    """Expected calibration error of the likeliest class over equal-width bins (Guo et al. 2017, arXiv:1706.04599)."""
+    return sum(b.n * abs(b.accuracy - b.confidence) for b in reliability(y, p, bins)) / max(1, len(y))
+
+
+def reliability(y: Ints, p: Floats, bins: int = 15) -> tuple[Bin, ...]:
+    """The non-empty bars of the reliability diagram of the likeliest class."""
+    confidence = p.max(axis=1)
+    right = p.argmax(axis=1) == y
+    where = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return tuple(
+        Bin(
+            low=b / bins,
+            high=(b + 1) / bins,
+            n=int((where == b).sum()),
+            confidence=float(confidence[where == b].mean()),
+            accuracy=float(right[where == b].mean()),
+        )
+        for b in range(bins)
+        if (where == b).any()
+    )

@@ -1,0 +1,219 @@
+"""The card: all that a model folder says of itself. Frozen records, kept as ``card.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from facevalue.errors import FaceValueError, ModelFolderError, UsageError
+from facevalue.evidence.records import DISTILLATION, Evaluation, Evidence, Record
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.support import files
+
+FORMAT = 1
+CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST = (
+    "card.json",
+    "weights.safetensors",
+    "model.onnx",
+    "history.jsonl",
+    "report.html",
+    "manifest.parquet",
+)
+
+
+class NetworkFacts(Record, frozen=True):
+    """What the weights are for.
+
+    Attributes
+    ----------
+    name, options : what :data:`facevalue.models.networks.NETWORKS` (or timm) builds it from.
+    mean, std : per channel, of pixels in [0, 1]; applied inside the model.
+    parameters : how many, the head included.
+    features : width of the layer before the last.
+    weights : where training started: ``none``, ``hub`` or a file's name.
+    weights_sha256 : of that file, else ``None``.
+    licence : of those weights.
+    pooled : whether it ends in average pooling and a linear layer, so that ``heat`` exists.
+    batch : images that may go through it at once; fewer where one takes much memory.
+    """
+
+    name: str
+    options: dict[str, Any] = {}
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    parameters: int = 0
+    features: int = 0
+    weights: str = "none"
+    weights_sha256: str | None = None
+    licence: str | None = None
+    pooled: bool = False
+    batch: Annotated[int, msgspec.Meta(ge=1)] = 16
+
+
+class Abstention(Record, frozen=True):
+    """When the model says «I don't know». Chosen on the calibration split.
+
+    Attributes
+    ----------
+    confidence : below this calibrated probability of the class leant to, the answer is ``uncertain``.
+    novelty : above this distance from the training data, the image is ``novel``; ``None`` switches it off.
+    target : accuracy among the answered that ``confidence`` was chosen for.
+    n : calibration images it was chosen on.
+    """
+
+    confidence: float = 0.0
+    novelty: float | None = None
+    target: float | None = None
+    n: int = 0
+
+
+class DataFacts(Record, frozen=True):
+    """Where the images came from.
+
+    Attributes
+    ----------
+    source : the folder or manifest, as the user named it.
+    fingerprint : SHA-256 over every image's bytes, label and split; paths do not count.
+    counts : images by split and class.
+    groups : how groups were formed: ``parent``, ``stem:REGEX``, a column, ``image``, or ``official`` splits.
+    group_count : groups by split.
+    grouped : images that share a group with another.
+    unreadable : path and reason of every file left out.
+    warnings : what a reader of the figures should know.
+    """
+
+    source: str = ""
+    fingerprint: str = ""
+    counts: dict[str, dict[str, int]] = {}
+    groups: str = "image"
+    group_count: dict[str, int] = {}
+    grouped: int = 0
+    unreadable: tuple[dict[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class ModelCard(Record, frozen=True):
+    """All that a model folder says of itself.
+
+    Attributes
+    ----------
+    classes : in the order of the logits.
+    positive : the class that ``threshold``, ``auroc`` and ``average_precision`` are about; ``None`` for more than two.
+    threshold : probability of ``positive`` from which the answer is ``positive``.
+    temperature : divides the logits before the softmax; fitted on the calibration split.
+    files : SHA-256 of the folder's other files, by name.
+    """
+
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    network: NetworkFacts
+    positive: str | None = None
+    threshold: float = 0.5
+    temperature: float = 1.0
+    abstention: Abstention = Abstention()
+    data: DataFacts = DataFacts()
+    recipe: dict[str, Any] = {}
+    seed: int = 0
+    seconds: float = 0.0
+    seconds_per_epoch: float | None = None
+    versions: dict[str, str] = {}
+    command: str = ""
+    created: str = ""
+    files: dict[str, str] = {}
+    evidence: tuple[Evidence, ...] = ()
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ModelFolderError(f"Expected at least two different classes, but got {list(self.classes)}")
+        if self.positive is not None and (self.positive not in self.classes or len(self.classes) != 2):
+            raise ModelFolderError(f"Expected positive to be one of two classes, but got {self.positive!r}")
+
+    @property
+    def positive_index(self) -> int | None:
+        """Place of ``positive`` in ``classes``; ``None`` for more than two classes."""
+        return None if self.positive is None else self.classes.index(self.positive)
+
+    @property
+    def hardened(self) -> tuple[str, ...]:
+        """What made its weights resist, or those of the models that it was made from.
+
+        ``adversarial`` for training on attacked images, ``distillation`` for the defensive form.
+        """
+        ways = set(self.recipe.get("hardened", ()))
+        if self.recipe.get("adversarial", {}).get("method", "none") != "none":
+            ways.add("adversarial")
+        distill = self.recipe.get("distill", {})
+        if distill.get("teacher") and distill.get("form") == "defensive":
+            ways.add(DISTILLATION)
+        return tuple(sorted(ways))
+
+    def with_evidence(self, *evidence: Evidence) -> ModelCard:
+        """A new card with more evidence at the end."""
+        return self.changed(evidence=(*self.evidence, *evidence))
+
+    @property
+    def refitted(self) -> bool:
+        """Whether it was trained once more on all images but test, when all was chosen and calibrated."""
+        return bool(self.recipe.get("refit"))
+
+    def report(self, split: str) -> Evaluation | None:
+        """The last evaluation of this name (``train``, ``validation``, ``calibration``, ``test``, or a folder's)."""
+        found = [e for e in self.evidence if isinstance(e, Evaluation) and e.split == split]
+        return found[-1] if found else None
+
+    def to_json(self) -> str:
+        """Indented JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode() + "\n"
+
+    def save(self, folder: Path) -> None:
+        """Write ``card.json`` into a model folder, whole or not at all.
+
+        Raises
+        ------
+        FaceValueError
+            What would be written could not be read back: a figure is not finite, say. The card there stays.
+        """
+        text = self.to_json()
+        try:
+            msgspec.json.decode(text, type=ModelCard)
+        except (msgspec.DecodeError, UsageError) as error:
+            raise FaceValueError(f"{folder / CARD} stays: the new one could not be read, for {error}") from error
+        files.write_text(folder / CARD, text)
+
+    @staticmethod
+    def load(folder: Path) -> ModelCard:
+        """Read a model folder's card.
+
+        Raises
+        ------
+        ModelFolderError
+            There is no such folder, it holds no card, or the card is not one of this format.
+        """
+        if not folder.is_dir():
+            raise ModelFolderError(f"{folder} is not a model folder: there is no such folder")
+        try:
+            text = (folder / CARD).read_bytes()
+        except OSError as error:
+            raise ModelFolderError(f"{folder} is not a model folder: it holds no readable {CARD}") from error
+        try:
+            return msgspec.json.decode(text, type=ModelCard)
+        except (msgspec.DecodeError, UsageError, RecursionError) as error:  # records judge their own values too
+            raise ModelFolderError(f"{folder / CARD} is not a card that this version reads: {error}") from error
+
+    def checked_file(self, folder: Path, name: str) -> Path:
+        """The path of one of the folder's files, after asking that it is the one this card was written with.
+
+        Raises
+        ------
+        ModelFolderError
+            The file is missing, or its SHA-256 is not the one on the card.
+        """
+        path = folder / name
+        if name not in self.files or not path.is_file():
+            raise ModelFolderError(f"{folder} is incomplete: {name} is missing")
+        if files.sha256(path) != self.files[name]:
+            raise ModelFolderError(f"{path} is not the file that the card was written with: it was altered or damaged")
+        return path

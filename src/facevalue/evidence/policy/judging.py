@@ -1,0 +1,170 @@
+"""Each requirement of a policy beside what a model's card has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facevalue.errors import UsageError
+from facevalue.evidence.card import ModelCard
+from facevalue.evidence.policy.figures import (
+    ATTACK_FIGURES,
+    CERTIFICATE_FIGURES,
+    CORRUPTION_FIGURES,
+    EXPORT_FIGURES,
+    FIGURES,
+    Direction,
+)
+from facevalue.evidence.policy.tables import eps_of, number, table, tables, unknown
+from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, ExportReport
+
+_SAME_EPS = 1e-4  # of the network input's range: 0.0157 in a policy is 4/255
+
+
+@dataclass(frozen=True)
+class Check:
+    """One requirement beside what the card has.
+
+    Attributes
+    ----------
+    figure : its key in the policy, dotted.
+    direction : ``at least`` or ``at most`` ``required``.
+    required : the policy's value.
+    got : the card's, ``None`` where it has none.
+    reason : why there is none.
+    """
+
+    figure: str
+    direction: Direction
+    required: float
+    got: float | None
+    reason: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the figure is there and good enough."""
+        if self.got is None:
+            return False
+        return self.got >= self.required if self.direction == "at least" else self.got <= self.required
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        plain = {
+            "figure": self.figure,
+            "direction": self.direction,
+            "required": self.required,
+            "got": self.got,
+            "passed": self.passed,
+        }
+        return plain if self.reason is None else plain | {"reason": self.reason}
+
+
+def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
+    """Each requirement beside the card's figure, in the policy's order; ``required`` is the table ``[require]``."""
+    split = required.get("split", "test")
+    if not isinstance(split, str):
+        raise UsageError(f"Expected split to be the name of an evaluation, but got {split!r}")
+    report = card.report(split)
+    for key, value in required.items():
+        if key == "split":
+            continue
+        if key == "attack":
+            for name, wanted in tables(key, value):
+                yield from _attack_checks(card, name, wanted)
+        elif key == "export":
+            for name, wanted in tables(key, value):
+                yield from _export_checks(card, name, wanted)
+        elif key == "corruption":
+            yield from _corruption_checks(card, split, table(key, value))
+        elif key == "certificate":
+            yield from _certificate_checks(card, split, table(key, value))
+        elif key in FIGURES:
+            figure = FIGURES[key]
+            got = None if report is None else figure.of(report)
+            reason = None
+            if got is None:
+                reason = (
+                    f"no evaluation on {split!r}" if report is None else f"the evaluation on {split!r} has no {key}"
+                )
+            yield Check(key, figure.direction, number(key, value), got, reason)
+        else:
+            raise unknown(key, ["split", *FIGURES, "attack", "export", "corruption", "certificate"])
+
+
+def _attack_checks(card: ModelCard, name: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    where = f"attack.{name}"
+    norm, eps = wanted.get("norm", "linf"), wanted.get("eps")
+    figures = {key: value for key, value in wanted.items() if key not in ("norm", "eps")}
+    for key in figures:
+        if key not in ATTACK_FIGURES:
+            raise unknown(f"{where}.{key}", ["norm", "eps", *ATTACK_FIGURES])
+    if eps is None or not figures:
+        raise UsageError(f"[require.{where}] needs eps and a figure ({', '.join(ATTACK_FIGURES)})")
+    eps = eps_of(f"{where}.eps", eps)
+    # The latest that was made at least as strong: what holds in a larger ball holds in the smaller one.
+    found = [
+        f
+        for report in card.evidence
+        if isinstance(report, AttackReport)
+        for f in report.results
+        if f.attack == name and f.norm == norm and f.eps >= eps - _SAME_EPS and f.speaks_of_model
+    ]
+    nearest = min((f.eps for f in found), default=None)
+    latest = next((f for f in reversed(found) if f.eps == nearest), None)
+    for key, value in figures.items():
+        got = None if latest is None else ATTACK_FIGURES[key](latest)
+        reason = f"no {name} with {norm} at eps {eps:g} or above on the card" if latest is None else None
+        yield Check(f"{where}.{key}", "at least", number(f"{where}.{key}", value), got, reason)
+
+
+def _export_checks(card: ModelCard, target: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    where = f"export.{target}"
+    found = [e for e in card.evidence if isinstance(e, ExportReport) and e.target == target]
+    if not wanted:
+        raise UsageError(f"[require.{where}] needs a figure ({', '.join(EXPORT_FIGURES)})")
+    for key, value in wanted.items():
+        if key not in EXPORT_FIGURES:
+            raise unknown(f"{where}.{key}", list(EXPORT_FIGURES))
+        of, direction = EXPORT_FIGURES[key]
+        reason = None if found else f"no export to {target} on the card"
+        yield Check(f"{where}.{key}", direction, number(key, value), of(found[-1]) if found else None, reason)
+
+
+def _corruption_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    found = [e for e in card.evidence if isinstance(e, CorruptionReport) and e.split == split]
+    for key, value in wanted.items():
+        if key not in CORRUPTION_FIGURES:
+            raise unknown(f"corruption.{key}", list(CORRUPTION_FIGURES))
+        got = CORRUPTION_FIGURES[key](found[-1]) if found else None
+        reason = None if found else f"no accuracy under everyday corruptions on {split!r}"
+        yield Check(f"corruption.{key}", "at least", number(f"corruption.{key}", value), got, reason)
+
+
+def _certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    found = [e for e in card.evidence if isinstance(e, CertificateReport) and e.split == split]
+    for key in wanted:
+        if key not in ("radius", *CERTIFICATE_FIGURES):
+            raise unknown(f"certificate.{key}", ["radius", *CERTIFICATE_FIGURES])
+    if any(key.startswith("accuracy") for key in wanted) != ("radius" in wanted):
+        raise UsageError("[require.certificate] needs radius and accuracy together: accuracy is certified at a radius")
+    radius = number("certificate.radius", wanted.get("radius", 0.0))
+    for key, value in wanted.items():
+        if key == "radius":
+            continue
+        required = number(f"certificate.{key}", value)
+        if not found:
+            yield Check(f"certificate.{key}", "at least", required, None, f"no certificate on {split!r}")
+            continue
+        report = found[-1]
+        # What is certified at the next larger radius of the curve is certified at this one.
+        point = min((p for p in report.curve if p.radius >= radius - 1e-9), key=lambda p: p.radius, default=None)
+        figures: dict[str, float | None] = {
+            "n": report.n,
+            "mean_radius": report.mean_radius,
+            "accuracy": None if point is None else point.accuracy,
+            "accuracy_lower": None if point is None else point.accuracy_ci[0],
+        }
+        got = figures[key]
+        reason = f"the certificate's curve ends below a radius of {radius:g}" if got is None else None
+        yield Check(f"certificate.{key}", "at least", required, got, reason)

@@ -1,0 +1,1 @@
+"""From file bytes to the network input."""

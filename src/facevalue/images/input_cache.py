@@ -1,0 +1,274 @@
+"""Decoded network inputs on disk, for splits that are read every epoch and do not fit into memory.
+
+One file holds the squares of one split. Its name is a hash of the images' bytes, the preprocessing and the decoder, so
+that another image, size or version is another file, and a file is only ever read for what it was made from. It is
+written beside its place and renamed, so it is whole or not there; several processes may read it while another makes or
+removes it.
+
+Network inputs are read with ``pread``, not through a memory map: the kernel keeps and shares the pages either way, but mapped
+pages count as the process's memory, a page that is not there yet would hold the interpreter's lock, and a file that
+someone cuts short would kill the process instead of being decoded anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from facevalue.errors import UsageError
+from facevalue.images import decoding
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.support import files, machine, progress
+
+LIMIT_GB = 16.0
+"""Most that all cached network inputs take together, in 10^9 bytes; ``FACEVALUE_CACHE_GB`` sets another, 0 for no cache."""
+
+_MAGIC = b"facevalue network inputs 1\n"
+_ROW = np.dtype([("sha256", "S64"), ("crc", "<u4")])
+_PARTIAL = ".partial"
+
+
+def limit_bytes() -> int:
+    """The limit in force."""
+    text = os.environ.get("FACEVALUE_CACHE_GB", "")
+    try:
+        limit = float(text or LIMIT_GB)
+    except ValueError:
+        limit = -1.0
+    if not 0 <= limit < 1e9:
+        raise UsageError(f"FACEVALUE_CACHE_GB should be a number of gigabytes, but is {text!r}")
+    return int(limit * 1e9)
+
+
+def default_folder() -> Path:
+    """``network inputs`` in :func:`facevalue.support.files.cache_folder`."""
+    return files.cache_folder() / "network inputs"
+
+
+@dataclass(frozen=True)
+class InputCache:
+    """An open file of squares.
+
+    Attributes
+    ----------
+    path : where it is, or was: others may have removed it since.
+    shape : of one network input, (s, s, 3).
+    rows : (m,) SHA-256 in hexadecimal and CRC-32 of each network input, sorted by the first.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    rows: NDArray[np.void]
+    _file: _Open = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def get(self, sha256: str) -> NDArray[np.uint8] | None:
+        """The square of an image, or ``None`` where it is not held or was damaged since; safe from any thread.
+
+        A damaged file is removed, so that the next training makes it anew.
+        """
+        row = int(np.searchsorted(self.rows["sha256"], sha256.encode()))
+        if row == len(self.rows) or self.rows["sha256"][row] != sha256.encode():
+            return None
+        size = int(np.prod(self.shape))
+        try:
+            data = os.pread(self._file.descriptor, size, _start(len(self.rows)) + row * size)
+        except OSError:
+            data = b""
+        if len(data) != size or zlib.crc32(data) != self.rows["crc"][row]:
+            with suppress(OSError):  # the network input is decoded all the same
+                self.path.unlink()
+            return None
+        return np.frombuffer(data, np.uint8).reshape(self.shape)
+
+
+class _Open:
+    """A file descriptor with a shared lock, which tells other processes that the file is in use."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(self.descriptor, fcntl.LOCK_SH)
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+
+def cached(
+    sha256s: Sequence[str],
+    preprocessing: Preprocessing,
+    decode: Callable[[int], NDArray[np.uint8]],
+    folder: Path | None = None,
+    limit: int | None = None,
+) -> InputCache | None:
+    """The squares of these images, decoded once and then read from disk.
+
+    Where there is room for a part only, that part is held and the rest is decoded every time.
+
+    Parameters
+    ----------
+    sha256s : of each image's bytes, hexadecimal; an image that comes twice is held once.
+    decode : from an image's place in ``sha256s`` to its square (s, s, 3).
+    folder : :func:`default_folder` by default.
+    limit : bytes that all files in ``folder`` may take; :func:`limit_bytes` by default.
+
+    Returns
+    -------
+    ``None``, after one note to the user, where nothing can be held: no room is allowed, or the disk is full or cannot
+    be written.
+    """
+    folder = default_folder() if folder is None else folder
+    limit = limit_bytes() if limit is None else limit
+    first = {sha256: i for i, sha256 in reversed(list(enumerate(sha256s)))}
+    if not first or limit == 0:
+        return None
+    path = folder / f"{_key(first, preprocessing)}.network inputs"
+    shape = (preprocessing.size, preprocessing.size, 3)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        room = _room(folder, path, limit)
+        rows = _rows_for(room, len(first), int(np.prod(shape)))
+        held = _opened(path, shape)
+        if held is not None and len(held) >= 0.8 * rows:  # a little more room is not worth decoding all again
+            os.utime(path)
+            return held
+        del held
+        if rows == 0:
+            progress.note(f"decoded images are not kept on disk: no room within {limit / 1e9:g} GB in {folder}")
+            return None
+        _make_room(folder, path, limit - _start(rows) - rows * int(np.prod(shape)))
+        chosen = sorted(first)[:rows]
+        _write(path, shape, chosen, machine.in_order(decode, (first[sha256] for sha256 in chosen)))
+        return _opened(path, shape)
+    except OSError as error:
+        progress.note(f"decoded images are not kept on disk: {folder}: {os.strerror(error.errno or 0)}")
+        return None
+
+
+def _key(sha256s: dict[str, int], preprocessing: Preprocessing) -> str:
+    said = hashlib.sha256(msgspec.json.encode([preprocessing, decoding.decoder_version()]))
+    for sha256 in sorted(sha256s):
+        said.update(sha256.encode())
+    return said.hexdigest()[:32]
+
+
+def _start(rows: int) -> int:
+    """Where the network inputs begin: after the mark, the number of rows, the rows and their CRC; whole pages."""
+    return -(-(len(_MAGIC) + 8 + rows * _ROW.itemsize + 4) // 4096) * 4096
+
+
+def _rows_for(room: int, wanted: int, pixels: int) -> int:
+    rows = min(wanted, max(0, room) // (pixels + _ROW.itemsize))
+    while rows and _start(rows) + rows * pixels > room:
+        rows -= 1
+    return rows
+
+
+def _opened(path: Path, shape: tuple[int, int, int]) -> InputCache | None:
+    """The file at ``path``, if it is there and whole; a damaged one is as good as none."""
+    try:
+        file = _Open(path)
+    except FileNotFoundError:
+        return None
+    head = os.pread(file.descriptor, len(_MAGIC) + 8, 0)
+    count = int.from_bytes(head[len(_MAGIC) :], "little")
+    size = os.fstat(file.descriptor).st_size
+    if head[: len(_MAGIC)] != _MAGIC or size != _start(count) + count * int(np.prod(shape)):
+        return None
+    table = os.pread(file.descriptor, count * _ROW.itemsize + 4, len(head))
+    if zlib.crc32(table[:-4]) != int.from_bytes(table[-4:], "little"):
+        return None
+    return InputCache(path, shape, np.frombuffer(table[:-4], _ROW), file)
+
+
+def _write(path: Path, shape: tuple[int, int, int], sha256s: list[str], inputs: Iterator[NDArray[np.uint8]]) -> None:
+    rows = np.zeros(len(sha256s), _ROW)
+    rows["sha256"] = sha256s
+    with _partial(path) as (descriptor, partial):
+        # All of the room at once: a full disk is found out before the work, not in the middle of it.
+        os.posix_fallocate(descriptor, 0, _start(len(rows)) + len(rows) * int(np.prod(shape)))
+        os.lseek(descriptor, _start(len(rows)), os.SEEK_SET)
+        done = progress.track(inputs, "decoding images once for all epochs", total=len(rows))
+        for i, pixels in enumerate(done):
+            data = pixels.tobytes()
+            rows["crc"][i] = zlib.crc32(data)
+            _write_all(descriptor, data)
+        table = rows.tobytes()
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        head = _MAGIC + len(rows).to_bytes(8, "little")
+        _write_all(descriptor, head + table + zlib.crc32(table).to_bytes(4, "little"))
+        partial.replace(path)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[tuple[int, Path]]:
+    """A new file beside ``path``, locked while it is written: one that nobody locks was left by a killed process."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=_PARTIAL)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor, Path(name)
+    finally:
+        os.close(descriptor)
+        Path(name).unlink(missing_ok=True)
+
+
+def _room(folder: Path, path: Path, limit: int) -> int:
+    """Bytes that a file at ``path`` may take: what is not in use by others, and half of what the disk has to give."""
+    others = [file for file in _files(folder) if file != path]
+    in_use = sum(_size(file) for file in others if _in_use(file))
+    idle = sum(_size(file) for file in others if not _in_use(file))
+    return min(limit - in_use, (shutil.disk_usage(folder).free + idle + _size(path)) // 2)
+
+
+def _make_room(folder: Path, path: Path, limit: int) -> None:
+    """Remove the network inputs at ``path``, and the longest unused ones, until all others together take at most ``limit``."""
+    path.unlink(missing_ok=True)
+    left = sorted(_files(folder), key=lambda file: (file.suffix != _PARTIAL, _used(file)))
+    total = sum(_size(file) for file in left)
+    for file in left:
+        if (total > limit or file.suffix == _PARTIAL) and not _in_use(file):
+            total -= _size(file)
+            file.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.suffix in (".network inputs", _PARTIAL)]
+
+
+def _in_use(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _used(file: Path) -> float:
+    return file.stat().st_mtime if file.exists() else 0.0

@@ -1,0 +1,1 @@
+"""Classifiers, their networks and what they compute."""

@@ -1,0 +1,161 @@
+"""The classifier: a network and its card. What evaluate, attack, explain and export take."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from facevalue import decision
+from facevalue.errors import ModelFolderError
+from facevalue.evidence.card import WEIGHTS, ModelCard
+from facevalue.models import tensors
+from facevalue.models.networks import build
+from facevalue.models.networks.base import Body, normalise
+from facevalue.models.networks.distance import RANK, squared_distance
+from facevalue.support import files
+
+
+@final
+class Classifier(nn.Module):
+    """Float images in, logits and calibrated probabilities out.
+
+    ``x`` is always (n, 3, s, s) float in [0, 1], RGB, s = ``card.preprocessing.size``; normalisation, temperature and
+    novelty are inside. A change returns a new classifier.
+    """
+
+    mean: Tensor
+    std: Tensor
+    novelty_means: Tensor
+    novelty_basis: Tensor
+    novelty_scale: Tensor
+    novelty_rest: Tensor
+
+    def __init__(self, body: Body, card: ModelCard) -> None:
+        super().__init__()
+        self.body = body
+        self.card = card
+        k, d = len(card.classes), body.head.in_features
+        self.register_buffer("mean", torch.tensor(card.network.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(card.network.std).view(1, 3, 1, 1), persistent=False)
+        # Class means, principal directions of the within-class spread, their standard deviations, and that of the
+        # rest: all zero until calibration.novelty_fitted fills them, and then novelty() is 0.
+        self.register_buffer("novelty_means", torch.zeros(k, d))
+        self.register_buffer("novelty_basis", torch.zeros(d, min(d, RANK)))
+        self.register_buffer("novelty_scale", torch.ones(min(d, RANK)))
+        self.register_buffer("novelty_rest", torch.tensor(float("inf")))
+
+    def maps(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) activations of the last convolutional layer."""
+        return self.body.maps(normalise(x, self.mean, self.std))
+
+    def features(self, x: Tensor) -> Tensor:
+        """(n, d) features before the last layer."""
+        return self.body.embed(self.maps(x))
+
+    def features_of_quarters(self, x: Tensor) -> Tensor:
+        """(n, 5, d): features, and those of the four quarters of the maps."""
+        return self.body.features_of_quarters(normalise(x, self.mean, self.std))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(n, k) logits, before the temperature."""
+        logits: Tensor = self.body.head(self.features(x))
+        return logits
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """(n, k) calibrated probabilities; rows sum to 1."""
+        return self.calibrated(self.logits(x))
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """(n, k) logits to calibrated probabilities (Guo et al. 2017, arXiv:1706.04599)."""
+        return torch.softmax(logits / self.card.temperature, dim=1)
+
+    def decide(self, logits: Tensor) -> Tensor:
+        """(n,) int64, the class decided for, by the card's rule: the threshold for two classes, else the likeliest."""
+        p = self.calibrated(logits).detach().double().cpu().numpy()
+        return torch.from_numpy(decision.decide(p, self.card.positive_index, self.card.threshold)).to(logits.device)
+
+    def novelty(self, features: Tensor) -> Tensor:
+        """(n,) distance of (n, d) features from the nearest class of the training data.
+
+        The root of :func:`~facevalue.models.networks.distance.squared_distance`, so that training images lie near 1.
+        """
+        return squared_distance(
+            features, self.novelty_means, self.novelty_basis, self.novelty_scale, self.novelty_rest
+        ).sqrt()
+
+    def heat(self, maps: Tensor, winner: Tensor) -> Tensor:
+        """(n, h, w) class activation map (Zhou et al. 2016, arXiv:1512.04150) of class ``winner`` (n,), positive part.
+
+        Only for bodies that are ``pooled``; there it equals Grad-CAM up to a positive factor.
+        """
+        # A weighted sum against the one-hot winner: gathers with a data-dependent index export less well.
+        weights = nn.functional.one_hot(winner, self.body.head.out_features).to(maps.dtype) @ self.body.head.weight
+        return torch.einsum("nc,nchw->nhw", weights, maps).relu()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, k) logits, as :meth:`logits`; what gradient libraries call."""
+        return self.logits(x)
+
+    def changed(self, card: ModelCard | None = None, buffers: Mapping[str, Tensor] | None = None) -> Classifier:
+        """A new classifier with another card or other novelty buffers; this one stays as it is."""
+        new = copy.deepcopy(self)
+        new.card = card if card is not None else self.card
+        for name, value in (buffers or {}).items():
+            new.get_buffer(name).copy_(value)
+        return new.train(self.training)
+
+    def save(self, folder: Path) -> ModelCard:
+        """Write ``weights.safetensors`` and ``card.json`` into an existing folder; returns the card as written."""
+        path = folder / WEIGHTS
+        with files.replacing_file(path) as partial:
+            tensors.write(self.state_dict(), partial)
+        card = self.card.changed(files={**self.card.files, WEIGHTS: files.sha256(path)})
+        card.save(folder)
+        return card
+
+
+@contextmanager
+def frozen(classifier: Classifier) -> Iterator[None]:
+    """Eval mode and no gradients of weights inside the block; afterwards every module and weight is as it was."""
+    modes = [(module, module.training) for module in classifier.modules()]
+    flags = [(weight, weight.requires_grad) for weight in classifier.parameters()]
+    try:
+        classifier.eval().requires_grad_(False)
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for weight, flag in flags:
+            weight.requires_grad_(flag)
+
+
+def load(folder: Path | str) -> Classifier:
+    """Open a model folder in the workshop, in eval mode on the CPU.
+
+    Raises
+    ------
+    ModelFolderError
+        The folder or a file in it is missing, altered, or not for this network.
+    """
+    folder = Path(folder)
+    card = ModelCard.load(folder)
+    path = card.checked_file(folder, WEIGHTS)
+    body = build(card.network.name, len(card.classes), card.preprocessing.size, card.network.options)
+    classifier = Classifier(body, card)
+    try:
+        missing, unexpected = classifier.load_state_dict(load_file(path), strict=False)
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelFolderError(
+            f"{path} does not fit {card.network.name}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    if missing or unexpected:
+        raise ModelFolderError(f"{path} does not fit {card.network.name}: {[*missing, *unexpected][:5]}")
+    return classifier.eval()

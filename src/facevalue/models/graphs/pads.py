@@ -1,0 +1,59 @@
+"""Paddings that an ONNX graph computes although they are always the same, made constant."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+
+def with_constant_pads(model: onnx.ModelProto, batches: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> onnx.ModelProto:
+    """The same graph with every padding that does not depend on the input as a constant.
+
+    Networks with TensorFlow's 'same' padding work their paddings out from the image's size, and a recorded graph
+    does so again at every run, which keeps ONNX Runtime from merging them into the convolutions.
+
+    Parameters
+    ----------
+    model : with one input, ``pixels``; changed in place.
+    batches : two inputs of different batch size; a padding that differs between them stays as it is.
+    """
+    graph = model.graph
+    makers = {output: node for node in graph.node for output in node.output}
+    pads = {node.input[1] for node in graph.node if node.op_type == "Pad" and len(node.input) > 1}
+    names = sorted(name for name in pads if name in makers and makers[name].op_type != "Constant")
+    if not names:
+        return model
+    for name, one, other in zip(names, *(_values(model, names, batch) for batch in batches), strict=True):
+        if np.array_equal(one, other):
+            graph.node.remove(makers[name])
+            graph.initializer.append(onnx.numpy_helper.from_array(one, name))
+    _prune(graph)
+    return model
+
+
+def _values(model: onnx.ModelProto, names: list[str], batch: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
+    """What the tensors of these names hold when the graph runs on ``batch``."""
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    del probe.graph.output[:]
+    probe.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, None) for name in names)
+    _prune(probe.graph)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    found: list[NDArray[np.int64]] = session.run(names, {"pixels": batch})
+    return found
+
+
+def _prune(graph: onnx.GraphProto) -> None:
+    """Take out the nodes and weights that no output needs. Nodes are in topological order, as ONNX demands."""
+    needed = {output.name for output in graph.output}
+    for node in reversed(list(graph.node)):
+        if needed.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            needed.update(node.input)
+    for weight in [weight for weight in graph.initializer if weight.name not in needed]:
+        graph.initializer.remove(weight)

@@ -1,0 +1,164 @@
+"""Several finished models as one network: their calibrated probabilities, averaged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models.networks.base import Body, Network, new_head, normalise
+from facevalue.models.networks.distance import RANK, squared_distance
+from facevalue.models.networks.small_inception import SMALL_INCEPTION
+from facevalue.models.networks.small_resnet import SMALL_RESNET
+
+_SPECIFICATION: dict[str, Any] = {
+    "name": None,  # of the member's network
+    "options": {},  # that it is built with
+    "mean": (0.0, 0.0, 0.0),  # of pixels in [0, 1]
+    "std": (1.0, 1.0, 1.0),
+    "temperature": 1.0,
+    "novelty": None,  # its limit; None where the member does not judge novelty
+    "order": None,  # for each class of the ensemble, its place in the member; None where they are alike
+}
+
+
+class Member(nn.Module):
+    """One model: pixels in [0, 1] in, log of calibrated probabilities and relative novelty out."""
+
+    mean: Tensor
+    std: Tensor
+    novelty_means: Tensor
+    novelty_basis: Tensor
+    novelty_scale: Tensor
+    novelty_rest: Tensor
+
+    def __init__(self, classes: int, size: int, specification: Mapping[str, Any]) -> None:
+        super().__init__()
+        from facevalue.models.networks import build  # the dict that this network is in
+
+        unknown = sorted(set(specification) - set(_SPECIFICATION))
+        if unknown:
+            raise ValueError(f"a member has no {unknown[0]!r}; it knows: {', '.join(_SPECIFICATION)}")
+        told = {**_SPECIFICATION, **specification}
+        self.body = build(told["name"], classes, size, told["options"])
+        self.temperature = float(told["temperature"])
+        self.limit: float | None = told["novelty"]
+        self.order: list[int] | None = told["order"]
+        features = self.body.head.in_features
+        rank = min(features, RANK)
+        self.register_buffer("mean", torch.tensor(told["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(told["std"]).view(1, 3, 1, 1), persistent=False)
+        if self.limit is not None:
+            self.register_buffer("novelty_means", torch.zeros(classes, features))
+            self.register_buffer("novelty_basis", torch.zeros(features, rank))
+            self.register_buffer("novelty_scale", torch.ones(rank))
+            self.register_buffer("novelty_rest", torch.tensor(float("inf")))
+
+    def maps(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) of images in [0, 1]."""
+        return self.body.maps(normalise(x, self.mean, self.std))
+
+    def answers(self, features: Tensor) -> Tensor:
+        """(n, k) log of the calibrated probabilities, in the ensemble's order of classes."""
+        log_p = torch.log_softmax(self.body.head(features) / self.temperature, dim=1)
+        return log_p if self.order is None else log_p[:, self.order]
+
+    def novelty(self, features: Tensor) -> Tensor:
+        """(n, 1) novelty over the member's own limit; (n, 0) where it has none."""
+        if self.limit is None:
+            return features[:, :0]
+        squared = squared_distance(
+            features, self.novelty_means, self.novelty_basis, self.novelty_scale, self.novelty_rest
+        )
+        # The root has no slope at 0, and times the head's zero weight that would be NaN for attacks.
+        return (squared.clamp_min(1e-12).sqrt() / self.limit).unsqueeze(1)
+
+
+class Together(nn.Module):
+    """Members on the same image. Their maps are joined along channels where they are of one size, else flattened."""
+
+    def __init__(self, members: list[Member]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.flat = False
+
+    def __iter__(self) -> Any:
+        return iter(self.members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [cast(Member, member).maps(x) for member in self.members]
+        return torch.cat([m.flatten(1) for m in maps] if self.flat else maps, dim=1)
+
+
+class Ensemble(Body):
+    """Members' calibrated probabilities, averaged (Lakshminarayanan et al. 2017, arXiv:1612.01474).
+
+    The logits are the logarithm of the average, so that the softmax gives it back at temperature 1. Normalisation and
+    temperatures of the members are inside. The features are each member's novelty over its limit, then these logits,
+    which :attr:`head` only passes on.
+    """
+
+    pooled = False
+
+    def __init__(self, classes: int, size: int, members: list[Mapping[str, Any]]) -> None:
+        super().__init__()
+        if len(members) < 2:
+            raise ValueError("an ensemble has at least two members")
+        self.together = Together([Member(classes, size, m) for m in members])
+        self.batch = min(member.body.batch for member in self.together)
+        with torch.no_grad(), torch.random.fork_rng():
+            shapes = [m.eval().maps(torch.zeros(1, 3, size, size)).shape[1:] for m in self.together]
+        self.train()
+        self._shapes = [tuple(shape) for shape in shapes]
+        self.spatial = all(len(s) == 3 for s in shapes) and len({s[1:] for s in shapes}) == 1
+        self.together.flat = not self.spatial
+        self.novelties = sum(m.limit is not None for m in self.together)
+        self.head = new_head(self.novelties + classes, classes)
+        with torch.no_grad():
+            self.head.bias.zero_()
+            self.head.weight.copy_(torch.eye(self.novelties + classes)[self.novelties :])
+
+    def maps(self, x: Tensor) -> Tensor:
+        maps: Tensor = self.together(x)
+        return maps
+
+    def embed(self, maps: Tensor) -> Tensor:
+        widths = [s[0] if self.spatial else math.prod(s) for s in self._shapes]
+        parts = [
+            part if self.spatial else part.reshape(-1, *s)
+            for part, s in zip(torch.split(maps, widths, 1), self._shapes, strict=True)
+        ]
+        features = [m.body.embed(part) for m, part in zip(self.together, parts, strict=True)]
+        novelties = [m.novelty(f) for m, f in zip(self.together, features, strict=True)]
+        answers = torch.stack([m.answers(f) for m, f in zip(self.together, features, strict=True)])
+        # In logarithms, so that a probability too small for a float32 does not become log(0).
+        average = torch.logsumexp(answers, dim=0) - math.log(len(answers))
+        return torch.cat([*novelties, average], dim=1)
+
+    def stages(self) -> list[nn.Module]:
+        return [s for m in self.together for s in m.body.stages()] + [m.body.head for m in self.together]
+
+    @property
+    def cam_layer(self) -> nn.Module:
+        return self.together
+
+
+def _build(classes: int, size: int, options: Mapping[str, Any]) -> Body:
+    return Ensemble(classes, size, list(options["members"]))
+
+
+def _alone(network: Network) -> dict[str, Any]:
+    return {"name": network.name, "mean": network.mean, "std": network.std}
+
+
+ENSEMBLE = Network(
+    name="ensemble",
+    build=_build,
+    preprocessing=Preprocessing(size=128, filter="bilinear"),
+    paper="Lakshminarayanan et al. 2017, arXiv:1612.01474",
+    options={"members": (_alone(SMALL_RESNET), _alone(SMALL_INCEPTION))},
+)

@@ -1,0 +1,189 @@
+"""Weights: none, timm's from the Hub, or a local file, into a body, with a clear account of what did not match."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from facevalue.errors import UsageError, WeightsError
+from facevalue.evidence.card import NetworkFacts
+from facevalue.models.networks import build, find
+from facevalue.models.networks.base import Body, Convention, Network, Triple, count_parameters
+from facevalue.support import files, progress
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A network as a recipe asks for it.
+
+    Attributes
+    ----------
+    name, options, size, classes : as :func:`facevalue.models.networks.build` takes them.
+    weights : ``none``, ``hub``, or a ``.safetensors``, ``.pth``, ``.pt`` or ``.bin`` file.
+    convention : one of the record's, ``own`` for the record's own normalisation, or ``auto``: what is known of the
+        file, else ``own``.
+    mean, std : over all of that, where given.
+    """
+
+    name: str
+    classes: int
+    size: int
+    weights: str = "none"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    convention: str = "auto"
+    mean: Triple | None = None
+    std: Triple | None = None
+
+
+def prepare(wanted: Wanted) -> tuple[Body, NetworkFacts]:
+    """Build a body and load its weights; the head is always new.
+
+    Raises
+    ------
+    UsageError
+        The network, an option or a convention is unknown.
+    WeightsError
+        The file is missing, cannot be read, or does not fit; or the Hub cannot be reached.
+    """
+    network = find(wanted.name)
+    state, digest = None, None
+    if wanted.weights not in ("none", "hub"):
+        path = Path(wanted.weights)
+        state = read_file(path)
+        digest = files.sha256(path)
+    convention = _convention(network, wanted.convention, digest)
+    options = {**network.options, **convention.options, **wanted.options}
+    body = build(wanted.name, wanted.classes, wanted.size, options)
+    if wanted.weights == "hub":
+        state = from_hub(network)
+    if state is not None:
+        fill(body, state, network, wanted.weights)
+    facts = NetworkFacts(
+        name=network.name,
+        options=options,
+        mean=wanted.mean or convention.mean,
+        std=wanted.std or convention.std,
+        parameters=count_parameters(body),
+        features=body.head.in_features,
+        weights=wanted.weights if wanted.weights in ("none", "hub") else Path(wanted.weights).name,
+        weights_sha256=digest,
+        licence=network.licence if wanted.weights == "hub" else None,
+        pooled=body.pooled,
+        batch=body.batch,
+    )
+    return body, facts
+
+
+def _convention(network: Network, name: str, digest: str | None) -> Convention:
+    own = Convention(network.mean, network.std)
+    if name == "auto":
+        known = network.known_weights.get(digest or "")
+        if known is not None:
+            progress.note(f"weights known to follow the {known} convention: that is used")
+        return network.conventions[known] if known is not None else own
+    if name == "own":
+        return own
+    if name not in network.conventions:
+        known_names = ", ".join(("auto", "own", *network.conventions))
+        raise UsageError(f"{network.name} has no weights convention {name!r}; it knows: {known_names}")
+    return network.conventions[name]
+
+
+def read_file(path: Path) -> dict[str, Tensor]:
+    """Tensors of a weights file by name. Nothing in it is executed (``weights_only``).
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, of another kind, or damaged.
+    """
+    if not path.is_file():
+        raise WeightsError(f"--weights {path}: there is no such file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix not in (".pth", ".pt", ".bin", ".ckpt"):
+            raise WeightsError(f"--weights {path}: expected a .safetensors or .pth file")
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"--weights {path}: holds more than tensors, and facevalue runs no code from files"
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"--weights {path}: cannot be read: {' '.join(str(error).split())[:200]}") from error
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    if not isinstance(loaded, Mapping) or not any(isinstance(v, Tensor) for v in loaded.values()):
+        raise WeightsError(f"--weights {path}: holds no table of tensors")
+    return {str(k).removeprefix("module."): v for k, v in loaded.items() if isinstance(v, Tensor)}
+
+
+def from_hub(network: Network) -> dict[str, Tensor]:
+    """timm's pretrained weights, downloaded once and cached by the Hub's client.
+
+    Raises
+    ------
+    WeightsError
+        timm has none for this network, or they cannot be fetched.
+    """
+    if network.timm_name is None:
+        raise WeightsError(f"{network.name} has no published weights; use --weights none or a file")
+    import timm
+
+    settings = timm.get_pretrained_cfg(network.timm_name)
+    if settings is None or not settings.has_weights:
+        raise WeightsError(f"timm has no weights for {network.timm_name}; use --weights none or a file")
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # each retry would warn; the error below says it once
+    try:
+        with progress.work(f"fetching {network.timm_name} weights", unit="files"):
+            model: nn.Module = timm.create_model(network.timm_name, pretrained=True)
+    except Exception as error:  # the Hub's client and its transports each raise their own
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            f"the weights of {network.timm_name} could not be fetched ({reason}); "
+            "give a local file with --weights FILE, or train without any: --weights none"
+        ) from error
+    return model.state_dict()
+
+
+def fill(body: Body, state: Mapping[str, Tensor], network: Network, source: str) -> None:
+    """Copy ``state`` into ``body``, all but the head.
+
+    Raises
+    ------
+    WeightsError
+        Names or shapes do not match; the message lists them.
+    """
+    if any(name.startswith("body.") for name in state):  # weights of a model folder
+        state = {n.removeprefix("body."): v for n, v in state.items() if n.startswith("body.")}
+        target: nn.Module = body
+    else:
+        target = body.backbone()
+    own = target.state_dict()
+    skipped = ("head.",) if target is body else ()
+    wanted = {n for n in own if not n.startswith(skipped) and not n.endswith("num_batches_tracked")}
+    given = {n: v for n, v in state.items() if not n.startswith((*skipped, *network.ignores, *body.leaves_out))}
+    missing = sorted(wanted - set(given))
+    unexpected = sorted(set(given) - set(own))
+    reshaped = sorted(n for n in wanted & set(given) if given[n].shape != own[n].shape)
+    if missing or unexpected or reshaped:
+        shapes = [f"{n} {tuple(given[n].shape)} instead of {tuple(own[n].shape)}" for n in reshaped]
+        parts = (("missing", missing), ("unknown", unexpected), ("of another shape", shapes))
+        told = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in parts if names)
+        raise WeightsError(f"{source} does not fit {network.name}: {told}")
+    target.load_state_dict({n: v for n, v in given.items() if n in own}, strict=False)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")

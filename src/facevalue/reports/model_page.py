@@ -1,0 +1,254 @@
+"""The card for people: one self-contained page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from facevalue.errors import ImageError, MissingExtraError, ModelFolderError, UsageError
+from facevalue.evidence.card import HISTORY, REPORT, ModelCard
+from facevalue.evidence.records import (
+    AttackFigures,
+    AttackReport,
+    CertificateReport,
+    CorruptionReport,
+    Evaluation,
+    Evidence,
+    ExportReport,
+    FinetuneReport,
+    Interval,
+    NoiseFigures,
+)
+from facevalue.images import decoding
+from facevalue.reports import plots
+from facevalue.support import files
+
+SPLITS = ("train", "validation", "calibration", "test")
+_THUMBNAIL = 900  # pixels, the longer side of a gallery image
+_GALLERY = 24  # images shown at most
+_UNREADABLE = 50  # files listed at most
+_KINDS = {
+    AttackReport: "attack",
+    CorruptionReport: "everyday corruptions",
+    CertificateReport: "certificate",
+    FinetuneReport: "finetune",
+}
+
+
+def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tuple[Path, str]] = ()) -> Path:
+    """Write a model folder's card as a page that needs nothing else: no network, no script, no other file.
+
+    Parameters
+    ----------
+    folder : a model folder. Its ``history.jsonl`` and ``images/*.png`` are shown where they are there.
+    output : where to write; ``report.html`` in the folder by default.
+    gallery : more images with captions, e.g. what ``explain`` wrote.
+
+    Returns
+    -------
+    The page's path.
+
+    Raises
+    ------
+    ModelFolderError
+        There is no card, or the history is damaged.
+    UsageError
+        A gallery image cannot be read.
+    """
+    card = ModelCard.load(folder)
+    shown = [*((path, path.stem) for path in sorted((folder / "images").glob("*.png"))), *gallery]
+    page = render(card, _history(folder), [(_thumbnail(path), caption) for path, caption in shown[:_GALLERY]])
+    output = folder / REPORT if output is None else output
+    files.write_text(output, page)
+    return output
+
+
+def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: Sequence[tuple[str, str]] = ()) -> str:
+    """The page's text.
+
+    Parameters
+    ----------
+    card : what is told.
+    history : lines of ``history.jsonl``.
+    gallery : images as data URIs, with captions.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtraError("jinja2", "train") from error
+    from markupsafe import Markup
+
+    def svg(figure: Any, label: str) -> Markup:
+        # Matplotlib escapes what stands in a figure, and to_svg escapes the label.
+        return Markup(plots.to_svg(figure, label))
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(percent=percent, interval=interval, eps=eps_text, number=number, flat=flat)
+    source = (resources.files("facevalue") / "templates" / "report.html.j2").read_text(encoding="utf-8")
+    evaluations = [e for e in card.evidence if isinstance(e, Evaluation)]
+    return environment.from_string(source).render(
+        card=card,
+        test=card.report("test"),
+        evaluations=evaluations,
+        # The splits that the model was made with speak of it in one row each; what it had not seen is shown in full.
+        detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
+        attacks=[e for e in card.evidence if isinstance(e, AttackReport)],
+        finetuned=[e for e in card.evidence if isinstance(e, FinetuneReport)],
+        everyday=[e for e in card.evidence if isinstance(e, CorruptionReport)],
+        certificates=[e for e in card.evidence if isinstance(e, CertificateReport)],
+        corruption_curves=lambda r: svg(
+            plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"
+        ),
+        certified=lambda rs: svg(plots.certified_curve(rs), "Certified accuracy against the L2 radius"),
+        exports=[e for e in card.evidence if isinstance(e, ExportReport)],
+        strongest=strongest,
+        warnings=warnings_of(card),
+        commands=commands_of(card),
+        splits=[s for s in SPLITS if s in card.data.counts] + [s for s in card.data.counts if s not in SPLITS],
+        unreadable=card.data.unreadable[:_UNREADABLE],
+        history=svg(plots.history(history), "Loss and accuracy during training") if history else None,
+        epochs=len(history),
+        steps="strengths tried" if history and "strength" in history[0] else "epochs",
+        kept="the last" if card.recipe.get("fit", {}).get("keep") == "last" else "the best on validation",
+        reliability=lambda r: svg(plots.reliability(r), f"Reliability diagram on {r.split}"),
+        against_eps=lambda r: svg(plots.accuracy_against_eps(r), "Accuracy against eps"),
+        gallery=gallery,
+    )
+
+
+def percent(rate: float, digits: int = 1) -> str:
+    """A rate in [0, 1] for people; never rounded up to 100 or down to 0.
+
+    >>> percent(0.9495), percent(0.99996), percent(1.0)
+    ('95.0 %', '99.996 %', '100.0 %')
+    """
+    text = f"{100 * rate:.{digits}f}"
+    if digits < 4 and ((rate < 1 and float(text) == 100) or (rate > 0 and float(text) == 0)):
+        return percent(rate, digits + 1)
+    return f"{text} %"
+
+
+def interval(ends: Interval | None) -> str:
+    """A 95 % interval of a rate, for people.
+
+    >>> interval((0.923, 0.966))
+    '92.3 to 96.6 %'
+    """
+    return "" if ends is None else f"{percent(ends[0]).removesuffix(' %')} to {percent(ends[1])}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with so many significant digits, thousands separated.
+
+    >>> number(1226722), number(0.000123456), number(1.2134)
+    ('1,226,722', '0.000123', '1.21')
+    """
+    if isinstance(value, int) or abs(value) >= 10**digits:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def eps_text(figures: AttackFigures | NoiseFigures) -> str:
+    """How far an attack could go, as the field writes it: 8/255 for ``linf``, a plain number for other norms."""
+    if figures.norm != "linf":
+        return number(figures.eps)
+    levels = 255 * figures.eps
+    return f"{round(levels) if abs(levels - round(levels)) < 1e-6 else number(levels)}/255"
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted keys with plain values, as ``--set`` takes them.
+
+    >>> list(flat({"fit": {"epochs": 15}, "name": "scratch"}))
+    [('fit.epochs', '15'), ('name', 'scratch')]
+    """
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield f"{prefix}{key}", text
+
+
+def strongest(report: AttackReport) -> list[AttackFigures]:
+    """For each attack and norm, its figures at the largest eps; blind and adaptive ones apart."""
+    found: dict[tuple[str, str, bool], AttackFigures] = {}
+    for figures in sorted(report.results, key=lambda r: r.eps):
+        found[figures.attack, figures.norm, figures.adaptive] = figures
+    return list(found.values())
+
+
+def warnings_of(card: ModelCard) -> list[tuple[str, str]]:
+    """Everything on the card that a reader should know before the figures: where it comes from, and what it is."""
+    found = [("data", warning) for warning in card.data.warnings]
+    if card.report("test") is None:
+        found.append(("evidence", "no evaluation on a test split: nothing here says how well the model works"))
+    for evidence in card.evidence:
+        if not isinstance(evidence, ExportReport):
+            where = evidence.split if isinstance(evidence, Evaluation) else _KINDS[type(evidence)]
+            found.extend((where, warning) for warning in evidence.warnings)
+    if card.data.unreadable:
+        n = len(card.data.unreadable)
+        found.append(("data", f"{n} file{'s' * (n != 1)} could not be read and took no part; listed under Data"))
+    return list(dict.fromkeys(found))
+
+
+def commands_of(card: ModelCard) -> list[tuple[str, str, str]]:
+    """What each command made, when it was first run, and the command."""
+    pieces = [("the model", card.created, card.command), *((_what(e), e.created, e.command) for e in card.evidence)]
+    made: dict[str, list[tuple[str, str]]] = {}
+    for what, created, command in pieces:
+        if command:
+            made.setdefault(command, []).append((what, created))
+    return [
+        (", ".join(dict.fromkeys(what for what, _ in parts)), min(created for _, created in parts), command)
+        for command, parts in made.items()
+    ]
+
+
+def _what(evidence: Evidence) -> str:
+    if isinstance(evidence, Evaluation):
+        return f"evaluation on {evidence.split}"
+    if isinstance(evidence, AttackReport):
+        return "attack with " + ", ".join(dict.fromkeys(r.attack for r in evidence.results))
+    if isinstance(evidence, CorruptionReport):
+        return f"everyday corruptions on {evidence.split}"
+    if isinstance(evidence, CertificateReport):
+        return f"certificate on {evidence.split}"
+    if isinstance(evidence, FinetuneReport):
+        return f"fine-tuning on {evidence.hard}"
+    return f"export to {evidence.target}"
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    path = folder / HISTORY
+    if not path.is_file():
+        return []
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except ValueError as error:
+        raise ModelFolderError(f"{path} is damaged: {error}") from error
+    if not all(isinstance(line, dict) for line in lines):
+        raise ModelFolderError(f"{path} is damaged: a line is not an object")
+    return lines
+
+
+def _thumbnail(path: Path) -> str:
+    """An image as a data URI, no larger than a page needs."""
+    try:
+        image = decoding.decode(decoding.read_bytes(path))
+    except ImageError as error:
+        raise UsageError(f"the gallery's {path} {error}") from error
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,26 @@
+"""Figures from the card's records. Every function returns a :class:`matplotlib.figure.Figure` of its own."""
+
+from facevalue.reports.plots.drawing import INK, PALETTE, save_png, to_svg
+from facevalue.reports.plots.evaluation import (
+    accuracy_against_eps,
+    certified_curve,
+    confusion,
+    corruption_curves,
+    reliability,
+)
+from facevalue.reports.plots.training import compare_curves, history, trials
+
+__all__ = [
+    "INK",
+    "PALETTE",
+    "accuracy_against_eps",
+    "certified_curve",
+    "compare_curves",
+    "confusion",
+    "corruption_curves",
+    "history",
+    "reliability",
+    "save_png",
+    "to_svg",
+    "trials",
+]

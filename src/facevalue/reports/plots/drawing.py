@@ -1,0 +1,116 @@
+"""One calm style for all figures, and figures as files.
+
+Nothing here touches pyplot, so nothing is shown, kept or shared. Colours are those of Okabe & Ito (2008), which people
+with any colour vision tell apart.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facevalue.errors import MissingExtraError
+from facevalue.support import files
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#20242c"
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+STYLES = ("-", "--", "-.", ":")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches, whose parts make room for each other."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "train") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def dress(axis: Axes, x: str = "", y: str = "") -> None:
+    """Labels, ink, a faint grid, and no frame."""
+    axis.set_xlabel(x, fontsize=10, color=INK)
+    axis.set_ylabel(y, fontsize=10, color=INK)
+    axis.tick_params(labelsize=9, colors=INK, length=3)
+    axis.grid(True, color=INK, alpha=0.12, linewidth=0.8)
+    axis.set_axisbelow(True)
+    for side, spine in axis.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set(color=INK, alpha=0.5)
+
+
+def legend(axis: Axes, where: Axes | Figure | None = None, **placed: Any) -> None:
+    """The curves of ``axis`` by name, drawn inside it or at ``where``."""
+    handles, names = axis.get_legend_handles_labels()
+    if handles:
+        legend = (where or axis).legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, **placed)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+
+
+def decades(axis: Axes, values: Sequence[float]) -> None:
+    """A logarithmic x axis for these values, with labels a reader can use however wide they spread."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_xscale("log")
+    wide = len(values) > 0 and max(values) >= 100 * min(values)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def save_png(figure: Figure, path: Path) -> Path:
+    """Write a PNG with a white ground at 150 dots an inch, whole or not at all; returns ``path``."""
+    with files.replacing_file(path) as partial, _quiet_about_glyphs():
+        figure.savefig(partial, format="png", dpi=150, facecolor="white")
+    return path
+
+
+def to_svg(figure: Figure, label: str = "") -> str:
+    """One ``<svg>`` element to stand inside a page, without XML header, with real text.
+
+    The ground is transparent and the ink is the page's own (``currentColor``), so that it can be read in light and
+    dark; a page may set ``--plot-1``, ``--plot-2``, … for the palette. The same figure gives the same text.
+
+    Parameters
+    ----------
+    figure : any of this module's.
+    label : what a screen reader says.
+    """
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "facevalue"}), _quiet_about_glyphs():
+        figure.savefig(
+            buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        )
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Ids of groups repeat from figure to figure, and nothing refers to them.
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(
+        r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL
+    )  # would hold for the whole page
+    text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
+    text = text.replace(INK, "currentColor")
+    for i, colour in enumerate(PALETTE, 1):
+        text = text.replace(colour, f"var(--plot-{i}, {colour})")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" stroke-linejoin="round" ', 1)
+
+
+@contextmanager
+def _quiet_about_glyphs() -> Iterator[None]:
+    """A class name in a script that the font lacks is drawn as boxes; that is no reason to speak to the user."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from (current )?font")
+        yield

@@ -1,0 +1,1 @@
+"""Attacks, defences, corruptions and certificates."""

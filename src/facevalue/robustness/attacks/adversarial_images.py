@@ -1,0 +1,88 @@
+"""Adversarial images as files: what a model met, pixel for pixel, with a table beside them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from facevalue.data.dataset import ImageDataset
+from facevalue.errors import UsageError
+from facevalue.robustness.attacks.base import AttackResult
+from facevalue.robustness.attacks.examples import pixels_of
+from facevalue.robustness.attacks.threat import Threat, eps_text
+from facevalue.support import files
+
+TABLE = "images.csv"
+_COLUMNS = "file source attack norm eps label clean_decision decision success distance".split()
+
+
+def ask_free(folder: Path) -> None:
+    """Raise, before the long work and not after it, where the images would stand among others.
+
+    Raises
+    ------
+    UsageError
+        The folder holds something already, is no folder, or cannot be made.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not an empty folder; adversarial images go into a new one")
+    files.check_writable(folder)
+
+
+class AdversarialFolder:
+    """``ATTACK-NORM-EPS/CLASS/NUMBER-NAME.png``, the network inputs without loss, and ``images.csv``.
+
+    Every attacked image is there, turned or not, under its true class: each ``ATTACK-NORM-EPS`` is one folder per class,
+    and the accuracy on it is the attack's robust accuracy, by whatever reads it.
+    """
+
+    def __init__(self, folder: Path, dataset: ImageDataset) -> None:
+        self._folder, self._images = folder, dataset
+        self._rows: list[list[object]] = []
+        self._classes = [f"{i:02d}" if _odd(name) else name for i, name in enumerate(dataset.classes)]
+
+    def add(self, attack: str, threat: Threat, first: int, result: AttackResult) -> None:
+        """Write the images of one batch, the first of which is number ``first`` of all."""
+        name = f"{attack}-{threat.norm}-{eps_text(threat.eps).replace('/', '_')}"
+        classes = self._images.classes
+        for i, image in enumerate(result.adversarial):
+            source = self._images.paths[first + i]
+            label = int(result.labels[i])
+            stem = re.sub(r"[^\w.-]", "_", source.stem, flags=re.ASCII)[:60]
+            path = Path(name) / self._classes[label] / f"{first + i:06d}-{stem}.png"
+            (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels_of(image)).save(self._folder / path)
+            self._rows.append(
+                [
+                    *(path, files.as_text(str(source)), attack, threat.norm, threat.eps, classes[label]),
+                    *(classes[int(result.clean_decisions[i])], classes[int(result.decisions[i])]),
+                    *(bool(result.success[i]), float(result.distances[i])),
+                ]
+            )
+
+    def finish(self) -> None:
+        """Write the table."""
+        with (self._folder / TABLE).open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(_COLUMNS)
+            writer.writerows(self._rows)
+
+
+@contextmanager
+def saved(folder: Path, dataset: ImageDataset) -> Iterator[AdversarialFolder]:
+    """A folder of images that stands at ``folder`` when the block ends well, and not at all otherwise."""
+    ask_free(folder)
+    with files.replacing_folder(folder) as partial:
+        made = AdversarialFolder(partial, dataset)
+        yield made
+        made.finish()
+
+
+def _odd(name: str) -> bool:
+    """Whether a class's name cannot be a folder's."""
+    return name in ("", ".", "..") or any(c in name for c in "/\\\0:") or len(name.encode(errors="replace")) > 200

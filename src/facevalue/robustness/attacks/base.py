@@ -1,0 +1,243 @@
+"""What an attack is: a base class whose call checks, measures and restores, and one hook for the attack itself."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from facevalue.errors import UsageError
+from facevalue.models.classifier import Classifier, frozen
+from facevalue.robustness.attacks.conv_bn_fusion import fused
+from facevalue.robustness.attacks.gradients import input_gradient
+from facevalue.robustness.attacks.threat import FLOAT_ERROR, Norm, Threat, per_image
+from facevalue.robustness.attacks.victim import Log, Victim
+
+__all__ = ["Attack", "AttackResult", "Norm", "Threat", "Victim"]
+
+
+@dataclass(frozen=True, eq=False)
+class AttackResult:
+    """What an attack found, image by image.
+
+    An image that was misclassified from the start counts as a success and is left as it is. So is one for which the
+    attack found nothing that the classifier is less sure of. With a target class, success is to be taken for it, and
+    images that are of that class are left as they are.
+
+    Attributes
+    ----------
+    labels : (n,) int64, the truth.
+    adversarial : (n, 3, s, s) in [0, 1], in the ball and on the 8-bit grid (where the clean image is on it).
+    unrounded : (n, 3, s, s) in [0, 1], in the ball, before rounding.
+    clean_decisions, decisions : (n,) int64, the class decided for on the clean image and on ``adversarial``.
+    decisions_unrounded : (n,) int64, the same on ``unrounded``.
+    success : (n,) bool, the attacker has what he wants of ``adversarial``.
+    success_unrounded : (n,) bool, the same of ``unrounded``.
+    distances : (n,) float64, of ``adversarial`` from the clean image in the threat's norm.
+    queries : (n,) int64, forward passes and gradients the attack asked for; the checks around it do not count.
+    found_by : (n,) which part of an attack of several parts turned the image; empty for none, and for others.
+    seconds : the whole call took.
+    """
+
+    labels: Tensor
+    adversarial: Tensor
+    unrounded: Tensor
+    clean_decisions: Tensor
+    decisions: Tensor
+    decisions_unrounded: Tensor
+    success: Tensor
+    success_unrounded: Tensor
+    distances: Tensor
+    queries: Tensor
+    found_by: tuple[str, ...]
+    seconds: float
+
+    @property
+    def turned(self) -> Tensor:
+        """(n,) bool, right on the clean image and a success on the adversarial one."""
+        return self.success & (self.clean_decisions == self.labels)
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Share of images that were right before the attack."""
+        return float((self.clean_decisions == self.labels).double().mean())
+
+    @property
+    def robust_accuracy(self) -> float:
+        """Share of images that are right before and after the attack, rounded to 8 bits."""
+        return float((self.decisions == self.labels).double().mean())
+
+    @property
+    def robust_accuracy_unrounded(self) -> float:
+        """The same before rounding."""
+        return float((self.decisions_unrounded == self.labels).double().mean())
+
+
+@dataclass(frozen=True)
+class Attack(ABC):
+    """A way to look, inside a threat's ball, for an image that the classifier gets wrong.
+
+    A subclass is a frozen dataclass whose fields are its hyper-parameters, and writes :meth:`run`.
+
+    Attributes
+    ----------
+    name : its key in :data:`facevalue.robustness.attacks.ATTACKS`.
+    paper : where it was described.
+    black_box : whether it asks for no gradient.
+    starts_clean : whether it asks for the gradient of the odds at the clean images first; then the forward pass that
+        judges those serves for that too.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    black_box: ClassVar[bool] = False
+    starts_clean: ClassVar[bool] = False
+
+    @abstractmethod
+    def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+        """Candidates (n, 3, s, s), one for each of ``x``; they are projected, rounded and judged by the caller.
+
+        Parameters
+        ----------
+        model : asked for logits; it counts, knows the true classes and what the attacker wants. In eval mode, its
+            parameters without gradients.
+        x : (n, 3, s, s) clean images in [0, 1], all rightly classified, n >= 1. Not to be changed.
+        threat : its ``eps`` is above 0.
+        generator : the only source of randomness, on the CPU.
+        """
+
+    @final
+    def __call__(
+        self,
+        classifier: Classifier,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        target: int | None = None,
+        seed: int = 0,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> AttackResult:
+        """Attack images; the classifier, its gradients and mode, and ``x`` are left as they were.
+
+        Parameters
+        ----------
+        x : (n, 3, s, s) float32 in [0, 1], s the classifier's own size.
+        y : (n,) int64 true classes.
+        target : the class that the images shall be taken for; ``None``: any but the true one.
+        say : told in a few words how far a long attack has come.
+
+        Raises
+        ------
+        UsageError
+            The images, labels or target have another shape, type or range.
+        """
+        _check(classifier, x, y, target)
+        started = time.perf_counter()
+        device = classifier.mean.device
+        with frozen(classifier), torch.inference_mode(False), torch.no_grad():
+            # A copy: what an attack does to it does not reach the caller, and convolutions like channels last.
+            x = x.detach().to(device).clone(memory_format=torch.channels_last)
+            y = y.detach().to(device, copy=True)
+            log = Log(torch.zeros(len(x), dtype=torch.int64), say=say)
+            model = Victim(classifier, y, target, log)
+            gradient, logits = self._first_look(classifier, model, x, threat)
+            clean_decisions = classifier.decide(logits)
+            unrounded = _Judged(classifier, x.clone(), clean_decisions.clone(), model.reached(logits))
+            rounded = unrounded
+            standing = ((clean_decisions == y) & (y != target if target is not None else True)).nonzero()[:, 0]
+            if threat.eps > 0 and len(standing):
+                model, clean = model.only(standing), x[standing]
+                floor = model.odds(logits[standing])
+                if gradient is not None:
+                    model = model.knowing(clean, gradient[standing], logits[standing])
+                # Only the search: what it finds is judged by the classifier as it is.
+                with fused(classifier, clean[:1]):
+                    found = self.run(model, clean, threat, torch.Generator().manual_seed(seed)).detach()
+                assert found.shape == clean.shape, f"{self.name} gave {tuple(found.shape)} for {tuple(clean.shape)}"
+                found = threat.project(found, clean)
+                grid = threat.rounded(found, clean)
+                # Most linf attacks end on the grid but for float error: those need no second look.
+                off = (found - grid).abs().amax(dim=(1, 2, 3)) > FLOAT_ERROR
+                unrounded.take_better(model, standing, torch.where(per_image(off), found, grid), floor)
+                rounded = unrounded.restored(standing[off], x, clean_decisions)
+                rounded.take_better(model.only(off), standing[off], grid[off], floor[off])
+                lost = unrounded.reached[standing] & ~rounded.reached[standing]
+                if lost.any():
+                    filled = threat.filled(found[lost], clean[lost])
+                    rounded.take_better(model.only(lost), standing[lost], filled, floor[lost])
+        return AttackResult(
+            labels=y,
+            adversarial=rounded.images,
+            unrounded=unrounded.images,
+            clean_decisions=clean_decisions,
+            decisions=rounded.decided,
+            decisions_unrounded=unrounded.decided,
+            success=rounded.reached,
+            success_unrounded=unrounded.reached,
+            distances=threat.distance(rounded.images, x),
+            queries=log.queries,
+            found_by=tuple(log.found_by),
+            seconds=time.perf_counter() - started,
+        )
+
+    def _first_look(
+        self, classifier: Classifier, model: Victim, x: Tensor, threat: Threat
+    ) -> tuple[Tensor | None, Tensor]:
+        """Logits (n, k) of the clean images, and the odds' gradient (n, 3, s, s) if the attack will ask for it."""
+        if not self.starts_clean or threat.eps == 0:
+            return None, classifier.logits(x)
+        silent = Victim(classifier, model.labels, model.target)  # this question is not the attack's
+        return input_gradient(silent, x)
+
+
+@dataclass
+class _Judged:
+    """The images kept so far, what the classifier decides on them, and whether that is what the attacker wants."""
+
+    classifier: Classifier
+    images: Tensor
+    decided: Tensor
+    reached: Tensor
+
+    def restored(self, rows: Tensor, images: Tensor, decided: Tensor) -> _Judged:
+        """A copy that at ``rows``, which were to be attacked, holds these images and decisions again."""
+        copy = _Judged(self.classifier, self.images.clone(), self.decided.clone(), self.reached.clone())
+        copy.images[rows], copy.decided[rows], copy.reached[rows] = images[rows], decided[rows], False
+        return copy
+
+    def take_better(self, model: Victim, rows: Tensor, found: Tensor, floor: Tensor) -> None:
+        """Put ``found`` at ``rows`` where it is a success, or its odds for the attacker are above ``floor``."""
+        if len(rows) == 0:
+            return
+        logits = self.classifier.logits(found)  # not by the model: this question is not the attack's
+        reached = model.reached(logits)
+        better = reached | (model.odds(logits) > floor)
+        self.images[rows[better]] = found[better]
+        self.decided[rows[better]] = self.classifier.decide(logits)[better]
+        self.reached[rows[better]] = reached[better]
+
+
+def _check(classifier: Classifier, x: Tensor, y: Tensor, target: int | None) -> None:
+    size, k = classifier.card.preprocessing.size, len(classifier.card.classes)
+    if x.ndim != 4 or tuple(x.shape[1:]) != (3, size, size) or len(x) == 0:
+        raise UsageError(f"Expected images of shape (n, 3, {size}, {size}) with n >= 1, but got {tuple(x.shape)}")
+    if x.dtype != torch.float32:
+        raise UsageError(f"Expected images of float32 in [0, 1], but got {str(x.dtype).removeprefix('torch.')}")
+    if not x.isfinite().all():
+        raise UsageError("Expected images in [0, 1], but some pixels are NaN or infinite")
+    low, high = float(x.min()), float(x.max())
+    if low < 0 or high > 1:
+        raise UsageError(f"Expected images in [0, 1], but got values from {low:g} to {high:g}")
+    if y.dtype != torch.int64 or tuple(y.shape) != (len(x),):
+        kind = str(y.dtype).removeprefix("torch.")
+        raise UsageError(f"Expected labels int64 of shape ({len(x)},), but got {kind} of shape {tuple(y.shape)}")
+    if int(y.min()) < 0 or int(y.max()) >= k:
+        raise UsageError(f"Expected labels from 0 to {k - 1}, but got from {int(y.min())} to {int(y.max())}")
+    if target is not None and not 0 <= target < k:
+        raise UsageError(f"Expected the target to be a class from 0 to {k - 1}, but got {target}")

@@ -1,0 +1,56 @@
+"""DeepFool: again and again to the nearest border, as if the classifier were linear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from facevalue.errors import UsageError
+from facevalue.robustness.attacks.base import Attack, Threat, Victim
+from facevalue.robustness.attacks.borders import nearest, onto_border
+
+
+@final
+@dataclass(frozen=True)
+class DeepFool(Attack):
+    """Steps to the nearest of the borders that the gradients promise, until one is crossed.
+
+    It looks for the least perturbation, whatever the threat's eps; it succeeds where that is inside the ball.
+
+    Attributes
+    ----------
+    steps : at most.
+    overshoot : how much further than to the border each step goes, as a part of the way.
+    rivals : classes looked at, those with the largest logits on the clean image; each costs a gradient a step.
+    """
+
+    name: ClassVar[str] = "deepfool"
+    paper: ClassVar[str] = "Moosavi-Dezfooli, Fawzi & Frossard 2016, arXiv:1511.04599"
+
+    steps: int = 50
+    overshoot: float = 0.02
+    rivals: int = 9
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.rivals < 1 or not self.overshoot >= 0:
+            got = f"{self.steps}, {self.rivals} and {self.overshoot}"
+            raise UsageError(f"Expected steps >= 1, rivals >= 1 and overshoot >= 0, but got {got}")
+
+    def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+        """Steps from the clean image."""
+        x_adv = x.clone()
+        active = torch.arange(len(x), device=x.device)
+        ways = model.ways(model.logits(x), self.rivals)
+        for _ in range(self.steps):
+            here = x_adv[active]
+            margin, gradient, logits = nearest([way.only(active) for way in ways], here, threat.norm)
+            going = ~model.only(active).reached(logits)
+            if not going.any():
+                break
+            active, here, margin, gradient = active[going], here[going], margin[going], gradient[going]
+            step = onto_border(here, margin, gradient, threat.norm) - here
+            x_adv[active] = (here + (1 + self.overshoot) * step).clamp(0, 1)
+        return x_adv

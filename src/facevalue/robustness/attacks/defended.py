@@ -1,0 +1,165 @@
+"""Attacking a defended model twice: by an attacker who ignores the defence, and by one who goes through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+
+from facevalue.data.dataset import ImageDataset
+from facevalue.evaluation import metrics
+from facevalue.evidence.records import DISTILLATION, AttackFigures, AttackReport
+from facevalue.models.classifier import Classifier, frozen
+from facevalue.models.features import to_tensor
+from facevalue.robustness import defenses
+from facevalue.robustness.attacks import find
+from facevalue.robustness.attacks.adversarial_images import AdversarialFolder
+from facevalue.robustness.attacks.base import Norm, Threat
+from facevalue.robustness.attacks.campaign import attack_dataset
+from facevalue.robustness.attacks.examples import Example
+from facevalue.robustness.attacks.threat import eps_text
+from facevalue.robustness.defenses.distillation import through_softmax
+from facevalue.support import progress
+
+_BATCH = 32
+
+
+def defense_of(classifier: Classifier) -> str | None:
+    """The defence that is in the weights themselves: ``distillation`` for a defensively distilled model."""
+    return DISTILLATION if DISTILLATION in classifier.card.hardened else None
+
+
+def attack_defended(
+    classifier: Classifier,
+    dataset: ImageDataset,
+    attacks: Sequence[str],
+    norm: str,
+    eps: Sequence[float],
+    *,
+    defense: str,
+    target: str | None = None,
+    save_to: AdversarialFolder | None = None,
+    seed: int = 0,
+) -> tuple[AttackReport, tuple[Example, ...]]:
+    """Each attack at each eps on a defended model, blind to the defence and adaptive.
+
+    Parameters
+    ----------
+    target : the class that images of the others shall be taken for; ``None``: any but the true one.
+    save_to : gets the images of the adaptive attacks.
+    defense : in :data:`facevalue.robustness.defenses.DEFENSES`; the blind attacker then attacks the model without it. Or
+        ``distillation``, which is in the model: the blind attacker climbs its probabilities instead of its logits.
+
+    Returns
+    -------
+    A report whose rows come in pairs, ``adaptive`` false and true, with a warning where only the blind attacker is
+    kept out; and examples from the adaptive attacks.
+
+    Raises
+    ------
+    UsageError
+        There is no such defence.
+    """
+    if defense == DISTILLATION:
+        behind, seen = classifier, through_softmax(classifier)
+    else:
+        behind, seen = defenses.defended(classifier, defenses.find(defense), seed), classifier
+    report, examples = attack_dataset(behind, dataset, attacks, norm, eps, target=target, save_to=save_to, seed=seed)
+    adaptive = [row.changed(adaptive=True, defense=defense) for row in report.results]
+    blind = [
+        transferred(seen, behind, dataset, row.attack, Threat(cast(Norm, norm), row.eps), target, seed).changed(
+            defense=defense
+        )
+        for row in adaptive
+    ]
+    rows = tuple(row for pair in zip(blind, adaptive, strict=True) for row in pair)
+    return report.changed(results=rows, warnings=(*report.warnings, *masked(blind, adaptive))), examples
+
+
+def transferred(
+    seen: Classifier,
+    behind: Classifier,
+    dataset: ImageDataset,
+    attack: str,
+    threat: Threat,
+    target: str | None = None,
+    seed: int = 0,
+) -> AttackFigures:
+    """What images made against the model ``seen`` do to the one ``behind``; rounded to 8 bits as always."""
+    chosen, k = find(attack), len(dataset.classes)
+    aim = None if target is None else dataset.classes.index(target)
+    table, clean, n = np.zeros((k, k), np.int64), 0, 0
+    robust = unrounded = queries = 0
+    distance = seconds = 0.0
+    turned = aimed = 0
+    with progress.work(f"{attack} {threat}, blind", len(dataset)) as work:
+        for pixels, labels in dataset.batches(_BATCH):
+            x, y = to_tensor(pixels), torch.from_numpy(labels)
+            result = chosen(seen, x, y, threat, target=aim, seed=seed + n)
+            with frozen(behind), torch.no_grad():
+                before, after, whole = (
+                    behind.decide(behind.logits(part.to(behind.mean.device))).cpu()
+                    for part in (x, result.adversarial, result.unrounded)
+                )
+            right = before == y
+            # As everywhere: an image that was wrong before stays so.
+            decided = torch.where(right, after, before)
+            table += metrics.confusion(labels, decided.numpy(), k)
+            clean += int(right.sum())
+            robust += int((decided == y).sum())
+            unrounded += int((right & (whole == y)).sum())
+            of_others = right & (y != aim) if aim is not None else right
+            fell = of_others & (after == aim if aim is not None else after != y)
+            aimed += int(of_others.sum())
+            turned += int(fell.sum())
+            distance += float(result.distances.cpu()[fell].sum())
+            queries += int(result.queries.sum())
+            seconds += result.seconds
+            n += len(y)
+            work.advance(len(y), f"{100 * robust / n:.1f} % robust")
+    return AttackFigures(
+        attack=attack,
+        norm=threat.norm,
+        eps=threat.eps,
+        n=n,
+        clean_accuracy=clean / n,
+        robust_accuracy=robust / n,
+        robust_ci=metrics.wilson(robust, n),
+        robust_accuracy_unrounded=unrounded / n,
+        confusion=tuple(tuple(int(v) for v in row) for row in table),
+        mean_distance=distance / max(1, turned),
+        queries=queries,
+        seconds=seconds,
+        target=target,
+        target_rate=None if target is None or not aimed else turned / aimed,
+    )
+
+
+def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) -> Iterator[str]:
+    """One sentence for each attack that a defence keeps out only while the attacker ignores it, or the other way.
+
+    Parameters
+    ----------
+    blind, adaptive : pairs of the same attack, norm and eps.
+    """
+    for attack in dict.fromkeys(row.attack for row in adaptive):
+        pairs = [(b, a) for b, a in zip(blind, adaptive, strict=True) if a.attack == attack]
+        b, a = max(pairs, key=lambda pair: pair[0].robust_ci[0] - pair[1].robust_ci[1])
+        told = (
+            f"{a.attack} at {eps_text(a.eps)} ({a.norm}) leaves {_percent(b)} right when it ignores the defence and "
+            f"{_percent(a)} when it goes through it (n = {a.n})"
+        )
+        if b.robust_ci[0] > a.robust_ci[1]:
+            yield f"{a.defense} only hides gradients: {told}; the second figure is the one that counts"
+        b, a = min(pairs, key=lambda pair: pair[0].robust_ci[1] - pair[1].robust_ci[0])
+        if b.robust_ci[1] < a.robust_ci[0]:
+            yield (
+                f"the attack through {a.defense} is too weak: {a.attack} at {eps_text(a.eps)} ({a.norm}) leaves "
+                f"{_percent(a)} right, and {_percent(b)} when it ignores the defence (n = {a.n}); take the lower figure"
+            )
+
+
+def _percent(row: AttackFigures) -> str:
+    return f"{100 * row.robust_accuracy:.1f} %"

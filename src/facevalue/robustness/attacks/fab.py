@@ -1,0 +1,126 @@
+"""The fast adaptive boundary attack: along the border, pulled back towards the clean image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from facevalue.errors import UsageError
+from facevalue.robustness.attacks.ascent import Worst, broken_when_rounded
+from facevalue.robustness.attacks.base import Attack, Threat, Victim
+from facevalue.robustness.attacks.borders import onto_border
+from facevalue.robustness.attacks.gradients import input_gradient
+from facevalue.robustness.attacks.threat import per_image
+
+_BISECTIONS = 3
+
+
+@final
+@dataclass(frozen=True)
+class FAB(Attack):
+    """Projections to the linearised border, each drawn towards the one from the clean image.
+
+    It looks for the least perturbation; an image is finished as soon as that is inside the ball. Where any other
+    class will do and there are more than two, one class is tried after another, as in AutoAttack (Croce & Hein 2020,
+    arXiv:2003.01690). The paper asks for logits and gradient apart; here one forward pass serves both, so that the step
+    back from beyond the border starts from a point whose gradient was taken a little further out.
+
+    Attributes
+    ----------
+    steps : of each start.
+    restarts : starts in all; the first is the clean image, the others are random.
+    rivals : classes tried, those with the largest logits on the clean image.
+    most : how much of the clean image's projection is taken in at most.
+    overshoot : of each projection, as a part of the way.
+    back : what is kept of the perturbation after the border was crossed.
+    """
+
+    name: ClassVar[str] = "fab"
+    paper: ClassVar[str] = "Croce & Hein 2020, arXiv:1907.02044"
+
+    steps: int = 100
+    restarts: int = 1
+    rivals: int = 9
+    most: float = 0.1
+    overshoot: float = 0.05
+    back: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.restarts < 1 or self.rivals < 1:
+            got = f"{self.steps}, {self.restarts} and {self.rivals}"
+            raise UsageError(f"Expected steps >= 1, restarts >= 1 and rivals >= 1, but got {got}")
+        if not (0 < self.most <= 1 and 0 < self.back <= 1 and self.overshoot >= 0):
+            got = f"{self.most}, {self.back} and {self.overshoot}"
+            raise UsageError(f"Expected most and back in (0, 1] and overshoot >= 0, but got {got}")
+
+    def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+        """One start and one rival after another, each only for the images that stand."""
+        worst = Worst(model, x, threat)
+        ways = model.ways(model.logits(x), self.rivals)
+        for restart in range(self.restarts):
+            for way in ways:
+                clean = x[worst.standing]
+                start = threat.random_point(clean, generator) if restart else clean
+                worst.add(self._search(way.only(worst.standing), start, clean, threat))
+                if worst.done:
+                    return worst.images
+        return worst.images
+
+    def _search(self, model: Victim, start: Tensor, x: Tensor, threat: Threat) -> Tensor:
+        """The nearest success found, (n, 3, s, s); the last point where there was none."""
+        x_adv, best = start.clone(), start.clone()
+        least = torch.full((len(x),), float("inf"), dtype=torch.float64, device=x.device)
+        active = torch.arange(len(x), device=x.device)
+        for _ in range(self.steps):
+            view, here, clean = model.only(active), x_adv[active], x[active]
+            gradient, logits = input_gradient(view, here, Victim.margin)
+            reached, away = view.reached(logits), threat.distance(here, clean)
+            nearer = reached & (away < least[active])
+            best[active[nearer]], least[active[nearer]] = here[nearer], away[nearer]
+            inside = nearer & (away <= threat.eps)
+            if inside.any():
+                inside[inside.clone()] = broken_when_rounded(
+                    view.only(inside), logits[inside], here[inside], clean[inside], threat
+                )
+                if inside.all():
+                    break
+                left = ~inside
+                active, here, clean, gradient = active[left], here[left], clean[left], gradient[left]
+                logits, reached, view = logits[left], reached[left], view.only(left)
+            x_adv[active] = self._step(here, clean, view.margin(logits), gradient, reached, threat)
+        missed = least.isinf()
+        best[missed] = x_adv[missed]
+        return self._drawn_back(model, best, x, threat, ~missed & (least > threat.eps))
+
+    def _step(
+        self, here: Tensor, clean: Tensor, margin: Tensor, gradient: Tensor, reached: Tensor, threat: Threat
+    ) -> Tensor:
+        """The next point, from here and from the clean image both, each a little beyond the border."""
+        base = torch.where(per_image(reached), clean + self.back * (here - clean), here)
+
+        def beyond(point: Tensor) -> Tensor:
+            there = margin + (gradient * (point - here)).sum(dim=(1, 2, 3))
+            return onto_border(point, there, gradient, threat.norm) - point
+
+        from_here, from_clean = beyond(base), beyond(clean)
+        near, far = (per_image(threat.distance(move, torch.zeros_like(move))) for move in (from_here, from_clean))
+        part = (near / (near + far).clamp_min(1e-12)).clamp(0, self.most).to(here.dtype)
+        further = 1 + self.overshoot
+        mixed = (base + further * from_here) * (1 - part) + (clean + further * from_clean) * part
+        return mixed.clamp(0, 1)
+
+    def _drawn_back(self, model: Victim, found: Tensor, x: Tensor, threat: Threat, rows: Tensor) -> Tensor:
+        """``found``, at ``rows`` (n,) as near to ``x`` as bisection of the line between shows a success."""
+        if not rows.any():
+            return found
+        view, clean, far = model.only(rows), x[rows], found[rows]
+        near = clean
+        for _ in range(_BISECTIONS):
+            middle = (near + far) / 2
+            reached = per_image(view.reached(view.logits(middle)))
+            near, far = torch.where(reached, near, middle), torch.where(reached, middle, far)
+        found[rows] = far
+        return found

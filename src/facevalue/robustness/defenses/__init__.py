@@ -1,0 +1,29 @@
+"""The defences before a network: one small file each. A new one is one file and one line in :data:`DEFENSES`."""
+
+from __future__ import annotations
+
+from facevalue.errors import UsageError
+from facevalue.robustness.defenses.base import Defense, defended
+from facevalue.robustness.defenses.bits import Bits
+from facevalue.robustness.defenses.blur import Blur
+from facevalue.robustness.defenses.jpeg import JPEG
+from facevalue.robustness.defenses.median import Median
+from facevalue.robustness.defenses.noise import Noise
+from facevalue.robustness.defenses.tv import TV
+
+__all__ = ["DEFENSES", "Defense", "defended", "find"]
+
+DEFENSES: dict[str, Defense] = {defense.name: defense for defense in (JPEG(), Blur(), Median(), Bits(), Noise(), TV())}
+
+
+def find(name: str) -> Defense:
+    """The defence of this name, with its default settings.
+
+    Raises
+    ------
+    UsageError
+        There is none; the message names those there are.
+    """
+    if name not in DEFENSES:
+        raise UsageError(f"there is no defense {name!r}; there are: {', '.join(DEFENSES)}")
+    return DEFENSES[name]

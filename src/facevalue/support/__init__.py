@@ -1,0 +1,1 @@
+"""Files, processors, progress and number formats: what every part may use."""

@@ -1,0 +1,158 @@
+"""Writing so that nothing is ever half-written: beside the target, then renamed over it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from facevalue.errors import FaceValueError, UsageError
+
+_NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file grew larger than it may here (ulimit -f)",
+}
+
+
+def check_writable(target: Path) -> None:
+    """Ask whether a file or folder can be made at ``target``: before the work, which may take hours, not after it.
+
+    Raises
+    ------
+    UsageError
+        The nearest folder that is there cannot be written to, or is none.
+    """
+    near = next((p for p in target.absolute().parents if p.exists()), Path("/"))
+    if not near.is_dir() or not os.access(near, os.W_OK | os.X_OK):
+        raise UsageError(f"{near} cannot be written to")
+
+
+@contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise FaceValueError(
+                f"{_NO_ROOM[error.errno]}: {target} was not written; free some space and run again"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise UsageError(f"{target} cannot be written: {os.strerror(error.errno)}; choose another place") from error
+        if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
+            raise UsageError(f"{target} cannot be written: a file or folder is in the way") from error
+        raise
+
+
+@contextmanager
+def replacing_file(target: Path) -> Iterator[Path]:
+    """Yield a path beside ``target``; when the block ends well it takes the target's place, else it is removed.
+
+    A link stays a link: what it points at is replaced. A device or a pipe (``/dev/null``, ``>(command)``) is written
+    to, never replaced.
+    """
+    target = target.resolve()
+    with _disk_errors(target):
+        if target.exists() and not target.is_file() and not target.is_dir():
+            with tempfile.TemporaryDirectory(prefix="facevalue-") as folder:
+                whole = Path(folder) / target.name
+                yield whole
+                with whole.open("rb") as read, target.open("wb") as write:
+                    shutil.copyfileobj(read, write)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+        os.close(handle)
+        partial = Path(name)
+        try:
+            yield partial
+            partial.chmod(0o644)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target`` that takes its place when the block ends well, else is removed.
+
+    A folder that stands at ``target`` is moved aside first and removed only when the new one is in its place. A link
+    stays a link.
+    """
+    target = target.resolve()
+    with _disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        old = partial.with_name(partial.name + ".old")
+        try:
+            yield partial
+            partial.chmod(0o755)
+            try:
+                if target.exists():
+                    target.rename(old)
+                partial.rename(target)
+            except BaseException:  # Ctrl-C between the two as well
+                if old.exists() and not target.exists():
+                    old.rename(target)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def as_text(name: str) -> str:
+    r"""A file name as UTF-8 can hold it; bytes on disk that are none become ``\\xff``.
+
+    >>> as_text("caf\udce9.png")
+    'caf\\udce9.png'
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all."""
+    with replacing_file(target) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, whole or not at all. Numbers that JSON lacks (NaN, infinity) are an error."""
+    write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_toml(path: Path, named: str) -> dict[str, Any]:
+    """A person's TOML file; ``named`` is what messages call it.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{named} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{named} is not TOML: {' '.join(str(error).split())}") from error
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where to keep what can be made again: ``FACEVALUE_CACHE``, else ``facevalue`` in the user's cache folder."""
+    own = os.environ.get("FACEVALUE_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facevalue"

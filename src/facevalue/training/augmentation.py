@@ -1,0 +1,173 @@
+"""Random changes to training images, from the recipe's ``[augment]`` table. They never look at the label.
+
+Each image's change is drawn from (seed, epoch, its index), so a resumed run repeats it whatever the batches are.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from torch import Tensor
+
+from facevalue.models.features import to_pixels, to_tensor
+from facevalue.models.networks import torchvision_ready
+from facevalue.support.machine import in_order
+from facevalue.training.foreground import ForegroundMasks
+from facevalue.training.settings import AugmentSettings
+
+_GREY = (0.299, 0.587, 0.114)
+
+
+def augment(
+    pixels: NDArray[np.uint8],
+    settings: AugmentSettings,
+    seed: int,
+    epoch: int,
+    indices: NDArray[np.int64],
+    foreground: ForegroundMasks | None = None,
+) -> Tensor:
+    """(n, s, s, 3) uint8 to (n, 3, s, s) float in [0, 1], changed; ``noise`` may lead a little outside.
+
+    Parameters
+    ----------
+    indices : (n,) the images' places in the training split.
+    foreground : of the whole training split; needed for ``background``.
+    """
+    rngs = [np.random.default_rng((seed, epoch, int(i))) for i in indices]
+    x = to_tensor(pixels)
+    masks = None
+    if settings.background:
+        if foreground is None:
+            raise ValueError("background needs the foreground of the training split")
+        masks = torch.from_numpy(foreground.masks(indices, x.shape[-1])).unsqueeze(1)
+    if any((settings.flip, settings.rotation, settings.zoom, settings.shift, settings.height, settings.width)):
+        x, masks = _warped(x, masks, settings, rngs)
+    if masks is not None:
+        # After the preprocessing: what comes in from outside the image is background too.
+        x = _alone(x, masks, settings.background, (seed, epoch), indices)
+    if settings.grey:
+        x = _greyed(x, settings.grey, (seed, epoch), indices)
+    if any((settings.brightness, settings.contrast, settings.saturation)):
+        x = _coloured(x, settings, rngs)
+    if any((settings.jpeg, settings.blur, settings.rescale, settings.randaugment)):
+        x = _per_image(x, settings, rngs)
+    if settings.noise:
+        noise = np.stack([rng.standard_normal(x.shape[1:], np.float32) for rng in rngs])
+        x = x + settings.noise * torch.from_numpy(noise)
+    return x
+
+
+def _alone(x: Tensor, masks: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.int64]) -> Tensor:
+    """The subject of some images on a plain grey, as often near black or white as such background are."""
+    # A stream of its own: with the others' the rest of the image's change would be another one than without.
+    draws = np.array([np.random.default_rng((*run, int(i), 1)).random(2) for i in indices], np.float32)
+    chosen, grey = (torch.from_numpy(column).view(-1, 1, 1, 1) for column in draws.T.copy())
+    return torch.lerp(x, 0.5 - 0.5 * torch.cos(torch.pi * grey), (1 - masks) * (chosen < share))
+
+
+def _warped(
+    x: Tensor, masks: Tensor | None, settings: AugmentSettings, rngs: list[np.random.Generator]
+) -> tuple[Tensor, Tensor | None]:
+    """All of the preprocessing as one bilinear warp, of the images and of their subjects' masks."""
+    maps = np.empty((len(rngs), 2, 3), np.float32)
+    for row, rng in zip(maps, rngs, strict=True):
+        flip, rotation, zoom, height, width, right, down = rng.uniform(-1, 1, 7)
+        angle = 2 * math.pi * settings.rotation * rotation
+        zoomed = 1 + settings.zoom * zoom
+        wide = zoomed * (1 + settings.width * width) * (-1 if settings.flip and flip < 0 else 1)
+        high = zoomed * (1 + settings.height * height)
+        # From output to input coordinates, both in [-1, 1]; a shift by the whole side is 2.
+        row[:, :2] = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) * [wide, high]
+        row[:, 2] = 2 * settings.shift * np.array([right, down])
+    grid = torch.nn.functional.affine_grid(torch.from_numpy(maps), list(x.shape), align_corners=False)
+    if masks is not None:
+        masks = torch.nn.functional.grid_sample(masks, grid, padding_mode="zeros", align_corners=False)
+    if settings.fill == "mirror":
+        return torch.nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False), masks
+    plain = torch.tensor([rng.random() for rng in rngs], dtype=x.dtype).view(-1, 1, 1, 1)
+    warped = torch.nn.functional.grid_sample(x - plain, grid, padding_mode="zeros", align_corners=False) + plain
+    return warped, masks
+
+
+def _grey(x: Tensor) -> Tensor:
+    """(n, 3, h, w) to (n, 1, h, w)."""
+    return (x * torch.tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def _greyed(x: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.int64]) -> Tensor:
+    """Some images without their colour. Those that have none stay as they are, to the last bit."""
+    draws = np.array([np.random.default_rng((*run, int(i), 2)).random() for i in indices])  # a stream of its own
+    coloured = (x != x[:, :1]).flatten(1).any(1)
+    return torch.where((torch.from_numpy(draws < share) & coloured).view(-1, 1, 1, 1), _grey(x), x)
+
+
+def _coloured(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
+    draws = np.array([rng.uniform(-1, 1, 3) for rng in rngs], np.float32)
+    by = 1 + draws * np.array([settings.brightness, settings.contrast, settings.saturation], np.float32)
+    brightness, contrast, saturation = (torch.from_numpy(column).view(-1, 1, 1, 1) for column in by.T.copy())
+    x = x * brightness
+    grey = _grey(x)
+    x = grey + (x - grey) * saturation
+    mean = grey.mean((2, 3), keepdim=True)
+    return (mean + (x - mean) * contrast).clamp(0, 1)
+
+
+def _per_image(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
+    """What needs a real image: compression, blur, rescaling, RandAugment."""
+    images = [Image.fromarray(pixels) for pixels in to_pixels(x)]
+    if settings.randaugment:
+        images = [_randaugmented(image, settings.randaugment, rng) for image, rng in zip(images, rngs, strict=True)]
+    done = in_order(lambda pair: corruption(pair[0], settings, pair[1]), list(zip(images, rngs, strict=True)))
+    return to_tensor(np.stack([np.asarray(image) for image in done]))
+
+
+def corruption(image: Image.Image, settings: AugmentSettings, rng: np.random.Generator) -> Image.Image:
+    """What happens to images on their way: rescaled, blurred, saved as JPEG, each with its probability."""
+    rescale, blur, jpeg = rng.random(3) < settings.corruption
+    amounts = rng.random(3)
+    if settings.rescale and rescale:
+        share = 1 - settings.rescale * amounts[0]
+        small = tuple(max(1, round(side * share)) for side in image.size)
+        image = image.resize((small[0], small[1]), Image.Resampling.BICUBIC).resize(
+            image.size, Image.Resampling.BICUBIC
+        )
+    if settings.blur and blur:
+        image = image.filter(ImageFilter.GaussianBlur(float(settings.blur * amounts[1])))
+    if settings.jpeg and jpeg:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=round(settings.jpeg + (95 - settings.jpeg) * amounts[2]))
+        image = Image.open(buffer).convert("RGB")
+    return image
+
+
+def _randaugmented(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
+    torchvision_ready.ready()
+    from torchvision.transforms import v2
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**63)))
+        changed: Image.Image = v2.RandAugment(num_ops=2, magnitude=strength, num_magnitude_bins=11)(image)
+    return changed
+
+
+def mixed(x: Tensor, y: Tensor, classes: int, settings: AugmentSettings) -> tuple[Tensor, Tensor]:
+    """MixUp or CutMix of a batch, either where both are on; labels become (n, k) shares.
+
+    Draws from torch's generator.
+    """
+    torchvision_ready.ready()
+    from torchvision.transforms import v2
+
+    choices = []
+    if settings.mixup:
+        choices.append(v2.MixUp(alpha=float(settings.mixup), num_classes=classes))
+    if settings.cutmix:
+        choices.append(v2.CutMix(alpha=float(settings.cutmix), num_classes=classes))
+    chosen = choices[int(torch.randint(len(choices), ()))]
+    both: tuple[Tensor, Tensor] = chosen(x, y)
+    return both

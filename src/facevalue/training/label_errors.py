@@ -1,0 +1,33 @@
+"""Labels that a network's features contradict."""
+
+from __future__ import annotations
+
+from facevalue.data.audit.labels import Suspect, find_suspects
+from facevalue.data.dataset import dataset_of
+from facevalue.data.manifest import Manifest
+from facevalue.errors import DataError
+from facevalue.models.features import Extractor
+from facevalue.support import machine
+from facevalue.training.methods import new_classifier
+from facevalue.training.recipe import read
+
+
+def suspicious_labels(manifest: Manifest, network: str, weights: str) -> tuple[Suspect, ...]:
+    """The likeliest label errors of a manifest with groups, by a quick probe on a network's features.
+
+    Raises
+    ------
+    DataError
+        There is one class only, or a class with one group.
+    WeightsError
+        The weights cannot be had or do not fit.
+    """
+    classes = manifest.classes
+    if len(classes) < 2:
+        raise DataError(f"{manifest.source} has one class only; labels can be checked against those of another")
+    machine.keep_memory()
+    classifier = new_classifier(read("probe", {"network.name": network, "network.weights": weights}), classes)
+    chosen = dataset_of(manifest, classifier.card.preprocessing, classes)
+    features = Extractor(classifier).features(chosen).double().numpy()
+    rows = manifest.readable
+    return find_suspects(features, chosen.labels, list(rows["group"]), list(rows["path"]), classes)

@@ -1,0 +1,158 @@
+"""What ends a training, sets its rates and says whose weights stay: validation, or an earlier training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facevalue.errors import FaceValueError
+from facevalue.models.features import to_tensor
+from facevalue.models.networks.base import normalise
+from facevalue.training import schedule
+from facevalue.training.adversarial import Adversary, collapsed, robust_validation
+from facevalue.training.early_stopping import kept_epoch, stopped
+from facevalue.training.recipe import Recipe
+from facevalue.training.samples import Sample
+from facevalue.training.settings import FitSettings
+
+History = Sequence[Mapping[str, Any]]
+"""One line per epoch."""
+
+
+class Plan(Protocol):
+    """All that the loop asks about a training as a whole."""
+
+    @property
+    def title(self) -> str:
+        """What the work is called."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Those planned."""
+        ...
+
+    def ended(self, history: History) -> bool:
+        """Whether no further epoch is wanted, of those that are planned."""
+        ...
+
+    def factor(self, history: History, first: float) -> float:
+        """What to multiply the next epoch's rates with, where ``first`` is the rate that a history line names."""
+        ...
+
+    def held_out(self, model: nn.Module, adversary: Adversary, history: History, seed: int) -> dict[str, Any]:
+        """Figures for an epoch's line in the history: of what is held out to choose by, if anything is.
+
+        Parameters
+        ----------
+        model : the body, wherever it is.
+        adversary : the epoch's, which holds the classifier that trains.
+        """
+        ...
+
+    def keeps(self, history: History) -> bool:
+        """Whether the weights of the last epoch are the ones to keep so far."""
+        ...
+
+
+@dataclass(frozen=True)
+class ByValidation:
+    """A training that images held out decide on.
+
+    Attributes
+    ----------
+    softening : what logits are divided by for the validation loss.
+    """
+
+    recipe: Recipe
+    validation: Sample
+    softening: float = 1.0
+    title: str = "training"
+
+    @property
+    def epochs(self) -> int:
+        return self.recipe.fit.epochs
+
+    def ended(self, history: History) -> bool:
+        return stopped(history, self.recipe.fit)
+
+    def factor(self, history: History, first: float) -> float:
+        losses = [line["validation_loss"] for line in history]
+        return schedule.factor(self.recipe.schedule, len(history), self.epochs, losses)
+
+    def held_out(self, model: nn.Module, adversary: Adversary, history: History, seed: int) -> dict[str, Any]:
+        classifier, size = adversary.classifier, self.recipe.fit.batch_size
+        figures: dict[str, Any] = validate(
+            model, self.validation, classifier.mean, classifier.std, size, self.softening
+        )
+        if not math.isfinite(figures["validation_loss"]):  # the last step of an epoch may be the one too far
+            raise FaceValueError(
+                f"the validation loss became {figures['validation_loss']:g} in epoch {len(history) + 1}; "
+                "try a lower --lr"
+            )
+        if adversary.method == "none":
+            return figures
+        settings = self.recipe.adversarial
+        batches = self.validation.batches(np.arange(len(self.validation.dataset)), size)
+        robust = robust_validation(classifier, batches, settings, seed)
+        accuracy = robust["validation_robust_accuracy"]
+        return {
+            **figures,
+            **adversary.figures(),
+            **robust,
+            "adversarial": adversary.method,
+            "collapsed": collapsed(adversary.method, history, accuracy, settings.ramp_epochs),
+        }
+
+    def keeps(self, history: History) -> bool:
+        return kept_epoch(history, self.recipe.fit) == len(history) - 1
+
+
+@dataclass(frozen=True)
+class Again:
+    """A finished training with the same recipe, to be run again on more images with nothing held out.
+
+    As many epochs as it kept, at its rates (Goodfellow, Bengio & Courville 2016, *Deep Learning*, algorithm 7.2).
+    """
+
+    finished: History
+    settings: FitSettings
+    title: str = "training again on all but test"
+
+    @property
+    def epochs(self) -> int:
+        return kept_epoch(self.finished, self.settings) + 1
+
+    def ended(self, history: History) -> bool:
+        return False
+
+    def factor(self, history: History, first: float) -> float:
+        return float(self.finished[len(history)]["lr"]) / first
+
+    def held_out(self, model: nn.Module, adversary: Adversary, history: History, seed: int) -> dict[str, Any]:
+        return {}
+
+    def keeps(self, history: History) -> bool:
+        return True
+
+
+def validate(
+    model: nn.Module, validation: Sample, mean: Tensor, std: Tensor, batch_size: int, softening: float = 1.0
+) -> dict[str, float]:
+    """Loss, of logits divided by ``softening``, and accuracy on a split, in eval mode."""
+    model.eval()
+    loss, right = 0.0, 0
+    with torch.inference_mode():
+        for pixels, labels in validation.batches(np.arange(len(validation.dataset)), batch_size):
+            x, y = to_tensor(pixels, mean.device), torch.from_numpy(labels).to(mean.device)
+            logits = model(normalise(x, mean, std)).float() / softening
+            loss += float(nn.functional.cross_entropy(logits, y, reduction="sum"))
+            right += int((logits.argmax(1) == y).sum())
+    n = len(validation.dataset)
+    return {"validation_loss": loss / n, "validation_accuracy": right / n}

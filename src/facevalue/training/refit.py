@@ -1,0 +1,60 @@
+"""What a model that was trained once more takes from the one before it, and which of the two each figure is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from facevalue.data.dataset import ImageDataset
+from facevalue.data.manifest import SPLITS
+from facevalue.evaluation.calibration import with_novelty
+from facevalue.evaluation.evaluate import evaluate_dataset
+from facevalue.evaluation.metrics import difference_of_paired_rates
+from facevalue.evidence.records import Evaluation
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import Outputs
+from facevalue.support import progress
+from facevalue.training.methods import Trained
+
+BEFORE = "of the model before it was trained once more (refit), which has learned from these images"
+
+
+def finished(
+    once: Classifier, trained: Trained, splits: Mapping[str, ImageDataset], command: str
+) -> tuple[Classifier, tuple[Evaluation, ...]]:
+    """The model to keep and its evaluations, a split each: ``once``, or what was trained once more.
+
+    The latter has the former's temperature and limits, and is evaluated on ``train`` and ``test`` alone: figures on
+    validation and calibration are of the former, which has not learned from them.
+
+    Parameters
+    ----------
+    once : what ``trained`` holds, calibrated.
+    """
+    classifier, warned = once, ""
+    after: Mapping[str, Outputs] = {}
+    if trained.again is not None:
+        classifier, after = trained.again
+        classifier = with_novelty(classifier, after["train"]).changed(once.card)
+        warned = worse(trained.outputs["train"], after["train"])
+    if warned:
+        progress.note(f"warning: {warned}")
+    reports = []
+    for split in SPLITS:
+        own, outputs = (classifier, after) if split in after else (once, trained.outputs)
+        report = evaluate_dataset(own, splits[split], outputs=outputs[split], command=command)
+        warning = warned if own is classifier else BEFORE
+        reports.append(report.changed(warnings=(*report.warnings, *([warning] if warning else []))))
+    return classifier, tuple(reports)
+
+
+def worse(before: Outputs, after: Outputs) -> str:
+    """A warning where what was trained once more knows images less well that both have learned from, or nothing."""
+    first, second = (part.logits.argmax(1).numpy() == part.labels for part in (before, after))
+    counts = (int((first & second).sum()), int((first & ~second).sum()), int((~first & second).sum()))
+    low, _ = difference_of_paired_rates(*counts, int((~first & ~second).sum()))
+    if low <= 0:
+        return ""
+    return (
+        f"trained once more it knows its own training images less well ({second.mean():.1%} right instead of "
+        f"{first.mean():.1%}), and the choices made before may not suit it; another seed, a lower rate, or no refit"
+    )

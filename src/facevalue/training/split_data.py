@@ -1,0 +1,39 @@
+"""Images split as a recipe says: what training and searching share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facevalue.data.groups import with_groups
+from facevalue.data.manifest import Manifest
+from facevalue.data.scan import scan
+from facevalue.data.splits import with_splits
+from facevalue.errors import DataError
+from facevalue.support import progress
+from facevalue.training.recipe import Recipe
+
+
+def split_manifest(data: Path | str, recipe: Recipe, groups: str | None) -> Manifest:
+    """All images of ``data`` with their groups and splits, by the recipe's shares and seed.
+
+    Parameters
+    ----------
+    groups : in place of the recipe's own, which are left aside, and said to be, where no image is named as they
+        expect: a recipe is for other people's folders too.
+    """
+    split = recipe.split
+    near = split.near if split.near >= 0 else None
+    scanned = scan(data)
+    if groups is not None or split.groups is None:
+        manifest = with_groups(scanned, groups, near)
+    else:
+        try:
+            manifest = with_groups(scanned, split.groups, near)
+        except DataError:
+            manifest = with_groups(scanned, None, near)
+            progress.note(
+                f"warning: no image here is named as the recipe's groups ({split.groups}) expect; "
+                "if several show one subject, say how they are told with --groups"
+            )
+    shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
+    return with_splits(manifest, shares, recipe.seed)

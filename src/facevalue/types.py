@@ -1,0 +1,66 @@
+"""The answer to one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reason = Literal["no_face", "novel", "uncertain", "gate_unsure"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A label, or the reasons why there is none.
+
+    Attributes
+    ----------
+    label : the class decided for, or ``None`` where the model abstains or the file could not be read.
+    probabilities : calibrated, by class name in the model's order; they sum to 1. Empty when ``error`` is set.
+    threshold : the probability of ``positive`` from which the answer is ``positive`` (two classes only).
+    reasons : why the model abstains; empty when it does not.
+    novelty : distance from the training data, in units of the limit on the card (over 1 is ``novel``).
+    leaning : the most that can be said when abstaining: the class that would have been decided for.
+    heat : (h, w) float32 in [0, 1], what in the image spoke for ``leaning``; only if asked and the network has it.
+    path : the file, where there was one.
+    error : why the file could not be read, else ``None``.
+    too_large : whether that is because it has more pixels than allowed.
+    """
+
+    label: str | None
+    probabilities: Mapping[str, float]
+    threshold: float | None = None
+    reasons: tuple[Reason, ...] = ()
+    novelty: float | None = None
+    leaning: str | None = None
+    heat: NDArray[np.float32] | None = None
+    path: str | None = None
+    error: str | None = None
+    too_large: bool = False
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the image was read and the model declined to answer."""
+        return self.error is None and bool(self.reasons)
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability of the class leant to, in [0, 1]."""
+        return None if self.leaning is None else self.probabilities[self.leaning]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the heat is left out."""
+        return {
+            "path": self.path,
+            "label": self.label,
+            "probabilities": dict(self.probabilities),
+            "abstained": self.abstained,
+            "reasons": list(self.reasons),
+            "leaning": self.leaning,
+            "threshold": self.threshold,
+            "novelty": self.novelty,
+            "error": self.error,
+        }

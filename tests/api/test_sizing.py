@@ -1,0 +1,82 @@
+"""Several sizes of the network input, each a model folder, side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from facevalue.api.common.sizes import train_sizes
+from facevalue.errors import UsageError
+from facevalue.evidence.card import ModelCard
+from facevalue.support import progress
+
+
+def trained(data: Path, folder: Path, tiny: dict[str, object], **more: object) -> list[dict[str, object]]:
+    settings = {"recipe": "scratch", "epochs": 1, "set": tiny, **more}
+    return train_sizes(data, folder, (16, 24), **settings)
+
+
+@pytest.fixture(scope="module")
+def study(lfw: Path, tiny: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sizes") / "study"
+    rows = trained(lfw, folder, tiny, seed=3)
+    assert json.loads((folder / "sizes.json").read_text())["models"] == json.loads(json.dumps(rows))
+    return folder
+
+
+def test_a_size_is_a_model_folder_and_the_rest_is_the_same(study: Path) -> None:
+    cards = [ModelCard.load(study / str(size)) for size in (16, 24)]
+    assert [card.preprocessing.size for card in cards] == [16, 24]
+    assert {card.seed for card in cards} == {3}
+    assert cards[0].data.counts == cards[1].data.counts
+    with Image.open(study / "curves.png") as curves:
+        assert curves.format == "PNG"
+    assert [row["model"] for row in json.loads((study / "sizes.json").read_text())["models"]] == [
+        str(study / "16"),
+        str(study / "24"),
+    ]
+
+
+def test_a_place_that_is_taken_is_refused_and_stays(study: Path, lfw: Path, tiny: dict[str, object]) -> None:
+    before = (study / "sizes.json").read_bytes()
+    with pytest.raises(UsageError, match="is a study of sizes already"):
+        trained(lfw, study, tiny, seed=3)
+    with pytest.raises(UsageError, match="holds a study that differs in its recipe"):
+        trained(lfw, study, tiny, seed=4, resume=True)
+    with pytest.raises(UsageError, match="differs in its groups"):
+        trained(lfw, study, tiny, seed=3, groups="image", resume=True)
+    with pytest.raises(UsageError, match="expected parent, image"):
+        trained(lfw, study.parent / "never", tiny, groups="nonsense")
+    assert not (study.parent / "never").exists()
+    with pytest.raises(UsageError, match="all different"):
+        train_sizes(lfw, study, (16, 16))
+    assert (study / "sizes.json").read_bytes() == before
+
+
+class StopAt(progress.Silent):
+    """Ctrl-C when the work comes to a size."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.read: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.read.append(text)
+        if text == f"{self.size} pixels":
+            raise KeyboardInterrupt
+
+
+def test_a_study_that_was_stopped_keeps_what_was_finished(lfw: Path, tiny: dict[str, object], tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    with progress.using(StopAt(24)), pytest.raises(KeyboardInterrupt):
+        trained(lfw, folder, tiny)
+    made = (folder / "16" / "card.json").read_bytes()
+    notes = StopAt(0)
+    with progress.using(notes):
+        rows = trained(lfw, folder, tiny, resume=True)
+    assert (folder / "16" / "card.json").read_bytes() == made
+    assert f"{folder / '16'} is finished already" in notes.read
+    assert len(rows) == 2

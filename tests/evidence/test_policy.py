@@ -1,0 +1,350 @@
+"""Cards held against policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from facevalue.errors import UsageError
+from facevalue.evidence.card import ModelCard, NetworkFacts
+from facevalue.evidence.policy import check_policy
+from facevalue.evidence.policy.figures import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES
+from facevalue.evidence.records import (
+    AttackFigures,
+    AttackReport,
+    CertificateReport,
+    CertifiedAccuracy,
+    CorruptionFigures,
+    CorruptionReport,
+    Evaluation,
+    ExportReport,
+)
+from facevalue.images.preprocessing import Preprocessing
+
+
+def evaluation(split: str, **changes) -> Evaluation:
+    figures = {
+        "split": split,
+        "n": 400,
+        "classes": ("face", "not-face"),
+        "accuracy": 0.97,
+        "accuracy_ci": (0.95, 0.98),
+        "balanced_accuracy": 0.96,
+        "balanced_accuracy_ci": (0.94, 0.975),
+        "auroc": 0.99,
+        "auroc_ci": (0.985, 0.995),
+        "average_precision": 0.98,
+        "ece": 0.02,
+        "ece_ci": (0.01, 0.04),
+        "brier": 0.05,
+        "nll": 0.11,
+        "confusion": ((194, 6), (6, 194)),
+        "recall": {"face": 0.98, "not-face": 0.94},
+        "recall_ci": {"face": (0.95, 0.99), "not-face": (0.9, 0.97)},
+        "abstained": 40,
+        "coverage": 0.9,
+        "accuracy_answered": 0.99,
+        "accuracy_answered_ci": (0.975, 0.997),
+        "reasons": {"novel": 4, "uncertain": 38},
+        "reliability": (),
+    }
+    return Evaluation(**{**figures, **changes})
+
+
+def attacked(attack: str, eps: float, robust: float, norm: str = "linf") -> AttackReport:
+    figures = AttackFigures(
+        attack=attack,
+        norm=norm,
+        eps=eps,
+        n=100,
+        clean_accuracy=0.97,
+        robust_accuracy=robust,
+        robust_ci=(robust - 0.1, robust + 0.1),
+        robust_accuracy_unrounded=robust,
+        confusion=((25, 25), (25, 25)),
+        mean_distance=eps,
+        queries=100,
+        seconds=1.0,
+    )
+    return AttackReport(
+        n=100, classes=("face", "not-face"), clean_confusion=((50, 0), (3, 47)), results=(figures,), seed=0
+    )
+
+
+@pytest.fixture
+def card() -> ModelCard:
+    return ModelCard(
+        classes=("face", "not-face"),
+        preprocessing=Preprocessing(),
+        network=NetworkFacts(name="small-resnet"),
+        positive="face",
+    ).with_evidence(
+        evaluation("validation", accuracy=1.0, accuracy_ci=(0.99, 1.0)),
+        evaluation("test"),
+        attacked("pgd", 2 / 255, 0.8),
+        attacked("pgd", 8 / 255, 0.3),
+        attacked("pgd", 0.5, 0.6, "l2"),
+        ExportReport(
+            target="onnx", path="model.onnx", bytes=9, n=32, label_agreement=1.0, max_probability_difference=1e-6
+        ),
+    )
+
+
+@pytest.fixture
+def hold(card, tmp_path):
+    def hold(text: str, against: ModelCard = card) -> dict:
+        path = tmp_path / "policy.toml"
+        path.write_text(text, encoding="utf-8")
+        return check_policy(against, path)
+
+    return hold
+
+
+EVALUATION = evaluation("test")
+
+
+@pytest.mark.parametrize("key", FIGURES)
+def test_each_figure_on_its_limit_and_either_side_of_it(key, hold):
+    """At the value itself it passes; a hair on the wrong side fails, a hair on the right side passes."""
+    value, hair = FIGURES[key].of(EVALUATION), 1e-6
+    worse = hair if FIGURES[key].direction == "at least" else -hair
+    assert hold(f"[require]\n{key} = {value!r}")["passed"]
+    failed = hold(f"[require]\n{key} = {value + worse!r}")
+    assert not failed["passed"]
+    assert failed["failed"] == [
+        {
+            "figure": key,
+            "direction": FIGURES[key].direction,
+            "required": value + worse,
+            "got": value,
+            "passed": False,
+        }
+    ]
+    assert hold(f"[require]\n{key} = {value - worse!r}")["passed"]
+
+
+def test_figures_are_read_from_the_right_place(hold):
+    """Against the numbers of the card, written out."""
+    found = hold(
+        "[require]\naccuracy_lower = 0.9\nrecall = 0.5\nrecall_lower = 0.5\nece_upper = 0.5\nauroc_lower = 0.5\n"
+        "balanced_accuracy_lower = 0.5\naccuracy_answered_lower = 0.5\ncoverage = 0.5\nnll = 1\nbrier = 1"
+    )
+    assert found["passed"]
+    assert {c["figure"]: c["got"] for c in found["checked"]} == {
+        "accuracy_lower": 0.95,
+        "recall": 0.94,
+        "recall_lower": 0.9,
+        "ece_upper": 0.04,
+        "auroc_lower": 0.985,
+        "balanced_accuracy_lower": 0.94,
+        "accuracy_answered_lower": 0.975,
+        "coverage": 0.9,
+        "nll": 0.11,
+        "brier": 0.05,
+    }
+
+
+def test_several_requirements_and_only_the_unmet_are_failed(hold):
+    found = hold("[require]\naccuracy_lower = 0.98\nece_upper = 0.05\nn = 1000")
+    assert not found["passed"]
+    assert [f["figure"] for f in found["failed"]] == ["accuracy_lower", "n"]
+    assert [f["figure"] for f in found["checked"]] == ["accuracy_lower", "ece_upper", "n"]
+
+
+def test_another_split(hold):
+    assert hold('[require]\nsplit = "validation"\naccuracy_lower = 0.98')["passed"]
+    assert not hold('[require]\nsplit = "test"\naccuracy_lower = 0.98')["passed"]
+
+
+def test_figures_without_evidence_fail_with_a_reason(hold, card):
+    assert (
+        hold('[require]\nsplit = "elsewhere"\naccuracy = 0.1')["failed"][0]["reason"] == "no evaluation on 'elsewhere'"
+    )
+    mute = card.changed(evidence=(evaluation("test", auroc=None, auroc_ci=None),))
+    failed = hold("[require]\nauroc = 0.1\nauroc_lower = 0.1", mute)["failed"]
+    assert [f["reason"] for f in failed] == [
+        "the evaluation on 'test' has no auroc",
+        "the evaluation on 'test' has no auroc_lower",
+    ]
+    assert all(f["got"] is None for f in failed)
+
+
+def test_the_latest_evaluation_counts(hold, card):
+    newer = card.with_evidence(evaluation("test", accuracy=0.5))
+    assert not hold("[require]\naccuracy = 0.9", newer)["passed"]
+
+
+@pytest.mark.parametrize(
+    ("table", "got"),
+    [
+        ("eps = 0.00784\nrobust = 0.5", 0.8),
+        ('eps = "2/255"\nrobust = 0.5', 0.8),
+        ("eps = 0.0157\nrobust = 0.1", 0.3),  # nothing at 4/255: the next stronger, 8/255
+        ("eps = 0\nrobust = 0.1", 0.8),
+        ('norm = "l2"\neps = 0.5\nrobust_lower = 0.4', 0.5),
+        ("eps = 0.03\nrobust_lower = 0.1", 0.2),
+        ("eps = 0.03\nn = 100", 100),
+    ],
+)
+def test_attacks(table, got, hold):
+    found = hold(f"[require.attack.pgd]\n{table}")
+    assert found["passed"]
+    assert found["checked"][0]["got"] == pytest.approx(got)
+
+
+def test_an_attack_that_was_not_made_strongly_enough_is_no_evidence(hold):
+    found = hold('[require.attack.pgd]\neps = "16/255"\nrobust = 0.0')
+    assert found["failed"][0]["reason"] == "no pgd with linf at eps 0.0627451 or above on the card"
+    assert not hold('[require.attack.network input]\neps = "1/255"\nrobust = 0.0')["passed"]
+    assert not hold('[require.attack.pgd]\nnorm = "l2"\neps = 1.0\nrobust = 0.0')["passed"]
+
+
+def test_exports(hold):
+    assert hold("[require.export.onnx]\nlabel_agreement = 1.0\nmax_probability_difference = 1e-4\nn = 32")["passed"]
+    failed = hold("[require.export.onnx]\nmax_probability_difference = 1e-7\n[require.export.litert]\nn = 1")["failed"]
+    assert [(f["figure"], f["direction"]) for f in failed] == [
+        ("export.onnx.max_probability_difference", "at most"),
+        ("export.litert.n", "at least"),
+    ]
+    assert failed[1]["reason"] == "no export to litert on the card"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[require]\naccuracy_upper = 1", r"no 'accuracy_upper'; it knows split, n, accuracy, accuracy_lower.*export"),
+        ("[require.attack.pgd]\neps = 0.1\nstrength = 3", r"no 'attack\.pgd\.strength'; it knows norm, eps, n, robust"),
+        ("[require.attack.pgd]\nrobust = 0.1", r"\[require\.attack\.pgd\] needs eps and a figure"),
+        ("[require.attack.pgd]\neps = 0.1", r"needs eps and a figure"),
+        ('[require.attack.pgd]\neps = "x/255"\nrobust = 0.1', "number or a fraction"),
+        ("[require]\nattack = 3", r"Expected \[require\.attack\.NAME\] to be a table"),
+        ("[require.export.onnx]", r"\[require\.export\.onnx\] needs a figure"),
+        ("[require.export.onnx]\nsize = 1", r"it knows n, label_agreement, max_probability_difference"),
+        ('[require]\naccuracy = "high"', "Expected accuracy to be a number, but got 'high'"),
+        ("[require]\naccuracy = true", "to be a number"),
+        ("[require]\naccuracy = nan", "to be a number"),
+        ("[require]\nsplit = 3\naccuracy = 0.5", "Expected split to be the name"),
+        ("[require]\nn = 1" + "0" * 400, "Expected n to be a number"),
+        ("[require.attack.pgd]\neps = -5\nrobust = 0.1", "eps to be at least 0"),
+        ("[require.attack.pgd]\neps = '-4/255'\nrobust = 0.1", "eps to be at least 0"),
+        ("[require.attack.pgd]\neps = '1e400'\nrobust = 0.1", "to be a number or a fraction"),
+        ("[required]\naccuracy = 0.5", "has 'required'; a policy has one table"),
+        ("accuracy = 0.5", "has 'accuracy'"),
+        ("", "requires nothing"),
+        ('[require]\nsplit = "test"', "requires nothing"),
+        ("[require\n", "is not TOML"),
+    ],
+)
+def test_wrong_policies_are_wrong_use(text, message, hold):
+    with pytest.raises(UsageError, match=message) as caught:
+        hold(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_policy_that_is_not_there(card, tmp_path):
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        check_policy(card, tmp_path / "none.toml")
+
+
+def test_every_figure_and_its_direction_stand_in_the_documentation(root: Path):
+    text = (root / "docs" / "report.md").read_text(encoding="utf-8")
+    for key, figure in FIGURES.items():
+        assert f"| `{key}` | {figure.direction} | {figure.meaning} |" in text
+    for key in (*ATTACK_FIGURES, *EXPORT_FIGURES):
+        assert f"`{key}`" in text
+
+
+def corrupted(split: str, *accuracies: float) -> CorruptionReport:
+    results = tuple(
+        CorruptionFigures(
+            corruption="blur", strength=float(i), unit="pixels", n=200, accuracy=a, accuracy_ci=(a - 0.05, a + 0.05)
+        )
+        for i, a in enumerate(accuracies)
+    )
+    mean = sum(accuracies) / len(accuracies)
+    return CorruptionReport(
+        split=split,
+        n=200,
+        classes=("face", "not-face"),
+        clean_accuracy=0.97,
+        clean_ci=(0.95, 0.98),
+        mean_accuracy=mean,
+        results=results,
+    )
+
+
+def certified(split: str) -> CertificateReport:
+    curve = tuple(
+        CertifiedAccuracy(radius=r, accuracy=a, accuracy_ci=(a - 0.1, a + 0.1))
+        for r, a in ((0.0, 0.9), (0.25, 0.7), (0.5, 0.4))
+    )
+    return CertificateReport(
+        split=split,
+        n=100,
+        classes=("face", "not-face"),
+        sigma=0.25,
+        alpha=0.001,
+        n0=100,
+        samples=1000,
+        base_accuracy=0.95,
+        abstained=3,
+        mean_radius=0.31,
+        curve=curve,
+    )
+
+
+def figures_of(card: ModelCard, path: Path, text: str) -> dict[str, tuple[float | None, bool]]:
+    path.write_text(text)
+    return {c["figure"]: (c["got"], c["passed"]) for c in check_policy(card, path)["checked"]}
+
+
+def test_damage_and_certificate(card: ModelCard, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    both = card.with_evidence(
+        corrupted("elsewhere", 1.0), corrupted("test", 0.5, 0.5), corrupted("test", 0.9, 0.6), certified("test")
+    )
+    text = """[require.corruption]
+n = 200
+mean_accuracy = 0.75
+accuracy = 0.61
+accuracy_lower = 0.54
+[require.certificate]
+radius = 0.2
+accuracy = 0.7
+accuracy_lower = 0.61
+mean_radius = 0.3
+n = 101
+"""
+    assert figures_of(both, policy, text) == {
+        "corruption.n": (200, True),
+        "corruption.mean_accuracy": (0.75, True),
+        "corruption.accuracy": (0.6, False),
+        "corruption.accuracy_lower": (pytest.approx(0.55), True),
+        # Between two radii of the curve the larger one counts.
+        "certificate.accuracy": (0.7, True),
+        "certificate.accuracy_lower": (pytest.approx(0.6), False),
+        "certificate.mean_radius": (0.31, True),
+        "certificate.n": (100, False),
+    }
+    assert all(found == (None, False) for found in figures_of(card, policy, text).values())
+    beyond = "[require.certificate]\nradius = 0.6\naccuracy = 0.1\n"
+    assert figures_of(both, policy, beyond) == {"certificate.accuracy": (None, False)}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("corruption = 1", "to be a table with figures, but got corruption = 1"),
+        ("[require.corruption]\nblur = 1", "knows no 'corruption.blur'; it knows n, mean_accuracy"),
+        ("[require.certificate]\nsigma = 1", "knows no 'certificate.sigma'; it knows radius, n"),
+        ("[require.certificate]\naccuracy = 1", "needs radius and accuracy together"),
+        ("[require.certificate]\nradius = 0.1", "needs radius and accuracy together"),
+        ("[require.certificate]\nmean_radius = true", "certificate.mean_radius to be a number, but got True"),
+    ],
+)
+def test_wrong_damage_and_certificates(card: ModelCard, tmp_path: Path, text: str, words: str) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(text if text.startswith("[") else f"[require]\n{text}\n")
+    with pytest.raises(UsageError, match=words):
+        check_policy(card, policy)

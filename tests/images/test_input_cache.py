@@ -1,0 +1,299 @@
+"""Network inputs on disk: the same as decoded, bounded, whole or not there, and made anew where they were damaged."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.scan import scan
+from facevalue.errors import DataError, UsageError
+from facevalue.images.input_cache import cached, default_folder, limit_bytes
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.support import progress
+
+SIDE = 16
+BYTES = SIDE * SIDE * 3
+GEOMETRY = Preprocessing(size=SIDE)
+PLENTY = 10**7
+
+
+class Source:
+    """Squares of noise that counts how often each is decoded."""
+
+    def __init__(self, n: int, first: int = 0) -> None:
+        self.pixels = np.random.default_rng(first).integers(0, 256, (n, SIDE, SIDE, 3), dtype=np.uint8)
+        self.sha256s = [hashlib.sha256(pixels.tobytes()).hexdigest() for pixels in self.pixels]
+        self.decoded: list[int] = []
+
+    def __call__(self, i: int) -> NDArray[np.uint8]:
+        self.decoded.append(i)
+        return self.pixels[i]
+
+
+class Notes(progress.Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@contextmanager
+def noted() -> Iterator[list[str]]:
+    notes = Notes()
+    with progress.using(notes):
+        yield notes.lines
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.suffix for path in folder.iterdir())
+
+
+def test_squares_come_back_and_are_decoded_once(tmp_path: Path) -> None:
+    source = Source(20)
+    for _ in range(2):
+        cache = cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+        assert cache is not None
+        assert len(cache) == 20
+        for sha256, pixels in zip(source.sha256s, source.pixels, strict=True):
+            np.testing.assert_array_equal(cache.get(sha256), pixels)
+        assert cache.get("0" * 64) is None
+        assert cache.get("f" * 64) is None
+    assert sorted(source.decoded) == list(range(20))
+    assert files(tmp_path) == [".network inputs"]
+
+
+def test_order_and_repeats_make_no_other_file(tmp_path: Path) -> None:
+    source = Source(6)
+    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    again = cached([*reversed(source.sha256s), source.sha256s[0]], GEOMETRY, source, tmp_path, PLENTY)
+    assert again is not None
+    assert len(again) == 6
+    assert len(source.decoded) == 6
+
+
+def test_another_geometry_or_image_is_another_file(tmp_path: Path) -> None:
+    source, more = Source(4), Source(5)
+    for sha256s, preprocessing in (
+        (source.sha256s, GEOMETRY),
+        (source.sha256s, Preprocessing(size=SIDE, fit="pad")),
+        (source.sha256s, Preprocessing(size=SIDE, jpeg_gap=2)),
+        (more.sha256s, GEOMETRY),
+    ):
+        cached(sha256s, preprocessing, more, tmp_path, PLENTY)
+    assert len(files(tmp_path)) == 4
+
+
+def test_another_decoder_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source(3)
+    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    monkeypatch.setattr("facevalue.images.decoding.pillow_version", "0.1")
+    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    assert len(files(tmp_path)) == 2
+
+
+def test_what_has_no_room_is_not_held(tmp_path: Path) -> None:
+    source = Source(50)
+    limit = 4096 + 20 * BYTES
+    cache = cached(source.sha256s, GEOMETRY, source, tmp_path, limit)
+    assert cache is not None
+    assert len(cache) == 20
+    held = [cache.get(sha256) for sha256 in source.sha256s]
+    assert sum(pixels is not None for pixels in held) == len(cache)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= limit
+
+
+def test_the_longest_unused_makes_room(tmp_path: Path) -> None:
+    limit = 3 * (4096 + 10 * BYTES)
+    for first in range(3):
+        source = Source(10, first)
+        cached(source.sha256s, GEOMETRY, source, tmp_path, limit)
+        for path in tmp_path.iterdir():
+            os.utime(path, ns=(0, path.stat().st_mtime_ns - 10**9))
+    used = Source(10, 0)
+    cached(used.sha256s, GEOMETRY, used, tmp_path, limit)  # now the second is the longest unused
+    assert used.decoded == []
+    new = Source(10, 3)
+    cached(new.sha256s, GEOMETRY, new, tmp_path, limit)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= limit
+    for first, decoded in ((0, 0), (2, 0), (3, 0)):
+        source = Source(10, first)
+        cached(source.sha256s, GEOMETRY, source, tmp_path, limit)
+        assert len(source.decoded) == decoded
+
+
+def test_what_is_in_use_is_not_removed_to_make_room(tmp_path: Path) -> None:
+    limit = 4096 + 11 * BYTES
+    used, new = Source(10, 0), Source(10, 1)
+    held = cached(used.sha256s, GEOMETRY, used, tmp_path, limit)
+    assert held is not None
+    with noted() as notes:
+        assert cached(new.sha256s, GEOMETRY, new, tmp_path, limit) is None
+    assert len(notes) == 1
+    assert "no room" in notes[0]
+    np.testing.assert_array_equal(held.get(used.sha256s[3]), used.pixels[3])
+    del held
+    assert cached(new.sha256s, GEOMETRY, new, tmp_path, limit) is not None
+
+
+def corruption(path: Path, position: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 255
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("where", ["mark", "table", "cut", "empty"])
+def test_a_damaged_file_is_made_anew(tmp_path: Path, where: str) -> None:
+    source = Source(8)
+    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    (path,) = tmp_path.iterdir()
+    if where in ("mark", "table"):
+        corruption(path, {"mark": 3, "table": 100}[where])
+    else:
+        path.write_bytes(path.read_bytes()[: {"cut": -1, "empty": 0}[where]])
+    cache = cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    assert cache is not None
+    assert len(source.decoded) == 16
+    for sha256, pixels in zip(source.sha256s, source.pixels, strict=True):
+        np.testing.assert_array_equal(cache.get(sha256), pixels)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_square_damaged_meanwhile_is_not_given(tmp_path: Path, cut: bool) -> None:
+    source = Source(8)
+    cache = cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    assert cache is not None
+    (path,) = tmp_path.iterdir()
+    if cut:
+        os.truncate(path, path.stat().st_size - 10)
+    else:
+        corruption(path, -10)  # in place: the open file sees it
+    last = source.sha256s.index(max(source.sha256s))
+    assert cache.get(source.sha256s[last]) is None
+    assert files(tmp_path) == []  # so that it is made anew
+    others = [i for i in range(8) if i != last]
+    np.testing.assert_array_equal([cache.get(source.sha256s[i]) for i in others], source.pixels[others])
+
+
+def test_an_error_while_decoding_leaves_nothing(tmp_path: Path) -> None:
+    source = Source(8)
+
+    def lost(i: int) -> NDArray[np.uint8]:
+        if i == 5:
+            raise DataError("x.jpg is truncated")
+        return source(i)
+
+    with pytest.raises(DataError, match=r"x\.jpg is truncated"):
+        cached(source.sha256s, GEOMETRY, lost, tmp_path, PLENTY)
+    assert files(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / "abc.xyz.partial").write_bytes(b"left")
+    source = Source(2)
+    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    assert files(tmp_path) == [".network inputs"]
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_square_cache import GEOMETRY, PLENTY, Source, cached, noted
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+source = Source(100)
+with noted() as notes:
+    assert cached(source.sha256s, GEOMETRY, source, Path(sys.argv[1]), PLENTY) is None
+assert source.decoded == [], "found out before the work"
+print(*notes, sep="\\n")
+"""
+
+
+def test_no_more_room_on_the_disk_is_one_note(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), str(Path(__file__).parent)], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("\n") == 1
+    assert "not kept on disk" in run.stdout
+    assert files(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made_is_one_note(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    source = Source(2)
+    with noted() as notes:
+        assert cached(source.sha256s, GEOMETRY, source, tmp_path / "file" / "network inputs", PLENTY) is None
+    assert len(notes) == 1
+    assert "Not a directory" in notes[0]
+
+
+def test_the_limit_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FACEVALUE_CACHE_GB", "0.5")
+    assert limit_bytes() == 500_000_000
+    monkeypatch.delenv("FACEVALUE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "facevalue" / "network inputs"
+    monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path))
+    assert default_folder() == tmp_path / "network inputs"
+    monkeypatch.setenv("FACEVALUE_CACHE_GB", "0")
+    source = Source(2)
+    assert cached(source.sha256s, GEOMETRY, source) is None
+    assert source.decoded == []
+    assert list(tmp_path.iterdir()) == []
+    for wrong in ("much", "-1", "nan", "inf"):
+        monkeypatch.setenv("FACEVALUE_CACHE_GB", wrong)
+        with pytest.raises(UsageError, match="should be a number of gigabytes"):
+            limit_bytes()
+
+
+@pytest.fixture
+def some(tmp_path: Path, fill: Callable[..., Path]) -> ImageDataset:
+    return dataset_of(scan(fill(tmp_path / "data", "a", "b", n=7)), GEOMETRY, ("a", "b"))
+
+
+def test_images_are_the_same_from_the_cache(some: ImageDataset, tmp_path: Path) -> None:
+    expected = some.pixels()
+    order = np.random.default_rng(0).permutation(len(some))
+    for limit in (PLENTY, 4096 + 6 * BYTES):  # all of them, and a part
+        held = some.cached(tmp_path / "network inputs", limit)
+        assert held.cache is not None
+        np.testing.assert_array_equal(held.pixels(), expected)
+        np.testing.assert_array_equal(held.take(order).pixels(), expected[order])
+        (path,) = (tmp_path / "network inputs").iterdir()
+        path.unlink()
+
+
+def test_images_need_no_files_once_cached(some: ImageDataset, tmp_path: Path) -> None:
+    expected, held = some.pixels(), some.cached(tmp_path / "network inputs", PLENTY)
+    for path in some.paths:
+        path.unlink()
+    np.testing.assert_array_equal(held.pixels(), expected)
+    assert replace(some, facts=()).cached(tmp_path / "network inputs", PLENTY).cache is None
+
+
+def test_training_reads_from_disk_where_memory_is_short(
+    some: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from facevalue.training import samples
+
+    monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path))
+    in_memory = samples.sample(some)
+    monkeypatch.setattr(samples, "KEPT_BYTES", len(some) * BYTES - 1)
+    on_disk = samples.sample(some)
+    assert on_disk.pixels is None
+    assert on_disk.images.cache is not None
+    order = np.random.default_rng(0).permutation(len(some))
+    for (x, y), (again, labels) in zip(in_memory.batches(order, 4), on_disk.batches(order, 4), strict=True):
+        np.testing.assert_array_equal(x, again)
+        np.testing.assert_array_equal(y, labels)

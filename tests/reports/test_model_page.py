@@ -1,0 +1,435 @@
+"""The page holds the card's figures, is whole by itself, and lets no name become markup."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facevalue.errors import ModelFolderError, UsageError
+from facevalue.evaluation.evaluate import figures, metrics
+from facevalue.evidence.card import Abstention, DataFacts, ModelCard, NetworkFacts
+from facevalue.evidence.records import (
+    AttackFigures,
+    AttackReport,
+    CertificateReport,
+    CertifiedAccuracy,
+    CorruptionFigures,
+    CorruptionReport,
+    Evaluation,
+    ExportReport,
+    NoiseFigures,
+)
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.reports.model_page import commands_of, render, strongest, warnings_of, write_report
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Text, tags and addresses of a page; tags that do not close in order are an error."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    @property
+    def ids(self) -> set:
+        return {attrs["id"] for _, attrs in self.tags if "id" in attrs}
+
+
+def evaluation(card: ModelCard, split: str, n: int = 200, **changes) -> Evaluation:
+    rng = np.random.default_rng(len(split))
+    k = len(card.classes)
+    y = np.arange(n) % k
+    z = 1.5 * rng.normal(size=(n, k)) + 3 * np.eye(k)[y]
+    p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    return figures(card, y, p, rng.random(n)).changed(split=split, source="images", **changes)
+
+
+def attacked(classes: tuple[str, ...], warnings: tuple[str, ...] = ()) -> AttackReport:
+    def one(attack: str, levels: int, right: int) -> AttackFigures:
+        return AttackFigures(
+            attack=attack,
+            norm="linf",
+            eps=levels / 255,
+            n=100,
+            clean_accuracy=0.95,
+            robust_accuracy=right / 100,
+            robust_ci=metrics.wilson(right, 100),
+            robust_accuracy_unrounded=right / 100,
+            confusion=((right, 50), (50 - right // 2, 0)),
+            mean_distance=levels / 255,
+            queries=100,
+            seconds=1.0,
+        )
+
+    return AttackReport(
+        n=100,
+        classes=classes,
+        clean_confusion=((48, 2), (3, 47)),
+        results=(one("fgsm", 8, 37), one("fgsm", 2, 61), one("pgd", 8, 12)),
+        noise=(NoiseFigures(norm="linf", eps=8 / 255, n=100, accuracy=0.93, accuracy_ci=metrics.wilson(93, 100)),),
+        warnings=warnings,
+        command="facevalue attack model images",
+        created="2026-01-02T03:04:05+00:00",
+    )
+
+
+def bare(classes: tuple[str, ...] = ("face", "not-face")) -> ModelCard:
+    return ModelCard(
+        classes=classes,
+        preprocessing=Preprocessing(size=64),
+        network=NetworkFacts(name="small-resnet", parameters=1226722),
+        positive=classes[0] if len(classes) == 2 else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def full() -> ModelCard:
+    card = bare().changed(
+        abstention=Abstention(confidence=0.8, novelty=0.95, target=0.99, n=180),
+        temperature=1.2345,
+        data=DataFacts(
+            source="images",
+            fingerprint="5fa1" * 16,
+            counts={s: {"face": 60, "not-face": 70} for s in ("train", "test")},
+            groups="parent",
+            group_count={"train": 31, "test": 9},
+            unreadable=({"path": "face/cut.jpg", "reason": "is truncated"},),
+            warnings=("the given splits leak",),
+        ),
+        recipe={"name": "scratch", "fit": {"epochs": 15}},
+        versions={"facevalue": "0.1.0", "torch": "2.13.0"},
+        command="facevalue train images -o model",
+        created="2026-01-02T03:04:05+00:00",
+    )
+    return card.with_evidence(
+        evaluation(card, "train"),
+        evaluation(card, "test", command="facevalue train images -o model", created=card.created),
+        evaluation(card, "elsewhere", n=40, command="facevalue evaluate model elsewhere"),
+        attacked(card.classes, ("robust accuracy rises with eps",)),
+        ExportReport(
+            target="onnx",
+            path="model.onnx",
+            bytes=4_900_000,
+            n=32,
+            label_agreement=1.0,
+            max_probability_difference=2e-6,
+        ),
+    )
+
+
+HISTORY = [{"epoch": i, "train_loss": 1 / (i + 1), "validation_loss": 1.2 / (i + 1)} for i in range(4)]
+
+
+@pytest.fixture(scope="module")
+def page(full) -> Page:
+    return Page(render(full, HISTORY))
+
+
+def test_headline(page, full):
+    test = full.report("test")
+    low, high = test.accuracy_ci
+    assert "face or not-face?" in page.text
+    assert f"accuracy on test {100 * test.accuracy:.1f} % ({100 * low:.1f} to {100 * high:.1f} %)" in page.text
+    assert f"right when answering {100 * test.accuracy_answered:.1f} %" in page.text
+    assert f"answered {100 * test.coverage:.1f} % {test.abstained} abstained" in page.text
+    assert f"calibration error (ECE) {100 * test.ece:.1f} %" in page.text
+
+
+def test_says_when_it_abstains(page, full):
+    test = full.report("test")
+    assert "probability of its answer is below 80.0 % ( uncertain )" in page.text
+    assert "lies further than 0.95 from what it was trained on ( novel )" in page.text
+    assert f"it did so {test.abstained} times in {test.n}" in page.text
+
+
+def test_every_evaluation_has_a_row(page, full):
+    for report in full.evidence:
+        if isinstance(report, Evaluation):
+            assert f"{report.split} {report.n} {100 * report.accuracy:.1f} %" in page.text
+            assert f"{report.brier:.4f}" in page.text
+            assert f"{report.nll:.4f}" in page.text
+            assert f"{report.auroc:.4f}" in page.text
+
+
+def test_test_and_outside_images_are_shown_in_full_the_others_are_not(page, full):
+    assert "On test" in page.text
+    assert "On elsewhere" in page.text
+    assert "On train" not in page.text
+    confusion = full.report("test").confusion
+    for row in confusion:
+        for count in row:
+            assert f" {count} {100 * count / sum(row):.1f} %" in page.text
+
+
+def test_figures_are_drawn(page):
+    labels = [attrs.get("aria-label") for tag, attrs in page.tags if tag == "svg"]
+    assert labels == [
+        "Reliability diagram on test",
+        "Reliability diagram on elsewhere",
+        "Loss and accuracy during training",
+        "Accuracy against eps",
+    ]
+
+
+def test_attacks_exports_data_and_model(page):
+    for words in (
+        "fgsm linf 2/255 100 95.0 % 61.0 %",
+        "pgd linf 8/255 100 95.0 % 12.0 %",
+        "onnx model.onnx fp32 4.9 32 100.0 % 2e-06",
+        "face/cut.jpg is truncated",
+        "train 60 70 130 31",
+        "5fa1" * 16,
+        "1,226,722 parameters",
+        "fit.epochs 15",
+        "torch 2.13.0",
+        "facevalue evaluate model elsewhere",
+        "Expected calibration error",
+    ):
+        assert words in page.text, words
+
+
+def test_the_control_and_what_turned_the_images_stand_beside_the_attacks(page, full):
+    assert "random noise the control linf 8/255 100 93.0 % 86.3 to 96.6 %" in page.text
+    report = attacked(full.classes)
+    suite = report.results[2].changed(attack="suite", found_by={"apgd-ce": 81, "square": 2}, target="face")
+    shown = report.changed(results=(suite.changed(target_rate=0.5),))
+    text = Page(render(full.changed(evidence=(shown,)))).text
+    assert "suite to face: 50.0 % turned by apgd-ce 81, network input 2 linf 8/255" in text
+
+
+def test_warnings_come_first(page):
+    order = [
+        page.text.index(words)
+        for words in ("Read this first", "the given splits leak", "robust accuracy rises with eps", "What it does")
+    ]
+    assert order == sorted(order)
+
+
+def test_links_inside_the_page_lead_somewhere(page):
+    targets = {attrs["href"].removeprefix("#") for tag, attrs in page.tags if tag == "a"}
+    assert targets
+    assert targets <= page.ids
+
+
+def test_nothing_is_asked_of_the_network_and_nothing_runs(full, tmp_path):
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
+    full.save(tmp_path)
+    text = write_report(tmp_path, gallery=[(tmp_path / "a.png", "an image")]).read_text(encoding="utf-8")
+    found = Page(text)
+    assert "script" not in {tag for tag, _ in found.tags}
+    for tag, attrs in found.tags:
+        for name, value in attrs.items():
+            assert not name.startswith("on"), (tag, name)
+            if name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+                assert value.startswith(("#", "data:image/png;base64,")), (tag, value)
+    assert "default-src 'none'" in text
+    assert not re.search(r"url\((?!#)|@import", text)
+
+
+EVIL = '<script>alert("x")</script>'
+
+
+def test_names_are_text():
+    """Classes, paths, commands, warnings, splits: whatever came from outside."""
+    card = bare((EVIL, "b&<i>")).changed(
+        data=DataFacts(
+            source=EVIL,
+            groups=EVIL,
+            warnings=(EVIL,),
+            unreadable=({"path": EVIL, "reason": EVIL},),
+            counts={"test": {EVIL: 3}},
+        ),
+        recipe={EVIL: EVIL},
+        versions={EVIL: EVIL},
+        command=EVIL,
+        created='"><script>',
+    )
+    card = card.with_evidence(
+        evaluation(card, "test", warnings=(EVIL,)),
+        evaluation(card, EVIL, command=EVIL),
+        attacked(card.classes, (EVIL,)).changed(source=EVIL, command=EVIL),
+        ExportReport(target=EVIL, path=EVIL, bytes=1, n=1, label_agreement=1, max_probability_difference=0),
+    )
+    text = render(card, HISTORY, [("data:image/png;base64,", f'" onload="{EVIL}')])
+    assert "<script" not in text
+    found = Page(text)
+    assert {"script", "i>"}.isdisjoint(tag for tag, _ in found.tags)
+    assert not any(name.startswith("on") for _, attrs in found.tags for name in attrs)
+    assert EVIL in found.text
+
+
+def test_a_bare_card_has_a_page_without_empty_sections():
+    found = Page(render(bare()))
+    assert found.ids == {"warnings", "summary", "evidence", "data", "model", "glossary"}
+    assert "no evaluation on a test split" in found.text
+    assert "It never says «I don't know»" in found.text
+    assert "svg" not in {tag for tag, _ in found.tags}
+
+
+def test_more_than_two_classes():
+    card = bare(("cat", "dog", "horse"))
+    found = Page(render(card.with_evidence(evaluation(card, "test"))))
+    assert "cat , dog or horse . It gives the likeliest." in found.text
+
+
+def test_a_class_that_the_data_lacks():
+    card = bare()
+    y = np.zeros(30, int)
+    p = np.tile([0.9, 0.1], (30, 1))
+    report = figures(card, y, p, np.zeros(30)).changed(split="test")
+    assert report.auroc is None
+    found = Page(render(card.with_evidence(report)))
+    assert "no image of 'not-face'" in found.text
+    assert "not-face 0 – 0 –" in found.text
+
+
+def test_written_into_the_folder_whole_and_the_same_each_time(full, tmp_path):
+    full.save(tmp_path)
+    (tmp_path / "history.jsonl").write_text("\n".join(map(json.dumps, HISTORY)) + "\n")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (2000, 100), "red").save(tmp_path / "images" / "wide.png")
+    first = write_report(tmp_path)
+    assert first == tmp_path / "report.html"
+    text = first.read_bytes()
+    assert write_report(tmp_path, tmp_path / "elsewhere" / "page.html").read_bytes() == text
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "card.json",
+        "elsewhere",
+        "history.jsonl",
+        "images",
+        "report.html",
+    ]
+    found = Page(text.decode())
+    assert "images" in found.ids
+    assert "4 epochs" in found.text
+
+
+def test_a_probes_history_is_named_for_what_it_is(full):
+    lines = [{"epoch": i, "strength": 10.0**i, "validation_loss": 0.1} for i in range(3)]
+    assert "3 strengths tried" in Page(render(full, lines)).text
+
+
+def test_bad_folders_and_images(full, tmp_path):
+    with pytest.raises(ModelFolderError, match="no such folder"):
+        write_report(tmp_path / "none")
+    full.save(tmp_path)
+    (tmp_path / "history.jsonl").write_text('{"epoch": 0}\n{"epo')
+    with pytest.raises(ModelFolderError, match=r"history\.jsonl is damaged"):
+        write_report(tmp_path)
+    (tmp_path / "history.jsonl").write_text("3\n")
+    with pytest.raises(ModelFolderError, match="a line is not an object"):
+        write_report(tmp_path)
+    (tmp_path / "history.jsonl").unlink()
+    with pytest.raises(UsageError, match=r"the gallery's .*none\.png cannot be read"):
+        write_report(tmp_path, gallery=[(tmp_path / "none.png", "")])
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_warnings_are_gathered_once_with_where_they_come_from(full):
+    card = full.with_evidence(attacked(full.classes, ("robust accuracy rises with eps",)))
+    found = warnings_of(card)
+    assert found.count(("attack", "robust accuracy rises with eps")) == 1
+    assert found[0] == ("data", "the given splits leak")
+    assert ("data", "1 file could not be read and took no part; listed under Data") in found
+
+
+def test_commands_are_told_once_each(full):
+    assert commands_of(full) == [
+        ("the model, evaluation on test", full.created, "facevalue train images -o model"),
+        ("evaluation on elsewhere", "", "facevalue evaluate model elsewhere"),
+        ("attack with fgsm, pgd", "2026-01-02T03:04:05+00:00", "facevalue attack model images"),
+    ]
+
+
+def test_a_command_that_made_several_things_over_time_is_told_once(full):
+    later = evaluation(full, "validation", command=full.command, created="2026-01-02T03:04:06+00:00")
+    found = commands_of(full.with_evidence(later))
+    assert found[0] == ("the model, evaluation on test, evaluation on validation", full.created, full.command)
+    assert [command for _, _, command in found].count(full.command) == 1
+
+
+def test_strongest_is_the_largest_eps_of_each_attack(full):
+    report = next(e for e in full.evidence if isinstance(e, AttackReport))
+    assert [(f.attack, round(255 * f.eps)) for f in strongest(report)] == [("fgsm", 8), ("pgd", 8)]
+
+
+def test_everyday_damage_and_certificates_are_told_in_plain_words() -> None:
+    corruption = CorruptionReport(
+        split="test",
+        n=40,
+        classes=("a", "b"),
+        clean_accuracy=0.95,
+        clean_ci=(0.84, 0.99),
+        mean_accuracy=0.7,
+        results=tuple(
+            CorruptionFigures(
+                corruption=name, strength=s, unit="quality", n=40, accuracy=a, accuracy_ci=(a - 0.1, a + 0.04)
+            )
+            for name in ("jpeg", "blur")
+            for s, a in ((90.0, 0.9), (10.0, 0.5))
+        ),
+        warnings=("even mild jpeg hurts",),
+        command="facevalue evaluate m d --corruptions",
+    )
+    proven = CertificateReport(
+        split="test",
+        n=20,
+        classes=("a", "b"),
+        sigma=0.25,
+        alpha=0.001,
+        n0=100,
+        samples=1000,
+        base_accuracy=0.9,
+        abstained=2,
+        mean_radius=0.31,
+        curve=tuple(
+            CertifiedAccuracy(radius=r, accuracy=a, accuracy_ci=(a - 0.1, 1.0)) for r, a in ((0, 0.8), (0.6, 0.3))
+        ),
+        command="facevalue evaluate m d --certify",
+    )
+    card = ModelCard(classes=("a", "b"), preprocessing=Preprocessing(), network=NetworkFacts(name="n")).with_evidence(
+        corruption, proven
+    )
+    page = render(card)
+    for told in (
+        "Everyday corruptions",
+        "in the mean over all kinds and strengths 70.0 %",
+        "Accuracy under everyday corruptions on test",
+        "even mild jpeg hurts",
+        "Certified accuracy against the L2 radius",
+        "100 + 1,000",
+        "certificate on test",
+        "everyday corruptions on test",
+    ):
+        assert told in page, told
