@@ -14,6 +14,7 @@ import torch
 
 import facevalue as fv
 from facevalue.api.ensemble import averaged, joined
+from facevalue.api.train import TrainResult
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import MANIFEST, WEIGHTS, ModelCard, NetworkFacts
@@ -26,7 +27,7 @@ from facevalue.support import files
 
 @pytest.fixture(scope="session")
 def members(
-    made: api.TrainResult, tiny: dict[str, object], lfw: Path, tmp_path_factory: pytest.TempPathFactory
+    made: TrainResult, tiny: dict[str, object], lfw: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Path]:
     """Two models of the same images and splits: other networks, other features, other maps."""
     other = tmp_path_factory.mktemp("other") / "cnn"
@@ -36,12 +37,12 @@ def members(
 
 
 @pytest.fixture(scope="session")
-def together(members: list[Path], tmp_path_factory: pytest.TempPathFactory) -> api.TrainResult:
+def together(members: list[Path], tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
     return fv.ensemble(members, tmp_path_factory.mktemp("together") / "model", command="facevalue ensemble a b")
 
 
 @pytest.fixture(scope="session")
-def pixels(lfw: Path, made: api.TrainResult) -> np.ndarray:
+def pixels(lfw: Path, made: TrainResult) -> np.ndarray:
     chosen = [*sorted((lfw / "face").iterdir())[:9], *sorted((lfw / "not-face").iterdir())[:9]]
     return np.stack([made.card.preprocessing.read(f.read_bytes()) for f in chosen])
 
@@ -53,7 +54,7 @@ def probabilities(folder: Path, pixels: np.ndarray) -> np.ndarray:
 
 
 def test_it_answers_with_the_average_of_the_members(
-    together: api.TrainResult, members: list[Path], pixels: np.ndarray
+    together: TrainResult, members: list[Path], pixels: np.ndarray
 ) -> None:
     own = [probabilities(m, pixels) for m in members]
     assert np.abs(own[0] - own[1]).max() > 0.05  # they disagree, or the test asks nothing
@@ -69,7 +70,7 @@ def test_it_answers_with_the_average_of_the_members(
 
 
 def test_its_novelty_is_the_root_mean_square_of_the_members(
-    together: api.TrainResult, members: list[Path], pixels: np.ndarray
+    together: TrainResult, members: list[Path], pixels: np.ndarray
 ) -> None:
     x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
@@ -81,9 +82,7 @@ def test_its_novelty_is_the_root_mean_square_of_the_members(
     assert np.allclose(session.run(["novelty"], {"pixels": pixels})[0], got, rtol=1e-3)
 
 
-def test_it_is_a_model_folder_like_any(
-    together: api.TrainResult, made: api.TrainResult, lfw: Path, tmp_path: Path
-) -> None:
+def test_it_is_a_model_folder_like_any(together: TrainResult, made: TrainResult, lfw: Path, tmp_path: Path) -> None:
     card = together.card
     assert {p.name for p in together.folder.iterdir()} == {p.name for p in made.folder.iterdir()}
     own = made.card.report("test")
@@ -108,7 +107,7 @@ def test_it_is_a_model_folder_like_any(
 
 
 def test_members_with_other_maps_have_no_heat_and_those_with_alike_have(
-    together: api.TrainResult, made: api.TrainResult, lfw: Path, tmp_path: Path
+    together: TrainResult, made: TrainResult, lfw: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="gradcam needs feature maps, and ensemble has none"):
         fv.explain(together.folder, [lfw / "face" / "face-000.png"], tmp_path)
@@ -165,7 +164,7 @@ def test_certainty_beyond_float32_stays_finite() -> None:
 
 
 def test_what_cannot_be_combined(
-    made: api.TrainResult, members: list[Path], lfw: Path, tiny: dict[str, object], tmp_path: Path
+    made: TrainResult, members: list[Path], lfw: Path, tiny: dict[str, object], tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="at least two"):
         fv.ensemble([made.folder], tmp_path / "m")
@@ -240,7 +239,7 @@ def test_a_member_that_kept_nothing_for_calibration_is_named(
     assert result.card.abstention.confidence >= load(members[1]).card.abstention.confidence
 
 
-def test_the_weights_of_the_members_are_kept_as_they_were(together: api.TrainResult, members: list[Path]) -> None:
+def test_the_weights_of_the_members_are_kept_as_they_were(together: TrainResult, members: list[Path]) -> None:
     whole = load(together.folder).state_dict()
     for i, member in enumerate(members):
         for name, value in load(member).state_dict().items():

@@ -17,6 +17,7 @@ from torch import nn
 
 import facevalue as fv
 from facevalue.api.finetune import FinetuneResult
+from facevalue.api.train import TrainResult
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.scan import scan
 from facevalue.data.training_data import HARD_ALONE, own_manifest
@@ -43,13 +44,13 @@ def hard(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def moved(made: api.TrainResult, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+def moved(made: TrainResult, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
     out = tmp_path_factory.mktemp("moved") / "model"
     return fv.finetune(made.folder, hard, out, command="facevalue finetune model negatives -o model-2")
 
 
 @pytest.fixture(scope="session")
-def trained(made: api.TrainResult, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+def trained(made: TrainResult, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
     out = tmp_path_factory.mktemp("trained") / "model"
     return fv.finetune(made.folder, hard, out, stages="all", epochs=6, lr=3e-3, replay=1.0)
 
@@ -65,7 +66,7 @@ def test_training_all_learns_the_hard_set_on_images_it_did_not_see(trained: Fine
 
 
 def test_the_old_model_and_its_old_test_figures_stay(
-    made: api.TrainResult, moved: FinetuneResult, trained: FinetuneResult
+    made: TrainResult, moved: FinetuneResult, trained: FinetuneResult
 ) -> None:
     own = made.card.report("test")
     assert own is not None
@@ -76,7 +77,7 @@ def test_the_old_model_and_its_old_test_figures_stay(
     assert ModelCard.load(made.folder).to_json() == made.card.to_json()
 
 
-def test_the_head_alone_leaves_the_body_bit_for_bit(made: api.TrainResult, moved: FinetuneResult) -> None:
+def test_the_head_alone_leaves_the_body_bit_for_bit(made: TrainResult, moved: FinetuneResult) -> None:
     before, after = load_file(made.folder / WEIGHTS), load_file(moved.folder / WEIGHTS)
     for name in before:
         if name.startswith("body.") and not name.startswith("body.head."):
@@ -84,7 +85,7 @@ def test_the_head_alone_leaves_the_body_bit_for_bit(made: api.TrainResult, moved
     assert not torch.equal(before["body.head.weight"], after["body.head.weight"])
 
 
-def test_what_was_forgotten_is_counted_image_by_image(trained: FinetuneResult, made: api.TrainResult) -> None:
+def test_what_was_forgotten_is_counted_image_by_image(trained: FinetuneResult, made: TrainResult) -> None:
     figures = trained.figures()
     forgotten = figures["forgotten"]
     n = figures["old_test_before"]["n"]
@@ -95,7 +96,7 @@ def test_what_was_forgotten_is_counted_image_by_image(trained: FinetuneResult, m
     json.dumps(figures, allow_nan=False)
 
 
-def test_the_card_says_what_was_done(moved: FinetuneResult, made: api.TrainResult, lfw: Path) -> None:
+def test_the_card_says_what_was_done(moved: FinetuneResult, made: TrainResult, lfw: Path) -> None:
     card = ModelCard.load(moved.folder)
     [told] = [e for e in card.evidence if isinstance(e, FinetuneReport)]
     assert (told.stages, told.replay) == ("head", 1.0)
@@ -113,7 +114,7 @@ def test_the_card_says_what_was_done(moved: FinetuneResult, made: api.TrainResul
 
 
 def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
-    made: api.TrainResult, hard: Path, lfw: Path, tmp_path: Path
+    made: TrainResult, hard: Path, lfw: Path, tmp_path: Path
 ) -> None:
     data = Path(shutil.copytree(hard, tmp_path / "hard"))
     for i in range(7):
@@ -130,7 +131,7 @@ def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
         hard_manifest(scan(lfw), known, made.card.classes, None, 0)
 
 
-def test_a_hard_set_of_one_class_is_enough_and_told(made: api.TrainResult, hard: Path, tmp_path: Path) -> None:
+def test_a_hard_set_of_one_class_is_enough_and_told(made: TrainResult, hard: Path, tmp_path: Path) -> None:
     data = tmp_path / "one"
     shutil.copytree(hard / "face", data / "face")
     result = fv.finetune(made.folder, data, tmp_path / "model", replay=2)
@@ -168,7 +169,7 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("no")] == []
 
 
-def test_wrong_use_is_said_before_the_work(made: api.TrainResult, hard: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_said_before_the_work(made: TrainResult, hard: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     with pytest.raises(UsageError, match="--lr, --epochs and --set are about --stages"):
         fv.finetune(made.folder, hard, out, lr=1e-3)
@@ -226,7 +227,7 @@ def test_a_strong_penalty_leaves_the_head_where_it_was() -> None:
     assert (far.weight - head.weight).abs().max() > 0.01
 
 
-def test_an_ensemble_is_refused(made: api.TrainResult, moved: FinetuneResult, hard: Path, tmp_path: Path) -> None:
+def test_an_ensemble_is_refused(made: TrainResult, moved: FinetuneResult, hard: Path, tmp_path: Path) -> None:
     whole = fv.ensemble([made.folder, moved.folder], tmp_path / "both")
     assert load(whole.folder).card.classes == made.card.classes
     with pytest.raises(UsageError, match="is an ensemble; fine-tune its members"):

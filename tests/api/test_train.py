@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from facevalue.api.once_more import once_more
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import facevalue as fv
+from facevalue.api.train import TrainResult
 from facevalue.data.manifest import SPLITS
 from facevalue.data.prepare import Preparation, prepare
 from facevalue.data.training_data import own_manifest
@@ -26,13 +26,14 @@ from facevalue.models.classifier import load
 from facevalue.models.features import Outputs, to_tensor
 from facevalue.runtime import open_folder
 from facevalue.support import progress
+from facevalue.training import refit
 from facevalue.training.augmentation import augment
 from facevalue.training.settings import AugmentSettings
 
 from ..training.stopping import StopAfter
 
 
-def test_the_folder_holds_all_that_the_design_names(made: api.TrainResult) -> None:
+def test_the_folder_holds_all_that_the_design_names(made: TrainResult) -> None:
     names = {p.name for p in made.folder.iterdir()}
     assert names == {
         "card.json",
@@ -56,7 +57,7 @@ def test_the_folder_holds_all_that_the_design_names(made: api.TrainResult) -> No
     assert oct(made.folder.stat().st_mode)[-3:] == "755"
 
 
-def test_the_figures_have_the_keys_of_the_design(made: api.TrainResult) -> None:
+def test_the_figures_have_the_keys_of_the_design(made: TrainResult) -> None:
     figures = made.figures()
     assert {"test", "validation", "train", "parameters", "seconds", "seconds_per_epoch", "temperature"} <= set(figures)
     assert {"network", "seed"} <= set(figures)
@@ -67,21 +68,21 @@ def test_the_figures_have_the_keys_of_the_design(made: api.TrainResult) -> None:
     assert figures["test"]["accuracy"] > 0.8  # faces and walls: a net this small sees the difference
 
 
-def test_parity_was_measured_from_file_bytes(made: api.TrainResult) -> None:
+def test_parity_was_measured_from_file_bytes(made: TrainResult) -> None:
     [exported] = [e for e in made.card.evidence if isinstance(e, ExportReport)]
     assert exported.label_agreement == 1
     assert exported.max_probability_difference < 1e-4
     assert exported.n > 20
 
 
-def test_no_group_crosses_and_every_split_has_every_class(made: api.TrainResult) -> None:
+def test_no_group_crosses_and_every_split_has_every_class(made: TrainResult) -> None:
     table = pd.read_parquet(made.folder / "manifest.parquet")
     assert set(table["split"]) == set(SPLITS)
     assert (table.groupby("group")["split"].nunique() == 1).all()
     assert (table.groupby("split")["label"].nunique() == 2).all()
 
 
-def test_the_runtime_answers_as_the_workshop_does(made: api.TrainResult, lfw: Path) -> None:
+def test_the_runtime_answers_as_the_workshop_does(made: TrainResult, lfw: Path) -> None:
     files = sorted((lfw / "face").iterdir())[:7]
     classifier = load(made.folder)
     pixels = np.stack([classifier.card.preprocessing.read(f.read_bytes()) for f in files])
@@ -91,7 +92,7 @@ def test_the_runtime_answers_as_the_workshop_does(made: api.TrainResult, lfw: Pa
         assert prediction.probabilities["face"] == pytest.approx(float(row[0]), abs=1e-5)
 
 
-def test_a_folder_that_is_taken_is_not_touched(made: api.TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_taken_is_not_touched(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a model folder already"):
         fv.train(lfw, made.folder, recipe="scratch")
     (tmp_path / "precious.txt").write_text("mine")
@@ -101,7 +102,7 @@ def test_a_folder_that_is_taken_is_not_touched(made: api.TrainResult, lfw: Path,
 
 
 def test_the_same_seed_gives_the_same_model(
-    tiny: dict[str, object], made: api.TrainResult, lfw: Path, tmp_path: Path
+    tiny: dict[str, object], made: TrainResult, lfw: Path, tmp_path: Path
 ) -> None:
     again = fv.train(lfw, tmp_path / "m", recipe="scratch", size=24, epochs=6, set=tiny)
     assert again.card.data.fingerprint == made.card.data.fingerprint
@@ -110,7 +111,7 @@ def test_the_same_seed_gives_the_same_model(
 
 
 def test_probe_and_finetune_start_from_a_file(
-    tiny: dict[str, object], made: api.TrainResult, lfw: Path, tmp_path: Path
+    tiny: dict[str, object], made: TrainResult, lfw: Path, tmp_path: Path
 ) -> None:
     weights = str(made.folder / "weights.safetensors")
     same = {"network": "small-resnet", "weights": weights, "size": 24}
@@ -128,7 +129,7 @@ def test_probe_and_finetune_start_from_a_file(
 
 
 def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> None:
-    made: dict[int, api.TrainResult] = {}
+    made: dict[int, TrainResult] = {}
     for copies in (0, 2):
         changes: dict[str, Any] = {
             "network.options": {"widths": [8, 16]},
@@ -183,10 +184,10 @@ def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_
     assert moved[1] < 0.7 * moved[0]
     assert models[1].card.report("test").accuracy > 0.6  # type: ignore[union-attr]
     for wrong, said in (
-        ({"probe.copy_consistency": 0.1}, "alike to be 0 without probe.copies"),
+        ({"probe.copy_consistency": 0.1}, "copy_consistency to be 0 without probe.copies"),
         (
             {"probe.copy_consistency": 0.1, "probe.copies": 1, "probe.loss": "logistic"},
-            "alike to be 0 where the loss is logistic",
+            "copy_consistency to be 0 where the loss is logistic",
         ),
     ):
         with pytest.raises(UsageError, match=said):
@@ -231,9 +232,9 @@ def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) ->
 
 
 def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_was_stopped(
-    tiny: dict[str, object], made: api.TrainResult, lfw: Path, tmp_path: Path
+    tiny: dict[str, object], made: TrainResult, lfw: Path, tmp_path: Path
 ) -> None:
-    def again(name: str, resume: bool = False) -> api.TrainResult:
+    def again(name: str, resume: bool = False) -> TrainResult:
         changes = tiny | {"refit": True}
         return fv.train(lfw, tmp_path / name, recipe="scratch", size=24, epochs=6, set=changes, resume=resume)
 
@@ -282,13 +283,11 @@ def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) ->
         Outputs(torch.zeros(60, 1), torch.eye(2)[(torch.arange(60) < right).long()], np.ones(60, np.int64))
         for right in (55, 40)
     ]
-    assert "less well (66.7% right instead of 91.7%)" in once_more.worse(*outputs)
-    assert once_more.worse(*reversed(outputs)) == once_more.worse(outputs[0], outputs[0]) == ""
+    assert "less well (66.7% right instead of 91.7%)" in refit.worse(*outputs)
+    assert refit.worse(*reversed(outputs)) == refit.worse(outputs[0], outputs[0]) == ""
 
 
-def test_what_a_model_has_learned_from_is_known_wherever_it_lies(
-    made: api.TrainResult, lfw: Path, tmp_path: Path
-) -> None:
+def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
     """Copied elsewhere, made anew by ``data prepare``, or as official splits."""
     changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
     again = fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, set=changes)
@@ -370,7 +369,7 @@ def test_a_probe_says_what_it_would_not_use(lfw: Path, tmp_path: Path, changes: 
         fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", weights="none", set=changes)
 
 
-def test_weights_that_do_not_fit_are_listed(made: api.TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_listed(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     wide = {"network.options": {"widths": [12, 16]}}
     with pytest.raises(
@@ -466,7 +465,7 @@ def test_a_manifest_with_splits_and_groups_is_followed(tiny: dict[str, object], 
     assert made.card.data.groups == "camera"
 
 
-def test_a_model_folder_that_was_changed_is_refused(made: api.TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_a_model_folder_that_was_changed_is_refused(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
     for name in ("model.onnx", "weights.safetensors", "manifest.parquet"):
         folder = tmp_path / name
         shutil.copytree(made.folder, folder)

@@ -359,7 +359,7 @@ def test_ctrl_c_leaves_what_was_there(lfw: Path, tmp_path: Path) -> None:
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < until:
-            if any(len(list(p.glob(".network inputs/*"))) > 5 for p in tmp_path.glob(".out.*")):
+            if any(len(list(p.glob(".encoded/*"))) > 5 for p in tmp_path.glob(".out.*")):
                 break
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)

@@ -69,7 +69,7 @@ def test_squares_come_back_and_are_decoded_once(tmp_path: Path) -> None:
         assert cache.get("0" * 64) is None
         assert cache.get("f" * 64) is None
     assert sorted(source.decoded) == list(range(20))
-    assert files(tmp_path) == [".network inputs"]
+    assert files(tmp_path) == [".inputs"]
 
 
 def test_order_and_repeats_make_no_other_file(tmp_path: Path) -> None:
@@ -201,14 +201,14 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / "abc.xyz.partial").write_bytes(b"left")
     source = Source(2)
     cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
-    assert files(tmp_path) == [".network inputs"]
+    assert files(tmp_path) == [".inputs"]
 
 
 FULL = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_square_cache import GEOMETRY, PLENTY, Source, cached, noted
+from test_input_cache import GEOMETRY, PLENTY, Source, cached, noted
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 source = Source(100)
@@ -233,7 +233,7 @@ def test_a_folder_that_cannot_be_made_is_one_note(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     source = Source(2)
     with noted() as notes:
-        assert cached(source.sha256s, GEOMETRY, source, tmp_path / "file" / "network inputs", PLENTY) is None
+        assert cached(source.sha256s, GEOMETRY, source, tmp_path / "file" / "inputs", PLENTY) is None
     assert len(notes) == 1
     assert "Not a directory" in notes[0]
 
@@ -243,9 +243,9 @@ def test_the_limit_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert limit_bytes() == 500_000_000
     monkeypatch.delenv("FACEVALUE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "facevalue" / "network inputs"
+    assert default_folder() == tmp_path / "facevalue" / "inputs"
     monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path))
-    assert default_folder() == tmp_path / "network inputs"
+    assert default_folder() == tmp_path / "inputs"
     monkeypatch.setenv("FACEVALUE_CACHE_GB", "0")
     source = Source(2)
     assert cached(source.sha256s, GEOMETRY, source) is None
@@ -266,20 +266,20 @@ def test_images_are_the_same_from_the_cache(some: ImageDataset, tmp_path: Path) 
     expected = some.pixels()
     order = np.random.default_rng(0).permutation(len(some))
     for limit in (PLENTY, 4096 + 6 * BYTES):  # all of them, and a part
-        held = some.cached(tmp_path / "network inputs", limit)
+        held = some.cached(tmp_path / "inputs", limit)
         assert held.cache is not None
         np.testing.assert_array_equal(held.pixels(), expected)
         np.testing.assert_array_equal(held.take(order).pixels(), expected[order])
-        (path,) = (tmp_path / "network inputs").iterdir()
+        (path,) = (tmp_path / "inputs").iterdir()
         path.unlink()
 
 
 def test_images_need_no_files_once_cached(some: ImageDataset, tmp_path: Path) -> None:
-    expected, held = some.pixels(), some.cached(tmp_path / "network inputs", PLENTY)
+    expected, held = some.pixels(), some.cached(tmp_path / "inputs", PLENTY)
     for path in some.paths:
         path.unlink()
     np.testing.assert_array_equal(held.pixels(), expected)
-    assert replace(some, facts=()).cached(tmp_path / "network inputs", PLENTY).cache is None
+    assert replace(some, facts=()).cached(tmp_path / "inputs", PLENTY).cache is None
 
 
 def test_training_reads_from_disk_where_memory_is_short(
@@ -292,7 +292,7 @@ def test_training_reads_from_disk_where_memory_is_short(
     monkeypatch.setattr(samples, "KEPT_BYTES", len(some) * BYTES - 1)
     on_disk = samples.sample(some)
     assert on_disk.pixels is None
-    assert on_disk.images.cache is not None
+    assert on_disk.dataset.cache is not None
     order = np.random.default_rng(0).permutation(len(some))
     for (x, y), (again, labels) in zip(in_memory.batches(order, 4), on_disk.batches(order, 4), strict=True):
         np.testing.assert_array_equal(x, again)

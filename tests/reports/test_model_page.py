@@ -225,7 +225,7 @@ def test_the_control_and_what_turned_the_images_stand_beside_the_attacks(page, f
     suite = report.results[2].changed(attack="suite", found_by={"apgd-ce": 81, "square": 2}, target="face")
     shown = report.changed(results=(suite.changed(target_rate=0.5),))
     text = Page(render(full.changed(evidence=(shown,)))).text
-    assert "suite to face: 50.0 % turned by apgd-ce 81, network input 2 linf 8/255" in text
+    assert "suite to face: 50.0 % turned by apgd-ce 81, square 2 linf 8/255" in text
 
 
 def test_warnings_come_first(page):

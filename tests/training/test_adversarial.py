@@ -308,13 +308,13 @@ def test_it_makes_a_network_robuster_and_keeps_its_best_epoch(splits: dict[str, 
     hard, lines = run(splits, tmp_path / "hard", recipe(**longer, **{"adversarial.method": "pgd"}))
     pixels = splits["test"].pixels
     assert pixels is not None
-    x, y = to_tensor(pixels), torch.from_numpy(splits["test"].images.labels)
+    x, y = to_tensor(pixels), torch.from_numpy(splits["test"].dataset.labels)
     threat = Threat("linf", 8 / 255)
     before, after = (PGD()(model, x, y, threat) for model in (plain, hard))
     assert after.robust_accuracy > before.robust_accuracy + 0.1
     assert after.clean_accuracy > before.clean_accuracy - 0.1
     validation = splits["validation"].pixels
     assert validation is not None
-    xv, yv = to_tensor(validation), torch.from_numpy(splits["validation"].images.labels)
+    xv, yv = to_tensor(validation), torch.from_numpy(splits["validation"].dataset.labels)
     best = max(h["validation_robust_accuracy"] for h in lines)
     assert PGD(steps=3)(hard, xv, yv, threat).robust_accuracy == pytest.approx(best, abs=0.08)

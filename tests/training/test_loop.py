@@ -163,7 +163,7 @@ def test_images_too_many_for_memory_give_the_same_weights(
 ) -> None:
     kept, _ = run(splits, tmp_path / "a", recipe(**{"fit.epochs": 1}))
     monkeypatch.setattr(samples, "KEPT_BYTES", 0)
-    streamed = {name: sample(s.images) for name, s in splits.items()}
+    streamed = {name: sample(s.dataset) for name, s in splits.items()}
     assert all(s.pixels is None for s in streamed.values())
     again, _ = run(streamed, tmp_path / "b", recipe(**{"fit.epochs": 1}))
     assert torch.equal(kept.body.head.weight, again.body.head.weight)

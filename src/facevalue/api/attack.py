@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from facevalue.api.common.model_folder import keep
 from facevalue.data.evaluation_data import evaluation_data
 from facevalue.evaluation.evaluate import now
 from facevalue.evidence.records import AttackReport
-from facevalue.evidence.store import check_writable, keep_evidence
+from facevalue.evidence.store import check_writable
 from facevalue.models.classifier import load
 from facevalue.reports import plots
 from facevalue.robustness.attacks.adversarial_images import ask_free, saved
@@ -93,5 +94,5 @@ def attack(
 
         draw_sheet(examples, Path(sheet))
     if save:
-        keep_evidence(folder, report)
+        keep(folder, report)
     return report

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facevalue import decision
+from facevalue.api.common.model_folder import keep
 from facevalue.data.evaluation_data import evaluation_data
 from facevalue.evaluation.evaluate import evaluate_dataset, now
 from facevalue.evaluation.slices import study, values_of
@@ -16,7 +17,7 @@ from facevalue.evidence.records import (
     Evaluation,
     SliceStudy,
 )
-from facevalue.evidence.store import check_writable, keep_evidence
+from facevalue.evidence.store import check_writable
 from facevalue.models.classifier import load
 from facevalue.models.features import outputs_of
 from facevalue.reports import plots
@@ -68,7 +69,7 @@ def evaluate(
         slices=tuple(study(name, values, chosen.labels, decided, card.classes) for name, values in columns.items()),
     )
     if save:
-        keep_evidence(folder, report.changed(slices=(*report.slices, *_known_slices(card, report))))
+        keep(folder, report.changed(slices=(*report.slices, *_known_slices(card, report))))
     return report
 
 
@@ -114,7 +115,7 @@ def corruptions(
     if plot is not None:
         plots.save_png(plots.corruption_curves(report), Path(plot))
     if save:
-        keep_evidence(folder, report)
+        keep(folder, report)
     return report
 
 
@@ -157,5 +158,5 @@ def certify(
     if plot is not None:
         plots.save_png(plots.certified_curve([report]), Path(plot))
     if save:
-        keep_evidence(folder, report)
+        keep(folder, report)
     return report

@@ -15,7 +15,7 @@ from facevalue.cli.evaluate import confusion_table
 
 EXAMPLE = "facevalue attack model images --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
 
-NAMES = "fgsm, bim, pgd, mifgsm, cw, deepfool, apgd, fab, network input, and suite (the worst of apgd, fab and network input)"
+NAMES = "fgsm, bim, pgd, mifgsm, cw, deepfool, apgd, fab, square, and suite (the worst of apgd, fab and square)"
 
 
 def run(

@@ -55,7 +55,9 @@ def run(
     json: Json = None,
 ) -> None:
     """Measure a model on images with known labels, with 95 % intervals."""
-    from facevalue.api.evaluate import certify, corruptions, evaluate
+    from facevalue.api.evaluate import certify as run_certify
+    from facevalue.api.evaluate import corruptions as run_corruptions
+    from facevalue.api.evaluate import evaluate
 
     report = evaluate(model, data, split=split, slices=columns_of(slices or ()), save=save, command=command_line())
     figures = report.to_dict()
@@ -64,11 +66,11 @@ def run(
     if limit is not None:
         asked["limit"] = limit
     if corruptions:
-        corrupted = corruptions(model, data, **asked, plot=plot)
+        corrupted = run_corruptions(model, data, **asked, plot=plot)
         figures["corruptions"] = corrupted.to_dict()
         more += [corruption_table(corrupted), *(f"warning: {text}" for text in corrupted.warnings)]
     if certify:
-        proven = certify(model, data, sigma=sigma, samples=samples, **asked, plot=None if corruptions else plot)
+        proven = run_certify(model, data, sigma=sigma, samples=samples, **asked, plot=None if corruptions else plot)
         figures["certificate"] = proven.to_dict()
         more += [certificate_table(proven), *(f"warning: {text}" for text in proven.warnings)]
     deliver(

@@ -13,8 +13,8 @@ from PIL import Image
 
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.records import AttackFigures, AttackReport, CertificateReport, CorruptionReport
-from facevalue.robustness.attacks.threat import eps_text
 from facevalue.runtime import open_folder
+from facevalue.support.formats import eps_text
 
 LEVELS = (1, 2, 4, 8)
 """Robust accuracy is shown at these eps, in 255ths, linf."""

@@ -15,7 +15,6 @@ from facevalue.evidence.records import (
     Evidence,
     ExportReport,
 )
-from facevalue.reports.model_page import write_report
 from facevalue.support import files
 
 
@@ -28,11 +27,10 @@ def check_writable(folder: Path) -> None:
 
 
 def keep_evidence(folder: Path, *evidence: Evidence) -> None:
-    """Put evidence on the card, in place of what was found the same way before, and draw the report anew."""
+    """Put evidence on the card, in place of what was found the same way before."""
     card = ModelCard.load(folder)
     kept = [old for old in card.evidence if not any(_same(old, new) for new in evidence)]
     card.changed(evidence=(*kept, *evidence)).save(folder)
-    write_report(folder)
 
 
 def _same(old: Evidence, new: Evidence) -> bool:

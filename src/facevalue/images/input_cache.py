@@ -1,6 +1,6 @@
 """Decoded network inputs on disk, for splits that are read every epoch and do not fit into memory.
 
-One file holds the squares of one split. Its name is a hash of the images' bytes, the preprocessing and the decoder, so
+One file holds the network inputs of one split. Its name is a hash of the images' bytes, the preprocessing and the decoder, so
 that another image, size or version is another file, and a file is only ever read for what it was made from. It is
 written beside its place and renamed, so it is whole or not there; several processes may read it while another makes or
 removes it.
@@ -35,7 +35,7 @@ from facevalue.support import files, machine, progress
 LIMIT_GB = 16.0
 """Most that all cached network inputs take together, in 10^9 bytes; ``FACEVALUE_CACHE_GB`` sets another, 0 for no cache."""
 
-_MAGIC = b"facevalue network inputs 1\n"
+_MAGIC = b"facevalue inputs 1\n"
 _ROW = np.dtype([("sha256", "S64"), ("crc", "<u4")])
 _PARTIAL = ".partial"
 
@@ -54,12 +54,12 @@ def limit_bytes() -> int:
 
 def default_folder() -> Path:
     """``network inputs`` in :func:`facevalue.support.files.cache_folder`."""
-    return files.cache_folder() / "network inputs"
+    return files.cache_folder() / "inputs"
 
 
 @dataclass(frozen=True)
 class InputCache:
-    """An open file of squares.
+    """An open file of network inputs.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class InputCache:
         return len(self.rows)
 
     def get(self, sha256: str) -> NDArray[np.uint8] | None:
-        """The square of an image, or ``None`` where it is not held or was damaged since; safe from any thread.
+        """The network input of an image, or ``None`` where it is not held or was damaged since; safe from any thread.
 
         A damaged file is removed, so that the next training makes it anew.
         """
@@ -115,14 +115,14 @@ def cached(
     folder: Path | None = None,
     limit: int | None = None,
 ) -> InputCache | None:
-    """The squares of these images, decoded once and then read from disk.
+    """The network inputs of these images, decoded once and then read from disk.
 
     Where there is room for a part only, that part is held and the rest is decoded every time.
 
     Parameters
     ----------
     sha256s : of each image's bytes, hexadecimal; an image that comes twice is held once.
-    decode : from an image's place in ``sha256s`` to its square (s, s, 3).
+    decode : from an image's place in ``sha256s`` to its network input (s, s, 3).
     folder : :func:`default_folder` by default.
     limit : bytes that all files in ``folder`` may take; :func:`limit_bytes` by default.
 
@@ -136,7 +136,7 @@ def cached(
     first = {sha256: i for i, sha256 in reversed(list(enumerate(sha256s)))}
     if not first or limit == 0:
         return None
-    path = folder / f"{_key(first, preprocessing)}.network inputs"
+    path = folder / f"{_key(first, preprocessing)}.inputs"
     shape = (preprocessing.size, preprocessing.size, 3)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -252,7 +252,7 @@ def _make_room(folder: Path, path: Path, limit: int) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.suffix in (".network inputs", _PARTIAL)]
+    return [file for file in folder.iterdir() if file.suffix in (".inputs", _PARTIAL)]
 
 
 def _in_use(file: Path) -> bool:

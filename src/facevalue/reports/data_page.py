@@ -62,7 +62,7 @@ def write_data_page(audit: Audit, output: Path) -> Path:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    source = (resources.files("facevalue") / "templates" / "data.html.j2").read_text(encoding="utf-8")
+    source = (resources.files("facevalue.reports") / "templates" / "data.html.j2").read_text(encoding="utf-8")
     files.write_text(output, environment.from_string(source).render(_told(audit)))
     return output
 

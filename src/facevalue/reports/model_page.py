@@ -93,7 +93,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(percent=percent, interval=interval, eps=eps_text, number=number, flat=flat)
-    source = (resources.files("facevalue") / "templates" / "report.html.j2").read_text(encoding="utf-8")
+    source = (resources.files("facevalue.reports") / "templates" / "report.html.j2").read_text(encoding="utf-8")
     evaluations = [e for e in card.evidence if isinstance(e, Evaluation)]
     return environment.from_string(source).render(
         card=card,
@@ -103,7 +103,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
         attacks=[e for e in card.evidence if isinstance(e, AttackReport)],
         finetuned=[e for e in card.evidence if isinstance(e, FinetuneReport)],
-        everyday=[e for e in card.evidence if isinstance(e, CorruptionReport)],
+        corruptions=[e for e in card.evidence if isinstance(e, CorruptionReport)],
         certificates=[e for e in card.evidence if isinstance(e, CertificateReport)],
         corruption_curves=lambda r: svg(
             plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"

@@ -20,8 +20,9 @@ from facevalue.models.classifier import Classifier, frozen
 from facevalue.robustness.attacks import find
 from facevalue.robustness.attacks.bim import BIM
 from facevalue.robustness.attacks.gradients import input_gradient, steepest
-from facevalue.robustness.attacks.threat import Threat, eps_text
+from facevalue.robustness.attacks.threat import Threat
 from facevalue.robustness.attacks.victim import Victim
+from facevalue.support.formats import eps_text
 
 SAMPLE = 64
 """Images that :func:`of_model` is asked about at most."""
@@ -187,7 +188,7 @@ def black_box_ahead(results: Sequence[AttackFigures]) -> list[str]:
         late = sum(count for part, count in row.found_by.items() if find(_plain(part)).black_box)
         if late / row.n > allowed:
             warnings.append(
-                f"black box beats white box: at {row.norm} {eps_text(row.eps)} network input, which sees no gradient, turned "
+                f"black box beats white box: at {row.norm} {eps_text(row.eps)} square, which sees no gradient, turned "
                 f"{late} of {row.n} images that the suite's gradient attacks had left: gradients mislead here"
             )
         if not find(row.attack).black_box:

@@ -127,7 +127,7 @@ class Predictor:
             return _Input(path, None, error)
 
     def _judge(self, inputs: Sequence[_Input], heat: bool) -> list[Prediction]:
-        """Predictions on at most a batch of squares; the unreadable pass through."""
+        """Predictions on at most a batch of network inputs; the unreadable pass through."""
         readable = [item.pixels for item in inputs if item.pixels is not None]
         answers = iter(self._run(np.stack(readable), heat) if readable else [])
         return [

@@ -1,8 +1,10 @@
-"""Numbers as people type them."""
+"""Numbers as people type and read them."""
 
 from __future__ import annotations
 
 import math
+
+_LEVELS = 255
 
 
 def number_in(text: str) -> float:
@@ -22,3 +24,14 @@ def number_in(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is no finite number")
     return value
+
+
+def eps_text(eps: float) -> str:
+    """How people write an eps: as grey levels where it is a whole number of them.
+
+    >>> eps_text(8 / 255), eps_text(0.01), eps_text(0.0)
+    ('8/255', '0.01', '0')
+    """
+    levels = eps * _LEVELS
+    whole = abs(levels - round(levels)) < 1e-6 and 0 < round(levels) < _LEVELS
+    return f"{round(levels)}/{_LEVELS}" if whole else f"{eps:.4g}"

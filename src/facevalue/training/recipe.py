@@ -89,7 +89,7 @@ class Recipe(Settings, frozen=True):
             )
             expect(not (self.augment.mixup or self.augment.cutmix), "mixup and cutmix", "0 for a probe", "more")
         else:
-            for name in ("quarter_consistency", "alike", "copies"):
+            for name in ("quarter_consistency", "copy_consistency", "copies"):
                 given = getattr(self.probe, name)
                 expect(not given, f"probe.{name}", f"0 where the method is {self.method}", given)
 

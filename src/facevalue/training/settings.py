@@ -228,7 +228,7 @@ class ProbeSettings(Settings, frozen=True):
     than images. ``scale``: features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as
     well, where a network has several; see :func:`facevalue.training.probe.fit_probe`. ``copies`` of every training
     image (0.5: of every second), changed as ``augment`` says, are learned from beside it; each costs another pass
-    through the backbone. With ``alike`` they are not learned from but are to score as the image that they are of: by
+    through the backbone. With ``copy_consistency`` they are not learned from but are to score as the image that they are of: by
     so much the square of the difference counts beside an image's squared error. ``quarter_consistency``: how much the four quarters
     of an image are to score alike, beside its own squared error; needs a network whose features do not say where
     things are. Both need ``squared`` loss.
@@ -243,12 +243,17 @@ class ProbeSettings(Settings, frozen=True):
 
     def __post_init__(self) -> None:
         expect(0 <= self.copies < math.inf, "copies", "a number of at least 0", self.copies)
-        for name in ("alike", "quarter_consistency"):  # far below where single precision ends
+        for name in ("copy_consistency", "quarter_consistency"):  # far below where single precision ends
             expect(0 <= getattr(self, name) <= 1e6, name, "from 0 to 1e6", getattr(self, name))
-        for name in ("alike", "quarter_consistency"):
+        for name in ("copy_consistency", "quarter_consistency"):
             given = getattr(self, name)
             expect(not given or self.loss == "squared", name, "0 where the loss is logistic", given)
-        expect(not self.copy_consistency or self.copies > 0, "alike", "0 without probe.copies", self.copy_consistency)
+        expect(
+            not self.copy_consistency or self.copies > 0,
+            "copy_consistency",
+            "0 without probe.copies",
+            self.copy_consistency,
+        )
         above = bool(self.strengths) and min(self.strengths) > 0 and max(self.strengths) < math.inf
         expect(above, "strengths", "numbers above 0", self.strengths)
 

@@ -130,7 +130,7 @@ def unrounded(result: AttackResult) -> float:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")  # the toolbox divides by 0 where a window is empty
-@pytest.mark.parametrize("name", ["deepfool", "cw-l2", "cw-linf", "network input-linf", "network input-l2"])
+@pytest.mark.parametrize("name", ["deepfool", "cw-l2", "cw-linf", "square-linf", "square-l2"])
 def test_least_perturbations_and_queries(
     trained: Classifier, estimator: Any, some_faces: tuple[Tensor, Tensor], name: str
 ) -> None:

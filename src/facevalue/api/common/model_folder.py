@@ -13,6 +13,8 @@ from typing import Any
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.manifest import Manifest
 from facevalue.evidence.card import CARD, HISTORY, MANIFEST, ONNX, DataFacts, ModelCard
+from facevalue.evidence.records import Evidence
+from facevalue.evidence.store import keep_evidence
 from facevalue.export import EXPORTERS
 from facevalue.models.classifier import Classifier
 from facevalue.reports.model_page import write_report
@@ -79,3 +81,9 @@ def free_place(output: Path, overwrite: bool) -> Path:
     """The place of a model folder to be, after asking that it is free, or a model that may be replaced."""
     free_folder(output, CARD, "a model folder", overwrite)
     return output
+
+
+def keep(folder: Path, *evidence: Evidence) -> None:
+    """Put evidence on a model folder's card and draw its page anew."""
+    keep_evidence(folder, *evidence)
+    write_report(folder)

@@ -14,8 +14,9 @@ from facevalue.data.dataset import ImageDataset
 from facevalue.errors import UsageError
 from facevalue.robustness.attacks.base import AttackResult
 from facevalue.robustness.attacks.examples import pixels_of
-from facevalue.robustness.attacks.threat import Threat, eps_text
+from facevalue.robustness.attacks.threat import Threat
 from facevalue.support import files
+from facevalue.support.formats import eps_text
 
 TABLE = "images.csv"
 _COLUMNS = "file source attack norm eps label clean_decision decision success distance".split()

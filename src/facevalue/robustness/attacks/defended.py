@@ -19,9 +19,9 @@ from facevalue.robustness.attacks.adversarial_images import AdversarialFolder
 from facevalue.robustness.attacks.base import Norm, Threat
 from facevalue.robustness.attacks.campaign import attack_dataset
 from facevalue.robustness.attacks.examples import Example
-from facevalue.robustness.attacks.threat import eps_text
 from facevalue.robustness.defenses.distillation import through_softmax
 from facevalue.support import progress
+from facevalue.support.formats import eps_text
 
 _BATCH = 32
 

@@ -14,7 +14,7 @@ from facevalue.robustness.attacks.ascent import broken_when_rounded
 from facevalue.robustness.attacks.base import Attack, Threat, Victim
 
 _SHRINK = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""Of ten thousand queries, those after which the network inputs' area is halved."""
+"""Of ten thousand queries, those after which the squares' area is halved."""
 
 
 @final
@@ -28,7 +28,7 @@ class Square(Attack):
     Attributes
     ----------
     trials : at most, of each image.
-    area : of the first network inputs, as a part of the image.
+    area : of the first squares, as a part of the image.
     """
 
     name: ClassVar[str] = "square"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from facevalue.errors import UsageError
+from facevalue.support.formats import eps_text
 
 Norm = Literal["linf", "l2"]
 NORMS: tuple[Norm, ...] = get_args(Norm)
@@ -135,17 +136,6 @@ class Threat:
 
     def _outside(self, x_adv: Tensor, x: Tensor) -> Tensor:
         return self.distance(x_adv, x) > self.eps + FLOAT_ERROR
-
-
-def eps_text(eps: float) -> str:
-    """How people write an eps: as grey levels where it is a whole number of them.
-
-    >>> eps_text(8 / 255), eps_text(0.01), eps_text(0.0)
-    ('8/255', '0.01', '0')
-    """
-    levels = eps * LEVELS
-    whole = abs(levels - round(levels)) < 1e-6 and 0 < round(levels) < LEVELS
-    return f"{round(levels)}/{LEVELS}" if whole else f"{eps:.4g}"
 
 
 def _on_grid(x: Tensor) -> Tensor:

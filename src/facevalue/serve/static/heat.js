@@ -1,21 +1,21 @@
-// The heat map over the picture, where the network saw it.
+// The heat map over the image, where the network saw it.
 
 const LONGEST = 320;
 
 /**
- * Draw a map of rows of numbers in [0, 1] over a picture of width x height pixels.
- * The map covers the network's square, and the geometry says where in the picture that square lies.
+ * Draw a map of rows of numbers in [0, 1] over an image of width x height pixels.
+ * The map covers the network's square, and the preprocessing says where in the image that square lies.
  */
-export function drawHeat(canvas, heat, width, height, geometry) {
+export function drawHeat(canvas, heat, width, height, preprocessing) {
   const scale = LONGEST / Math.max(width, height);
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.drawImage(coloured(heat), ...square(canvas.width, canvas.height, geometry));
+  context.drawImage(coloured(heat), ...square(canvas.width, canvas.height, preprocessing));
 }
 
-/** [left, top, width, height] of the network's square in a picture; beyond the picture where it is padded. */
+/** [left, top, width, height] of the network's square in an image; beyond the image where it is padded. */
 function square(width, height, { fit, crop_fraction }) {
   if (fit === "squash") return [0, 0, width, height];
   const edge = fit === "crop" ? Math.min(width, height) * crop_fraction : Math.max(width, height);

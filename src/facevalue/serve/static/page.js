@@ -1,11 +1,11 @@
-// The page: pictures in, verdicts out. No other host is asked, nothing is stored.
+// The page: images in, predictions out. No other host is asked, nothing is stored.
 
 import { drawHeat } from "/static/heat.js";
 import { percent, showModel, whyNot } from "/static/words.js";
 
 const byId = (id) => document.getElementById(id);
 const results = byId("results");
-const shown = []; // {heat, img, canvas} of every verdict with a heat map
+const shown = []; // {heat, img, canvas} of every prediction with a heat map
 let card = null;
 
 /** The card of the model that is served; it may be replaced at any time, so it is asked for with every batch. */
@@ -22,7 +22,7 @@ async function loadCard() {
   showModel(card, byId("question"), byId("model-note"), byId("model-facts"));
 }
 
-/** Judge pictures one after the other, each in a request of its own: each answer shows as soon as it is there. */
+/** Judge images one after the other, each in a request of its own: each answer shows as soon as it is there. */
 async function judgeAll(files) {
   const waiting = [...files].map((file) => ({ file, article: newArticle(file) }));
   results.prepend(...waiting.map(({ article }) => article));
@@ -33,12 +33,12 @@ async function judgeAll(files) {
 
 async function judge(file, article) {
   const body = new FormData();
-  body.append("files", file, file.name || "pasted picture");
+  body.append("files", file, file.name || "pasted image");
   try {
     const response = await fetch("/predict?heat=true", { method: "POST", body });
     const answer = await response.json().catch(() => ({ error: `the server answered with status ${response.status}` }));
     if (!response.ok) throw new Error(answer.error);
-    showVerdict(article, answer.results[0]);
+    showPrediction(article, answer.results[0]);
   } catch (error) {
     showFailure(article, readable(error));
   }
@@ -51,8 +51,8 @@ function readable(error) {
 }
 
 function newArticle(file) {
-  const article = byId("verdict").content.firstElementChild.cloneNode(true);
-  const name = file.name || "pasted picture";
+  const article = byId("prediction").content.firstElementChild.cloneNode(true);
+  const name = file.name || "pasted image";
   const img = article.querySelector("img");
   const url = URL.createObjectURL(file);
   article.className = "waiting";
@@ -72,27 +72,27 @@ function newArticle(file) {
   return article;
 }
 
-function showVerdict(article, verdict) {
-  article.className = verdict.abstained ? "unsure" : "answered";
-  article.querySelector("h3").textContent = verdict.abstained ? "I don’t know" : verdict.label;
-  article.querySelector(".why").textContent = verdict.abstained
-    ? whyNot(verdict, card)
-    : `${percent(verdict.probabilities[verdict.leaning])} sure.`;
-  article.querySelector(".bars").replaceChildren(...bars(verdict));
-  showHeat(article, verdict);
+function showPrediction(article, prediction) {
+  article.className = prediction.abstained ? "unsure" : "answered";
+  article.querySelector("h3").textContent = prediction.abstained ? "I don’t know" : prediction.label;
+  article.querySelector(".why").textContent = prediction.abstained
+    ? whyNot(prediction, card)
+    : `${percent(prediction.probabilities[prediction.leaning])} sure.`;
+  article.querySelector(".bars").replaceChildren(...bars(prediction));
+  showHeat(article, prediction);
 }
 
 function showFailure(article, text) {
   article.className = "failed";
-  article.querySelector("h3").textContent = "No verdict";
+  article.querySelector("h3").textContent = "No prediction";
   article.querySelector(".why").textContent = text;
 }
 
-function bars(verdict) {
-  const rows = Object.entries(verdict.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 8);
+function bars(prediction) {
+  const rows = Object.entries(prediction.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 8);
   return rows.flatMap(([label, p]) => {
     const [name, track, figure, fill] = ["dt", "dd", "dd", "div"].map((tag) => document.createElement(tag));
-    const leaning = label === verdict.leaning ? "leaning" : "";
+    const leaning = label === prediction.leaning ? "leaning" : "";
     name.textContent = label;
     name.className = leaning;
     fill.className = "fill";
@@ -106,20 +106,20 @@ function bars(verdict) {
   });
 }
 
-function showHeat(article, verdict) {
+function showHeat(article, prediction) {
   const note = article.querySelector(".heat-note");
   note.hidden = false;
-  if (!verdict.heat) {
+  if (!prediction.heat) {
     note.textContent = "This kind of network cannot show what spoke for its answer.";
     return;
   }
-  note.textContent = verdict.heat.flat().some((value) => value > 0)
-    ? `Warm areas spoke for “${verdict.leaning}”.`
-    : `No area of the picture spoke for “${verdict.leaning}” more than against it.`;
+  note.textContent = prediction.heat.flat().some((value) => value > 0)
+    ? `Warm areas spoke for “${prediction.leaning}”.`
+    : `No area of the image spoke for “${prediction.leaning}” more than against it.`;
   const img = article.querySelector("img");
   const canvas = article.querySelector("canvas");
   if (!img) return; // the browser could not show the file
-  const entry = { heat: verdict.heat, img, canvas };
+  const entry = { heat: prediction.heat, img, canvas };
   shown.push(entry);
   if (img.complete && img.naturalWidth) paint(entry);
   else img.addEventListener("load", () => paint(entry));
@@ -128,7 +128,7 @@ function showHeat(article, verdict) {
 function paint({ heat, img, canvas }) {
   canvas.hidden = !byId("heat-on").checked;
   canvas.style.opacity = byId("heat-strength").value / 100;
-  drawHeat(canvas, heat, img.naturalWidth, img.naturalHeight, card.geometry);
+  drawHeat(canvas, heat, img.naturalWidth, img.naturalHeight, card.preprocessing);
 }
 
 const repaint = () => shown.forEach(paint);

@@ -8,17 +8,17 @@ export function percent(p) {
 }
 
 /** Why the model does not answer. */
-export function whyNot(verdict, card) {
-  const sure = percent(verdict.probabilities[verdict.leaning]);
+export function whyNot(prediction, card) {
+  const sure = percent(prediction.probabilities[prediction.leaning]);
   const limit = card.abstention.confidence;
   const reasons = {
-    novel: "This picture is unlike those the model learned from, so its answer could not be trusted.",
+    novel: "This image is unlike those the model learned from, so its answer could not be trusted.",
     uncertain: `The model is not sure enough: it answers from ${percent(limit)}, and here it is at ${sure}.`,
-    no_face: "No face was found in the picture.",
-    gate_unsure: "It is not clear whether there is a face in the picture.",
+    no_face: "No face was found in the image.",
+    gate_unsure: "It is not clear whether there is a face in the image.",
   };
-  const why = verdict.reasons.map((reason) => reasons[reason] ?? reason).join(" ");
-  return `${why} If it had to say, it would lean to “${verdict.leaning}”.`;
+  const why = prediction.reasons.map((reason) => reasons[reason] ?? reason).join(" ");
+  return `${why} If it had to say, it would lean to “${prediction.leaning}”.`;
 }
 
 /** The question, a sentence and the figures of a model, from its card. */
@@ -29,7 +29,7 @@ export function showModel(card, question, note, facts) {
   note.textContent = `${card.network.name}, ${classes.length} classes: ${some(classes)}.`;
   const test = card.evidence.filter((e) => e.kind === "evaluation" && e.split === "test").at(-1);
   facts.replaceChildren(
-    ...(test ? measured(test) : fact("Accuracy on test pictures", "not measured", "treat its answers with care")),
+    ...(test ? measured(test) : fact("Accuracy on test images", "not measured", "treat its answers with care")),
     ...trained(card),
     ...fact("When it says “I don’t know”", abstains(card.abstention)),
   );
@@ -49,7 +49,7 @@ function measured(test) {
   const [low, high] = test.accuracy_ci;
   const interval = `95 % interval ${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)} %`;
   return [
-    ...fact("Right on test pictures", `${(100 * test.accuracy).toFixed(1)} %`, `${interval}, n = ${test.n}`, "figure"),
+    ...fact("Right on test images", `${(100 * test.accuracy).toFixed(1)} %`, `${interval}, n = ${test.n}`, "figure"),
     ...fact("Calibration error", `${(100 * test.ece).toFixed(1)} %`, "how far its percentages are off", "figure"),
   ];
 }
@@ -57,13 +57,13 @@ function measured(test) {
 function trained(card) {
   const counts = Object.values(card.data.counts.train ?? {});
   if (!counts.length) return [];
-  return fact("Learned from", counts.reduce((a, b) => a + b).toLocaleString("en"), "pictures", "figure");
+  return fact("Learned from", counts.reduce((a, b) => a + b).toLocaleString("en"), "images", "figure");
 }
 
 function abstains({ confidence, novelty }) {
   const when = [];
   if (confidence > 0) when.push(`below ${percent(confidence)} sure`);
-  if (novelty !== null) when.push("pictures unlike its training data");
+  if (novelty !== null) when.push("images unlike its training data");
   return when.join("; ") || "never";
 }
 

@@ -154,11 +154,11 @@ def test_noise_fills_the_ball(some_faces: Faces) -> None:
 def test_black_box_ahead() -> None:
     rows = [figures("pgd", 8 / 255, 0.6), figures("square", 8 / 255, 0.5), figures("square", 4 / 255, 0.2)]
     (warning,) = sanity_checks.black_box_ahead(rows)
-    assert "at linf 8/255 network input leaves 50.0 % right and pgd 60.0 % (n = 100)" in warning
+    assert "at linf 8/255 square leaves 50.0 % right and pgd 60.0 % (n = 100)" in warning
     assert sanity_checks.black_box_ahead([figures("pgd", 8 / 255, 0.5), figures("square", 8 / 255, 0.5)]) == []
     suite = figures("suite", 8 / 255, 0.3).changed(found_by={"apgd-ce": 60, "square": 5})
     (warning,) = sanity_checks.black_box_ahead([suite])
-    assert "network input, which sees no gradient, turned 5 of 100 images" in warning
+    assert "square, which sees no gradient, turned 5 of 100 images" in warning
     assert sanity_checks.black_box_ahead([suite.changed(found_by={"apgd-ce": 60, "square": 1})]) == []
 
 
