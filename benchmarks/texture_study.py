@@ -100,8 +100,8 @@ def outside_test(chosen: ImageDataset) -> list[NDArray[np.int64]]:
     for seed in SEEDS:
         table = split_manifest(data(FOLDER), read(RECIPE, {"seed": seed}), None).table
         tested = {str(path) for path in table.loc[table["split"] == "test", "path"]}
-        assert tested <= {str(path) for path in chosen.paths}
-        found.append(np.array([i for i, path in enumerate(chosen.paths) if str(path) not in tested]))
+        assert tested <= {str(path) for path in chosen.images}
+        found.append(np.array([i for i, path in enumerate(chosen.images) if str(path) not in tested]))
     return found
 
 

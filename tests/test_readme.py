@@ -88,7 +88,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, lfw: Path) -> Path:
         image.convert("RGB").resize((200, 200)).save(folder / "photo.jpg")
     small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0}
     with contextlib.chdir(folder):
-        facevalue.train("images", "model", recipe="scratch", size=24, epochs=2, set=small)
+        facevalue.train("images", "model", recipe="scratch", size=24, epochs=2, settings=small)
     return folder
 
 

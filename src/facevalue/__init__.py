@@ -12,6 +12,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from facevalue import explanations as explanations
+    from facevalue import sklearn as sklearn
     from facevalue.api.attack import attack as attack
     from facevalue.api.calibrate import calibrate as calibrate
     from facevalue.api.check import check as check
@@ -23,35 +25,66 @@ if TYPE_CHECKING:
     from facevalue.api.demo import demo as demo
     from facevalue.api.ensemble import ensemble as ensemble
     from facevalue.api.evaluate import certify as certify
-    from facevalue.api.evaluate import corruptions as corruptions
     from facevalue.api.evaluate import evaluate as evaluate
+    from facevalue.api.evaluate import evaluate_corruptions as evaluate_corruptions
     from facevalue.api.explain import explain as explain
     from facevalue.api.export import export as export
     from facevalue.api.finetune import finetune as finetune
     from facevalue.api.predict import predict as predict
     from facevalue.api.report import report as report
+    from facevalue.api.serve import serve as serve
     from facevalue.api.train import train as train
     from facevalue.api.tune import tune as tune
+    from facevalue.data.dataset import ImageDataset as ImageDataset
+    from facevalue.errors import FaceValueError as FaceValueError
+    from facevalue.evidence.card import ModelCard as ModelCard
+    from facevalue.evidence.records import AttackReport as AttackReport
+    from facevalue.evidence.records import Evaluation as Evaluation
+    from facevalue.images.preprocessing import Preprocessing as Preprocessing
+    from facevalue.models import networks as networks
+    from facevalue.models.classifier import Classifier as Classifier
     from facevalue.models.classifier import load as load
+    from facevalue.robustness import attacks as attacks
+    from facevalue.robustness import corruptions as corruptions
+    from facevalue.robustness import defenses as defenses
+    from facevalue.robustness.attacks.threat import Threat as Threat
+    from facevalue.runtime import Predictor as Predictor
     from facevalue.runtime import open_folder
+    from facevalue.types import Prediction as Prediction
 
     open = open_folder  # noqa: A001 - as gzip.open
     __version__: str
 
+_VERBS = (
+    "train evaluate predict compare attack explain export report check calibrate tune finetune ensemble serve demo"
+).split()
+_DATA_VERBS = "scan prepare augment get".split()
+
 _HOMES = {
-    **{
-        verb: (f"facevalue.api.{verb}", verb)
-        for verb in (
-            "train evaluate predict compare attack explain export report check calibrate tune finetune ensemble demo"
-        ).split()
-    },
-    **{f"{verb}_data": (f"facevalue.api.data.{verb}", f"{verb}_data") for verb in "scan prepare augment get".split()},
-    "corruptions": ("facevalue.api.evaluate", "corruptions"),
-    "certify": ("facevalue.api.evaluate", "certify"),
-    "load": ("facevalue.models.classifier", "load"),
-    "open": ("facevalue.runtime", "open_folder"),
+    **{verb: f"api.{verb}:{verb}" for verb in _VERBS},
+    **{f"{verb}_data": f"api.data.{verb}:{verb}_data" for verb in _DATA_VERBS},
+    "evaluate_corruptions": "api.evaluate:evaluate_corruptions",
+    "certify": "api.evaluate:certify",
+    "open": "runtime:open_folder",
+    "load": "models.classifier:load",
+    "Classifier": "models.classifier:Classifier",
+    "Predictor": "runtime:Predictor",
+    "ImageDataset": "data.dataset:ImageDataset",
+    "Preprocessing": "images.preprocessing:Preprocessing",
+    "Prediction": "types:Prediction",
+    "ModelCard": "evidence.card:ModelCard",
+    "Evaluation": "evidence.records:Evaluation",
+    "AttackReport": "evidence.records:AttackReport",
+    "Threat": "robustness.attacks.threat:Threat",
+    "FaceValueError": "errors:FaceValueError",
+    "attacks": "robustness.attacks",
+    "defenses": "robustness.defenses",
+    "corruptions": "robustness.corruptions",
+    "explanations": "explanations",
+    "networks": "models.networks",
+    "sklearn": "sklearn",
 }
-"""Where each public name is defined: module and attribute."""
+"""Where each public name is defined: ``module:attribute``, or a module."""
 
 __all__ = [*_HOMES, "__version__"]
 
@@ -65,8 +98,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'facevalue' has no attribute {name!r}")
     from importlib import import_module
 
-    module, attribute = _HOMES[name]
-    value = globals()[name] = getattr(import_module(module), attribute)
+    module, _, attribute = _HOMES[name].partition(":")
+    found = import_module(f"facevalue.{module}")
+    value = globals()[name] = getattr(found, attribute) if attribute else found
     return value
 
 
@@ -76,9 +110,9 @@ def __dir__() -> list[str]:
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
-        # The import system hangs every module on its package. `export` is a package, but the name here is the
-        # verb's; `from facevalue.export import ...` finds the package all the same.
-        if not (name in _HOMES and isinstance(value, ModuleType)):
+        # The import system hangs every module on its package. `export` and `serve` are packages, but the names here
+        # are the verbs'; `from facevalue.export import ...` finds the package all the same.
+        if not (isinstance(value, ModuleType) and ":" in _HOMES.get(name, "")):
             super().__setattr__(name, value)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue.evidence.card import Abstention
-from facevalue.types import Reason
+from facevalue.errors import ImageError, ImageTooLargeError
+from facevalue.evidence.card import Abstention, ModelCard
+from facevalue.types import Prediction, Reason
 
 Floats = NDArray[np.floating]
 
@@ -41,3 +42,44 @@ def abstentions(limits: Abstention, leaning: Floats, novelty: Floats) -> dict[Re
         "novel": novelty > (np.inf if limits.novelty is None else limits.novelty),
         "uncertain": leaning < limits.confidence,
     }
+
+
+def prediction_of(
+    card: ModelCard, p: Floats, novelty: float, heat: NDArray[np.float32] | None = None, path: str | None = None
+) -> Prediction:
+    """The prediction on one image.
+
+    Parameters
+    ----------
+    p : (k,) calibrated probabilities, in the order of ``card.classes``.
+    novelty : distance from the training data.
+    heat : (h, w) class activation map of the class decided for; scaled here to a maximum of 1.
+    path : the image's file, where there is one.
+    """
+    limit = card.abstention.novelty
+    winner = int(decide(p[None], card.positive_index, card.threshold)[0])
+    masks = abstentions(card.abstention, p[winner : winner + 1], np.array([novelty]))
+    reasons = tuple(reason for reason, mask in masks.items() if mask[0])
+    leaning = card.classes[winner]
+    return Prediction(
+        label=None if reasons else leaning,
+        probabilities={label: float(value) for label, value in zip(card.classes, p, strict=True)},
+        threshold=None if card.positive is None else card.threshold,
+        reasons=reasons,
+        novelty=None if limit is None else float(novelty) / limit,
+        leaning=leaning,
+        heat=None if heat is None else _scaled(heat),
+        path=path,
+    )
+
+
+def unreadable(error: ImageError, path: str | None = None) -> Prediction:
+    """The prediction on a file that is no readable image: no label, and the reason as ``error``."""
+    too_large = isinstance(error, ImageTooLargeError)
+    return Prediction(label=None, probabilities={}, path=path, error=str(error), too_large=too_large)
+
+
+def _scaled(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) in [0, 1]; all zero where nothing spoke for the class."""
+    top = float(heat.max())
+    return heat / np.float32(top) if top > 0 else np.zeros_like(heat)

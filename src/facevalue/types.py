@@ -9,11 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Reason = Literal["no_face", "novel", "uncertain", "gate_unsure"]
+from facevalue.support.html import ShownInNotebooks
+
+Reason = Literal["novel", "uncertain"]
+"""Why a model abstains: the image is unlike its training data, or the probability is below the limit."""
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(ShownInNotebooks):
     """A label, or the reasons why there is none.
 
     Attributes

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import facevalue as fv
-from facevalue.api.train import TrainResult
+from facevalue.models.classifier import Classifier
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def tiny() -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def made(lfw: Path, tiny: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+def made(lfw: Path, tiny: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     """A small-resnet trained for six epochs at 24 px on the embedded set."""
     folder = tmp_path_factory.mktemp("made") / "model"
-    return fv.train(lfw, folder, recipe="scratch", size=24, epochs=6, set=tiny, command="facevalue train")
+    return fv.train(lfw, folder, recipe="scratch", size=24, epochs=6, settings=tiny)

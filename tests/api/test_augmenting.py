@@ -24,7 +24,7 @@ def cells(file: Path, rows: int, columns: int, gap: int = 4) -> list[list[np.nda
 
 
 def test_each_image_stands_beside_what_training_makes_of_it(lfw: Path, tmp_path: Path) -> None:
-    drawn = facevalue.augment_data(lfw, tmp_path / "a.png", set=FLIP, rows=4, epochs=9)
+    drawn = facevalue.augment_data(lfw, tmp_path / "a.png", settings=FLIP, rows=4, epochs=9)
     assert drawn["augment"] == {"flip": True}
     assert [entry["label"] for entry in drawn["images"]].count("face") == 2
     mirrored = 0
@@ -39,7 +39,7 @@ def test_each_image_stands_beside_what_training_makes_of_it(lfw: Path, tmp_path:
 def test_averages_of_two_images_and_replaced_surroundings_are_drawn_too(lfw: Path, tmp_path: Path) -> None:
     for settings in ({"mixup": 10.0}, {"background": 1.0}):
         changes = {"augment": settings, "network.size": CELL}
-        facevalue.augment_data(lfw, tmp_path / "b.png", set=changes, rows=3, epochs=2)
+        facevalue.augment_data(lfw, tmp_path / "b.png", settings=changes, rows=3, epochs=2)
         for row in cells(tmp_path / "b.png", 3, 3):
             assert np.abs(row[1].astype(int) - row[0]).max() > 20
 

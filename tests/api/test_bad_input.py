@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from facevalue.api.train import TrainResult
+from facevalue.models.classifier import Classifier
 
 SMALL = ("--recipe", "scratch", "--size", "24", "--set", "network.options={widths=[8, 16]}")
 # Root may write anywhere; without these two it is like everybody.
@@ -148,7 +148,7 @@ def test_a_place_that_cannot_hold_a_model_is_told_before_the_work(
 @pytest.mark.skipif(
     os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may write anywhere, and there is no setpriv"
 )
-def test_what_may_not_be_read_or_written(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_what_may_not_be_read_or_written(made: Classifier, lfw: Path, tmp_path: Path) -> None:
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         as_everybody = UNPRIVILEGED if os.geteuid() == 0 else ()
         return subprocess.run([*as_everybody, *command(*arguments)], capture_output=True, text=True, timeout=250)
@@ -174,7 +174,7 @@ def test_what_may_not_be_read_or_written(made: TrainResult, lfw: Path, tmp_path:
     assert beside(tmp_path) == {"data", "locked"}
 
 
-def test_other_classes_and_weights_for_another_network(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_other_classes_and_weights_for_another_network(made: Classifier, lfw: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     for label in ("cat", "dog"):
         (other / label).mkdir(parents=True)

@@ -27,7 +27,7 @@ SMALL = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.l
 @pytest.fixture(scope="module")
 def plain(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plain") / "model"
-    fv.train(lfw, folder, recipe="scratch", size=24, epochs=10, set=SMALL)
+    fv.train(lfw, folder, recipe="scratch", size=24, epochs=10, settings=SMALL)
     return folder
 
 
@@ -119,7 +119,9 @@ def test_an_unknown_defence_names_the_known(plain: Path, lfw: Path) -> None:
 def test_defensive_distillation_stops_the_blind_and_not_the_adaptive(plain: Path, lfw: Path, tmp_path: Path) -> None:
     student = tmp_path / "student"
     harder = SMALL | {"optimizer.lr": 0.02}
-    fv.train(lfw, student, recipe="scratch", size=24, epochs=80, teacher=str(plain), distill_temperature=40, set=harder)
+    fv.train(
+        lfw, student, recipe="scratch", size=24, epochs=80, teacher=str(plain), distill_temperature=40, settings=harder
+    )
     # So large that the gap is beyond chance on any processor: training differs with its convolution kernels.
     report = fv.attack(student, lfw, attacks=["pgd"], eps=[28 / 255])
     blind, adaptive = report.results
@@ -132,7 +134,7 @@ def test_defensive_distillation_stops_the_blind_and_not_the_adaptive(plain: Path
 
 def test_a_model_made_of_hardened_ones_is_attacked_as_they_are(plain: Path, lfw: Path, tmp_path: Path) -> None:
     student, together = tmp_path / "student", tmp_path / "together"
-    fv.train(lfw, student, recipe="scratch", size=24, epochs=1, teacher=str(plain), set=SMALL)
+    fv.train(lfw, student, recipe="scratch", size=24, epochs=1, teacher=str(plain), settings=SMALL)
     fv.ensemble([plain, student], together)
     rows = fv.attack(together, lfw, eps=[4 / 255], limit=4, save=False).results
     assert [(r.defense, r.adaptive) for r in rows] == [("distillation", False), ("distillation", True)]

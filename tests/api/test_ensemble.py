@@ -14,11 +14,11 @@ import torch
 
 import facevalue as fv
 from facevalue.api.ensemble import averaged, joined
-from facevalue.api.train import TrainResult
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import MANIFEST, WEIGHTS, ModelCard, NetworkFacts
 from facevalue.evidence.records import AttackReport, Evaluation
+from facevalue.evidence.summary import TrainSummary
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.networks import build
@@ -27,22 +27,22 @@ from facevalue.support import files
 
 @pytest.fixture(scope="session")
 def members(
-    made: TrainResult, tiny: dict[str, object], lfw: Path, tmp_path_factory: pytest.TempPathFactory
+    made: Classifier, tiny: dict[str, object], lfw: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Path]:
     """Two models of the same images and splits: other networks, other features, other maps."""
     other = tmp_path_factory.mktemp("other") / "cnn"
     options = {"network.options": {}, "fit.patience": 0, "optimizer.lr": 1e-3}
-    fv.train(lfw, other, recipe="scratch", network="small-cnn", size=24, epochs=4, set=options)
+    fv.train(lfw, other, recipe="scratch", network="small-cnn", size=24, epochs=4, settings=options)
     return [made.folder, other]
 
 
 @pytest.fixture(scope="session")
-def together(members: list[Path], tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
-    return fv.ensemble(members, tmp_path_factory.mktemp("together") / "model", command="facevalue ensemble a b")
+def together(members: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    return fv.ensemble(members, tmp_path_factory.mktemp("together") / "model")
 
 
 @pytest.fixture(scope="session")
-def pixels(lfw: Path, made: TrainResult) -> np.ndarray:
+def pixels(lfw: Path, made: Classifier) -> np.ndarray:
     chosen = [*sorted((lfw / "face").iterdir())[:9], *sorted((lfw / "not-face").iterdir())[:9]]
     return np.stack([made.card.preprocessing.read(f.read_bytes()) for f in chosen])
 
@@ -54,7 +54,7 @@ def probabilities(folder: Path, pixels: np.ndarray) -> np.ndarray:
 
 
 def test_it_answers_with_the_average_of_the_members(
-    together: TrainResult, members: list[Path], pixels: np.ndarray
+    together: Classifier, members: list[Path], pixels: np.ndarray
 ) -> None:
     own = [probabilities(m, pixels) for m in members]
     assert np.abs(own[0] - own[1]).max() > 0.05  # they disagree, or the test asks nothing
@@ -70,7 +70,7 @@ def test_it_answers_with_the_average_of_the_members(
 
 
 def test_its_novelty_is_the_root_mean_square_of_the_members(
-    together: TrainResult, members: list[Path], pixels: np.ndarray
+    together: Classifier, members: list[Path], pixels: np.ndarray
 ) -> None:
     x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
@@ -82,11 +82,11 @@ def test_its_novelty_is_the_root_mean_square_of_the_members(
     assert np.allclose(session.run(["novelty"], {"pixels": pixels})[0], got, rtol=1e-3)
 
 
-def test_it_is_a_model_folder_like_any(together: TrainResult, made: TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_it_is_a_model_folder_like_any(together: Classifier, made: Classifier, lfw: Path, tmp_path: Path) -> None:
     card = together.card
     assert {p.name for p in together.folder.iterdir()} == {p.name for p in made.folder.iterdir()}
-    own = made.card.report("test")
-    test = card.report("test")
+    own = made.card.evaluation("test")
+    test = card.evaluation("test")
     assert own is not None
     assert test is not None
     assert (test.n, test.fingerprint) == (own.n, own.fingerprint)  # the same images, looked at by no member
@@ -103,11 +103,11 @@ def test_it_is_a_model_folder_like_any(together: TrainResult, made: TrainResult,
     assert [v.error for v in predictions] == [None] * 100
     rows = fv.compare([folder, made.folder], plot=tmp_path / "curves.png")
     assert [row["method"] for row in rows] == ["ensemble", "scratch"]
-    json.dumps(together.figures(), allow_nan=False)
+    json.dumps(TrainSummary.of(together.card).to_dict(), allow_nan=False)
 
 
 def test_members_with_other_maps_have_no_heat_and_those_with_alike_have(
-    together: TrainResult, made: TrainResult, lfw: Path, tmp_path: Path
+    together: Classifier, made: Classifier, lfw: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="gradcam needs feature maps, and ensemble has none"):
         fv.explain(together.folder, [lfw / "face" / "face-000.png"], tmp_path)
@@ -164,7 +164,7 @@ def test_certainty_beyond_float32_stays_finite() -> None:
 
 
 def test_what_cannot_be_combined(
-    made: TrainResult, members: list[Path], lfw: Path, tiny: dict[str, object], tmp_path: Path
+    made: Classifier, members: list[Path], lfw: Path, tiny: dict[str, object], tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="at least two"):
         fv.ensemble([made.folder], tmp_path / "m")
@@ -199,7 +199,7 @@ def test_images_that_moved_are_found_by_their_bytes(members: list[Path], lfw: Pa
     with pytest.raises(DataError, match=r"200 of 200 images .* say where they are with --data DIR"):
         fv.ensemble(copies, tmp_path / "m")
     whole = fv.ensemble(copies, tmp_path / "m", data=moved)
-    test = whole.card.report("test")
+    test = whole.card.evaluation("test")
     assert isinstance(test, Evaluation)
     assert test.n > 20
 
@@ -230,16 +230,16 @@ def test_a_member_that_kept_nothing_for_calibration_is_named(
     members: list[Path], lfw: Path, tmp_path: Path, notes: list[str]
 ) -> None:
     changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
-    fv.train(lfw, tmp_path / "again", recipe="probe", network="small-resnet", size=24, set=changes)
+    fv.train(lfw, tmp_path / "again", recipe="probe", network="small-resnet", size=24, settings=changes)
     result = fv.ensemble([members[1], tmp_path / "again"], tmp_path / "together")
     told = [note for note in notes if "no calibration images that every member was kept from" in note]
     assert len(told) == 1
     assert "(again has learned from its own (refit))" in told[0]
-    assert result.card.report("calibration") is None
+    assert result.card.evaluation("calibration") is None
     assert result.card.abstention.confidence >= load(members[1]).card.abstention.confidence
 
 
-def test_the_weights_of_the_members_are_kept_as_they_were(together: TrainResult, members: list[Path]) -> None:
+def test_the_weights_of_the_members_are_kept_as_they_were(together: Classifier, members: list[Path]) -> None:
     whole = load(together.folder).state_dict()
     for i, member in enumerate(members):
         for name, value in load(member).state_dict().items():

@@ -17,14 +17,13 @@ from torch import nn
 
 import facevalue as fv
 from facevalue.api.finetune import FinetuneResult
-from facevalue.api.train import TrainResult
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.scan import scan
 from facevalue.data.training_data import HARD_ALONE, own_manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import WEIGHTS, ModelCard
 from facevalue.evidence.records import FinetuneReport
-from facevalue.models.classifier import load
+from facevalue.models.classifier import Classifier, load
 from facevalue.training.head import moved_head
 
 
@@ -44,19 +43,19 @@ def hard(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def moved(made: TrainResult, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+def moved(made: Classifier, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
     out = tmp_path_factory.mktemp("moved") / "model"
-    return fv.finetune(made.folder, hard, out, command="facevalue finetune model negatives -o model-2")
+    return fv.finetune(made.folder, hard, out)
 
 
 @pytest.fixture(scope="session")
-def trained(made: TrainResult, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+def trained(made: Classifier, hard: Path, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
     out = tmp_path_factory.mktemp("trained") / "model"
     return fv.finetune(made.folder, hard, out, stages="all", epochs=6, lr=3e-3, replay=1.0)
 
 
 def test_training_all_learns_the_hard_set_on_images_it_did_not_see(trained: FinetuneResult) -> None:
-    figures = trained.figures()
+    figures = trained.to_dict()
     assert figures["hard_after"]["accuracy"] > figures["hard_before"]["accuracy"] + 0.1
     assert figures["gained"]["ci"][0] > 0
     assert figures["old_test_after"]["accuracy"] > 0.75
@@ -66,9 +65,9 @@ def test_training_all_learns_the_hard_set_on_images_it_did_not_see(trained: Fine
 
 
 def test_the_old_model_and_its_old_test_figures_stay(
-    made: TrainResult, moved: FinetuneResult, trained: FinetuneResult
+    made: Classifier, moved: FinetuneResult, trained: FinetuneResult
 ) -> None:
-    own = made.card.report("test")
+    own = made.card.evaluation("test")
     assert own is not None
     for result in (moved, trained):
         before = result.reports["old_test_before"]
@@ -77,7 +76,7 @@ def test_the_old_model_and_its_old_test_figures_stay(
     assert ModelCard.load(made.folder).to_json() == made.card.to_json()
 
 
-def test_the_head_alone_leaves_the_body_bit_for_bit(made: TrainResult, moved: FinetuneResult) -> None:
+def test_the_head_alone_leaves_the_body_bit_for_bit(made: Classifier, moved: FinetuneResult) -> None:
     before, after = load_file(made.folder / WEIGHTS), load_file(moved.folder / WEIGHTS)
     for name in before:
         if name.startswith("body.") and not name.startswith("body.head."):
@@ -85,8 +84,8 @@ def test_the_head_alone_leaves_the_body_bit_for_bit(made: TrainResult, moved: Fi
     assert not torch.equal(before["body.head.weight"], after["body.head.weight"])
 
 
-def test_what_was_forgotten_is_counted_image_by_image(trained: FinetuneResult, made: TrainResult) -> None:
-    figures = trained.figures()
+def test_what_was_forgotten_is_counted_image_by_image(trained: FinetuneResult, made: Classifier) -> None:
+    figures = trained.to_dict()
     forgotten = figures["forgotten"]
     n = figures["old_test_before"]["n"]
     assert forgotten["accuracy"] == pytest.approx((forgotten["lost"] - forgotten["won"]) / n)
@@ -96,14 +95,14 @@ def test_what_was_forgotten_is_counted_image_by_image(trained: FinetuneResult, m
     json.dumps(figures, allow_nan=False)
 
 
-def test_the_card_says_what_was_done(moved: FinetuneResult, made: TrainResult, lfw: Path) -> None:
+def test_the_card_says_what_was_done(moved: FinetuneResult, made: Classifier, lfw: Path) -> None:
     card = ModelCard.load(moved.folder)
     [told] = [e for e in card.evidence if isinstance(e, FinetuneReport)]
     assert (told.stages, told.replay) == ("head", 1.0)
     assert told.weights_sha256 == made.card.files[WEIGHTS]
     assert [c.images for c in told.changes] == ["old test", "hard test"]
-    assert told.replayed == card.report("train").n / 2  # type: ignore[union-attr]
-    test = card.report("test")
+    assert told.replayed == card.evaluation("train").n / 2  # type: ignore[union-attr]
+    test = card.evaluation("test")
     assert test is not None
     assert test.n == sum(c.n for c in told.changes)
     assert sum(card.data.counts["test"].values()) == test.n
@@ -114,7 +113,7 @@ def test_the_card_says_what_was_done(moved: FinetuneResult, made: TrainResult, l
 
 
 def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
-    made: TrainResult, hard: Path, lfw: Path, tmp_path: Path
+    made: Classifier, hard: Path, lfw: Path, tmp_path: Path
 ) -> None:
     data = Path(shutil.copytree(hard, tmp_path / "hard"))
     for i in range(7):
@@ -131,22 +130,22 @@ def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
         hard_manifest(scan(lfw), known, made.card.classes, None, 0)
 
 
-def test_a_hard_set_of_one_class_is_enough_and_told(made: TrainResult, hard: Path, tmp_path: Path) -> None:
+def test_a_hard_set_of_one_class_is_enough_and_told(made: Classifier, hard: Path, tmp_path: Path) -> None:
     data = tmp_path / "one"
     shutil.copytree(hard / "face", data / "face")
     result = fv.finetune(made.folder, data, tmp_path / "model", replay=2)
-    assert result.figures()["hard_after"]["n"] == 30
-    assert any("the hard set has no not-face" in w for w in result.figures()["warnings"])
-    train = result.card.report("train")
+    assert result.to_dict()["hard_after"]["n"] == 30
+    assert any("the hard set has no not-face" in w for w in result.to_dict()["warnings"])
+    train = result.card.evaluation("train")
     assert train is not None
     assert train.n == 40 + 80  # forty hard faces and two old ones for each
 
 
 def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Path, hard: Path, tmp_path: Path) -> None:
     changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
-    made = fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, set=changes)
+    made = fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, settings=changes)
     result = fv.finetune(made.folder, hard, tmp_path / "moved", replay=1.0)
-    calibrated = result.card.report("calibration")
+    calibrated = result.card.evaluation("calibration")
     assert calibrated is not None
     table = pd.read_parquet(result.folder / "manifest.parquet")
     assert set(table["split"][table["key"].str.startswith("hard")]) == {"train", "validation", "calibration", "test"}
@@ -159,8 +158,8 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
         with Image.open(file) as image:
             image.transpose(Image.Transpose.ROTATE_90).save(turned / file.parent.name / file.name)
     further = fv.finetune(result.folder, turned, tmp_path / "further")
-    assert HARD_ALONE in further.figures()["warnings"]
-    other = fv.train(lfw, tmp_path / "other", recipe="probe", network="small-resnet", size=24, set=changes)
+    assert HARD_ALONE in further.to_dict()["warnings"]
+    other = fv.train(lfw, tmp_path / "other", recipe="probe", network="small-resnet", size=24, settings=changes)
     both = fv.ensemble([result.folder, other.folder], tmp_path / "both")
     assert HARD_ALONE in both.card.data.warnings
     shutil.copytree(hard / "face", tmp_path / "one" / "face")
@@ -169,7 +168,7 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("no")] == []
 
 
-def test_wrong_use_is_said_before_the_work(made: TrainResult, hard: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_said_before_the_work(made: Classifier, hard: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     with pytest.raises(UsageError, match="--lr, --epochs and --set are about --stages"):
         fv.finetune(made.folder, hard, out, lr=1e-3)
@@ -180,9 +179,9 @@ def test_wrong_use_is_said_before_the_work(made: TrainResult, hard: Path, tmp_pa
     with pytest.raises(UsageError, match="is the model to go on with"):
         fv.finetune(made.folder, hard, made.folder, overwrite=True)
     with pytest.raises(UsageError, match=r"network\.name is the model's own"):
-        fv.finetune(made.folder, hard, out, stages="all", set={"network.name": "small-cnn"})
+        fv.finetune(made.folder, hard, out, stages="all", settings={"network.name": "small-cnn"})
     with pytest.raises(UsageError, match="refit is the model's own"):
-        fv.finetune(made.folder, hard, out, stages="all", set={"refit": True})
+        fv.finetune(made.folder, hard, out, stages="all", settings={"refit": True})
     with pytest.raises(UsageError, match="--replay to be a number of at least 0, but got inf"):
         fv.finetune(made.folder, hard, out, replay=math.inf)
     other = tmp_path / "other"
@@ -227,7 +226,7 @@ def test_a_strong_penalty_leaves_the_head_where_it_was() -> None:
     assert (far.weight - head.weight).abs().max() > 0.01
 
 
-def test_an_ensemble_is_refused(made: TrainResult, moved: FinetuneResult, hard: Path, tmp_path: Path) -> None:
+def test_an_ensemble_is_refused(made: Classifier, moved: FinetuneResult, hard: Path, tmp_path: Path) -> None:
     whole = fv.ensemble([made.folder, moved.folder], tmp_path / "both")
     assert load(whole.folder).card.classes == made.card.classes
     with pytest.raises(UsageError, match="is an ensemble; fine-tune its members"):

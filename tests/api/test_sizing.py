@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from facevalue.api.common.sizes import train_sizes
+from facevalue.api.train import train_sizes
 from facevalue.errors import UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.support import progress

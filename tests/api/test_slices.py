@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 import facevalue as fv
-from facevalue.api.train import TrainResult
 from facevalue.cli.evaluate import gap_lines
 from facevalue.errors import UsageError
 from facevalue.evaluation.metrics import difference_of_rates, wilson
 from facevalue.evaluation.slices import SMALL, binned, study, values_of
 from facevalue.evidence.card import ModelCard
+from facevalue.models.classifier import Classifier
 
 CLASSES = ("ai", "real")
 
@@ -125,7 +125,7 @@ def test_where_the_values_come_from() -> None:
             values_of(rows, column)
 
 
-def test_evaluate_keeps_the_slices_on_the_card_and_in_the_page(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_evaluate_keeps_the_slices_on_the_card_and_in_the_page(made: Classifier, lfw: Path, tmp_path: Path) -> None:
     model = Path(shutil.copytree(made.folder, tmp_path / "model"))
     data = tmp_path / "people.csv"
     with data.open("w", newline="") as stream:

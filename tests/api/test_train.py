@@ -15,14 +15,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import facevalue as fv
-from facevalue.api.train import TrainResult
 from facevalue.data.manifest import SPLITS
 from facevalue.data.prepare import Preparation, prepare
 from facevalue.data.training_data import own_manifest
 from facevalue.errors import DataError, FaceValueError, ModelFolderError, UsageError, WeightsError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.records import Evaluation, ExportReport
-from facevalue.models.classifier import load
+from facevalue.evidence.summary import TrainSummary
+from facevalue.models.classifier import Classifier, load
 from facevalue.models.features import Outputs, to_tensor
 from facevalue.runtime import open_folder
 from facevalue.support import progress
@@ -33,7 +33,7 @@ from facevalue.training.settings import AugmentSettings
 from ..training.stopping import StopAfter
 
 
-def test_the_folder_holds_all_that_the_design_names(made: TrainResult) -> None:
+def test_the_folder_holds_all_that_the_design_names(made: Classifier) -> None:
     names = {p.name for p in made.folder.iterdir()}
     assert names == {
         "card.json",
@@ -57,8 +57,8 @@ def test_the_folder_holds_all_that_the_design_names(made: TrainResult) -> None:
     assert oct(made.folder.stat().st_mode)[-3:] == "755"
 
 
-def test_the_figures_have_the_keys_of_the_design(made: TrainResult) -> None:
-    figures = made.figures()
+def test_the_figures_have_the_keys_of_the_design(made: Classifier) -> None:
+    figures = TrainSummary.of(made.card).to_dict()
     assert {"test", "validation", "train", "parameters", "seconds", "seconds_per_epoch", "temperature"} <= set(figures)
     assert {"network", "seed"} <= set(figures)
     keys = "n classes accuracy accuracy_ci balanced_accuracy auroc average_precision ece brier nll confusion abstained"
@@ -68,21 +68,21 @@ def test_the_figures_have_the_keys_of_the_design(made: TrainResult) -> None:
     assert figures["test"]["accuracy"] > 0.8  # faces and walls: a net this small sees the difference
 
 
-def test_parity_was_measured_from_file_bytes(made: TrainResult) -> None:
+def test_parity_was_measured_from_file_bytes(made: Classifier) -> None:
     [exported] = [e for e in made.card.evidence if isinstance(e, ExportReport)]
     assert exported.label_agreement == 1
     assert exported.max_probability_difference < 1e-4
     assert exported.n > 20
 
 
-def test_no_group_crosses_and_every_split_has_every_class(made: TrainResult) -> None:
+def test_no_group_crosses_and_every_split_has_every_class(made: Classifier) -> None:
     table = pd.read_parquet(made.folder / "manifest.parquet")
     assert set(table["split"]) == set(SPLITS)
     assert (table.groupby("group")["split"].nunique() == 1).all()
     assert (table.groupby("split")["label"].nunique() == 2).all()
 
 
-def test_the_runtime_answers_as_the_workshop_does(made: TrainResult, lfw: Path) -> None:
+def test_the_runtime_answers_as_the_workshop_does(made: Classifier, lfw: Path) -> None:
     files = sorted((lfw / "face").iterdir())[:7]
     classifier = load(made.folder)
     pixels = np.stack([classifier.card.preprocessing.read(f.read_bytes()) for f in files])
@@ -92,7 +92,7 @@ def test_the_runtime_answers_as_the_workshop_does(made: TrainResult, lfw: Path) 
         assert prediction.probabilities["face"] == pytest.approx(float(row[0]), abs=1e-5)
 
 
-def test_a_folder_that_is_taken_is_not_touched(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_taken_is_not_touched(made: Classifier, lfw: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a model folder already"):
         fv.train(lfw, made.folder, recipe="scratch")
     (tmp_path / "precious.txt").write_text("mine")
@@ -102,34 +102,34 @@ def test_a_folder_that_is_taken_is_not_touched(made: TrainResult, lfw: Path, tmp
 
 
 def test_the_same_seed_gives_the_same_model(
-    tiny: dict[str, object], made: TrainResult, lfw: Path, tmp_path: Path
+    tiny: dict[str, object], made: Classifier, lfw: Path, tmp_path: Path
 ) -> None:
-    again = fv.train(lfw, tmp_path / "m", recipe="scratch", size=24, epochs=6, set=tiny)
+    again = fv.train(lfw, tmp_path / "m", recipe="scratch", size=24, epochs=6, settings=tiny)
     assert again.card.data.fingerprint == made.card.data.fingerprint
     first, second = (load_file(m.folder / "weights.safetensors") for m in (made, again))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_probe_and_finetune_start_from_a_file(
-    tiny: dict[str, object], made: TrainResult, lfw: Path, tmp_path: Path
+    tiny: dict[str, object], made: Classifier, lfw: Path, tmp_path: Path
 ) -> None:
     weights = str(made.folder / "weights.safetensors")
     same = {"network": "small-resnet", "weights": weights, "size": 24}
     options = {"network.options": tiny["network.options"]}
-    probe = fv.train(lfw, tmp_path / "probe", recipe="probe", set=options, **same)
+    probe = fv.train(lfw, tmp_path / "probe", recipe="probe", settings=options, **same)
     before, after = load_file(weights), load_file(probe.folder / "weights.safetensors")
     for name in before:
         if name.startswith("body.") and not name.startswith("body.head."):
             assert torch.equal(before[name], after[name]), name
     assert not torch.equal(before["body.head.weight"], after["body.head.weight"])
-    tuned = fv.train(lfw, tmp_path / "tuned", recipe="finetune", epochs=1, set=options, **same)
+    tuned = fv.train(lfw, tmp_path / "tuned", recipe="finetune", epochs=1, settings=options, **same)
     phases = [json.loads(line)["phase"] for line in (tuned.folder / "history.jsonl").read_text().splitlines()]
     assert phases == ["probe"] * 6 + ["fit"]
     assert tuned.card.network.weights_sha256 == probe.card.network.weights_sha256 is not None
 
 
 def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> None:
-    made: dict[int, TrainResult] = {}
+    made: dict[int, Classifier] = {}
     for copies in (0, 2):
         changes: dict[str, Any] = {
             "network.options": {"widths": [8, 16]},
@@ -139,14 +139,14 @@ def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> No
         if copies:
             changes |= {"augment.brightness": 0.5, "augment.jpeg": 30}
         made[copies] = fv.train(
-            lfw, tmp_path / str(copies), recipe="probe", network="small-resnet", size=24, set=changes
+            lfw, tmp_path / str(copies), recipe="probe", network="small-resnet", size=24, settings=changes
         )
     plain, more = (made[copies].card for copies in (0, 2))
     assert plain.data.fingerprint == more.data.fingerprint
     assert plain.report("test").n == more.report("test").n  # type: ignore[union-attr]
     heads = [load_file(tmp_path / str(copies) / "weights.safetensors")["body.head.weight"] for copies in (0, 2)]
     assert not torch.allclose(*heads)
-    again = fv.train(lfw, tmp_path / "again", recipe="probe", network="small-resnet", size=24, set=changes)
+    again = fv.train(lfw, tmp_path / "again", recipe="probe", network="small-resnet", size=24, settings=changes)
     assert again.card.files["weights.safetensors"] == more.files["weights.safetensors"]
 
 
@@ -168,7 +168,7 @@ def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_
         "refit": True,
     }
     models = [
-        fv.train(lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, set=changes | given)
+        fv.train(lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, settings=changes | given)
         for name, given in (("plain", {}), ("alike", more))
     ]
     table = pd.read_parquet(models[0].folder / "manifest.parquet")
@@ -182,7 +182,7 @@ def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_
             before, after = (classifier.logits(x) for x in (to_tensor(clean), corrupted))
         moved.append(float((after - before).abs().mean() / before.std()))
     assert moved[1] < 0.7 * moved[0]
-    assert models[1].card.report("test").accuracy > 0.6  # type: ignore[union-attr]
+    assert models[1].card.evaluation("test").accuracy > 0.6  # type: ignore[union-attr]
     for wrong, said in (
         ({"probe.copy_consistency": 0.1}, "copy_consistency to be 0 without probe.copies"),
         (
@@ -191,7 +191,7 @@ def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_
         ),
     ):
         with pytest.raises(UsageError, match=said):
-            fv.train(lfw, tmp_path / "no", recipe="probe", set=changes | wrong | {"augment.jpeg": 20})
+            fv.train(lfw, tmp_path / "no", recipe="probe", settings=changes | wrong | {"augment.jpeg": 20})
 
 
 def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) ->
             recipe="probe",
             network="small-resnet",
             size=24,
-            set=changes | more,
+            settings=changes | more,
         )
         for quarter_consistency, more in (
             (0, {}),
@@ -216,7 +216,7 @@ def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) ->
     ]
     heads = [load_file(result.folder / "weights.safetensors")["body.head.weight"] for result in made]
     assert not torch.allclose(*heads)
-    assert made[1].card.report("test").accuracy > 0.6  # type: ignore[union-attr]
+    assert made[1].card.evaluation("test").accuracy > 0.6  # type: ignore[union-attr]
     with pytest.raises(
         UsageError, match="quarter_consistency is not for small-cnn at 24 pixels: its features say where"
     ):
@@ -225,18 +225,18 @@ def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) ->
             "probe.loss": "squared",
             "probe.quarter_consistency": 0.5,
         }
-        fv.train(lfw, tmp_path / "flat", recipe="probe", network="small-cnn", weights="none", size=24, set=flat)
+        fv.train(lfw, tmp_path / "flat", recipe="probe", network="small-cnn", weights="none", size=24, settings=flat)
     assert not (tmp_path / "flat").exists()
     with pytest.raises(UsageError, match="quarter_consistency to be 0 where the loss is logistic"):
-        fv.train(lfw, tmp_path / "flat", recipe="probe", set={"probe.quarter_consistency": 0.5})
+        fv.train(lfw, tmp_path / "flat", recipe="probe", settings={"probe.quarter_consistency": 0.5})
 
 
 def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_was_stopped(
-    tiny: dict[str, object], made: TrainResult, lfw: Path, tmp_path: Path
+    tiny: dict[str, object], made: Classifier, lfw: Path, tmp_path: Path
 ) -> None:
-    def again(name: str, resume: bool = False) -> TrainResult:
+    def again(name: str, resume: bool = False) -> Classifier:
         changes = tiny | {"refit": True}
-        return fv.train(lfw, tmp_path / name, recipe="scratch", size=24, epochs=6, set=changes, resume=resume)
+        return fv.train(lfw, tmp_path / name, recipe="scratch", size=24, epochs=6, settings=changes, resume=resume)
 
     whole = again("whole")
     stop = StopAfter(2, "training again on all but test")
@@ -253,31 +253,31 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
     assert (card.temperature, card.abstention) == (made.card.temperature, made.card.abstention)
     assert card.abstention.novelty is not None
     for split, same in {"validation": True, "calibration": True, "train": False, "test": False}.items():
-        after, before = card.report(split), made.card.report(split)
+        after, before = card.evaluation(split), made.card.evaluation(split)
         assert after is not None
         assert before is not None
         assert after.n == before.n
         assert (after.nll == before.nll) == same, split
     # With limits that were set before it most of what it has not seen is answered.
-    test = card.report("test")
+    test = card.evaluation("test")
     assert test is not None
     assert test.accuracy > 0.8
     assert test.coverage > 0.7
     assert "before it was trained once more" in (whole.folder / "report.html").read_text()
     for split in ("validation", "calibration"):
-        told = card.report(split)
+        told = card.evaluation(split)
         assert told is not None
         assert any("before it was trained once more" in warning for warning in told.warnings)
     assert not any("once more" in warning for warning in test.warnings)
     with pytest.raises(UsageError, match="refit to be false with adversarial training"):
-        fv.train(lfw, tmp_path / "no", recipe="scratch", adversarial="pgd", set={"refit": True})
+        fv.train(lfw, tmp_path / "no", recipe="scratch", adversarial="pgd", settings={"refit": True})
 
 
 def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) -> None:
     changes = {"refit": True, "network.name": "small-cnn", "network.options": {"widths": [8, 16], "dense": 32}}
     changes |= {"optimizer.name": "sgd", "schedule.warmup_epochs": 0, "fit.batch_size": 128}
     with pytest.raises(FaceValueError, match=r"second training \(refit\) ended in what is not a number"):
-        fv.train(lfw, tmp_path / "nan", recipe="scratch", size=24, epochs=1, lr=1e6, set=changes)
+        fv.train(lfw, tmp_path / "nan", recipe="scratch", size=24, epochs=1, lr=1e6, settings=changes)
     assert not (tmp_path / "nan").exists()
     outputs = [
         Outputs(torch.zeros(60, 1), torch.eye(2)[(torch.arange(60) < right).long()], np.ones(60, np.int64))
@@ -287,10 +287,10 @@ def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) ->
     assert refit.worse(*reversed(outputs)) == refit.worse(outputs[0], outputs[0]) == ""
 
 
-def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifier, lfw: Path, tmp_path: Path) -> None:
     """Copied elsewhere, made anew by ``data prepare``, or as official splits."""
     changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
-    again = fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, set=changes)
+    again = fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, settings=changes)
     prepared = tmp_path / "prepared"
     prepare(lfw, prepared, Preparation(size=32, like=again.folder))
     for split in ("validation", "calibration"):
@@ -327,7 +327,9 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
 ) -> None:
     changes: dict[str, Any] = {"network.options": {"widths": [8, 16]}, "network.weights": "none"}
     made = [
-        fv.train(lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, set=changes | {"refit": refit})
+        fv.train(
+            lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, settings=changes | {"refit": refit}
+        )
         for name, refit in (("once", False), ("again", True))
     ]
     once, again = (result.card for result in made)
@@ -366,10 +368,10 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
 )
 def test_a_probe_says_what_it_would_not_use(lfw: Path, tmp_path: Path, changes: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", weights="none", set=changes)
+        fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", weights="none", settings=changes)
 
 
-def test_weights_that_do_not_fit_are_listed(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_listed(made: Classifier, lfw: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     wide = {"network.options": {"widths": [12, 16]}}
     with pytest.raises(
@@ -382,7 +384,7 @@ def test_weights_that_do_not_fit_are_listed(made: TrainResult, lfw: Path, tmp_pa
             recipe="probe",
             network="small-resnet",
             size=24,
-            set=wide,
+            settings=wide,
             weights=str(made.folder / "weights.safetensors"),
         )
     save_file({"conv.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
@@ -444,7 +446,7 @@ def test_files_that_cannot_be_read_are_named_counted_and_left_out(
     wide = Image.new("1", (20_000, 20_000))
     wide.save(data / "face" / "huge.png")
     Image.new("RGB", (1, 1)).save(data / "face" / "dot.png")
-    made = fv.train(data, tmp_path / "m", recipe="scratch", size=24, epochs=1, set=tiny)
+    made = fv.train(data, tmp_path / "m", recipe="scratch", size=24, epochs=1, settings=tiny)
     bad = {Path(entry["path"]).name: entry["reason"] for entry in made.card.data.unreadable}
     assert set(bad) == {"text.jpg", "cut.png", "huge.png"}
     assert "truncated" in bad["cut.png"]
@@ -460,12 +462,12 @@ def test_a_manifest_with_splits_and_groups_is_followed(tiny: dict[str, object], 
             rows.append({"path": str(file), "label": label, "split": split, "camera": f"c{i % 6}"})
     manifest = tmp_path / "images.csv"
     pd.DataFrame(rows).to_csv(manifest, index=False)
-    made = fv.train(manifest, tmp_path / "m", recipe="scratch", size=24, epochs=1, groups="camera", set=tiny)
+    made = fv.train(manifest, tmp_path / "m", recipe="scratch", size=24, epochs=1, groups="camera", settings=tiny)
     assert made.card.data.counts["test"] == {"face": 16, "not-face": 16}
     assert made.card.data.groups == "camera"
 
 
-def test_a_model_folder_that_was_changed_is_refused(made: TrainResult, lfw: Path, tmp_path: Path) -> None:
+def test_a_model_folder_that_was_changed_is_refused(made: Classifier, lfw: Path, tmp_path: Path) -> None:
     for name in ("model.onnx", "weights.safetensors", "manifest.parquet"):
         folder = tmp_path / name
         shutil.copytree(made.folder, folder)
@@ -489,7 +491,7 @@ def test_a_recipe_holds_the_seed_and_the_groups(lfw: Path, tiny: dict[str, objec
     told = fv.train(lfw, tmp_path / "told", recipe=str(plain), seed=7, groups="stem:(..)$", **quick)
     assert own.card.seed == told.card.seed == own.card.recipe["seed"] == 7
     assert own.card.data.groups == told.card.data.groups == "stem:(..)$"
-    assert own.figures()["test"]["nll"] == told.figures()["test"]["nll"]
+    assert TrainSummary.of(own.card).to_dict()["test"]["nll"] == TrainSummary.of(told.card).to_dict()["test"]["nll"]
     other = fv.train(lfw, tmp_path / "other", recipe=str(own_file), seed=1, groups="image", **quick)
     assert (other.card.seed, other.card.recipe["seed"], other.card.data.groups) == (1, 1, "image")
 
@@ -498,6 +500,6 @@ def test_a_recipe_whose_groups_nobody_is_named_by_says_so_and_trains(
     lfw: Path, tiny: dict[str, object], tmp_path: Path, notes: list[str]
 ) -> None:
     changes = {**tiny, "split.groups": "stem:^(rendering-.*)$"}
-    made = fv.train(lfw, tmp_path / "m", recipe="scratch", size=16, epochs=1, set=changes)
+    made = fv.train(lfw, tmp_path / "m", recipe="scratch", size=16, epochs=1, settings=changes)
     assert made.card.data.groups == "image"
     assert any("say how they are told with --groups" in text for text in notes)

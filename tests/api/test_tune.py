@@ -58,7 +58,7 @@ def test_the_best_recipe_is_a_recipe_that_trains(study: TuneResult, lfw: Path, t
     assert (best.fit.epochs, best.network.size, best.method) == (2, 16, "scratch")
     model = fv.train(lfw, tmp_path / "model", recipe=str(study.recipe))
     # The same images, seed and settings: what the trial saw on validation is what training sees.
-    report = model.card.report("validation")
+    report = model.card.evaluation("validation")
     assert report is not None
     assert report.accuracy == pytest.approx(study.figures["best"]["validation_accuracy"])
     held_out = {split for split, counts in model.card.data.counts.items() if counts} - {"train", "validation"}
@@ -133,7 +133,7 @@ def test_a_probe_that_is_fitted_again_is_judged_before_that_and_stays_so_in_the_
             recipe="probe",
             trials=1,
             space={"probe.quarter_consistency": Between(0.1, 0.5)},
-            set=changes | {"refit": refit},
+            settings=changes | {"refit": refit},
         )
         for refit in (True, False)
     ]
@@ -153,12 +153,17 @@ def test_a_setting_of_any_number_is_searched_between_whole_ends_and_what_cannot_
         recipe="probe",
         trials=3,
         space={"probe.quarter_consistency": Between(0, 1)},
-        set=changes,
+        settings=changes,
     )
     drawn = [row["settings"]["probe.quarter_consistency"] for row in result.figures["trials"]]
     assert any(0 < value < 1 for value in drawn)
     fv.tune(
-        lfw, tmp_path / "alike", recipe="probe", trials=3, space={"probe.copy_consistency": Between(0, 1)}, set=changes
+        lfw,
+        tmp_path / "alike",
+        recipe="probe",
+        trials=3,
+        space={"probe.copy_consistency": Between(0, 1)},
+        settings=changes,
     )
     told = [note for note in notes if "could not be trained" in note]
     assert len(told) == 1

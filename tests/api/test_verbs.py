@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 import facevalue as fv
-from facevalue.api.train import TrainResult
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.records import AttackReport, Evaluation
+from facevalue.models.classifier import Classifier
 
 
 @pytest.fixture
-def model(made: TrainResult, tmp_path: Path) -> Path:
+def model(made: Classifier, tmp_path: Path) -> Path:
     """A copy that a test may add evidence to."""
     return Path(shutil.copytree(made.folder, tmp_path / "model"))
 
@@ -45,7 +45,7 @@ def test_evidence_is_kept_once_and_the_report_drawn_anew(model: Path, lfw: Path,
     shutil.copytree(lfw / "face", data / "face")
     before = len(ModelCard.load(model).evidence)
     for _ in range(2):
-        fv.evaluate(model, data, command="facevalue evaluate model new")
+        fv.evaluate(model, data)
     card = ModelCard.load(model)
     assert len(card.evidence) == before + 1
     last = card.evidence[-1]
@@ -67,7 +67,7 @@ def test_classes_are_matched_by_name_and_others_name_both_lists(model: Path, lfw
     assert swapped.accuracy == pytest.approx(1 - right.accuracy)
 
 
-def test_compare_gives_the_published_columns_and_draws(model: Path, made: TrainResult, tmp_path: Path) -> None:
+def test_compare_gives_the_published_columns_and_draws(model: Path, made: Classifier, tmp_path: Path) -> None:
     rows = fv.compare([model, made.folder], plot=tmp_path / "curves.png")
     assert [row["model"] for row in rows] == [str(model), str(made.folder)]
     row = rows[0]

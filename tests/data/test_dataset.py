@@ -23,7 +23,7 @@ def some(tmp_path: Path, fill: Fill) -> ImageDataset:
 
 def test_labels_go_by_name(some: ImageDataset) -> None:
     assert some.classes == ("b", "a")
-    assert [some.classes[i] for i in some.labels] == [path.parent.name for path in some.paths]
+    assert [some.classes[i] for i in some.labels] == [path.parent.name for path in some.images]
 
 
 @pytest.mark.parametrize("size", [1, 3, 14, 50])
@@ -32,16 +32,16 @@ def test_batches_are_in_order(some: ImageDataset, size: int) -> None:
     pixels = np.concatenate([x for x, _ in batches])
     assert [len(x) for x, _ in batches] == [min(size, 14 - i) for i in range(0, 14, size)]
     np.testing.assert_array_equal(np.concatenate([y for _, y in batches]), some.labels)
-    np.testing.assert_array_equal(pixels, [GEOMETRY.read(p.read_bytes()) for p in some.paths])
+    np.testing.assert_array_equal(pixels, [GEOMETRY.read(p.read_bytes()) for p in some.images])
     np.testing.assert_array_equal(pixels, some.pixels())
 
 
 def test_some_are_drawn_evenly_and_keep_their_order(some: ImageDataset) -> None:
     few = some.some(6, seed=1)
     assert sorted(np.bincount(few.labels)) == [3, 3]
-    assert list(few.paths) == sorted(few.paths)
-    assert few.paths == some.some(6, seed=1).paths
-    assert few.paths != some.some(6, seed=2).paths
+    assert list(few.images) == sorted(few.images)
+    assert few.images == some.some(6, seed=1).images
+    assert few.images != some.some(6, seed=2).images
     assert some.some(100) is some
 
 
@@ -54,8 +54,8 @@ def test_other_classes_name_both_lists(tmp_path: Path, fill: Fill) -> None:
 
 
 def test_a_file_that_was_lost_meanwhile(some: ImageDataset) -> None:
-    some.paths[3].unlink()
-    with pytest.raises(DataError, match="could be read a moment ago"):
+    some.images[3].unlink()
+    with pytest.raises(DataError, match="could be read before"):
         some.pixels()
 
 

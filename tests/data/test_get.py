@@ -169,7 +169,7 @@ def test_fetched_checked_unpacked_and_told(shelf: Shelf, tmp_path: Path) -> None
         RECEIPT,
         *(f"train/{c}/{c}{i}.png" for c in ("horses", "humans") for i in range(12)),
     }
-    assert done.figures()["n"] == 24
+    assert done.to_dict()["n"] == 24
     (archive,) = done.receipt["archives"]
     assert archive["sha256"] == hashlib.sha256(TRAIN).hexdigest()
     assert archive["checked_by"] == "this test"
@@ -378,7 +378,7 @@ def test_a_folder_can_be_the_mirror(shelf: Shelf, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"set\.zip is not there"):
         fetch(known, tmp_path / "set", mirror=str(tmp_path / "downloads"))
     (tmp_path / "downloads" / "set.zip").write_bytes(TRAIN)
-    assert fetch(known, tmp_path / "set", mirror=str(tmp_path / "downloads")).figures()["n"] == 24
+    assert fetch(known, tmp_path / "set", mirror=str(tmp_path / "downloads")).to_dict()["n"] == 24
     assert (tmp_path / "downloads" / "set.zip").exists()
     assert shelf.asked == []
 

@@ -106,7 +106,7 @@ def test_everything_is_where_the_manifest_says(tmp_path: Path, fill: Fill) -> No
     raw = fill(tmp_path / "raw", *(f"human/person{i}" for i in range(20)), n=3)
     fill(raw, "object", n=40, first=90_000)
     done = prepare(raw, tmp_path / "out", SMALL)
-    figures = done.figures()
+    figures = done.to_dict()
     table = pd.read_parquet(tmp_path / "out" / "manifest.parquet")
     on_disk = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.png")}
     assert set(table["path"]) == on_disk
@@ -146,9 +146,9 @@ def test_train_keeps_groups_and_splits(tmp_path: Path, image: Any, groups: str |
 def test_a_model_trains_on_it_and_its_card_knows(lfw: Path, tmp_path: Path, tiny: dict[str, object]) -> None:
     done = facevalue.prepare_data(lfw, tmp_path / "out", size=24)
     result = facevalue.train(
-        done.folder, tmp_path / "model", recipe="scratch", size=24, epochs=1, set=tiny, command="test"
+        done.folder, tmp_path / "model", recipe="scratch", size=24, epochs=1, settings=tiny, command="test"
     )
-    assert result.card.data.counts == done.figures()["counts"]
+    assert result.card.data.counts == done.to_dict()["counts"]
     assert result.card.data.fingerprint == done.manifest.fingerprint()
 
 
@@ -184,8 +184,8 @@ def test_what_could_not_be_read_is_listed(tmp_path: Path, fill: Fill) -> None:
         ("empty.png", "a", "the file is empty"),
         ("text, with a comma.jpg", "b", "is not an image in a known format"),
     ]
-    assert len(done.figures()["unreadable"]) == 3
-    assert done.figures()["n"] == 40
+    assert len(done.to_dict()["unreadable"]) == 3
+    assert done.to_dict()["n"] == 40
 
 
 def test_near_duplicates_stay_together_also_as_they_look_afterwards(tmp_path: Path, fill: Fill) -> None:
@@ -211,7 +211,7 @@ def official(tmp_path: Path, fill: Fill) -> Path:
 def test_official_splits_are_kept_and_their_leak_reported(tmp_path: Path, fill: Fill) -> None:
     raw = official(tmp_path, fill)
     done = prepare(raw, tmp_path / "out", SMALL)
-    figures = done.figures()
+    figures = done.to_dict()
     assert figures["n"] == 81
     assert sum(figures["counts"]["test"].values()) == 21  # the only held-out folder is the test
     assert [leak["examples"] for leak in figures["leaks"]] == [["train/a/p07.png", "val/a/leak.png"]]
@@ -223,7 +223,7 @@ def test_official_splits_are_kept_and_their_leak_reported(tmp_path: Path, fill: 
 
 def test_a_leak_is_taken_out_of_training_where_that_is_asked(tmp_path: Path, fill: Fill) -> None:
     done = prepare(official(tmp_path, fill), tmp_path / "out", Preparation(size=32, leaks="drop"))
-    assert done.figures()["n"] == 80
+    assert done.to_dict()["n"] == 80
     assert [(Path(r["path"]).name, r["reason"]) for r in done.left_out] == [
         ("p07.png", "shows what a later split holds")
     ]

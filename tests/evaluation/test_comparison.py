@@ -62,7 +62,7 @@ def test_the_worst_attack_on_the_model_itself_counts() -> None:
 
 def test_compare_invents_nothing_and_shows_what_was_measured(lfw: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
-    fv.train(lfw, model, recipe="scratch", size=24, epochs=2, set=SMALL)
+    fv.train(lfw, model, recipe="scratch", size=24, epochs=2, settings=SMALL)
     (before,) = fv.compare([model])
     assert set(before["robust_accuracy"]) == {"1/255", "2/255", "4/255", "8/255"}
     assert set(before["robust_accuracy"].values()) == {None}

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from facevalue.errors import DataError, UsageError
-from facevalue.explanations import EXPLANATIONS, Explanation, explain_files, find
+from facevalue.explanations import EXPLANATIONS, Explanation, find
+from facevalue.explanations.run import explain_images
 from facevalue.models.classifier import Classifier
 
 HEATS = [name for name, method in EXPLANATIONS.items() if isinstance(method, Explanation)]
@@ -61,7 +62,7 @@ def test_classifier_is_left_alone(name, small_resnet, tmp_path):
     next(classifier.parameters()).requires_grad_(False)
     classifier.body.head.weight.grad = torch.ones_like(classifier.body.head.weight)
     before = state_of(classifier)
-    explain_files(classifier, images(tmp_path, "a.png"), tmp_path / "out", name)
+    explain_images(classifier, images(tmp_path, "a.png"), tmp_path / "out", find(name))
     assert_same_state(before, state_of(classifier))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in classifier.modules())
 
@@ -69,14 +70,14 @@ def test_classifier_is_left_alone(name, small_resnet, tmp_path):
 @pytest.mark.parametrize("name", EXPLANATIONS)
 def test_every_file_opens_and_none_is_half_written(name, small_resnet, tmp_path):
     paths = images(tmp_path / "in", "one.png", "two.jpg")
-    found = explain_files(small_resnet, paths, tmp_path / "out", name)
+    found = explain_images(small_resnet, paths, tmp_path / "out", find(name))
     on_disk = sorted(p for p in (tmp_path / "out").rglob("*") if p.is_file())
-    assert sorted(map(str, on_disk)) == sorted(found["files"])
+    assert sorted(map(str, on_disk)) == sorted(found.to_dict().files)
     for path in on_disk:
         with Image.open(path) as image:
             image.verify()
-    assert [p["path"] for p in found["images"]] == [str(p) for p in paths]
-    assert found["unreadable"] == []
+    assert [p["path"] for p in found.to_dict()["images"]] == [str(p) for p in paths]
+    assert found.to_dict()["unreadable"] == []
 
 
 @pytest.mark.parametrize("name", HEATS)
@@ -128,8 +129,8 @@ def test_wrong_input_is_told_at_the_door(name, x, target, message, small_resnet)
 
 def test_file_names_are_unique_also_where_cases_are_not_told_apart(small_resnet, tmp_path):
     paths = images(tmp_path / "in", "a/x.png", "b/x.png", "c/X.jpg", "d/x-2.png")
-    found = explain_files(small_resnet, paths, tmp_path / "out")
-    names = [f.rpartition("/")[2] for f in found["files"]]
+    found = explain_images(small_resnet, paths, tmp_path / "out", find("gradcam"))
+    names = [f.rpartition("/")[2] for f in found.to_dict().files]
     assert names == ["x-gradcam.png", "x-2-gradcam.png", "X-3-gradcam.png", "x-2-2-gradcam.png"]
 
 
@@ -137,32 +138,32 @@ def test_unreadable_are_named_and_the_rest_explained(small_resnet, tmp_path):
     good = images(tmp_path, "good.png")
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
-    found = explain_files(small_resnet, [broken, *good, tmp_path / "gone.png"], tmp_path / "out")
-    assert [p["path"] for p in found["images"]] == [str(good[0])]
-    assert [u["path"] for u in found["unreadable"]] == [str(broken), str(tmp_path / "gone.png")]
-    assert found["faithfulness"]["n"] <= 1
+    found = explain_images(small_resnet, [broken, *good, tmp_path / "gone.png"], tmp_path / "out", find("gradcam"))
+    assert [p["path"] for p in found.to_dict()["images"]] == [str(good[0])]
+    assert [u["path"] for u in found.to_dict()["unreadable"]] == [str(broken), str(tmp_path / "gone.png")]
+    assert found.to_dict()["faithfulness"]["n"] <= 1
 
 
 def test_nothing_readable(small_resnet, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"none of the 1 images can be read; .*broken.png"):
-        explain_files(small_resnet, [broken], tmp_path / "out")
+        explain_images(small_resnet, [broken], tmp_path / "out", find("gradcam"))
     assert not (tmp_path / "out").exists()
 
 
 def test_folders_are_opened(small_resnet, tmp_path):
     images(tmp_path / "in", "a/1.png", "b/2.png")
-    assert len(explain_files(small_resnet, [tmp_path / "in"], tmp_path / "out")["files"]) == 2
+    assert len(explain_images(small_resnet, [tmp_path / "in"], tmp_path / "out", find("gradcam")).files) == 2
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no image"):
-        explain_files(small_resnet, [tmp_path / "empty"], tmp_path / "out")
+        explain_images(small_resnet, [tmp_path / "empty"], tmp_path / "out", find("gradcam"))
     with pytest.raises(UsageError, match="no image to explain"):
-        explain_files(small_resnet, [], tmp_path / "out")
+        explain_images(small_resnet, [], tmp_path / "out", find("gradcam"))
 
 
 def test_more_images_than_one_batch(small_resnet, tmp_path):
     paths = images(tmp_path / "in", *(f"{i:02}.png" for i in range(20)))
-    found = explain_files(small_resnet, paths, tmp_path / "out")
-    assert [p["path"] for p in found["images"]] == [str(p) for p in paths]
-    assert 0 < found["faithfulness"]["n"] <= 20
+    found = explain_images(small_resnet, paths, tmp_path / "out", find("gradcam"))
+    assert [p["path"] for p in found.to_dict()["images"]] == [str(p) for p in paths]
+    assert 0 < found.to_dict()["faithfulness"]["n"] <= 20

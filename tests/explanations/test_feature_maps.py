@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from facevalue.explanations import explain_files
+from facevalue.explanations import find
+from facevalue.explanations.run import explain_images
 from facevalue.explanations.feature_maps import MOST_CHANNELS, grid, layer_maps
 from facevalue.models.networks import NETWORKS
 
@@ -73,7 +74,7 @@ def test_pooling_without_a_module_is_found(make_classifier):
 
 def test_grids_on_disk(small_cnn, tmp_path):
     Image.new("RGB", (60, 50), "teal").save(tmp_path / "image.png")
-    found = explain_files(small_cnn, [tmp_path / "image.png"], tmp_path / "out", "feature-maps")
+    found = explain_images(small_cnn, [tmp_path / "image.png"], tmp_path / "out", find("feature-maps"))
     place = tmp_path / "out" / "image-feature-maps"
     names = sorted(p.name for p in place.iterdir())
     assert names == [
@@ -85,7 +86,7 @@ def test_grids_on_disk(small_cnn, tmp_path):
         "006-blocks.2.2-MaxPool2d.png",
         "index.png",
     ]
-    assert found["faithfulness"] is None
+    assert found.to_dict()["faithfulness"] is None
     with Image.open(place / names[-2]) as image:
         # 8 x 8 tiles of a 3 x 3 map, enlarged to 72 pixels, 4 between them, and the margins.
         assert image.width == 8 * 72 + 7 * 4 + 2 * 12

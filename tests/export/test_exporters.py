@@ -32,14 +32,13 @@ def test_report_says_what_was_measured(
     exporter: Exporter, make: Make, face_images: ImageDataset, tmp_path: Path
 ) -> None:
     output = tmp_path / "out" / "model.file"
-    report = exporter(make(), output, face_images, limit=13, command="by hand")
+    report = exporter(make(), output, face_images, limit=13)
     assert report.target == exporter.name
     assert report.path == "model.file"
     assert report.bytes == output.stat().st_size
     assert report.n == 13
     assert report.label_agreement == 1
     assert 0 <= report.max_probability_difference <= exporter.tolerance
-    assert report.command == "by hand"
     assert [p.name for p in output.parent.iterdir()] == ["model.file"]  # one file, nothing beside it
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.scan import scan
 from facevalue.errors import DataError, UsageError
-from facevalue.images.input_cache import cached, default_folder, limit_bytes
+from facevalue.images.input_cache import InputCache, cached, default_folder, limit_bytes
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.support import progress
 
@@ -266,8 +266,8 @@ def test_images_are_the_same_from_the_cache(some: ImageDataset, tmp_path: Path) 
     expected = some.pixels()
     order = np.random.default_rng(0).permutation(len(some))
     for limit in (PLENTY, 4096 + 6 * BYTES):  # all of them, and a part
-        held = some.cached(tmp_path / "inputs", limit)
-        assert held.cache is not None
+        held = some.held(tmp_path / "inputs", limit, room=0)
+        assert held._held is not None
         np.testing.assert_array_equal(held.pixels(), expected)
         np.testing.assert_array_equal(held.take(order).pixels(), expected[order])
         (path,) = (tmp_path / "inputs").iterdir()
@@ -275,25 +275,22 @@ def test_images_are_the_same_from_the_cache(some: ImageDataset, tmp_path: Path) 
 
 
 def test_images_need_no_files_once_cached(some: ImageDataset, tmp_path: Path) -> None:
-    expected, held = some.pixels(), some.cached(tmp_path / "inputs", PLENTY)
-    for path in some.paths:
+    expected, held = some.pixels(), some.held(tmp_path / "inputs", PLENTY, room=0)
+    for path in some.images:
         path.unlink()
     np.testing.assert_array_equal(held.pixels(), expected)
-    assert replace(some, facts=()).cached(tmp_path / "inputs", PLENTY).cache is None
+    assert replace(some, rows=some.rows[["label"]]).held(tmp_path / "inputs", PLENTY, room=0)._held is None
 
 
 def test_training_reads_from_disk_where_memory_is_short(
     some: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from facevalue.training import samples
-
     monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path))
-    in_memory = samples.sample(some)
-    monkeypatch.setattr(samples, "KEPT_BYTES", len(some) * BYTES - 1)
-    on_disk = samples.sample(some)
-    assert on_disk.pixels is None
-    assert on_disk.dataset.cache is not None
+    in_memory = some.held()
+    on_disk = some.held(room=len(some) * BYTES - 1)
+    assert isinstance(in_memory._held, np.ndarray)
+    assert isinstance(on_disk._held, InputCache)
     order = np.random.default_rng(0).permutation(len(some))
-    for (x, y), (again, labels) in zip(in_memory.batches(order, 4), on_disk.batches(order, 4), strict=True):
+    for (x, y), (again, labels) in zip(in_memory.batches(4, order), on_disk.batches(4, order), strict=True):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, labels)

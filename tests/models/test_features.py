@@ -53,7 +53,7 @@ def test_few_images_go_the_quick_way_where_it_is_there(all_of: ImageDataset) -> 
 def test_logits_and_probabilities_are_the_classifiers_own(all_of: ImageDataset) -> None:
     model, some = classifier(), all_of.take(range(20))
     x = features.to_tensor(some.pixels())
-    found = features.outputs_of(model, some)
+    found = features.features_of(model, some)
     with torch.inference_mode():
         assert torch.allclose(found.logits, model.logits(x), atol=1e-5)
         assert np.allclose(found.probabilities(model), model.probabilities(x).numpy(), atol=1e-5)

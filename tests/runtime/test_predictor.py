@@ -67,7 +67,7 @@ def test_files_folders_and_bytes_in_order(folder: Path, lfw: Path, tmp_path: Pat
     assert next(predictor.predict(one)).probabilities == pytest.approx(predictions[0].probabilities, abs=1e-6)
     assert predictor.predict_bytes(one.read_bytes(), "-").path == "-"
     assert list(predictor.predict([])) == []
-    (prediction,) = predictor.predict_files([tree])
+    (prediction,) = predictor.stream_named([(str(tree), tree)])
     assert prediction.error == "cannot be read: Is a directory"
 
 
@@ -91,7 +91,7 @@ def test_bad_files_are_rows_in_their_place(folder: Path, lfw: Path, tmp_path: Pa
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 70])
 def test_every_image_is_answered_once(n: int, folder: Path, lfw: Path) -> None:
     paths = sorted(lfw.rglob("*.png"))[:n]
-    assert [v.path for v in open_folder(folder).predict_files(paths)] == [str(path) for path in paths]
+    assert [v.path for v in open_folder(folder).stream_named((str(p), p) for p in paths)] == [str(path) for path in paths]
 
 
 def test_inputs_are_taken_as_they_are_needed(folder: Path, lfw: Path) -> None:

@@ -66,7 +66,7 @@ def test_answers_equal_the_predictor_s_on_the_files(
         (tmp_path / name).write_bytes(data)
     predictor = open_folder(folder)
     for (name, data), prediction in zip(
-        named.items(), predictor.predict_files(tmp_path / n for n in named), strict=True
+        named.items(), predictor.stream_named((str(tmp_path / n), tmp_path / n) for n in named), strict=True
     ):
         response = post(client, (name, data), heat="true")
         assert response.status_code == 200, response.text

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facevalue.data.dataset import dataset_of
+from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.groups import with_groups
 from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
@@ -29,7 +29,6 @@ from facevalue.training.loop import train_body
 from facevalue.training.methods import new_classifier
 from facevalue.training.plan import ByValidation
 from facevalue.training.recipe import Recipe, read
-from facevalue.training.samples import Sample, sample
 from facevalue.training.settings import AdversarialSettings
 
 from .stopping import StopAfter
@@ -243,17 +242,17 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def splits(lfw: Path) -> dict[str, Sample]:
+def splits(lfw: Path) -> dict[str, ImageDataset]:
     manifest = with_splits(with_groups(scan(lfw)))
     parts = ("train", "validation", "test")
-    return {s: sample(dataset_of(manifest, recipe().preprocessing(), manifest.classes, s)) for s in parts}
+    return {s: dataset_of(manifest, recipe().preprocessing(), manifest.classes, s).held() for s in parts}
 
 
 def recipe(**changes: Any) -> Recipe:
     return read("scratch", TINY | changes)
 
 
-def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
+def run(splits: dict[str, ImageDataset], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
     plan = ByValidation(chosen, splits["validation"])
     return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, "same"))
@@ -261,7 +260,7 @@ def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classi
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_that_was_stopped_and_went_on_ends_with_the_same_weights(
-    splits: dict[str, Sample], tmp_path: Path, method: str
+    splits: dict[str, ImageDataset], tmp_path: Path, method: str
 ) -> None:
     chosen = recipe(**{"adversarial.method": method, "adversarial.steps": 2, "adversarial.ramp_epochs": 1})
     whole, lines = run(splits, tmp_path / "whole", chosen)
@@ -275,7 +274,7 @@ def test_a_run_that_was_stopped_and_went_on_ends_with_the_same_weights(
     assert lines[0]["adversarial"] == method
 
 
-def test_after_a_collapse_the_best_weights_go_on_with_pgd(splits: dict[str, Sample], tmp_path: Path) -> None:
+def test_after_a_collapse_the_best_weights_go_on_with_pgd(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     chosen = recipe(**{"adversarial.method": "fast", "optimizer.lr": 1e-12, "fit.epochs": 1})
     checkpoint = Checkpoint(tmp_path / "b", "same")
     run(splits, tmp_path / "b", chosen)
@@ -294,7 +293,9 @@ def test_after_a_collapse_the_best_weights_go_on_with_pgd(splits: dict[str, Samp
     assert torch.allclose(now.weights["head.weight"], state.kept["head.weight"], atol=1e-6)
 
 
-def test_a_ramp_longer_than_the_training_is_told(splits: dict[str, Sample], tmp_path: Path, notes: list[str]) -> None:
+def test_a_ramp_longer_than_the_training_is_told(
+    splits: dict[str, ImageDataset], tmp_path: Path, notes: list[str]
+) -> None:
     for ramp, told in ((3, 1), (2, 0)):
         notes.clear()
         chosen = recipe(**{"adversarial.method": "fast", "adversarial.ramp_epochs": ramp})
@@ -302,7 +303,7 @@ def test_a_ramp_longer_than_the_training_is_told(splits: dict[str, Sample], tmp_
         assert sum("ends with 75% of it" in text for text in notes) == told
 
 
-def test_it_makes_a_network_robuster_and_keeps_its_best_epoch(splits: dict[str, Sample], tmp_path: Path) -> None:
+def test_it_makes_a_network_robuster_and_keeps_its_best_epoch(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     longer = {"fit.epochs": 8, "optimizer.lr": 5e-3}
     plain, _ = run(splits, tmp_path / "plain", recipe(**longer))
     hard, lines = run(splits, tmp_path / "hard", recipe(**longer, **{"adversarial.method": "pgd"}))

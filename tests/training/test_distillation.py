@@ -27,7 +27,7 @@ SMALLER = {"network.options": {"widths": [4, 8]}}
 @pytest.fixture(scope="module")
 def teacher(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher") / "model"
-    fv.train(lfw, folder, recipe="scratch", size=24, epochs=6, set=SMALL)
+    fv.train(lfw, folder, recipe="scratch", size=24, epochs=6, settings=SMALL)
     return folder
 
 
@@ -108,8 +108,8 @@ def test_both_forms_learn_and_only_the_defensive_one_saturates(teacher: Path, lf
     for form in ("defensive", "knowledge"):
         more = SMALL | {"distill.form": form, "optimizer.lr": 0.02}
         folder = tmp_path / form
-        made = fv.train(lfw, folder, recipe="scratch", size=24, epochs=30, teacher=str(teacher), set=more)
-        test = made.card.report("test")
+        made = fv.train(lfw, folder, recipe="scratch", size=24, epochs=30, teacher=str(teacher), settings=more)
+        test = made.card.evaluation("test")
         assert test is not None
         assert test.accuracy > 0.7
         student = load(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from facevalue.data.dataset import dataset_of
+from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.groups import with_groups
 from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.models.classifier import Classifier
 from facevalue.support import progress
-from facevalue.training import samples
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.early_stopping import best_epoch, kept_epoch, stopped
 from facevalue.training.freezing import unfreeze
@@ -25,7 +25,6 @@ from facevalue.training.methods import new_classifier
 from facevalue.training.optimizer import class_weights, make_optimizer
 from facevalue.training.plan import Again, ByValidation, validate
 from facevalue.training.recipe import Recipe, read
-from facevalue.training.samples import Sample, sample
 from facevalue.training.settings import FitSettings, OptimizerSettings
 
 from .stopping import StopAfter
@@ -40,17 +39,17 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def splits(lfw: Path) -> dict[str, Sample]:
+def splits(lfw: Path) -> dict[str, ImageDataset]:
     manifest = with_splits(with_groups(scan(lfw)))
     preprocessing = recipe().preprocessing()
-    return {s: sample(dataset_of(manifest, preprocessing, manifest.classes, s)) for s in ("train", "validation")}
+    return {s: dataset_of(manifest, preprocessing, manifest.classes, s).held() for s in ("train", "validation")}
 
 
 def recipe(**changes: Any) -> Recipe:
     return read("scratch", TINY | changes)
 
 
-def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
+def run(splits: dict[str, ImageDataset], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
     plan = ByValidation(chosen, splits["validation"])
     return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, "same"))
@@ -65,7 +64,7 @@ def run(splits: dict[str, Sample], folder: Path, chosen: Recipe) -> tuple[Classi
     ],
 )
 def test_a_run_that_was_stopped_and_went_on_ends_with_the_same_weights(
-    splits: dict[str, Sample], tmp_path: Path, changes: dict[str, Any]
+    splits: dict[str, ImageDataset], tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     whole, lines = run(splits, tmp_path / "whole", recipe(**changes))
     with progress.using(StopAfter(2)), pytest.raises(KeyboardInterrupt):
@@ -77,7 +76,7 @@ def test_a_run_that_was_stopped_and_went_on_ends_with_the_same_weights(
     assert [line["train_loss"] for line in lines] == [line["train_loss"] for line in resumed_lines]
 
 
-def test_it_learns_and_another_seed_gives_other_weights(splits: dict[str, Sample], tmp_path: Path) -> None:
+def test_it_learns_and_another_seed_gives_other_weights(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     chosen = recipe(**{"fit.epochs": 8, "augment.shift": 0.0})
     first, lines = run(splits, tmp_path / "a", chosen)
     assert lines[-1]["train_accuracy"] > 0.85
@@ -86,7 +85,7 @@ def test_it_learns_and_another_seed_gives_other_weights(splits: dict[str, Sample
     assert not torch.equal(first.body.head.weight, other.body.head.weight)
 
 
-def test_the_best_weights_are_restored(splits: dict[str, Sample], tmp_path: Path) -> None:
+def test_the_best_weights_are_restored(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     classifier, lines = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 6}))
     best = min(lines, key=lambda line: line["validation_loss"])
     again = validate(classifier.body, splits["validation"], classifier.mean, classifier.std, 32)
@@ -95,7 +94,7 @@ def test_the_best_weights_are_restored(splits: dict[str, Sample], tmp_path: Path
 
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_a_course_run_again_on_the_same_images_ends_with_what_the_first_kept(
-    splits: dict[str, Sample], tmp_path: Path, keep: str
+    splits: dict[str, ImageDataset], tmp_path: Path, keep: str
 ) -> None:
     changes = {"optimizer.lr": 0.05, "fit.epochs": 7, "schedule.name": "plateau", "schedule.factor": 0.9}
     chosen = recipe(**changes, **{"fit.keep": keep})
@@ -112,7 +111,7 @@ def test_a_course_run_again_on_the_same_images_ends_with_what_the_first_kept(
     assert not (tmp_path / "first").exists()
 
 
-def test_the_last_weights_are_kept_where_asked(splits: dict[str, Sample], tmp_path: Path) -> None:
+def test_the_last_weights_are_kept_where_asked(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     classifier, _ = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 7, "fit.keep": "last"}))
     state = Checkpoint(tmp_path / "a", "same").load()
     assert state is not None
@@ -120,7 +119,7 @@ def test_the_last_weights_are_kept_where_asked(splits: dict[str, Sample], tmp_pa
         assert torch.equal(weights, state.weights[name]), name
 
 
-def test_a_checkpoint_of_another_training_is_refused(splits: dict[str, Sample], tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_training_is_refused(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     run(splits, tmp_path / "a", recipe(**{"fit.epochs": 1}))
     with pytest.raises(UsageError, match="another recipe, data or seed"):
         Checkpoint(tmp_path / "a", "other").load()
@@ -129,7 +128,7 @@ def test_a_checkpoint_of_another_training_is_refused(splits: dict[str, Sample], 
         Checkpoint(tmp_path / "a", "same").load()
 
 
-def test_a_loss_that_is_no_number_stops_with_advice(splits: dict[str, Sample], tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_stops_with_advice(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     with pytest.raises(FaceValueError, match="try a lower --lr"):
         run(
             splits,
@@ -138,7 +137,7 @@ def test_a_loss_that_is_no_number_stops_with_advice(splits: dict[str, Sample], t
         )
 
 
-def test_only_the_last_stages_and_the_head_train(splits: dict[str, Sample], tmp_path: Path) -> None:
+def test_only_the_last_stages_and_the_head_train(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     chosen = recipe(**{"fit.stages": 1, "fit.epochs": 2})
     before = new_classifier(chosen, ("face", "not-face"))
     after, _ = run(splits, tmp_path / "a", chosen)
@@ -150,7 +149,7 @@ def test_only_the_last_stages_and_the_head_train(splits: dict[str, Sample], tmp_
     assert all(p.requires_grad for p in after.parameters())
 
 
-def test_frozen_batch_norm_keeps_its_statistics(splits: dict[str, Sample], tmp_path: Path) -> None:
+def test_frozen_batch_norm_keeps_its_statistics(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     chosen = recipe(**{"fit.freeze_batchnorm": True, "fit.epochs": 1})
     after, _ = run(splits, tmp_path / "a", chosen)
     statistics = [b for name, b in after.body.named_buffers() if name.endswith("running_mean")]
@@ -159,12 +158,10 @@ def test_frozen_batch_norm_keeps_its_statistics(splits: dict[str, Sample], tmp_p
 
 
 def test_images_too_many_for_memory_give_the_same_weights(
-    splits: dict[str, Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    splits: dict[str, ImageDataset], tmp_path: Path
 ) -> None:
     kept, _ = run(splits, tmp_path / "a", recipe(**{"fit.epochs": 1}))
-    monkeypatch.setattr(samples, "KEPT_BYTES", 0)
-    streamed = {name: sample(s.dataset) for name, s in splits.items()}
-    assert all(s.pixels is None for s in streamed.values())
+    streamed = {name: replace(s, _held=None) for name, s in splits.items()}
     again, _ = run(streamed, tmp_path / "b", recipe(**{"fit.epochs": 1}))
     assert torch.equal(kept.body.head.weight, again.body.head.weight)
 

@@ -1,4 +1,4 @@
-"""``attack``: accuracy that is left when someone changes pixels on purpose."""
+"""``attack``: the accuracy that is left when someone changes pixels on purpose."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from facevalue.api.common.model_folder import keep
-from facevalue.data.evaluation_data import evaluation_data
-from facevalue.evaluation.evaluate import now
+from facevalue.api.common.inputs import EvaluationContext, Model
+from facevalue.data.scan import Data
 from facevalue.evidence.records import AttackReport
-from facevalue.evidence.store import check_writable
-from facevalue.models.classifier import load
 from facevalue.reports import plots
 from facevalue.robustness.attacks.adversarial_images import ask_free, saved
+from facevalue.robustness.attacks.base import Attack
 from facevalue.robustness.attacks.campaign import attack_dataset
 from facevalue.robustness.attacks.defended import attack_defended, defense_of
-from facevalue.support import machine
+from facevalue.robustness.defenses.base import Defense
 
 _EPS = {"linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "l2": (0.25, 0.5, 1.0, 2.0)}
 
 
 def attack(
-    model: Path | str,
-    data: Path | str,
+    model: Model,
+    data: Data,
     *,
-    attacks: Sequence[str] = ("fgsm",),
+    attacks: Sequence[str | Attack] = ("fgsm",),
     norm: str = "linf",
     eps: Sequence[float] | None = None,
-    defense: str | None = None,
+    defense: str | Defense | None = None,
     target: str | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -36,16 +34,19 @@ def attack(
     sheet: Path | str | None = None,
     save_images: Path | str | None = None,
     save: bool = True,
-    command: str = "",
 ) -> AttackReport:
-    """What is left of the accuracy when someone pushes back.
+    """Robust accuracy under each attack at each eps.
 
     Parameters
     ----------
-    eps : distances in [0, 1] units of the network input; ``None``: 1, 2, 4 and 8/255 for ``linf``, and the lengths
-        0.25, 0.5, 1 and 2 for ``l2``.
-    defense : in :data:`facevalue.robustness.defenses.DEFENSES`, to stand before the model; it is attacked by someone who ignores
-        it and by someone who goes through it. A defensively distilled model is always attacked in both ways.
+    model, data, save : as :func:`facevalue.evaluate` takes them.
+    attacks : names in :data:`facevalue.attacks.ATTACKS`, or configured ones: ``facevalue.attacks.PGD(steps=50)``.
+    norm : ``linf`` or ``l2``.
+    eps : radii in [0, 1] units of the network input; ``None``: 1, 2, 4 and 8/255 for ``linf``, and the lengths 0.25,
+        0.5, 1 and 2 for ``l2``.
+    defense : a name in :data:`facevalue.defenses.DEFENSES` or a configured one, to stand before the model; it is
+        attacked by someone who ignores it and by someone who goes through it. A defensively distilled model is always
+        attacked in both ways.
     target : the class that images of the others shall be taken for; without it, any but the true one.
     limit : attack at most this many images, drawn evenly from the classes.
     plot : a PNG of accuracy against eps.
@@ -58,41 +59,27 @@ def attack(
     UsageError
         An attack, the norm, the target or an eps is unknown, or ``save_images`` holds something already.
     """
-    folder = Path(model)
-    classifier = load(folder)
-    if save:
-        check_writable(folder)
     if save_images is not None:
         ask_free(Path(save_images))
-    asked = evaluation_data(folder, classifier.card, Path(data))
-    chosen = asked.dataset
-    machine.keep_memory()
-    chosen = chosen.some(limit, seed) if limit is not None else chosen
+    context = EvaluationContext.of(model, data, limit=limit, seed=seed, save=save)
+    classifier, dataset = context.classifier, context.dataset
     defense = defense_of(classifier) if defense is None else defense
     if eps is None:
-        eps = _EPS.get(norm, _EPS["linf"])  # an unknown norm is said by the threat
-    with saved(Path(save_images), chosen) if save_images is not None else nullcontext() as to:
+        eps = _EPS.get(norm, _EPS["linf"])  # the threat says that a norm is unknown
+    with saved(Path(save_images), dataset) if save_images is not None else nullcontext() as to:
         if defense is None:
             report, examples = attack_dataset(
-                classifier, chosen, attacks, norm, eps, target=target, save_to=to, seed=seed
+                classifier, dataset, attacks, norm, eps, target=target, save_to=to, seed=seed
             )
         else:
             report, examples = attack_defended(
-                classifier, chosen, attacks, norm, eps, defense=defense, target=target, save_to=to, seed=seed
+                classifier, dataset, attacks, norm, eps, defense=defense, target=target, save_to=to, seed=seed
             )
-    report = report.changed(
-        warnings=(*asked.warnings, *report.warnings),
-        fingerprint=chosen.fingerprint,
-        source=chosen.source,
-        command=command,
-        created=now(),
-    )
+    report = context.finished(report)
     if plot is not None:
         plots.save_png(plots.accuracy_against_eps(report), Path(plot))
     if sheet is not None:
         from facevalue.robustness.attacks.sheet import draw_sheet
 
         draw_sheet(examples, Path(sheet))
-    if save:
-        keep(folder, report)
     return report

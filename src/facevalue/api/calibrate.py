@@ -6,22 +6,29 @@ from pathlib import Path
 
 import msgspec
 
-from facevalue.api.common.model_folder import PARITY_IMAGES, free_place
+from facevalue.api.common.inputs import Model, opened
+from facevalue.api.common.model_folder import free_place, save
 from facevalue.data.evaluation_data import calibration_data
+from facevalue.data.scan import Data
 from facevalue.evaluation.calibration import calibrated
 from facevalue.evaluation.evaluate import now
-from facevalue.evidence.card import HISTORY, MANIFEST, ONNX, ModelCard
-from facevalue.export import EXPORTERS
-from facevalue.models.classifier import load
-from facevalue.models.features import outputs_of
-from facevalue.reports.model_page import write_report
-from facevalue.support import files, machine, progress
+from facevalue.models.classifier import Classifier, load
+from facevalue.models.features import features_of
+from facevalue.support import command, progress
 from facevalue.training.recipe import read
 from facevalue.training.settings import CalibrationSettings
 
 
-def calibrate(model: Path | str, data: Path | str, output: Path | str, *, command: str = "") -> ModelCard:
-    """A new model folder whose temperature and abstention limits are fitted on other images.
+def calibrate(model: Model, data: Data, output: Path | str | None = None) -> Classifier:
+    """A new classifier whose temperature and abstention limits are fitted on other images; the weights stay.
+
+    Evidence on the card was found with the old temperature, so the new card has none of it.
+
+    Parameters
+    ----------
+    model : a classifier, or a model folder; it stays as it is.
+    data : labelled images that the model has not learned from. Of data with splits, calibration is taken.
+    output : the model folder to make; ``None`` keeps the classifier in memory.
 
     Raises
     ------
@@ -30,32 +37,25 @@ def calibrate(model: Path | str, data: Path | str, output: Path | str, *, comman
     DataError
         ``data`` lacks a class, or has one that the model does not know; or the model has learned from all of it.
     """
-    folder, output = Path(model), free_place(Path(output), overwrite=False)
-    classifier = load(folder)
-    asked = calibration_data(folder, classifier.card, Path(data))
-    held_out = asked.dataset
-    for warning in asked.warnings:
+    folder = None if output is None else free_place(Path(output), overwrite=False)
+    classifier = opened(model)
+    origin = classifier.origin
+    found = calibration_data(classifier.card, None if origin is None else origin.manifest, data)
+    for warning in found.warnings:
         progress.note(f"warning: {warning}")
-    machine.keep_memory()
     # The model's own targets; a card made by hand has no recipe, and takes what the probe has.
     own = classifier.card.recipe.get("calibration")
     settings = read("probe").calibration if own is None else msgspec.convert(own, CalibrationSettings)
-    classifier = calibrated(
+    fitted = calibrated(
         classifier,
-        outputs_of(classifier, held_out),
+        features_of(classifier, found.dataset),
         target=settings.target,
         floor=settings.floor,
         quantile=settings.quantile,
     )
-    # Evidence of the old temperature says nothing of the new one.
-    data_facts = classifier.card.data.changed(warnings=(*classifier.card.data.warnings, *asked.warnings))
-    card = classifier.card.changed(evidence=(), data=data_facts, command=command, created=now())
-    with files.replacing_folder(output) as partial:
-        for name in (HISTORY, MANIFEST):
-            (partial / name).write_bytes(classifier.card.checked_file(folder, name).read_bytes())
-        card = classifier.changed(card).save(partial)
-        exported = EXPORTERS["onnx"](classifier.changed(card), partial / ONNX, held_out.some(PARITY_IMAGES))
-        card = card.changed(files={**card.files, ONNX: files.sha256(partial / ONNX)}).with_evidence(exported)
-        card.save(partial)
-        write_report(partial)
-    return card
+    facts = fitted.card.data.changed(warnings=(*fitted.card.data.warnings, *found.warnings))
+    card = fitted.card.changed(evidence=(), data=facts, command=command.current(), created=now())
+    fitted = fitted.changed(card)
+    if folder is None:
+        return fitted
+    return load(save(fitted, folder, parity=found.dataset))

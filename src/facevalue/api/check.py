@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from facevalue.api.common.inputs import Model
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.policy import check_policy
+from facevalue.evidence.policy import PolicyResult, check_policy
+from facevalue.models.classifier import Classifier
 
 
-def check(model: Path | str, policy: Path | str) -> dict[str, Any]:
-    """Whether a model meets the figures that a policy file requires."""
-    return check_policy(ModelCard.load(Path(model)), Path(policy))
+def check(model: Model, policy: Path | str) -> PolicyResult:
+    """Whether a model meets the figures that a policy file requires.
+
+    Parameters
+    ----------
+    model : a classifier, or a model folder; only its card is read.
+    policy : TOML, see :func:`facevalue.evidence.policy.check_policy`.
+
+    Raises
+    ------
+    UsageError
+        The policy cannot be read, or requires something that no card holds.
+    """
+    card = model.card if isinstance(model, Classifier) else ModelCard.load(Path(model))
+    return check_policy(card, Path(policy))

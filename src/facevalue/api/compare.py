@@ -2,56 +2,66 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from facevalue.data.manifest import SPLITS
+from facevalue.api.common.inputs import Model
 from facevalue.errors import UsageError
-from facevalue.evaluation.comparison import standing
-from facevalue.evidence.card import HISTORY, ModelCard
+from facevalue.evaluation.comparison import ComparedModel, compared
+from facevalue.evidence.card import ModelCard
+from facevalue.evidence.records import Record
+from facevalue.models.classifier import Classifier
+from facevalue.models.origin import Origin
 from facevalue.reports import plots
+from facevalue.support.frames import frame_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def compare(models: Sequence[Path | str], *, plot: Path | str | None = None) -> list[dict[str, Any]]:
-    """One row per model: accuracies by split, their gap, size, speed, calibration error, and how it stands up.
+class Comparison(Record, frozen=True):
+    """Models side by side, in the order given."""
 
-    What was never measured is ``None``; see :func:`facevalue.evaluation.comparison.standing` for attacks, corruption and time.
+    models: tuple[ComparedModel, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per model."""
+        return frame_of([model.to_dict() for model in self.models])
+
+    def to_dict(self) -> dict[str, Any]:
+        """``models``: one mapping per model."""
+        return {"models": [model.to_dict() for model in self.models]}
+
+
+def compare(models: Sequence[Model], *, plot: Path | str | None = None) -> Comparison:
+    """One row per model: accuracy by split, their gap, size, speed, calibration error, robustness.
+
+    What was never measured is ``None``.
 
     Parameters
     ----------
+    models : classifiers or model folders.
     plot : a PNG of the training curves, side by side.
+
+    Raises
+    ------
+    UsageError
+        There is no model.
     """
     if not models:
-        raise UsageError("compare needs at least one model folder")
+        raise UsageError("compare needs at least one model")
     rows, curves = [], {}
-    for model in models:
-        folder = Path(model)
-        card = ModelCard.load(folder)
-        accuracy = {s: found.accuracy if (found := card.report(s)) else None for s in SPLITS}
-        test = card.report("test")
-        train_accuracy, test_accuracy = accuracy["train"], accuracy["test"]
-        gap = None if train_accuracy is None or test_accuracy is None else train_accuracy - test_accuracy
-        rows.append(
-            {
-                "model": str(model),
-                "network": card.network.name,
-                "method": card.recipe.get("method"),
-                "train_accuracy": train_accuracy,
-                "validation_accuracy": accuracy["validation"],
-                "test_accuracy": test_accuracy,
-                "test_accuracy_ci": test.accuracy_ci if test else None,
-                "gap": gap,
-                "parameters": card.network.parameters,
-                "seconds_per_epoch": card.seconds_per_epoch,
-                "ece": test.ece if test else None,
-                "coverage": test.coverage if test else None,
-                **standing(folder, card),
-            }
-        )
-        lines = card.checked_file(folder, HISTORY).read_text(encoding="utf-8").splitlines()
-        curves[str(model)] = [json.loads(line) for line in lines]
+    for i, model in enumerate(models):
+        if isinstance(model, Classifier):
+            name = str(model.folder or f"model {i + 1}")
+            card, folder, origin = model.card, model.folder, model.origin
+        else:
+            name, folder = str(model), Path(model)
+            card = ModelCard.load(folder)
+            origin = Origin.load(folder, card)
+        rows.append(compared(name, card, folder))
+        curves[name] = [] if origin is None else list(origin.history)
     if plot is not None:
         plots.save_png(plots.compare_curves(curves), Path(plot))
-    return rows
+    return Comparison(models=tuple(rows))

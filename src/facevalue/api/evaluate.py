@@ -6,122 +6,88 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facevalue import decision
-from facevalue.api.common.model_folder import keep
-from facevalue.data.evaluation_data import evaluation_data
-from facevalue.evaluation.evaluate import evaluate_dataset, now
+from facevalue.api.common.inputs import EvaluationContext, Model
+from facevalue.data.scan import Data
+from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.slices import study, values_of
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.records import (
-    CertificateReport,
-    CorruptionReport,
-    Evaluation,
-    SliceStudy,
-)
-from facevalue.evidence.store import check_writable
-from facevalue.models.classifier import load
-from facevalue.models.features import outputs_of
+from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy
+from facevalue.models.features import features_of
 from facevalue.reports import plots
 from facevalue.robustness.certificates import certify_dataset
-from facevalue.robustness.corruptions.evaluate import evaluate_corruptions
+from facevalue.robustness.corruptions.evaluate import corrupt_dataset
 from facevalue.robustness.defenses.smoothing import Smoothing
-from facevalue.runtime import open_folder
-from facevalue.support import machine
 
 
 def evaluate(
-    model: Path | str,
-    data: Path | str,
-    *,
-    split: str | None = None,
-    slices: Sequence[str] = (),
-    save: bool = True,
-    command: str = "",
+    model: Model, data: Data, *, split: str | None = None, slices: Sequence[str] = (), save: bool = True
 ) -> Evaluation:
-    """Every figure of a model on images with known labels, kept on its card.
+    """Every figure of a model on labelled images, with 95 % intervals.
 
     Parameters
     ----------
-    data : one folder per class, a folder of splits (its test images are taken), or a manifest. Classes are matched by
-        name; a folder may lack some.
+    model : a classifier, or a model folder.
+    data : a folder, a manifest file, a table with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`.
+        Classes are matched by name; some may be absent. Of data with splits, test is taken.
     split : take these images instead. Where ``data`` brings no splits, those that the model was made with.
     slices : columns by whose values the figures are told apart; see :func:`facevalue.evaluation.slices.values_of`.
-    save : keep the report on the model's card.
+    save : keep the evaluation on the card of a model folder.
 
     Raises
     ------
     DataError
         ``data`` has a class that the model does not know, or nothing to evaluate on.
     """
-    folder = Path(model)
-    classifier = load(folder)
-    if save:
-        check_writable(folder)
-    asked = evaluation_data(folder, classifier.card, Path(data), split)
-    chosen = asked.dataset
-    columns = {column: values_of(asked.rows, column) for column in slices}
-    machine.keep_memory()
-    outputs = outputs_of(classifier, chosen, f"evaluating on {chosen.name}")
+    context = EvaluationContext.of(model, data, split=split, save=save)
+    classifier, dataset = context.classifier, context.dataset
+    columns = {column: values_of(context.rows, column) for column in slices}
+    features = features_of(classifier, dataset, f"evaluating on {dataset.name}")
     card = classifier.card
-    decided = decision.decide(outputs.probabilities(classifier), card.positive_index, card.threshold)
-    report = evaluate_dataset(classifier, chosen, outputs=outputs, command=command)
-    report = report.changed(
-        warnings=(*asked.warnings, *report.warnings),
-        slices=tuple(study(name, values, chosen.labels, decided, card.classes) for name, values in columns.items()),
-    )
-    if save:
-        keep(folder, report.changed(slices=(*report.slices, *_known_slices(card, report))))
-    return report
+    decided = decision.decide(features.probabilities(classifier), card.positive_index, card.threshold)
+    report = evaluate_dataset(classifier, dataset, features=features)
+    own = tuple(study(name, values, dataset.labels, decided, card.classes) for name, values in columns.items())
+    kept = context.finished(report.changed(slices=(*own, *_known_slices(card, report, set(columns)))))
+    return kept.changed(slices=own)
 
 
-def _known_slices(card: ModelCard, report: Evaluation) -> list[SliceStudy]:
+def _known_slices(card: ModelCard, report: Evaluation, asked: set[str]) -> list[SliceStudy]:
     """What the card says already of the same images by other columns."""
     known = [e for e in card.evidence if isinstance(e, Evaluation) and e.fingerprint == report.fingerprint]
-    asked = {s.column for s in report.slices}
     return [s for e in known if e.split == report.split for s in e.slices if s.column not in asked]
 
 
-def corruptions(
-    model: Path | str,
-    data: Path | str,
+def evaluate_corruptions(
+    model: Model,
+    data: Data,
     *,
     split: str | None = None,
     limit: int | None = 500,
     seed: int = 0,
     plot: Path | str | None = None,
     save: bool = True,
-    command: str = "",
 ) -> CorruptionReport:
-    """Accuracy under everyday corruptions, kept on the model's card.
+    """Accuracy under everyday corruptions: JPEG, blur, noise, resizing, and others, each at five strengths.
 
-    Each image is damaged as it was decoded, before the preprocessing, and asked of ``model.onnx`` through the runtime:
-    what a user of the model would get for such a file.
+    Each image is corrupted as it was decoded, before the preprocessing. A model folder answers by its ``model.onnx``,
+    as it would for a user.
 
     Parameters
     ----------
-    data, split : as :func:`facevalue.api.evaluate` takes them.
-    limit : use at most this many images, drawn evenly from the classes; ``None`` for all.
-        Each is asked about 41 times.
-    seed : of what is random in the corruption, and of which images are drawn.
-    plot : a PNG with a curve for each kind of corruption.
+    model, data, split, save : as :func:`evaluate` takes them.
+    limit : use at most this many images, drawn evenly from the classes; ``None`` for all. Each is asked about 41 times.
+    seed : of what is random in the corruptions, and of which images are drawn.
+    plot : a PNG with one curve per corruption.
     """
-    folder = Path(model)
-    classifier = load(folder)
-    if save:
-        check_writable(folder)
-    asked = evaluation_data(folder, classifier.card, Path(data), split)
-    chosen = asked.dataset.some(limit, seed) if limit is not None else asked.dataset
-    report = evaluate_corruptions(open_folder(folder), chosen, seed)
-    report = report.changed(warnings=(*asked.warnings, *report.warnings), command=command, created=now())
+    context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)
+    report = context.finished(corrupt_dataset(context.predictor, context.dataset, seed))
     if plot is not None:
         plots.save_png(plots.corruption_curves(report), Path(plot))
-    if save:
-        keep(folder, report)
     return report
 
 
 def certify(
-    model: Path | str,
-    data: Path | str,
+    model: Model,
+    data: Data,
     *,
     sigma: float = 0.25,
     samples: int = 1000,
@@ -131,32 +97,22 @@ def certify(
     seed: int = 0,
     plot: Path | str | None = None,
     save: bool = True,
-    command: str = "",
 ) -> CertificateReport:
-    """Accuracy of the smoothed model that is proven against every change up to an L2 radius, kept on the card.
+    """Accuracy of the smoothed model that is proven against every change up to an L2 radius.
 
-    The certificate is about the model behind noise, not about the plain one; a model that was not trained with such
+    The certificate is about the model behind noise, not about the plain one. A model that was not trained with such
     noise (``augment.noise``) has little of it.
 
     Parameters
     ----------
-    data, split : as :func:`facevalue.api.evaluate` takes them.
+    model, data, split, save : as :func:`evaluate` takes them.
     sigma, samples, alpha : see :class:`facevalue.robustness.defenses.smoothing.Smoothing`.
     limit : certify at most this many images, drawn evenly from the classes; ``None`` for all.
     plot : a PNG of certified accuracy against the radius.
     """
     smoothing = Smoothing(sigma=sigma, samples=samples, alpha=alpha)
-    folder = Path(model)
-    classifier = load(folder)
-    if save:
-        check_writable(folder)
-    asked = evaluation_data(folder, classifier.card, Path(data), split)
-    chosen = asked.dataset.some(limit, seed) if limit is not None else asked.dataset
-    machine.keep_memory()
-    report = certify_dataset(classifier, chosen, smoothing, seed)
-    report = report.changed(warnings=(*asked.warnings, *report.warnings), command=command, created=now())
+    context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)
+    report = context.finished(certify_dataset(context.classifier, context.dataset, smoothing, seed))
     if plot is not None:
         plots.save_png(plots.certified_curve([report]), Path(plot))
-    if save:
-        keep(folder, report)
     return report

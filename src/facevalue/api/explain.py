@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from facevalue.explanations import explain_files
-from facevalue.models.classifier import load
+from facevalue.api.common.inputs import Model, opened
+from facevalue.explanations import Method, find
+from facevalue.explanations.run import Explanations, explain_images
+from facevalue.images.sources import Images
 
 
 def explain(
-    model: Path | str, images: Sequence[Path | str], output: Path | str, *, method: str = "gradcam"
-) -> dict[str, Any]:
-    """Images of what the model looked at; returns the files written and how faithful they are."""
-    return explain_files(load(Path(model)), [Path(p) for p in images], Path(output), method)
+    model: Model, images: Images, output: Path | str | None = None, *, method: str | Method = "gradcam"
+) -> Explanations:
+    """What the model looked at, with a measure of how far that can be believed.
+
+    Parameters
+    ----------
+    model : a classifier, or a model folder.
+    images : one image or many, as :func:`facevalue.predict` takes them.
+    output : folder for the drawings; ``None`` gives the heat alone.
+    method : a name in :data:`facevalue.explanations.EXPLANATIONS`, or a configured one.
+
+    Raises
+    ------
+    UsageError
+        There is no such method, or it cannot look into this network, or there is no image.
+    DataError
+        None of the files can be read.
+    """
+    how = find(method) if isinstance(method, str) else method
+    return explain_images(opened(model), images, None if output is None else Path(output), how)

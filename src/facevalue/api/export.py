@@ -4,48 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
-from facevalue.api.common.model_folder import PARITY_IMAGES
-from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.api.common.inputs import Model, opened
+from facevalue.api.common.model_folder import PARITY_IMAGES, parity_images
+from facevalue.data.dataset import ImageDataset
 from facevalue.data.evaluation_data import evaluation_data
-from facevalue.data.manifest import Manifest
-from facevalue.errors import DataError, UsageError
-from facevalue.evidence.card import MANIFEST
+from facevalue.data.scan import Data
 from facevalue.evidence.records import ExportReport
-from facevalue.export import EXPORTERS
-from facevalue.models.classifier import Classifier, load
+from facevalue.export import find
+from facevalue.models.classifier import Classifier
 
 
-def export(
-    model: Path | str,
-    output: Path | str,
-    *,
-    to: str = "onnx",
-    images: Path | str | None = None,
-    command: str = "",
-) -> ExportReport:
-    """Another file format that answers as the model does; refused where it does not.
+def export(model: Model, output: Path | str, *, to: str = "onnx", images: Data | None = None) -> ExportReport:
+    """Write the model in another format; a file that does not answer as the model does is not left behind.
 
     Parameters
     ----------
-    images : a folder or manifest to measure the parity on; by default the model's own test images, where they
-        still are.
+    model : a classifier, or a model folder.
+    output : the file to write.
+    to : a target in :data:`facevalue.export.EXPORTERS`.
+    images : labelled images to measure the parity on; by default the model's own test images, where they still are.
+
+    Raises
+    ------
+    UsageError
+        There is no such target.
+    ParityError
+        The file answers otherwise than the model.
+    DataError
+        There is no image to compare on.
     """
-    if to not in EXPORTERS:
-        raise UsageError(f"expected --to to be one of {', '.join(EXPORTERS)}, but got {to!r}")
-    folder = Path(model)
-    classifier = load(folder)
-    report = EXPORTERS[to](classifier, Path(output), _parity_images(folder, classifier, images))
-    return report.changed(command=command)
+    exporter = find(to)
+    classifier = opened(model)
+    return exporter(classifier, Path(output), _images(classifier, images).some(4 * PARITY_IMAGES))
 
 
-def _parity_images(folder: Path, classifier: Classifier, given: Path | str | None) -> ImageDataset:
-    if given is not None:
-        return evaluation_data(folder, classifier.card, Path(given)).dataset.some(4 * PARITY_IMAGES)
-    table = pd.read_parquet(classifier.card.checked_file(folder, MANIFEST))
-    there = table[(table["split"] == "test") & table["path"].map(lambda p: Path(p).is_file())]
-    if there.empty:
-        raise DataError(f"the test images of {folder} are no longer where they were; give others with --images DIR")
-    manifest = Manifest(there, source=classifier.card.data.source)
-    return dataset_of(manifest, classifier.card.preprocessing, classifier.card.classes, "test").some(4 * PARITY_IMAGES)
+def _images(classifier: Classifier, given: Data | None) -> ImageDataset:
+    if given is None:
+        return parity_images(classifier)
+    origin = classifier.origin
+    return evaluation_data(classifier.card, None if origin is None else origin.manifest, given).dataset

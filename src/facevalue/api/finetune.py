@@ -1,12 +1,14 @@
-"""Going on with a finished model on a hard set, and telling what that cost on the old one."""
+"""``finetune``: going on with a finished model on a hard set, and telling what that cost on the old one."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import math
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,48 +16,56 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from facevalue.api.common.model_folder import data_facts_of, free_place, versions, write_folder
-from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.api.common.inputs import Model, opened
+from facevalue.api.common.model_folder import data_facts_of, free_place, save, versions
+from facevalue.data.dataset import ImageDataset, dataset_of, held
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.manifest import SPLITS, Manifest
-from facevalue.data.scan import scan
-from facevalue.data.training_data import HARD_ALONE, calibrated_on_hard_alone, found_again, own_manifest
+from facevalue.data.scan import Data, scan
+from facevalue.data.training_data import HARD_ALONE, calibrated_on_hard_alone, found_again, learned_manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
 from facevalue.evaluation.evaluate import evaluate_dataset, now
 from facevalue.evaluation.paired_comparison import as_loss, compare_pairs, warnings_of
-from facevalue.evidence.card import WEIGHTS, ModelCard
+from facevalue.evidence.card import ModelCard
 from facevalue.evidence.records import Evaluation, FinetuneReport
 from facevalue.models.classifier import Classifier, load
-from facevalue.models.features import Extractor, Outputs, from_features
-from facevalue.support import files, machine, progress
+from facevalue.models.features import Extractor, Features
+from facevalue.models.origin import Origin
+from facevalue.support import command, progress
+from facevalue.support.html import ShownInNotebooks
+from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.head import moved_head
 from facevalue.training.loop import train_body
 from facevalue.training.methods import checkpoint_beside
 from facevalue.training.plan import ByValidation
-from facevalue.training.recipe import Recipe, read
-from facevalue.training.samples import sample
+from facevalue.training.recipe import Recipe, Setting, read
 
 LR, EPOCHS = 5e-5, 5
 _THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "distill")
 
 
-@dataclass(frozen=True)
-class FinetuneResult:
-    """A model folder, just made, and the old and the hard test images before and after."""
+@dataclass(frozen=True, eq=False)
+class FinetuneResult(ShownInNotebooks):
+    """A fine-tuned classifier, and the old and the hard test images before and after.
 
-    folder: Path
-    card: ModelCard
-    reports: Mapping[str, Evaluation]
+    Attributes
+    ----------
+    evaluations : ``old_test_before``, ``old_test_after``, ``hard_before`` and ``hard_after``.
+    """
 
-    def figures(self) -> dict[str, Any]:
-        """What ``finetune --json`` writes."""
-        [told] = [e for e in self.card.evidence if isinstance(e, FinetuneReport)]
+    model: Classifier
+    evaluations: Mapping[str, Evaluation]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        card = self.model.card
+        [told] = [e for e in card.evidence if isinstance(e, FinetuneReport)]
         old, hard = told.changes
-        test = self.card.report("test")
+        test = card.evaluation("test")
         return {
-            "model": str(self.folder),
-            **{name: report.to_dict() for name, report in self.reports.items()},
+            "model": None if self.model.folder is None else str(self.model.folder),
+            **{name: evaluation.to_dict() for name, evaluation in self.evaluations.items()},
             "forgotten": as_loss(old),
             "gained": {**as_loss(hard), "accuracy": hard.change, "ci": list(hard.change_ci)},
             "test": None if test is None else test.to_dict(),
@@ -63,32 +73,31 @@ class FinetuneResult:
             "replay": told.replay,
             "replayed": told.replayed,
             "left_out": told.left_out,
-            "temperature": self.card.temperature,
-            "abstention": self.card.abstention.to_dict(),
+            "temperature": card.temperature,
+            "abstention": card.abstention.to_dict(),
             "warnings": list(told.warnings),
-            "seconds": self.card.seconds,
-            "seed": self.card.seed,
+            "seconds": card.seconds,
+            "seed": card.seed,
         }
 
 
 def finetune(
-    model: Path | str,
-    data: Path | str,
-    output: Path | str,
+    model: Model,
+    data: Data,
+    output: Path | str | None = None,
     *,
     stages: int | Literal["head", "all"] = "head",
     lr: float | None = None,
     epochs: int | None = None,
     replay: float = 1.0,
     groups: str | None = None,
-    old: Path | str | None = None,
+    old: Data | None = None,
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
-    command: str = "",
-    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
+    settings: Mapping[str, Setting] | None = None,
 ) -> FinetuneResult:
-    """Make a new model folder from a model and a hard set.
+    """Make a new classifier from a model and a hard set.
 
     The hard images are split by group; what stands in the model's own set already is left out of them. Old training
     images are mixed in, so that less is forgotten. Augmentation is the same for every class. Temperature and limits
@@ -96,9 +105,9 @@ def finetune(
 
     Parameters
     ----------
-    model : a finished model folder; it stays as it is.
-    data : the hard set, one folder per class or a manifest. One class is enough: the replayed images bring the other.
-    output : the model folder to be.
+    model : a finished classifier or model folder; it stays as it is.
+    data : the hard set. One class is enough: the replayed images bring the other.
+    output : the model folder to make; ``None`` keeps the classifier in memory.
     stages : ``head`` moves the last layer alone, as little as the hard images ask for
         (:func:`facevalue.training.head.moved_head`); a number trains so many of the last stages too; or ``all``.
     lr, epochs : of stages; by default 5e-5 and 5.
@@ -106,7 +115,7 @@ def finetune(
     groups : of the hard set, as ``train`` takes them.
     old : where the model's own images are now, if they have moved.
     resume : go on with a fine-tuning of stages that was stopped.
-    set : other settings of the recipe ``finetune`` by dotted key.
+    settings : other settings of the recipe ``finetune`` by dotted key.
 
     Raises
     ------
@@ -116,26 +125,31 @@ def finetune(
         The model's own images are not where they were, or the hard set has other classes or too few images.
     """
     start = time.perf_counter()
-    folder, output = Path(model), free_place(Path(output), overwrite)
+    folder = None if output is None else free_place(Path(output), overwrite)
+    before = opened(model)
     if stages not in ("head", "all") and not (isinstance(stages, int) and stages >= 1):
-        raise UsageError(f"expected --stages to be head, all or a number of at least 1, but got {stages!r}")
+        raise UsageError(f"expected `stages` to be head, all or a number of at least 1, but got {stages!r}")
     if not 0 <= replay < math.inf:
-        raise UsageError(f"expected --replay to be a number of at least 0, but got {replay:g}")
-    if output.exists() and output.samefile(folder):
-        raise UsageError(f"{folder} is the model to go on with, which stays as it is; choose another place with -o")
-    own = sorted(key for key in set or {} if key.partition(".")[0] in _THE_MODELS_OWN)
+        raise UsageError(f"expected `replay` to be a number of at least 0, but got {replay:g}")
+    if folder is not None and before.folder is not None and folder.exists() and folder.samefile(before.folder):
+        raise UsageError(f"{folder} is the model to go on with, which stays as it is; choose another `output`")
+    if folder is None and resume:
+        raise UsageError("`resume` goes on with a fine-tuning that was stopped beside its `output`; name that folder")
+    own = sorted(key for key in settings or {} if key.partition(".")[0] in _THE_MODELS_OWN)
     if own:
         raise UsageError(f"{own[0]} is the model's own and stays; see optimizer, schedule, fit and augment")
-    if stages == "head" and (lr is not None or epochs is not None or set):
-        raise UsageError("--lr, --epochs and --set are about --stages N or all; the head alone is solved, not trained")
-    before = load(folder)
+    if stages == "head" and (lr is not None or epochs is not None or settings):
+        raise UsageError(
+            "`lr`, `epochs` and `settings` are about `stages` N or all; the head alone is solved, not trained"
+        )
     if before.card.network.name == "ensemble":
-        raise UsageError(f"{folder} is an ensemble; fine-tune its members and combine them again")
-    recipe = _recipe(before.card, stages, lr, epochs, {"seed": seed, **(set or {})})
+        raise UsageError(f"{model} is an ensemble; fine-tune its members and combine them again")
+    recipe = _recipe(before.card, stages, lr, epochs, {"seed": seed, **(settings or {})})
     seed = recipe.seed
-    machine.keep_memory()
-    known = found_again(own_manifest(folder, before.card), SPLITS, None if old is None else Path(old), "--old")
-    hard, left_out = hard_manifest(scan(Path(data)), known, before.card.classes, groups, seed)
+    if before.origin is None:
+        raise UsageError("it is not known what this classifier was made from, so nothing of it can be replayed")
+    known = found_again(learned_manifest(before.origin.manifest, before.card), SPLITS, old, "old")
+    hard, left_out = hard_manifest(scan(data), known, before.card.classes, groups, seed)
     for warning in hard.warnings:
         progress.note(f"warning: {warning}")
     of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
@@ -149,55 +163,46 @@ def finetune(
         )
     extractor = Extractor(before)
     asked = {"old": of_old["test"], "hard": of_hard["test"]}
-    outputs_before = {name: extractor.outputs(part) for name, part in asked.items()}
+    features_before = {name: extractor.of(part) for name, part in asked.items()}
 
     replayed = [of_old["train"].some(round(replay * len(of_hard["train"])), seed)] if replay else []
     # As many old as hard ones (or as many times as are replayed), or the old would drown the hard.
     watched = max(1, round(max(1.0, replay) * len(of_hard["validation"])))
     mixed = {
-        "train": of_hard["train"].and_also(*replayed, name="train"),
-        "validation": of_hard["validation"].and_also(
+        "train": of_hard["train"].joined(*replayed, name="train"),
+        "validation": of_hard["validation"].joined(
             *([of_old["validation"].some(watched, seed)] if kept else []), name="validation"
         ),
-        "calibration": of_hard["calibration"].and_also(*([of_old["calibration"]] if kept else []), name="calibration"),
-        "test": of_old["test"].and_also(of_hard["test"], name="test"),
+        "calibration": of_hard["calibration"].joined(*([of_old["calibration"]] if kept else []), name="calibration"),
+        "test": of_old["test"].joined(of_hard["test"], name="test"),
     }
     if stages == "head":
-        after, history, outputs = _with_moved_head(before, extractor, mixed)
+        after, history, features = _with_moved_head(before, extractor, mixed)
     else:
-        fingerprint = hashlib.sha256(
-            "\n".join([before.card.files[WEIGHTS], *(part.fingerprint for part in mixed.values())]).encode()
-        ).hexdigest()
-        checkpoint = checkpoint_beside(output, recipe, fingerprint)
-        if not resume:
-            checkpoint.clear()
-        try:
-            plan = ByValidation(recipe, sample(mixed["validation"]))
-            after, history = train_body(before, sample(mixed["train"]), plan, recipe, checkpoint)
-        except KeyboardInterrupt as error:
-            if checkpoint.folder.exists():
-                raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error
-            raise
+        mixed = held(mixed)
+        with _checkpoint(folder, recipe, before, mixed, resume) as checkpoint:
+            plan = ByValidation(recipe, mixed["validation"])
+            after, history = train_body(before, mixed["train"], plan, recipe, checkpoint)
         extractor = Extractor(after)
-        outputs = {name: extractor.outputs(part) for name, part in mixed.items()}
-    settings = recipe.calibration
+        features = {name: extractor.of(part) for name, part in mixed.items()}
+    limits = recipe.calibration
     after = calibrated(
-        with_novelty(after, outputs["train"]),
-        outputs["calibration"],
-        target=settings.target,
-        floor=settings.floor,
-        quantile=settings.quantile,
+        with_novelty(after, features["train"]),
+        features["calibration"],
+        target=limits.target,
+        floor=limits.floor,
+        quantile=limits.quantile,
     )
     # The test split is the old images, then the hard ones.
     n_old = len(of_old["test"])
-    outputs_after = {"old": _part(outputs["test"], 0, n_old), "hard": _part(outputs["test"], n_old, None)}
+    features_after = {"old": features["test"].rows(0, n_old), "hard": features["test"].rows(n_old)}
     changes = tuple(
-        compare_pairs(f"{name} test", before, outputs_before[name], after, outputs_after[name])
+        compare_pairs(f"{name} test", before, features_before[name], after, features_after[name])
         for name in ("old", "hard")
     )
     told = FinetuneReport(
-        model=folder.name,
-        weights_sha256=before.card.files[WEIGHTS],
+        model="in memory" if before.folder is None else before.folder.name,
+        weights_sha256=before.weights_sha256(),
         hard=hard.source,
         stages=str(stages),
         replay=replay,
@@ -205,7 +210,7 @@ def finetune(
         left_out=left_out,
         changes=changes,
         warnings=(*warnings_of(changes, before.card, of_hard), *([HARD_ALONE] if alone else [])),
-        command=command,
+        command=command.current(),
         created=now(),
     )
     whole = Manifest(
@@ -213,15 +218,15 @@ def finetune(
         source=f"{known.source}; {hard.source}",
         groups="; ".join(dict.fromkeys((known.groups, hard.groups))),
         warnings=(*known.warnings, *hard.warnings),
+        images={**known.images, **hard.images},
     )
-    reports = [
-        evaluate_dataset(after, mixed[split], outputs=outputs[split], command=command) for split in reversed(SPLITS)
-    ]
+    reports = [evaluate_dataset(after, mixed[split], features=features[split]) for split in reversed(SPLITS)]
     told_apart = {
-        f"{name}_after": evaluate_dataset(after, asked[name], outputs=outputs_after[name], command=command)
-        for name in ("old", "hard")
+        f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name]) for name in ("old", "hard")
     }
-    earlier = {f"{name}_before": evaluate_dataset(before, asked[name], outputs=outputs_before[name]) for name in asked}
+    earlier = {
+        f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name]) for name in asked
+    }
     card = after.card.changed(
         data=data_facts_of(whole),
         recipe={
@@ -231,19 +236,42 @@ def finetune(
         },
         seed=seed,
         versions=versions(),
-        command=command,
+        command=command.current(),
         created=now(),
         seconds_per_epoch=float(np.mean([line["seconds"] for line in history])),
         files={},
+        seconds=time.perf_counter() - start,
         evidence=(*reversed(reports), *told_apart.values(), told),
     )
-    with files.replacing_folder(output) as partial:
-        card = write_folder(partial, after.changed(card), whole, history, mixed, start)
-    if stages != "head":
-        checkpoint.clear()
+    after = after.changed(card, origin=Origin(whole, tuple(history)))
+    if folder is not None:
+        after = load(save(after, folder, overwrite=overwrite, parity=mixed["test"], start=start))
+        _beside(folder, recipe, before, mixed).clear()
     every = {**earlier, **told_apart}
     names = {"old_before": "old_test_before", "old_after": "old_test_after"}
-    return FinetuneResult(output, card, {names.get(key, key): report for key, report in every.items()})
+    return FinetuneResult(after, {names.get(key, key): report for key, report in every.items()})
+
+
+def _beside(folder: Path, recipe: Recipe, before: Classifier, mixed: Mapping[str, ImageDataset]) -> Checkpoint:
+    texts = [before.weights_sha256(), *(part.fingerprint for part in mixed.values())]
+    return checkpoint_beside(folder, recipe, hashlib.sha256("\n".join(texts).encode()).hexdigest())
+
+
+@contextmanager
+def _checkpoint(
+    folder: Path | None, recipe: Recipe, before: Classifier, mixed: Mapping[str, ImageDataset], resume: bool
+) -> Iterator[Checkpoint]:
+    """Where an unfinished fine-tuning stands."""
+    with tempfile.TemporaryDirectory(prefix="facevalue-") as place:
+        checkpoint = _beside(folder or Path(place) / "model", recipe, before, mixed)
+        if not resume:
+            checkpoint.clear()
+        try:
+            yield checkpoint
+        except KeyboardInterrupt as error:
+            if folder is not None and checkpoint.folder.exists():
+                raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with `resume`") from error
+            raise
 
 
 def _recipe(
@@ -279,19 +307,14 @@ def _splits(manifest: Manifest, card: ModelCard, name: str) -> dict[str, ImageDa
 
 def _with_moved_head(
     before: Classifier, extractor: Extractor, mixed: Mapping[str, ImageDataset]
-) -> tuple[Classifier, list[dict[str, Any]], dict[str, Outputs]]:
-    features = {name: extractor.features(part) for name, part in mixed.items()}
+) -> tuple[Classifier, list[dict[str, Any]], dict[str, Features]]:
+    features = {name: extractor.of(part) for name, part in mixed.items()}
     with progress.work("moving the head", unit="fits"):
         head, history = moved_head(
             before.body.head,
-            (features["train"], mixed["train"].labels),
-            (features["validation"], mixed["validation"].labels),
+            (features["train"].x, features["train"].y),
+            (features["validation"].x, features["validation"].y),
         )
     after = copy.deepcopy(before)
     after.body.head.load_state_dict(head.state_dict())
-    outputs = {name: from_features(after, features[name], part.labels) for name, part in mixed.items()}
-    return after.eval(), history, outputs
-
-
-def _part(outputs: Outputs, start: int, end: int | None) -> Outputs:
-    return Outputs(outputs.features[start:end], outputs.logits[start:end], outputs.labels[start:end])
+    return after.eval(), history, features

@@ -1,14 +1,24 @@
-"""``predict``: predictions on files and folders."""
+"""``predict``: predictions for images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from facevalue.runtime.predictor import open_folder
+from facevalue.images.sources import Images
+from facevalue.models.classifier import Classifier
+from facevalue.runtime import open_folder
 from facevalue.types import Prediction
 
 
-def predict(model: Path | str, inputs: Sequence[Path | str], *, heat: bool = False) -> Iterator[Prediction]:
-    """Predictions on files and folders, in order; :func:`facevalue.open` is the same without torch."""
-    return open_folder(Path(model)).predict([Path(p) for p in inputs], heat=heat)
+def predict(model: Classifier | Path | str, images: Images, *, heat: bool = False) -> list[Prediction]:
+    """Predictions for images, in order; ``facevalue.open(folder).stream`` gives them one by one.
+
+    Parameters
+    ----------
+    model : a classifier, or a model folder, whose ``model.onnx`` answers.
+    images : one image or many, each a path, the bytes of a file, a Pillow image, or a uint8 array (h, w, 3) RGB or
+        (h, w) grey. A folder stands for all image files below it, sorted.
+    heat : also give :attr:`~facevalue.types.Prediction.heat`, where the network has it.
+    """
+    predictor = model if isinstance(model, Classifier) else open_folder(model)
+    return predictor.predict(images, heat=heat)

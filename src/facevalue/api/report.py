@@ -8,5 +8,10 @@ from facevalue.reports.model_page import write_report
 
 
 def report(model: Path | str, output: Path | str | None = None) -> Path:
-    """The model's card as one self-contained page; returns where it is."""
+    """Write the card of a model folder as one self-contained page; returns where it is.
+
+    Parameters
+    ----------
+    output : the page; by default ``report.html`` in the folder.
+    """
     return write_report(Path(model), None if output is None else Path(output))

@@ -2,87 +2,77 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from facevalue.api.common.model_folder import data_facts_of, free_place, versions, write_folder
+from facevalue.api.common.model_folder import data_facts_of, free_place, save, versions
+from facevalue.api.compare import Comparison, compare
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.dataset import dataset_of
 from facevalue.data.manifest import SPLITS, Manifest
-from facevalue.errors import UsageError
+from facevalue.data.scan import Data
+from facevalue.errors import FaceValueError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
 from facevalue.evaluation.evaluate import now
-from facevalue.evidence.card import ModelCard
-from facevalue.evidence.records import ExportReport
-from facevalue.models.classifier import Classifier
-from facevalue.support import files, machine, progress
+from facevalue.evidence.card import CARD
+from facevalue.models.classifier import Classifier, load
+from facevalue.models.origin import Origin
+from facevalue.support import command, files, progress
+from facevalue.support.output_folder import free_folder
+from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import resolved
-from facevalue.training.methods import Trained, checkpoint_beside, new_classifier, train_method
-from facevalue.training.recipe import SHORT, Recipe, as_asked
+from facevalue.training.methods import Trained, checkpoint_beside, identity, new_classifier, train_method
+from facevalue.training.recipe import Recipe, Setting, as_asked
 from facevalue.training.refit import finished
 from facevalue.training.split_data import split_manifest
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """A model folder, just made."""
-
-    folder: Path
-    card: ModelCard
-
-    def figures(self) -> dict[str, Any]:
-        """What ``train --json`` writes."""
-        card = self.card
-        reports = {split: found.to_dict() for split in SPLITS if (found := card.report(split)) is not None}
-        exported = [e.to_dict() for e in card.evidence if isinstance(e, ExportReport)]
-        return {
-            "model": str(self.folder),
-            **reports,
-            "parameters": card.network.parameters,
-            "seconds": card.seconds,
-            "seconds_per_epoch": card.seconds_per_epoch,
-            "temperature": card.temperature,
-            "threshold": card.threshold,
-            "abstention": card.abstention.to_dict(),
-            "network": card.network.name,
-            "recipe": card.recipe,
-            "classes": list(card.classes),
-            "data": card.data.to_dict(),
-            "exports": exported,
-            "seed": card.seed,
-        }
+from facevalue.training.studies import expect_same
 
 
 def train(
-    data: Path | str,
-    output: Path | str,
+    data: Data,
+    output: Path | str | None = None,
     *,
     recipe: str = "probe",
     groups: str | None = None,
     seed: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    command: str = "",
-    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
-    **settings: Any,
-) -> TrainResult:
-    """Make a model folder from images.
+    network: str | None = None,
+    weights: str | None = None,
+    size: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    optimizer: str | None = None,
+    positive: str | None = None,
+    adversarial: str | None = None,
+    eps: float | None = None,
+    teacher: Path | str | None = None,
+    distill_temperature: float | None = None,
+    settings: Mapping[str, Setting] | None = None,
+) -> Classifier:
+    """Make a classifier from labelled images: split, train, calibrate, evaluate.
 
     Parameters
     ----------
-    data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, or a manifest.
-    output : the model folder to be.
+    data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, a manifest file, a table
+        with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`.
+    output : the model folder to make; ``None`` keeps the classifier in memory, and ``classifier.save`` writes it later.
     recipe : ``probe``, ``finetune``, ``scratch``, another recipe's name, or a TOML file.
-    groups : see :func:`facevalue.data.groups.with_groups`; by default the recipe's.
+    groups : what stays in one split, see :func:`facevalue.data.groups.with_groups`; by default the recipe's.
     seed : by default the recipe's, which is 0 unless it says another.
     resume : go on with a training that was stopped, from its last epoch.
     overwrite : replace a model folder that is there already.
-    set : recipe settings by dotted key, ``{"augment.flip": True}``.
-    settings : the settings with a short name: ``network``, ``weights``, ``epochs``, ``batch_size``, ``lr``, ``size``,
-        ``optimizer``, ``positive``, ``adversarial``, ``eps``, ``teacher``, ``distill_temperature``.
+    network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
+    distill_temperature : recipe settings with a name of their own.
+    settings : any other by its dotted key: ``{"augment.flip": True}``.
+
+    Returns
+    -------
+    The classifier in eval mode on the CPU; its card holds the evaluation on every split.
 
     Raises
     ------
@@ -94,46 +84,76 @@ def train(
         The weights cannot be had or do not fit.
     """
     start = time.perf_counter()
-    unknown = sorted(settings.keys() - SHORT.keys())
-    if unknown:
-        raise UsageError(f"train has no setting {unknown[0]!r}; it knows {', '.join(SHORT)}, and the rest by set={{…}}")
-    chosen = resolved(as_asked(recipe, seed=seed, set=set, **settings))
-    if "eps" in settings and chosen.adversarial.method == "none":
-        raise UsageError("eps is about adversarial training; say which with adversarial: pgd, fast, trades or free")
-    if "distill_temperature" in settings and not chosen.distill.teacher:
-        raise UsageError("distill_temperature is about learning from a teacher; name its model folder with teacher")
-    output = free_place(Path(output), overwrite)
-    machine.keep_memory()
-    manifest = _prepared(Path(data), chosen, groups)
+    asked: dict[str, Setting | None] = {
+        "network": network,
+        "weights": weights,
+        "size": size,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "optimizer": optimizer,
+        "positive": positive,
+        "adversarial": adversarial,
+        "eps": eps,
+        "teacher": None if teacher is None else str(teacher),
+        "distill_temperature": distill_temperature,
+    }
+    chosen = resolved(as_asked(recipe, seed=seed, named=asked, settings=settings))
+    if eps is not None and chosen.adversarial.method == "none":
+        raise UsageError("`eps` is about adversarial training; say which with `adversarial`: pgd, fast, trades or free")
+    if distill_temperature is not None and not chosen.distill.teacher:
+        raise UsageError("`distill_temperature` is about learning from a teacher; name its model folder with `teacher`")
+    if output is None and resume:
+        raise UsageError("`resume` goes on with a training that was stopped beside its `output`; name that folder")
+    folder = None if output is None else free_place(Path(output), overwrite)
+    manifest = _prepared(data, chosen, groups)
     for warning in manifest.warnings:
         progress.note(f"warning: {warning}")
     if manifest.unreadable:
         first = manifest.unreadable[0]
         more = len(manifest.unreadable) - 1
         progress.note(f"left out: {first['path']} {first['reason']}" + (f", and {more} more" if more else ""))
-    checkpoint = checkpoint_beside(output, chosen, manifest.fingerprint())
+    with _checkpoint(folder, chosen, manifest, resume) as checkpoint:
+        classifier = new_classifier(chosen, manifest.classes)
+        splits = {s: dataset_of(manifest, classifier.card.preprocessing, manifest.classes, s) for s in SPLITS}
+        trained = train_method(classifier, splits, chosen, checkpoint)
+        classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
+        card = classifier.card.changed(
+            data=data_facts_of(manifest),
+            seconds_per_epoch=trained.seconds_per_epoch,
+            seconds=time.perf_counter() - start,
+            command=command.current(),
+            created=now(),
+            versions=versions(),
+            evidence=reports,
+        )
+        classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
+        if folder is None:
+            return classifier
+        save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)
+        checkpoint.clear()
+    return load(folder)
+
+
+@contextmanager
+def _checkpoint(folder: Path | None, recipe: Recipe, manifest: Manifest, resume: bool) -> Iterator[Checkpoint]:
+    """Where an unfinished training stands: beside the model folder, or somewhere that goes when the block ends."""
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="facevalue-") as place:
+            yield Checkpoint(Path(place) / "training", identity(recipe, manifest.fingerprint()))
+        return
+    checkpoint = checkpoint_beside(folder, recipe, manifest.fingerprint())
     if not resume:
         checkpoint.clear()
-    classifier = new_classifier(chosen, manifest.classes)
-    splits = {s: dataset_of(manifest, classifier.card.preprocessing, manifest.classes, s) for s in SPLITS}
     try:
-        trained = train_method(classifier, splits, chosen, checkpoint)
+        yield checkpoint
     except KeyboardInterrupt as error:
         if checkpoint.folder.exists():
-            raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with --resume") from error
+            raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with `resume`") from error
         raise
-    classifier, reports = finished(_calibrated(trained, chosen), trained, splits, command)
-    card = classifier.card.changed(
-        data=data_facts_of(manifest), seconds_per_epoch=trained.seconds_per_epoch, command=command, created=now()
-    )
-    card = card.changed(versions=versions(), evidence=reports)
-    with files.replacing_folder(output) as folder:
-        card = write_folder(folder, classifier.changed(card), manifest, trained.history, splits, start)
-    checkpoint.clear()
-    return TrainResult(output, card)
 
 
-def _prepared(data: Path, recipe: Recipe, groups: str | None) -> Manifest:
+def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     manifest = split_manifest(data, recipe, groups)
     shortcut = find_shortcuts(manifest.readable).warning
     return manifest if shortcut is None else manifest.changed(warnings=(*manifest.warnings, shortcut))
@@ -142,9 +162,80 @@ def _prepared(data: Path, recipe: Recipe, groups: str | None) -> Manifest:
 def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
     settings = recipe.calibration
     return calibrated(
-        with_novelty(trained.classifier, trained.outputs["train"]),
-        trained.outputs["calibration"],
+        with_novelty(trained.classifier, trained.features["train"]),
+        trained.features["calibration"],
         target=settings.target,
         floor=settings.floor,
         quantile=settings.quantile,
     )
+
+
+STUDY, CURVES = "sizes.json", "curves.png"
+
+
+def train_sizes(
+    data: Data,
+    output: Path | str,
+    sizes: Sequence[int],
+    *,
+    recipe: str = "probe",
+    groups: str | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    settings: Mapping[str, Setting] | None = None,
+) -> Comparison:
+    """Train one model folder per size into ``output``, then compare them.
+
+    ``output`` holds the folders (``150``, ``300``), ``sizes.json`` with the rows, and ``curves.png``.
+
+    Parameters
+    ----------
+    data, recipe, groups, seed, overwrite, settings : as :func:`train` takes them; the same for every model.
+    sizes : sides of the network input in pixels, all different.
+    resume : keep the models that a study stopped before had finished, and go on with the one it was at.
+
+    Raises
+    ------
+    UsageError
+        A setting cannot be right, ``output`` is taken, or it holds a study that was asked something else.
+    """
+    if len(set(sizes)) < len(sizes) or not sizes:
+        raise UsageError(f"expected sizes that are all different, but got {', '.join(map(str, sizes))}")
+    folder = Path(output)
+    # The recipe itself and not its name: a file may be another by the time that the study goes on.
+    whole = as_asked(recipe, seed=seed, settings=settings)
+    asked = {"data": str(data), "sizes": list(sizes), "groups": groups, "recipe": whole.to_dict()}
+    begun = (folder / STUDY).is_file()
+    if resume and begun:
+        expect_same(folder / STUDY, asked)
+    else:
+        free_folder(folder, STUDY, "a study of sizes", overwrite)
+        folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(folder / STUDY, asked)
+    models = [folder / str(size) for size in sizes]
+    for size, model in zip(sizes, models, strict=True):
+        if resume and (model / CARD).is_file():
+            progress.note(f"{model} is finished already")
+            continue
+        progress.note(f"{size} pixels")
+        try:
+            train(
+                data,
+                model,
+                recipe=recipe,
+                groups=groups,
+                seed=seed,
+                size=size,
+                resume=resume,
+                overwrite=overwrite,
+                settings=settings,
+            )
+        except FaceValueError:
+            if not begun and [*folder.iterdir()] == [folder / STUDY]:  # nothing was made: nothing is left
+                (folder / STUDY).unlink()
+                folder.rmdir()
+            raise
+    compared = compare(models, plot=folder / CURVES)
+    files.write_json(folder / STUDY, {**asked, "command": command.current(), "models": compared.to_dict()["models"]})
+    return compared

@@ -1,11 +1,11 @@
-"""Searching a recipe's settings on the validation split alone."""
+"""``tune``: searching a recipe's settings on the validation split alone."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,17 @@ import pandas as pd
 
 from facevalue.data.dataset import dataset_of
 from facevalue.data.manifest import Manifest
+from facevalue.data.scan import Data, scan
 from facevalue.errors import FaceValueError, MissingExtraError, UsageError
 from facevalue.evaluation.calibration import fit_temperature
 from facevalue.evidence.card import MANIFEST
-from facevalue.models.features import Outputs
-from facevalue.support import files, machine, progress
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import Features
+from facevalue.support import command, files, progress
+from facevalue.support.html import ShownInNotebooks
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
-from facevalue.training.recipe import Recipe, as_asked
+from facevalue.training.recipe import Recipe, Setting, as_asked
 from facevalue.training.search_space import Between, Search, ask_comparable, plain, typed, usual, value_at
 from facevalue.training.split_data import split_manifest
 from facevalue.training.studies import expect_same
@@ -34,20 +37,33 @@ _SEEN = ("train", "validation")
 
 
 @dataclass(frozen=True)
-class TuneResult:
-    """A study folder, as it stands."""
+class TuneResult(ShownInNotebooks):
+    """A study folder, as it stands.
+
+    Attributes
+    ----------
+    figures : what ``trials.json`` holds: ``best``, ``n``, ``complete``, ``pruned``, ``failed``, ``searched``, ``trials``.
+    """
 
     folder: Path
-    figures: dict[str, Any]
+    figures: Mapping[str, Any]
 
     @property
     def recipe(self) -> Path:
         """The best recipe, for ``train --recipe``."""
         return self.folder / BEST
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dict(self.figures)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per trial."""
+        return pd.DataFrame(self.figures["trials"])
+
 
 def tune(
-    data: Path | str,
+    data: Data,
     output: Path | str,
     *,
     recipe: str = "scratch",
@@ -56,9 +72,11 @@ def tune(
     groups: str | None = None,
     prune: bool = True,
     seed: int | None = None,
-    command: str = "",
-    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
-    **settings: Any,
+    network: str | None = None,
+    weights: str | None = None,
+    size: int | None = None,
+    epochs: int | None = None,
+    settings: Mapping[str, Setting] | None = None,
 ) -> TuneResult:
     """Search the settings of a recipe for the lowest validation loss.
 
@@ -73,7 +91,7 @@ def tune(
 
     Parameters
     ----------
-    data, recipe, groups, seed, set, settings : as ``train`` takes them.
+    data, recipe, groups, seed, network, weights, size, epochs, settings : as ``train`` takes them.
     output : the study's folder: ``best.toml`` for ``train --recipe``, ``trials.json``, ``trials.png``.
     trials : in all, those of earlier calls included.
     space : values to search by dotted key; by default rate, weight decay, label smoothing and batch size.
@@ -93,15 +111,15 @@ def tune(
     except ImportError as error:
         raise MissingExtraError("optuna", "tune") from error
     if trials < 1:
-        raise UsageError(f"expected --trials to be at least 1, but got {trials}")
-    base = as_asked(recipe, seed=seed, set=set, **settings)
+        raise UsageError(f"expected `trials` to be at least 1, but got {trials}")
+    named: dict[str, Setting | None] = {"network": network, "weights": weights, "size": size, "epochs": epochs}
+    base = as_asked(recipe, seed=seed, named=named, settings=settings)
     searched = typed(space, base) if space else usual(base)
     ask_comparable(searched)
     for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
         changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
     folder = Path(output)
-    machine.keep_memory()
-    manifest = _set_up(Path(data), folder, base, searched, groups, prune)
+    manifest = _set_up(data, folder, base, searched, groups, prune)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -122,18 +140,18 @@ def tune(
                 _run(study, trial, manifest, base, searched, folder)
                 write(study, folder, base, searched)
                 work.advance(detail=said(study))
-    figures = write(study, folder, base, searched) | {"command": command}
+    figures = write(study, folder, base, searched) | {"command": command.current()}
     if figures["best"] is None:
         raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
     return TuneResult(folder, figures)
 
 
 def _set_up(
-    data: Path, folder: Path, base: Recipe, searched: Mapping[str, Search], groups: str | None, prune: bool
+    data: Data, folder: Path, base: Recipe, searched: Mapping[str, Search], groups: str | None, prune: bool
 ) -> Manifest:
     """The manifest of train and validation alone; scanned and split once for a study."""
-    setup = {
-        "data": str(data),
+    setup: dict[str, Any] = {
+        "data": str(data) if isinstance(data, Path | str) else scan(data).fingerprint(),
         "recipe": {key: value for key, value in base.to_dict().items() if key != "seed"},
         "space": {key: where.as_value() for key, where in searched.items()},
         "groups": groups,
@@ -142,14 +160,16 @@ def _set_up(
     }
     if (folder / SETUP).is_file() and (folder / MANIFEST).is_file():
         expect_same(folder / SETUP, setup)
-        return Manifest(pd.read_parquet(folder / MANIFEST), str(data))
+        seen = Manifest(pd.read_parquet(folder / MANIFEST), setup["data"])
+        return seen if isinstance(data, Path | str) else replace(seen, images=scan(data).images)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there and is not a study; choose another place with -o")
+        raise UsageError(f"{folder} is there and is not a study; choose another `output`")
     manifest = split_manifest(data, base, groups)
     for warning in manifest.warnings:
         progress.note(f"warning: {warning}")
     rows = manifest.rows(*_SEEN).reset_index(drop=True)
-    seen = Manifest(rows.assign(path=rows["path"].map(os.path.abspath)), manifest.source, manifest.groups)
+    here = [path if path in manifest.images else os.path.abspath(path) for path in rows["path"]]  # noqa: PTH100 - links stay links
+    seen = replace(manifest, table=rows.assign(path=here), warnings=())
     folder.mkdir(parents=True, exist_ok=True)
     seen.save(folder / MANIFEST)
     files.write_json(folder / SETUP, setup)
@@ -199,7 +219,7 @@ def _run(
         if "again" not in trial.user_attrs:
             checkpoint.clear()
         trained = train_method(classifier, splits, recipe, checkpoint)
-        value = validation_loss(trained.outputs["validation"])
+        value = validation_loss(trained.classifier, trained.features["validation"])
         for name, figure in _told(trained).items():
             trial.set_user_attr(name, figure)
         study.tell(trial, value)
@@ -223,15 +243,16 @@ def _drawn(trial: Trial, key: str, where: Search) -> Any:
     return where.values[choices.index(trial.suggest_categorical(key, choices))]
 
 
-def validation_loss(outputs: Outputs) -> float:
+def validation_loss(classifier: Classifier, features: Features) -> float:
     """Cross-entropy in nats, at the temperature that suits these outputs best."""
     import torch
 
-    tempered = outputs.logits.double() / fit_temperature(outputs.logits, outputs.labels)
-    return float(torch.nn.functional.cross_entropy(tempered, torch.from_numpy(outputs.labels)))
+    logits = features.logits(classifier)
+    tempered = logits.double() / fit_temperature(logits, features.y)
+    return float(torch.nn.functional.cross_entropy(tempered, torch.from_numpy(features.y)))
 
 
 def _told(trained: Trained) -> dict[str, float]:
-    outputs = trained.outputs["validation"]
-    right = outputs.logits.argmax(1).numpy() == outputs.labels
+    features = trained.features["validation"]
+    right = features.logits(trained.classifier).argmax(1).numpy() == features.y
     return {"validation_accuracy": float(right.mean()), "epochs": len(trained.history), "seconds": trained.seconds}

@@ -10,7 +10,7 @@ from typer import Argument, Option
 from facevalue.cli.common.output import Json, deliver, interval, percent, png_option, table
 from facevalue.cli.common.parsing import fractions, words
 from facevalue.cli.common.reporters import duration
-from facevalue.cli.common.shell import Seed, command_line
+from facevalue.cli.common.shell import Seed
 from facevalue.cli.evaluate import confusion_table
 
 EXAMPLE = "facevalue attack model images --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
@@ -68,7 +68,6 @@ def run(
         sheet=sheet,
         save_images=save_images,
         save=save,
-        command=command_line(),
         **chosen,
     )
     columns = ["attack", "norm", "eps", "defense", "n", "clean", "robust", "95 %", "took"]

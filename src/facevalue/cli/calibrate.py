@@ -9,7 +9,6 @@ from typer import Argument
 
 from facevalue.cli.common.options import Model
 from facevalue.cli.common.output import Json, deliver, table
-from facevalue.cli.common.shell import command_line
 
 EXAMPLE = "facevalue calibrate model new-images -o model-for-new-images"
 
@@ -23,7 +22,7 @@ def run(
     """Fit the temperature and the limits of abstention on other images; the weights stay as they are."""
     from facevalue.api.calibrate import calibrate
 
-    card = calibrate(model, data, output, command=command_line())
+    card = calibrate(model, data, output).card
     figures = {
         "model": output,
         "temperature": card.temperature,

@@ -25,9 +25,9 @@ def run(
     from facevalue.api.check import check
 
     found = check(model, policy)
-    lines = [f"not met: {_requirement(item)}" for item in found["failed"]]
-    deliver(found, json, *(lines or ["every requirement is met"]))
-    if not found["passed"]:
+    lines = [f"not met: {_requirement(one.to_dict())}" for one in found.failed]
+    deliver(found.to_dict(), json, *(lines or ["every requirement is met"]))
+    if not found.passed:
         say_error(f"{len(lines)} requirement{'s are' if len(lines) > 1 else ' is'} not met")
         raise typer.Exit(FAILED)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
 from typer import Argument
 
 from facevalue.cli.common.output import Json, deliver, interval, percent, png_option, table
 from facevalue.cli.common.reporters import duration
+
+if TYPE_CHECKING:
+    from facevalue.evaluation.comparison import ComparedModel
 
 EXAMPLE = "facevalue compare model-a model-b --plot curves.png"
 
@@ -23,39 +26,39 @@ def run(
     """Put models side by side: accuracy on every split, what is lost on new images, size, speed, calibration."""
     from facevalue.api.compare import compare
 
-    rows = compare(models, plot=plot)
-    deliver(rows, json, *side_by_side(rows))
+    rows = compare(models, plot=plot).models
+    deliver([row.to_dict() for row in rows], json, *side_by_side(rows))
 
 
-def side_by_side(rows: Sequence[Mapping[str, Any]]) -> tuple[Table, Table]:
+def side_by_side(rows: Sequence[ComparedModel]) -> tuple[Table, Table]:
     """What models are right of and cost, and what they withstand."""
     columns = ("model", "network", "train", "validation", "test", "95 %", "gap", "parameters", "an epoch", "ece")
     cells = [
         (
-            row["model"],
-            row["network"],
-            percent(row["train_accuracy"]),
-            percent(row["validation_accuracy"]),
-            percent(row["test_accuracy"]),
-            interval(row["test_accuracy_ci"]),
-            percent(row["gap"]),
-            f"{row['parameters']:,}",
-            "-" if row["seconds_per_epoch"] is None else duration(row["seconds_per_epoch"]),
-            row["ece"],
+            row.model,
+            row.network,
+            percent(row.train_accuracy),
+            percent(row.validation_accuracy),
+            percent(row.test_accuracy),
+            interval(row.test_accuracy_ci),
+            percent(row.gap),
+            f"{row.parameters:,}",
+            "-" if row.seconds_per_epoch is None else duration(row.seconds_per_epoch),
+            row.ece,
         )
         for row in rows
     ]
-    eps = list(rows[0]["robust_accuracy"])
-    stands = ("model", "clean", *(f"robust {e}" for e in eps), "damaged", "proven radius", "ece", "an image")
+    eps = list(rows[0].robust_accuracy)
+    stands = ("model", "clean", *(f"robust {e}" for e in eps), "corrupted", "proven radius", "ece", "an image")
     figures = [
         (
-            row["model"],
-            percent(row["test_accuracy"]),
-            *(percent(row["robust_accuracy"][e]) for e in eps),
-            percent(row["corruption_accuracy"]),
-            "-" if row["certified_radius"] is None else f"{row['certified_radius']:.3f}",
-            row["ece"],
-            f"{row['milliseconds']:.1f} ms",
+            row.model,
+            percent(row.test_accuracy),
+            *(percent(row.robust_accuracy[e]) for e in eps),
+            percent(row.corruption_accuracy),
+            "-" if row.certified_radius is None else f"{row.certified_radius:.3f}",
+            row.ece,
+            "-" if row.milliseconds is None else f"{row.milliseconds:.1f} ms",
         )
         for row in rows
     ]

@@ -21,15 +21,16 @@ def run(
 ) -> None:
     """Go the whole way in under a minute on 200 real images, offline: train, judge, attack, explain, export."""
     from facevalue.api.demo import demo
+    from facevalue.evidence.summary import TrainSummary
 
     result = demo(output)
-    test = result.card.report("test")
-    images = output / "images"
+    test = result.card.evaluation("test")
+    images, folder = output / "images", output / "model"
     deliver(
-        result.figures(),
+        {"model": str(folder), **TrainSummary.of(result.card).to_dict()},
         json,
         *([evaluation_table([test])] if test else []),
-        f"the report:    {result.folder / 'report.html'}",
-        f"try next:      facevalue predict {result.folder} {images / 'face'}",
-        f"the web page:  facevalue serve {result.folder}   and open http://127.0.0.1:8000",
+        f"the report:    {folder / 'report.html'}",
+        f"try next:      facevalue predict {folder} {images / 'face'}",
+        f"the web page:  facevalue serve {folder}   and open http://127.0.0.1:8000",
     )

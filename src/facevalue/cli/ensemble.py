@@ -9,7 +9,6 @@ from typer import Argument, Option
 
 from facevalue.cli.common.options import Model, Overwrite
 from facevalue.cli.common.output import Json, deliver
-from facevalue.cli.common.shell import command_line
 from facevalue.cli.evaluate import evaluation_table
 
 EXAMPLE = "facevalue ensemble model-a model-b model-c -o together"
@@ -26,13 +25,15 @@ def run(
 ) -> None:
     """Make one model of several: their calibrated probabilities, averaged, in one model.onnx."""
     from facevalue.api.ensemble import ensemble
+    from facevalue.evidence.summary import TrainSummary
 
-    result = ensemble(models, output, data=data, overwrite=overwrite, command=command_line())
-    figures = {**result.figures(), "members": result.card.recipe["members"]}
-    reports = [r for split in ("train", "validation", "test") if (r := result.card.report(split)) is not None]
+    together = ensemble(models, output, data=data, overwrite=overwrite)
+    summary = TrainSummary.of(together.card)
+    figures = {"model": str(output), **summary.to_dict(), "members": together.card.recipe["members"]}
+    reports = [r for r in (summary.train, summary.validation, summary.test) if r is not None]
     deliver(
         figures,
         json,
         evaluation_table(reports),
-        f"{result.folder}: the model folder; next: facevalue predict {result.folder} IMAGE…",
+        f"{output}: the model folder; next: facevalue predict {output} IMAGE…",
     )

@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from facevalue.cli.common.output import Json, deliver, interval, percent, png_option, table
 from facevalue.cli.common.parsing import words
-from facevalue.cli.common.shell import Seed, command_line
+from facevalue.cli.common.shell import Seed
 
 if TYPE_CHECKING:
     from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy
@@ -56,17 +56,16 @@ def run(
 ) -> None:
     """Measure a model on images with known labels, with 95 % intervals."""
     from facevalue.api.evaluate import certify as run_certify
-    from facevalue.api.evaluate import corruptions as run_corruptions
-    from facevalue.api.evaluate import evaluate
+    from facevalue.api.evaluate import evaluate, evaluate_corruptions
 
-    report = evaluate(model, data, split=split, slices=columns_of(slices or ()), save=save, command=command_line())
+    report = evaluate(model, data, split=split, slices=columns_of(slices or ()), save=save)
     figures = report.to_dict()
     more: list[Table | str] = []
-    asked: dict[str, Any] = {"split": split, "seed": seed, "save": save, "command": command_line()}
+    asked: dict[str, Any] = {"split": split, "seed": seed, "save": save}
     if limit is not None:
         asked["limit"] = limit
     if corruptions:
-        corrupted = run_corruptions(model, data, **asked, plot=plot)
+        corrupted = evaluate_corruptions(model, data, **asked, plot=plot)
         figures["corruptions"] = corrupted.to_dict()
         more += [corruption_table(corrupted), *(f"warning: {text}" for text in corrupted.warnings)]
     if certify:

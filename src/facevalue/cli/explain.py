@@ -24,8 +24,8 @@ def run(
 
     explained = explain(model, images, output, method=method)
     deliver(
-        explained,
+        explained.to_dict(),
         json,
-        *map(str, explained["files"]),
-        *(f"left out: {bad['path']} {bad['reason']}" for bad in explained["unreadable"]),
+        *map(str, explained.files),
+        *(f"left out: {bad['path']} {bad['reason']}" for bad in explained.unreadable),
     )

@@ -8,7 +8,6 @@ from typing import Annotated
 from typer import Argument, Option
 
 from facevalue.cli.common.output import Json, deliver, percent
-from facevalue.cli.common.shell import command_line
 
 EXAMPLE = "facevalue export model --to onnx -o model.onnx"
 
@@ -25,7 +24,7 @@ def run(
     """Write the model in another format; a file that does not answer as the model does is not left behind."""
     from facevalue.api.export import export
 
-    made = export(model, output, to=to, images=images, command=command_line())
+    made = export(model, output, to=to, images=images)
     deliver(
         made.to_dict(),
         json,

@@ -10,7 +10,7 @@ from typer import Argument, Option
 from facevalue.cli.common.options import Groups, Model, Overwrite, Resume, Settings
 from facevalue.cli.common.output import Json, deliver, interval, percent, table
 from facevalue.cli.common.parsing import settings_of
-from facevalue.cli.common.shell import Seed, command_line
+from facevalue.cli.common.shell import Seed
 from facevalue.errors import UsageError
 
 EXAMPLE = "facevalue finetune model hard-images -o model-2 --stages head"
@@ -57,10 +57,9 @@ def run(
         seed=seed,
         resume=resume,
         overwrite=overwrite,
-        command=command_line(),
-        set=changed,
+        settings=changed,
     )
-    figures = result.figures()
+    figures = result.to_dict()
     before_after = [
         (name, figures[f"{key}_before"], figures[f"{key}_after"])
         for name, key in (("old test", "old_test"), ("hard test", "hard"))
@@ -82,7 +81,7 @@ def run(
         json,
         table("", ("images", "n", "before", "95 %", "after", "95 % after", "points"), rows),
         *(f"warning: {text}" for text in figures["warnings"]),
-        f"{result.folder}: the model folder; {model} stays as it was",
+        f"{output}: the model folder; {model} stays as it was",
     )
 
 

@@ -76,7 +76,7 @@ def _predictions(predictor: Predictor, paths: Sequence[str]) -> Iterator[Predict
         if standard_input:
             yield predictor.predict_bytes(sys.stdin.buffer.read(), "-")
         else:
-            yield from predictor.predict(some)
+            yield from predictor.stream(some)
 
 
 def _columns(prediction: Prediction, probability: Callable[[float | None], str]) -> tuple[str, str, str, str]:

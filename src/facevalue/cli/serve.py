@@ -19,10 +19,10 @@ def run(
     max_pixels: Annotated[int, Option(min=1, metavar="N", help="Most pixels of an image.")] = 50_000_000,
 ) -> None:
     """Answer over HTTP, and in a browser: a page where an image is dropped and the prediction appears."""
-    from facevalue import serve
+    from facevalue.serve import run as serve_until_stopped
     from facevalue.serve.settings import Settings
 
-    serve.run(
+    serve_until_stopped(
         model,
         Settings(host=host, port=port, max_files=max_files, max_body_bytes=max_body * 1_000_000, max_pixels=max_pixels),
     )

@@ -10,7 +10,6 @@ from typer import Option
 from facevalue.cli.common.options import Data, Groups, Model, Network, Overwrite, RecipesSeed, Resume, Settings, Weights
 from facevalue.cli.common.output import Json, deliver
 from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
-from facevalue.cli.common.shell import command_line
 from facevalue.cli.compare import side_by_side
 from facevalue.cli.evaluate import evaluation_table
 
@@ -53,7 +52,8 @@ def run(
     json: Json = None,
 ) -> None:
     """Train a classifier from images and leave a model folder with the proof beside it."""
-    chosen = {
+    changed, sizes = settings_of(changes or []), sizes_of(size)
+    chosen: dict[str, Any] = {
         "network": network,
         "weights": weights,
         "epochs": epochs,
@@ -65,30 +65,43 @@ def run(
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
     }
-    changed, sizes = settings_of(changes or []), sizes_of(size)
 
-    from facevalue.api.common.sizes import train_sizes
-    from facevalue.api.train import train
+    from facevalue.api.train import train, train_sizes
+    from facevalue.evidence.summary import TrainSummary
+    from facevalue.training.recipe import SHORT
 
-    settings: dict[str, Any] = {
-        "recipe": recipe,
-        "groups": groups,
-        "seed": seed,
-        "set": changed,
-        **{name: value for name, value in chosen.items() if value is not None},
-    }
-    places: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "command": command_line()}
     if len(sizes) > 1:
-        rows = train_sizes(data, output, sizes, **places, **settings)
-        deliver(rows, json, *side_by_side(rows), f"{output}: one model folder per size, sizes.json and curves.png")
+        named = {SHORT[name]: value for name, value in chosen.items() if value is not None}
+        rows = train_sizes(
+            data,
+            output,
+            sizes,
+            recipe=recipe,
+            groups=groups,
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            settings={**named, **changed},
+        ).models
+        compared = [row.to_dict() for row in rows]
+        deliver(compared, json, *side_by_side(rows), f"{output}: one model folder per size, sizes.json and curves.png")
         return
-    if sizes:
-        settings["size"] = sizes[0]
-    result = train(data, output, **places, **settings)
-    reports = [r for split in ("train", "validation", "test") if (r := result.card.report(split)) is not None]
+    model = train(
+        data,
+        output,
+        recipe=recipe,
+        groups=groups,
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        size=sizes[0] if sizes else None,
+        settings=changed,
+        **chosen,
+    )
+    summary = TrainSummary.of(model.card)
     deliver(
-        result.figures(),
+        {"model": str(output), **summary.to_dict()},
         json,
-        evaluation_table(reports),
-        f"{result.folder}: the model folder; next: facevalue predict {result.folder} IMAGE…",
+        evaluation_table([r for r in (summary.train, summary.validation, summary.test) if r is not None]),
+        f"{output}: the model folder; next: facevalue predict {output} IMAGE…",
     )

@@ -11,7 +11,6 @@ from typer import Option
 from facevalue.cli.common.options import Data, Groups, Network, RecipesSeed, Settings, Size, Weights
 from facevalue.cli.common.output import Json, deliver, percent, table
 from facevalue.cli.common.parsing import settings_of
-from facevalue.cli.common.shell import command_line
 from facevalue.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ def run(
 
     from facevalue.api.tune import tune
 
-    chosen = {"network": network, "weights": weights, "epochs": epochs, "size": size}
     result = tune(
         data,
         output,
@@ -62,11 +60,13 @@ def run(
         groups=groups,
         prune=prune,
         seed=seed,
-        command=command_line(),
-        set=changed,
-        **{name: value for name, value in chosen.items() if value is not None},
+        settings=changed,
+        network=network,
+        weights=weights,
+        epochs=epochs,
+        size=size,
     )
-    figures = result.figures
+    figures = result.to_dict()
     rows = sorted(
         (row for row in figures["trials"] if row["state"] == "complete"), key=lambda row: float(row["validation_loss"])
     )

@@ -1,95 +1,275 @@
-"""Images with labels, ready for a network: what evaluate, attack and explain read."""
+"""Labelled images, wherever they are: files, bytes or arrays, with their groups and splits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from facevalue.data.manifest import Manifest, facts, fingerprint
-from facevalue.errors import DataError, ImageError
-from facevalue.images import decoding, input_cache
+from facevalue.errors import DataError, ImageError, UsageError
+from facevalue.images import input_cache
 from facevalue.images.input_cache import InputCache
 from facevalue.images.preprocessing import Preprocessing
+from facevalue.images.sources import ImageInput, Images, checked_array, each, upright
 from facevalue.support import machine
 
+HELD_BYTES = 4 * 2**30
+"""Network inputs are held in memory up to this size, and on disk above it as far as there is room."""
 
-@dataclass(frozen=True)
+Stored = Path | bytes | NDArray[np.uint8]
+"""An image as a dataset keeps it: a file, the bytes of one, or RGB pixels (h, w, 3)."""
+
+
+class TorchDataset(Protocol):
+    """What :meth:`ImageDataset.from_torch` reads: a map-style torch dataset of (image, class index)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """Files, labels and the preprocessing that makes them network inputs, in a fixed order.
+    """Labelled images in a fixed order.
+
+    Made by :meth:`from_folder`, :meth:`from_dataframe`, :meth:`from_arrays` or :meth:`from_torch`. Every verb takes
+    one. It is a map-style torch dataset too: see :meth:`__getitem__`.
 
     Attributes
     ----------
-    paths : (n,) files.
+    images : (n,) files, bytes of files, or pixels (h, w, 3).
     labels : (n,) int64, indices into ``classes``.
-    classes : in the order of the model's logits.
-    preprocessing : the network's.
+    classes : class names; with a model, in the order of its logits.
+    rows : what is known of each image, one row each: at the least ``label``, ``group`` and ``split``.
+    preprocessing : the network's; ``None`` until a model brings it.
     name : ``train``, ``test``, … or the folder's, for reports.
     source : as the user named it.
-    facts : (n,) see :func:`facevalue.data.manifest.facts`.
-    unreadable : what was left out, with reasons.
-    cache : network inputs decoded before, see :meth:`cached`.
+    unreadable : path and reason of what was left out.
     """
 
-    paths: tuple[Path, ...]
+    images: tuple[Stored, ...]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
-    preprocessing: Preprocessing
+    rows: pd.DataFrame
+    preprocessing: Preprocessing | None = None
     name: str = "all"
     source: str = ""
-    facts: tuple[str, ...] = ()
     unreadable: tuple[dict[str, str], ...] = ()
-    cache: InputCache | None = None
+    _held: NDArray[np.uint8] | InputCache | None = None
+
+    # Making one ------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_folder(
+        cls, folder: Path | str, *, split: str | None = None, groups: str | None = None, seed: int = 0
+    ) -> ImageDataset:
+        """Images of a folder or a manifest file.
+
+        Parameters
+        ----------
+        folder : one sub-folder per class, ``train/`` and held-out folders, or a manifest (CSV or Parquet).
+        split : only these images. Where the folder brings no splits, it is split as ``train`` with the same ``groups``
+            and ``seed`` and the default shares splits it.
+        groups : what stays in one split, see :func:`facevalue.data.groups.with_groups`.
+
+        Raises
+        ------
+        UsageError
+            ``folder`` is not there, or there is no such split.
+        DataError
+            There is no readable image.
+        """
+        from facevalue.data.groups import with_groups
+        from facevalue.data.scan import scan
+        from facevalue.data.splits import with_splits
+
+        manifest = scan(folder)
+        given = set(manifest.readable["split"]) - {""}
+        if split is not None and not given:
+            manifest = with_splits(with_groups(manifest, groups), seed=seed)
+        elif groups is not None:
+            manifest = with_groups(manifest, groups)
+        if split is not None and manifest.rows(split).empty:
+            known = ", ".join(sorted(set(manifest.readable["split"]) - {""}))
+            raise UsageError(f"{folder} has no split {split!r}; it has {known}")
+        return dataset_of(manifest, None, manifest.classes, *([] if split is None else [split]))
+
+    @classmethod
+    def from_dataframe(cls, table: pd.DataFrame, *, split: str | None = None) -> ImageDataset:
+        """Images that a table names.
+
+        Parameters
+        ----------
+        table : columns ``path`` and ``label``; ``group`` (what stays in one split) and ``split`` are used where they
+            are there, and others are kept for :func:`facevalue.evaluate`'s slices. Relative paths start from the
+            current folder.
+        split : only the rows of this split.
+
+        Raises
+        ------
+        UsageError
+            A column is missing.
+        DataError
+            The table is empty, or none of its images can be read.
+        """
+        from facevalue.data.scan import scan
+
+        manifest = scan(table)
+        return dataset_of(manifest, None, manifest.classes, *([] if split is None else [split]))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Images,
+        labels: ArrayLike | Sequence[str],
+        *,
+        classes: Sequence[str] | None = None,
+        groups: Sequence[object] | None = None,
+        splits: Sequence[str] | None = None,
+        name: str = "arrays",
+    ) -> ImageDataset:
+        """Images in memory.
+
+        Parameters
+        ----------
+        images : (n, h, w, 3) uint8 RGB or (n, h, w) grey, or an iterable of arrays, Pillow images, bytes or paths.
+        labels : (n,) class names, or indices into ``classes``.
+        classes : needed where labels are indices; else the names in order.
+        groups : (n,) what stays in one split, a person or a scene; by default each image by itself.
+        splits : (n,) ``train``, ``validation``, ``calibration`` or ``test``.
+        name : what reports call it.
+
+        Raises
+        ------
+        UsageError
+            Lengths differ, a label is none of ``classes``, or something is no image.
+        """
+        if isinstance(images, np.ndarray) and images.ndim == 3:
+            images = list(images)  # n grey images
+        stored = tuple(_stored(image) for image in each(images))
+        names = _names(labels, classes, len(stored))
+        known = tuple(sorted(set(names))) if classes is None else tuple(classes)
+        rows = pd.DataFrame(
+            {
+                "label": names,
+                "group": [""] * len(stored) if groups is None else [str(group) for group in _long(groups, stored)],
+                "split": [""] * len(stored) if splits is None else [str(split) for split in _long(splits, stored)],
+            }
+        )
+        index = {label: i for i, label in enumerate(known)}
+        return cls(stored, np.array([index[n] for n in names], np.int64), known, rows, name=name, source=name)
+
+    @classmethod
+    def from_torch(cls, dataset: TorchDataset, *, classes: Sequence[str] | None = None) -> ImageDataset:
+        """The items of a map-style torch dataset, read into memory.
+
+        Parameters
+        ----------
+        dataset : gives (image, class index). An image is a Pillow image, a uint8 array (h, w, 3), a uint8 tensor
+            (3, h, w), or a float tensor (3, h, w) in [0, 1], which is rounded to 8 bits.
+        classes : class names; by default ``dataset.classes``, or the indices as text.
+
+        Raises
+        ------
+        UsageError
+            An item is no such pair, or a float image leaves [0, 1].
+        """
+        images, labels = [], []
+        for i in range(len(dataset)):
+            item = dataset[i]
+            if not isinstance(item, tuple | list) or len(item) != 2:
+                raise UsageError(f"Expected items (image, class index), but item {i} is {type(item).__name__}")
+            images.append(_from_tensor(item[0], i))
+            labels.append(int(item[1]))
+        if classes is None:
+            own = getattr(dataset, "classes", None)
+            classes = [str(i) for i in range(max(labels, default=-1) + 1)] if own is None else [str(c) for c in own]
+        return cls.from_arrays(images, labels, classes=classes, name=type(dataset).__name__)
+
+    # Looking at it ---------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32] | NDArray[np.uint8], int]:
+        """An image and the index of its class, as a torch ``DataLoader`` reads it.
+
+        Returns
+        -------
+        With :attr:`preprocessing` the network input (3, s, s) float32 in [0, 1], as ``Classifier.logits`` takes it;
+        without, the upright image (h, w, 3) uint8.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no image {index}; there are {len(self)}")
+        i = int(index) % len(self)
+        if self.preprocessing is None:
+            return np.asarray(self.upright(i)), int(self.labels[i])
+        x = self._input(i).transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+        return x, int(self.labels[i])
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over bytes, label and split of these images, whatever the files are called."""
-        return fingerprint(self.facts)
+        return fingerprint(facts(self.scanned().rows))
 
-    def batches(self, size: int = 32) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Network inputs (b, s, s, 3) uint8 RGB with labels (b,), in order, decoded ahead by threads.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(n,) what messages and files call each image: its path, or its place."""
+        return tuple(str(image) if isinstance(image, Path) else f"image-{i:06d}" for i, image in enumerate(self.images))
+
+    def scanned(self) -> ImageDataset:
+        """The same images, each with the facts that a manifest has of it (``sha256``, ``phash``, …)."""
+        if "sha256" in self.rows.columns:
+            return self
+        from facevalue.data.scan import scan
+
+        return dataset_of(scan(self), self.preprocessing, self.classes, name=self.name)
+
+    def upright(self, index: int) -> Image.Image:
+        """An image as decoded: upright, RGB, of its own size."""
+        try:
+            return upright(self.images[index])
+        except ImageError as error:
+            raise DataError(f"{self.names[index]} {error}; it could be read before") from error
+
+    def batches(
+        self, size: int = 32, order: NDArray[np.integer] | None = None
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Network inputs (b, s, s, 3) uint8 RGB with labels (b,), decoded ahead by threads.
 
         Threads and not processes: decoding and resampling hold no interpreter lock, and threads start at once, share
-        the cache, hand their network inputs over without copying and end with Ctrl-C (both side by side:
+        the cache, hand their arrays over without copying and end with Ctrl-C (both side by side:
         ``benchmarks/decode_speed.py``). At most four batches are decoded ahead, so memory does not grow with the number
         of images.
+
+        Parameters
+        ----------
+        order : places of the images, in the order wanted; all of them by default.
         """
-        decoded = machine.in_order(self._input, range(len(self)), ahead=4 * size)
-        for start in range(0, len(self), size):
-            count = min(size, len(self) - start)
-            yield np.stack([next(decoded) for _ in range(count)]), self.labels[start : start + count]
-
-    def cached(self, folder: Path | None = None, limit: int | None = None) -> ImageDataset:
-        """The same images, whose network inputs are decoded once to disk and read from there as far as there is room.
-
-        For many passes over more than fits into memory; see :func:`facevalue.images.input_cache.cached`.
-        """
-        if not self.facts:
-            return self
-        sha256s = [fact.partition(" ")[0] for fact in self.facts]
-        return replace(self, cache=input_cache.cached(sha256s, self.preprocessing, self._decoded, folder, limit))
-
-    def _input(self, i: int) -> NDArray[np.uint8]:
-        found = None if self.cache is None else self.cache.get(self.facts[i].partition(" ")[0])
-        return self._decoded(i) if found is None else found
-
-    def _decoded(self, i: int) -> NDArray[np.uint8]:
-        path = self.paths[i]
-        try:
-            return self.preprocessing.read(decoding.read_bytes(path))
-        except ImageError as error:
-            raise DataError(f"{path} {error}; it could be read a moment ago") from error
+        places = np.arange(len(self)) if order is None else np.asarray(order)
+        if isinstance(self._held, np.ndarray):
+            for start in range(0, len(places), size):
+                part = places[start : start + size]
+                yield self._held[part], self.labels[part]
+            return
+        decoded = machine.in_order(self._input, (int(i) for i in places), ahead=4 * size)
+        for start in range(0, len(places), size):
+            part = places[start : start + size]
+            yield np.stack([next(decoded) for _ in part]), self.labels[part]
 
     def pixels(self) -> NDArray[np.uint8]:
         """All network inputs in memory, (n, s, s, 3) uint8."""
-        side = self.preprocessing.size
+        if isinstance(self._held, np.ndarray):
+            return self._held
+        side = self._expected_preprocessing().size
         out = np.empty((len(self), side, side, 3), np.uint8)
         start = 0
         for pixels, _ in self.batches(64):
@@ -97,28 +277,57 @@ class ImageDataset:
             start += len(pixels)
         return out
 
+    # Making another --------------------------------------------------------------------------------------------------
+
+    def with_preprocessing(self, preprocessing: Preprocessing) -> ImageDataset:
+        """The same images for a network that takes its input so."""
+        return self if preprocessing == self.preprocessing else replace(self, preprocessing=preprocessing, _held=None)
+
+    def held(self, folder: Path | None = None, limit: int | None = None, *, room: int = HELD_BYTES) -> ImageDataset:
+        """The same images with their network inputs decoded once: into memory, or to disk where they need more.
+
+        Parameters
+        ----------
+        folder, limit : of the files on disk; see :func:`facevalue.images.input_cache.cached`.
+        room : bytes in memory at the most.
+        """
+        side = self._expected_preprocessing().size
+        if self._held is not None:
+            return self
+        if len(self) * side * side * 3 <= room:
+            return replace(self, _held=self.pixels())
+        if "sha256" not in self.rows.columns:
+            return self
+        sha256s = [str(sha256) for sha256 in self.rows["sha256"]]
+        cached = input_cache.cached(sha256s, self._expected_preprocessing(), self._decoded, folder, limit)
+        return replace(self, _held=cached)
+
     def take(self, indices: Sequence[int] | NDArray[np.integer]) -> ImageDataset:
         """The images at these positions."""
-        chosen = [int(i) for i in indices]
+        chosen = np.asarray(indices, np.int64)
+        held = self._held[chosen] if isinstance(self._held, np.ndarray) else self._held
         return replace(
             self,
-            paths=tuple(self.paths[i] for i in chosen),
+            images=tuple(self.images[i] for i in chosen),
             labels=self.labels[chosen],
-            facts=tuple(self.facts[i] for i in chosen),
+            rows=self.rows.iloc[chosen].reset_index(drop=True),
+            _held=held,
         )
 
-    def and_also(self, *others: ImageDataset, name: str) -> ImageDataset:
-        """These, then those, under one name."""
+    def joined(self, *others: ImageDataset, name: str) -> ImageDataset:
+        """These images, then those, under one name."""
         parts = (self, *others)
+        held = [part._held for part in parts]
+        arrays = [one for one in held if isinstance(one, np.ndarray)]
         return replace(
             self,
-            paths=tuple(path for part in parts for path in part.paths),
+            images=tuple(image for part in parts for image in part.images),
             labels=np.concatenate([part.labels for part in parts]),
-            facts=tuple(fact for part in parts for fact in part.facts),
+            rows=pd.concat([part.rows for part in parts], ignore_index=True),
             name=name,
             source="; ".join(dict.fromkeys(part.source for part in parts)),
             unreadable=(),
-            cache=None,
+            _held=np.concatenate(arrays) if len(arrays) == len(parts) else None,
         )
 
     def some(self, n: int, seed: int = 0) -> ImageDataset:
@@ -133,9 +342,31 @@ class ImageDataset:
             turn[of_class] = np.arange(len(of_class))
         return self.take(np.sort(shuffled[np.argsort(turn[shuffled], kind="stable")][:n]))
 
+    # How it reads ----------------------------------------------------------------------------------------------------
+
+    def _input(self, i: int) -> NDArray[np.uint8]:
+        if isinstance(self._held, np.ndarray):
+            pixels: NDArray[np.uint8] = self._held[i]
+            return pixels
+        found = None if self._held is None else self._held.get(str(self.rows["sha256"].iat[i]))
+        return self._decoded(i) if found is None else found
+
+    def _decoded(self, i: int) -> NDArray[np.uint8]:
+        try:
+            return self._expected_preprocessing().of(self.images[i])
+        except ImageError as error:
+            raise DataError(f"{self.names[i]} {error}; it could be read before") from error
+
+    def _expected_preprocessing(self) -> Preprocessing:
+        if self.preprocessing is None:
+            raise UsageError(
+                "the dataset has no preprocessing yet; with_preprocessing(model.card.preprocessing) adds it"
+            )
+        return self.preprocessing
+
 
 def dataset_of(
-    manifest: Manifest, preprocessing: Preprocessing, classes: Sequence[str], *splits: str, name: str = ""
+    manifest: Manifest, preprocessing: Preprocessing | None, classes: Sequence[str], *splits: str, name: str = ""
 ) -> ImageDataset:
     """The readable images of a manifest's splits (of all where none is named), labelled by ``classes`` by name.
 
@@ -155,12 +386,80 @@ def dataset_of(
         raise DataError(f"{manifest.source} has no readable image" + (f" in {', '.join(splits)}" if splits else ""))
     index = {label: i for i, label in enumerate(classes)}
     return ImageDataset(
-        paths=tuple(Path(p) for p in rows["path"]),
+        images=tuple(manifest.images.get(path, Path(path)) for path in rows["path"]),
         labels=rows["label"].map(index).to_numpy().astype(np.int64),
         classes=tuple(classes),
+        rows=rows.reset_index(drop=True),
         preprocessing=preprocessing,
         name=name or "+".join(splits) or Path(manifest.source).name,
         source=manifest.source,
-        facts=facts(rows),
         unreadable=manifest.unreadable,
     )
+
+
+def held(splits: Mapping[str, ImageDataset]) -> dict[str, ImageDataset]:
+    """All splits of a training decoded once: together they take at most :data:`HELD_BYTES` of memory."""
+    left, found = HELD_BYTES, {}
+    for split, dataset in splits.items():
+        found[split] = part = dataset.held(room=left)
+        left -= part._held.nbytes if isinstance(part._held, np.ndarray) else 0
+    return found
+
+
+def _stored(image: ImageInput) -> Stored:
+    if isinstance(image, np.ndarray):
+        return checked_array(image)
+    if isinstance(image, Image.Image):
+        return np.asarray(upright(image))
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    return Path(image)
+
+
+def _names(labels: ArrayLike | Sequence[str], classes: Sequence[str] | None, n: int) -> list[str]:
+    """(n,) class names."""
+    values = list(np.asarray(labels, dtype=object).ravel()) if not isinstance(labels, str) else [labels]
+    if len(values) != n:
+        raise UsageError(f"Expected one label per image, but got {len(values)} labels for {n} images")
+    if classes is None:
+        if any(not isinstance(value, str) for value in values):
+            raise UsageError("labels are indices; say what they stand for with classes=[…]")
+        return [str(value) for value in values]
+    known = list(classes)
+    names = [value if isinstance(value, str) else _class_at(value, known) for value in values]
+    odd = sorted(set(names) - set(known))
+    if odd:
+        raise UsageError(f"there is no class {odd[0]!r}; classes are {', '.join(known)}")
+    return names
+
+
+def _class_at(value: object, classes: Sequence[str]) -> str:
+    if not isinstance(value, int | np.integer) or not 0 <= int(value) < len(classes):
+        raise UsageError(f"Expected a label to be a class or an index from 0 to {len(classes) - 1}, but got {value!r}")
+    return classes[int(value)]
+
+
+def _long(values: Sequence[object], images: Sequence[Stored]) -> list[object]:
+    found = list(values)
+    if len(found) != len(images):
+        raise UsageError(f"Expected one value per image, but got {len(found)} for {len(images)} images")
+    return found
+
+
+def _from_tensor(image: Any, place: int) -> ImageInput:
+    """A Pillow image or array as it is; a tensor (c, h, w) as an array (h, w, 3)."""
+    if not hasattr(image, "detach"):
+        found: ImageInput = image
+        return found
+    array = np.asarray(image.detach().cpu())
+    if array.ndim == 3 and array.shape[0] in (1, 3):
+        array = array.transpose(1, 2, 0)
+        array = array[..., 0] if array.shape[2] == 1 else array
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise UsageError(
+                f"Expected float images in [0, 1], but item {place} holds values from {array.min():g} to "
+                f"{array.max():g}; leave normalisation out of the dataset's transform"
+            )
+        array = np.round(array * 255).astype(np.uint8)
+    return np.ascontiguousarray(array)

@@ -9,11 +9,11 @@ import pandas as pd
 
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.manifest import SPLITS, Manifest
-from facevalue.data.scan import scan
+from facevalue.data.scan import Data, scan
 from facevalue.data.splits import origins
 from facevalue.data.training_data import learned_from
 from facevalue.errors import DataError, UsageError
-from facevalue.evidence.card import MANIFEST, ModelCard
+from facevalue.evidence.card import ModelCard
 from facevalue.support import progress
 
 
@@ -34,11 +34,12 @@ class EvaluationData:
     warnings: tuple[str, ...]
 
 
-def evaluation_data(folder: Path, card: ModelCard, data: Path, split: str | None = None) -> EvaluationData:
+def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: str | None = None) -> EvaluationData:
     """Images of ``data`` to evaluate or attack the model on.
 
     Parameters
     ----------
+    known : what the model was made from; ``None`` where that is not known.
     split : one of those that ``data`` has, or that the model made of it; or ``all``. By default what is kept for this:
         of a folder with splits test, of the folder that the model was made from its own test images, else all.
 
@@ -51,7 +52,7 @@ def evaluation_data(folder: Path, card: ModelCard, data: Path, split: str | None
     """
     if split not in (None, "all", *SPLITS):
         raise UsageError(f"expected split to be all or one of {', '.join(SPLITS)}, but got {split!r}")
-    found = _Found(folder, card, data)
+    found = _Found(card, known, data)
     if found.given:
         return found.asked(split or found.first("test", "calibration", "validation") or "test")
     if found.familiar if split is None else split != "all":
@@ -59,7 +60,7 @@ def evaluation_data(folder: Path, card: ModelCard, data: Path, split: str | None
     return found.asked("all")
 
 
-def calibration_data(folder: Path, card: ModelCard, data: Path) -> EvaluationData:
+def calibration_data(card: ModelCard, known: Manifest | None, data: Data) -> EvaluationData:
     """Images of ``data`` to fit temperature and limits on: never test, or nothing were left to measure that by.
 
     Raises
@@ -67,12 +68,12 @@ def calibration_data(folder: Path, card: ModelCard, data: Path) -> EvaluationDat
     DataError
         There are none, or the model has learned from all of them.
     """
-    found = _Found(folder, card, data)
+    found = _Found(card, known, data)
     if found.given:
         split = found.first("calibration", "validation")
         if split is None:
             raise DataError(
-                f"{data} has {' and '.join(sorted(found.given))} images and none for calibration; "
+                f"{found.data} has {' and '.join(sorted(found.given))} images and none for calibration; "
                 "give a folder of other images that the model has not seen"
             )
         asked = found.asked(split)
@@ -89,14 +90,19 @@ def calibration_data(folder: Path, card: ModelCard, data: Path) -> EvaluationDat
 class _Found:
     """What is in ``data``, and what the model knows of it."""
 
-    def __init__(self, folder: Path, card: ModelCard, data: Path) -> None:
-        self.card, self.data = card, data
+    def __init__(self, card: ModelCard, known: Manifest | None, data: Data) -> None:
+        self.card = card
         self.manifest = scan(data)
+        self.data = self.manifest.source
         self.given = set(self.manifest.readable["split"]) - {""}
-        self._known = pd.read_parquet(card.checked_file(folder, MANIFEST))
+        self._known = pd.DataFrame({"sha256": [], "split": [], "label": []}) if known is None else known.table
         splits = dict(zip(self._known["sha256"], self._known["split"], strict=True))
         sha256 = self.manifest.table["sha256"]
-        self._parts = sha256.map(splits).fillna(sha256.map(origins(data)).map(splits)).fillna("")
+        self._parts = (
+            sha256.map(splits)
+            .fillna(sha256.map(origins(Path(data)) if isinstance(data, Path | str) else {}).map(splits))
+            .fillna("")
+        )
 
     @property
     def familiar(self) -> bool:
@@ -144,7 +150,7 @@ class _Found:
         return EvaluationData(chosen, rows, parts, warnings)
 
 
-def _folder_name(data: Path) -> str:
+def _folder_name(data: str) -> str:
     """What a report on other images is called: never as a split of the model's own."""
-    whole = data.resolve()
+    whole = Path(data).resolve()
     return f"{whole.parent.name}/{whole.name}" if whole.name in SPLITS else whole.name

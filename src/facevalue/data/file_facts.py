@@ -51,19 +51,38 @@ def facts_of(path: Path) -> dict[str, Any]:
         # Opening a pipe waits for whoever writes into it, for ever.
         return facts | {"error": "is no file but a folder, pipe or device"}
     try:
-        data = decoding.read_bytes(path)
-        facts["bytes"] = len(data)
-        facts["sha256"] = hashlib.sha256(data).hexdigest()
+        return facts_of_bytes(decoding.read_bytes(path))
+    except ImageError as error:
+        return facts | {"error": str(error)}
+
+
+def facts_of_bytes(data: bytes) -> dict[str, Any]:
+    """The facts of an image file's bytes; the reason in ``error`` where they are no image."""
+    facts = NOTHING | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    try:
         facts |= _header(decoding.open_image(data))
         image, _ = decoding.decode_reduced(data, _reduction)
     except ImageError as error:
         return facts | {"error": str(error)}
+    return facts | _look(image)
+
+
+def facts_of_pixels(pixels: NDArray[np.uint8]) -> dict[str, Any]:
+    """The facts of an image (h, w, 3) RGB that is no file; ``sha256`` is over its shape and pixels."""
+    height, width = pixels.shape[:2]
+    sha256 = hashlib.sha256(f"{height} {width}\n".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    own = {"bytes": pixels.nbytes, "sha256": sha256, "width": width, "height": height, "format": "array", "mode": "RGB"}
+    return NOTHING | own | _look(Image.fromarray(pixels))
+
+
+def _look(image: Image.Image) -> dict[str, Any]:
+    """What an image looks like, from a small grey copy."""
     grey = image.convert("L")
     grey.thumbnail((_LOOK, _LOOK), Image.Resampling.BILINEAR, reducing_gap=2.0)
     look = np.asarray(grey)
     below = np.cumsum(grey.histogram())
     low, high = np.searchsorted(below, (0.01 * look.size, 0.99 * look.size))
-    return facts | {
+    return {
         "phash": phash(grey).tobytes().hex(),
         "darkest": int(low),
         "brightest": int(high),

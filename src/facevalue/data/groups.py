@@ -53,20 +53,20 @@ def _named(manifest: Manifest, how: str) -> NDArray[np.str_]:
         return np.full(len(table), "", dtype=object).astype(str)
     if how == "parent":
         if (table["group"] == "").all():
-            raise DataError(f"--groups parent: no image of {manifest.source} lies in a folder below its class")
+            raise DataError(f"`groups` parent: no image of {manifest.source} lies in a folder below its class")
         return table["group"].to_numpy(str)
     if how.startswith("stem:"):
         try:
             pattern = re.compile(how.removeprefix("stem:"))
         except re.error as error:
-            raise UsageError(f"--groups {how}: not a regular expression: {error}") from error
+            raise UsageError(f"`groups` {how}: not a regular expression: {error}") from error
         found = [pattern.search(PurePosixPath(key).stem) for key in table["key"]]
         if not any(found):
-            raise DataError(f"--groups {how}: the pattern matches no file name, e.g. {table['key'].iloc[0]}")
+            raise DataError(f"`groups` {how}: the pattern matches no file name, e.g. {table['key'].iloc[0]}")
         return np.array([(m.group(1) if m.groups() else m.group(0)) or "" if m else "" for m in found], dtype=str)
     if how in table.columns:
         return table[how].to_numpy(str)
-    raise UsageError(f"--groups {how}: expected parent, image, stem:REGEX or a column of the manifest")
+    raise UsageError(f"`groups` {how}: expected parent, image, stem:REGEX or a column of the manifest")
 
 
 def _joined(keys: NDArray[np.str_], hashes: NDArray[np.uint64], near: int) -> NDArray[np.str_]:

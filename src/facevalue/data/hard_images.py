@@ -70,6 +70,6 @@ def _assigned(table: pd.DataFrame, seed: int) -> NDArray[np.object_]:
         if len({where[group] for group in rows["group"]}) <= len(SHARES):
             raise DataError(
                 f"class {label!r} has {rows['group'].nunique()} independent groups of hard images; that is too few "
-                "for each split to have one (--groups says what a group is; image: each by itself)"
+                "for each split to have one (`groups` says what a group is; image: each by itself)"
             )
     return table["group"].map(where).to_numpy(object)

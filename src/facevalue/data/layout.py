@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
+import pandas as pd
+
 from facevalue.data.manifest import SPLITS, read_table
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import CARD
@@ -166,12 +168,22 @@ def _from_class(root: Path, folder: Path, split: str) -> Iterator[Listed]:
 
 
 def _from_manifest(source: Path) -> list[Listed]:
-    table = read_table(source)
+    return listed_in(read_table(source), source.parent, str(source))
+
+
+def listed_in(table: pd.DataFrame, base: Path, source: str) -> list[Listed]:
+    """The images that a table names in its column ``path``, relative to ``base``; ``source`` is for messages.
+
+    Raises
+    ------
+    DataError
+        The table is empty, or a path, label or split cannot be.
+    """
     table = table.astype(object).where(table.notna(), "").astype(str)  # what is missing is "", not "nan"
     found = []
     for row in table.to_dict("records"):
         path = Path(row["path"])
-        path = path if path.is_absolute() else source.parent / path
+        path = path if path.is_absolute() else base / path
         split = SPLIT_FOLDERS.get(row.get("split", "").lower(), row.get("split", ""))
         if split not in ("", *SPLITS):
             raise DataError(f"{source}: expected split to be one of {', '.join(SPLITS)}, but got {split!r}")

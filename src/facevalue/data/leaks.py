@@ -109,7 +109,7 @@ def without_leaks(manifest: Manifest, on_leaks: str = "warn") -> tuple[Manifest,
     if not leaks or on_leaks == "warn":
         return manifest, leaks
     if on_leaks == "error":
-        raise DataError(f"{told(leaks)[0]}; take them out, or give --leaks drop")
+        raise DataError(f"{told(leaks)[0]}; take them out, or give `leaks` drop")
     rank = table["split"].map({split: i for i, split in enumerate(SPLITS)}).fillna(-1)
     last = rank.where(readable, -1)
     keep = pd.Series(True, index=table.index)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from facevalue.errors import DataError, UsageError
 from facevalue.support import files
@@ -41,12 +43,14 @@ class Manifest:
     source : the folder or file it was made from, as the user named it.
     groups : how groups were formed.
     warnings : findings a reader of the figures should know.
+    images : those that are in memory, by their ``path`` in the table (``memory:000012``).
     """
 
     table: pd.DataFrame
     source: str
     groups: str = "image"
     warnings: tuple[str, ...] = ()
+    images: Mapping[str, bytes | NDArray[np.uint8]] = field(default_factory=dict)
 
     @property
     def readable(self) -> pd.DataFrame:
@@ -84,9 +88,9 @@ class Manifest:
 
     def changed(self, *, groups: str | None = None, warnings: Sequence[str] | None = None, **columns: Any) -> Manifest:
         """A new manifest with columns replaced."""
-        return Manifest(
+        return replace(
+            self,
             table=self.table.assign(**columns) if columns else self.table,
-            source=self.source,
             groups=self.groups if groups is None else groups,
             warnings=self.warnings if warnings is None else tuple(warnings),
         )
@@ -133,7 +137,12 @@ def read_table(path: Path) -> pd.DataFrame:
             raise UsageError(f"{path} is neither a folder nor a manifest (.parquet, .csv, .tsv)")
     except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read as a manifest: {' '.join(str(error).split())[:200]}") from error
+    expect_columns(table, str(path))
+    return table
+
+
+def expect_columns(table: pd.DataFrame, named: str) -> None:
+    """Raise ``UsageError`` where a table lacks ``path`` or ``label``."""
     missing = [c for c in ("path", "label") if c not in table.columns]
     if missing:
-        raise UsageError(f"{path} lacks the column {missing[0]!r}; it has: {', '.join(map(str, table.columns))}")
-    return table
+        raise UsageError(f"{named} lacks the column {missing[0]!r}; it has: {', '.join(map(str, table.columns))}")

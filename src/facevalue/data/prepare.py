@@ -22,14 +22,17 @@ from facevalue.data.hashes import phash
 from facevalue.data.leaks import Leak, without_leaks
 from facevalue.data.manifest import COLUMNS, SPLITS, Manifest, read_table
 from facevalue.data.names import class_folder, placed
-from facevalue.data.scan import scan
+from facevalue.data.scan import Data, scan
 from facevalue.data.splits import DEFAULT, known_splits, with_splits
 from facevalue.errors import ImageError, UsageError
 from facevalue.evidence.card import MANIFEST
-from facevalue.images import decoding
 from facevalue.images.preprocessing import Fit, Preprocessing
 from facevalue.support import files, machine, progress
+from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import free_folder
+
+Format = Literal["png", "jpeg"]
+Leaks = Literal["warn", "drop", "error"]
 
 PREPARED = "prepared.json"
 LEFT_OUT = "left-out.csv"
@@ -63,13 +66,13 @@ class Preparation:
 
     size: int = 256
     fit: Fit = "crop"
-    format: Literal["png", "jpeg"] = "png"
+    format: Format = "png"
     quality: int = 90
     groups: str | None = None
     near: int | None = NEAR
     shares: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT))
     seed: int = 0
-    leaks: str = "warn"
+    leaks: Leaks = "warn"
     like: Path | None = None
 
     def __post_init__(self) -> None:
@@ -105,7 +108,7 @@ class Preparation:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(ShownInNotebooks):
     """A prepared folder, just made.
 
     Attributes
@@ -127,7 +130,7 @@ class Prepared:
     enlarged: Mapping[str, float]
     seconds: float
 
-    def figures(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What ``data prepare --json`` writes."""
         table = self.manifest.table
         shared = table.groupby("group")["path"].transform("size") > 1
@@ -152,7 +155,7 @@ class Prepared:
         }
 
 
-def prepare(source: Path, output: Path, how: Preparation | None = None, overwrite: bool = False) -> Prepared:
+def prepare(source: Data, output: Path, how: Preparation | None = None, overwrite: bool = False) -> Prepared:
     """Write ``output``: the splits of ``source``, every image decoded, made the same network input and encoded anew.
 
     Size, shape, format, mode, tables, EXIF and profiles are then the same for every file. What lies in the pixels stays
@@ -175,9 +178,10 @@ def prepare(source: Path, output: Path, how: Preparation | None = None, overwrit
     start = time.perf_counter()
     how = how or Preparation()
     free_folder(output, PREPARED, "a prepared folder", overwrite)
-    inside, outside = output.resolve(), source.resolve()
-    if source.is_dir() and (inside.is_relative_to(outside) or outside.is_relative_to(inside)):
-        raise UsageError(f"{output} and {source} lie in each other; choose a place beside it with -o")
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        inside, outside = output.resolve(), Path(source).resolve()
+        if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+            raise UsageError(f"{output} and {source} lie in each other; choose a place beside it with `output`")
     known = known_splits(how.like) if how.like is not None else {}
     raw = scan(source)
     for label in raw.classes:
@@ -203,7 +207,7 @@ def prepare(source: Path, output: Path, how: Preparation | None = None, overwrit
         warnings = (*split.warnings, *_uneven(enlarged, split.readable, how.size))
         done = Prepared(
             output,
-            Manifest(table, str(source), split.groups, warnings),
+            Manifest(table, raw.source, split.groups, warnings),
             split.unreadable,
             left_out,
             leaks,
@@ -212,7 +216,7 @@ def prepare(source: Path, output: Path, how: Preparation | None = None, overwrit
         )
         table.drop(columns=["key", "error"]).to_parquet(folder / MANIFEST, index=False)
         _write_csv(folder / LEFT_OUT, left_out)
-        facts = {"facevalue": version("facevalue"), "source": str(source), "how": how.to_dict(), **done.figures()}
+        facts = {"facevalue": version("facevalue"), "source": raw.source, "how": how.to_dict(), **done.to_dict()}
         files.write_json(folder / PREPARED, facts)
     return done
 
@@ -220,17 +224,17 @@ def prepare(source: Path, output: Path, how: Preparation | None = None, overwrit
 def _encoded(raw: Manifest, folder: Path, how: Preparation) -> pd.DataFrame:
     """Write every readable image's network input under its row's number; what is known of each afterwards."""
     rows = list(zip(raw.table.index, raw.table["path"], raw.table["error"], strict=True))
-    work = machine.in_order(partial(_encode, folder, how), rows)
+    work = machine.in_order(partial(_encode, raw, folder, how), rows)
     made = list(progress.track(work, "encoding images", total=len(rows)))
     return pd.DataFrame(made, columns=["sha256", "phash", "bytes", "error"], index=raw.table.index)
 
 
-def _encode(folder: Path, how: Preparation, row: tuple[int, str, str]) -> tuple[str, str, int, str]:
+def _encode(raw: Manifest, folder: Path, how: Preparation, row: tuple[int, str, str]) -> tuple[str, str, int, str]:
     position, path, error = row
     if error:
         return "", "", 0, error
     try:
-        pixels = how.preprocessing.read(decoding.read_bytes(Path(path)))
+        pixels = how.preprocessing.of(raw.images.get(path, Path(path)))
     except ImageError as found:
         return "", "", 0, str(found)
     data = how.encode(Image.fromarray(pixels))
@@ -295,5 +299,5 @@ def _uneven(enlarged: Mapping[str, float], rows: pd.DataFrame, size: int) -> lis
     fits = int(rows[["width", "height"]].min(axis=1).groupby(rows["label"]).quantile(0.05).min())
     return [
         f"{enlarged[most]:.0%} of {most} but {enlarged[least]:.0%} of {least} had to be enlarged to {size} pixels, and"
-        f" blur may give the class away; --size {fits} enlarges few"
+        f" blur may give the class away; `size` {fits} enlarges few"
     ]

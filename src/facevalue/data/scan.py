@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from facevalue.data.file_facts import NOTHING, facts_of
-from facevalue.data.layout import Listed, left_aside, list_files
-from facevalue.data.manifest import COLUMNS, Manifest
+from facevalue.data.dataset import ImageDataset
+from facevalue.data.file_facts import NOTHING, facts_of, facts_of_bytes, facts_of_pixels
+from facevalue.data.layout import Listed, left_aside, list_files, listed_in
+from facevalue.data.manifest import COLUMNS, Manifest, expect_columns
 from facevalue.data.scan_cache import Key, ScanCache, key_of
 from facevalue.errors import DataError
 from facevalue.support import files, machine, progress
 
+TABLE = "the table"
+"""What messages and cards call images that came in a DataFrame."""
+
 _CHUNK = 4096  # files whose facts are Python objects at a time; the rest lie in compact tables
 
 
-def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Manifest:
+Data = Path | str | pd.DataFrame | ImageDataset
+"""Labelled images: a folder, a manifest file, a table with ``path`` and ``label``, or a dataset."""
+
+
+def scan(source: Data, *, fresh: bool = False, loose: bool = False) -> Manifest:
     """Read every image that ``source`` names.
 
     What an earlier scan found is taken for files whose path, size and times are the same. Files that cannot be read
@@ -28,7 +38,8 @@ def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Man
 
     Parameters
     ----------
-    source : a folder with one sub-folder per class, one with ``train/`` and held-out folders, or a manifest.
+    source : a folder with one sub-folder per class, one with ``train/`` and held-out folders, a manifest file, a table
+        with ``path`` and ``label``, or a dataset.
     fresh : read every file, whatever is remembered.
     loose : where no sub-folder holds images, take those that lie in the folder itself, with ``""`` for a label.
 
@@ -44,13 +55,57 @@ def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Man
     DataError
         It has no readable image at all.
     """
-    source = Path(source)
-    listed = list_files(source, loose=loose)
-    cache = ScanCache(source)
+    if isinstance(source, ImageDataset):
+        return _of_dataset(source)
+    if isinstance(source, pd.DataFrame):
+        expect_columns(source, TABLE)
+        return _read_all(listed_in(source, Path(), TABLE), TABLE, ScanCache(Path(TABLE)), fresh)
+    folder = Path(source)
+    listed = list_files(folder, loose=loose)
+    manifest = _read_all(listed, str(folder), ScanCache(folder), fresh)
+    return manifest.changed(warnings=left_aside(folder, listed))
+
+
+def _of_dataset(dataset: ImageDataset) -> Manifest:
+    """A dataset that was scanned before as it is; else every image of it is read."""
+    rows = dataset.rows.assign(split=dataset.rows["split"].to_numpy(object))
+    paths = [str(image) if isinstance(image, Path) else f"memory:{i:06d}" for i, image in enumerate(dataset.images)]
+    images = {p: image for p, image in zip(paths, dataset.images, strict=True) if not isinstance(image, Path)}
+    if "sha256" in rows.columns:
+        bad = pd.DataFrame([{"path": bad["path"], "error": bad["reason"]} for bad in dataset.unreadable])
+        table = rows.assign(path=paths)
+        if len(bad):
+            table = pd.concat([table, bad], ignore_index=True)
+            filled = [c for c in table.columns if c not in ("path", "error")]
+            table[filled] = table[filled].fillna({c: NOTHING.get(c, "") for c in filled})
+        return Manifest(table=table.astype(rows.dtypes.to_dict()), source=dataset.source, images=images)
+    extra = [c for c in rows.columns if c not in ("label", "split")]
+    listed = [
+        Listed(
+            path=Path(path),
+            key=path,
+            label=str(row["label"]),
+            split=str(row["split"]),
+            extra=tuple((str(c), row[c]) for c in extra),
+        )
+        for path, row in zip(paths, rows.to_dict("records"), strict=True)
+    ]
+    return _read_all(listed, dataset.source, None, False, images)
+
+
+def _read_all(
+    listed: Sequence[Listed],
+    source: str,
+    cache: ScanCache | None,
+    fresh: bool,
+    images: Mapping[str, bytes | NDArray[np.uint8]] | None = None,
+) -> Manifest:
+    """A manifest of the listed images, those in memory by their name in ``images``."""
+    images = images or {}
     parts: list[pd.DataFrame] = []
     keys: list[Key | None] = []
     news = 0
-    read = partial(_read, cache, fresh)
+    read = partial(_read, cache, fresh, images)
     found = progress.track(machine.in_order(read, listed), "reading images", total=len(listed))
     try:
         while chunk := list(islice(found, _CHUNK)):
@@ -59,23 +114,28 @@ def scan(source: Path | str, *, fresh: bool = False, loose: bool = False) -> Man
             news += sum(new for *_, new in chunk)
     finally:
         # After Ctrl-C too: what was read need not be read again.
-        if news:
+        if news and cache is not None:
             cache.put(pd.concat(parts, ignore_index=True), keys)
     table = pd.concat(parts, ignore_index=True)
-    manifest = Manifest(table=table, source=str(source), warnings=left_aside(source, listed))
+    manifest = Manifest(table=table, source=source, images=images)
     if manifest.readable.empty:
         first = manifest.unreadable[0]
         raise DataError(f"none of the {len(table)} files in {source} can be read; {first['path']} {first['reason']}")
     return manifest
 
 
-def _read(cache: ScanCache, fresh: bool, file: Listed) -> tuple[dict[str, Any], Key | None, bool]:
-    """A file's facts, the key they are remembered by, and whether they are new."""
+def _read(
+    cache: ScanCache | None, fresh: bool, images: Mapping[str, bytes | NDArray[np.uint8]], file: Listed
+) -> tuple[dict[str, Any], Key | None, bool]:
+    """An image's facts, the key they are remembered by, and whether they are new."""
     path = str(file.path)
+    if path in images:
+        image = images[path]
+        return (facts_of_bytes(image) if isinstance(image, bytes) else facts_of_pixels(image)), None, False
     if files.as_text(path) != path:
         return NOTHING | {"error": "has a name that is not UTF-8, which no table can hold; rename it"}, None, False
     key = key_of(file.path)
-    facts = None if fresh else cache.get(path, key)
+    facts = None if fresh or cache is None else cache.get(path, key)
     return (facts_of(file.path), key, True) if facts is None else (facts, key, False)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from facevalue.errors import DataError
 from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.models.classifier import Classifier
-from facevalue.models.features import Outputs
+from facevalue.models.features import Features
 from facevalue.models.networks.distance import RANK
 
 Floats = NDArray[np.floating]
@@ -152,14 +152,14 @@ def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:
     return float(ordered[rank - 1] if rank <= len(ordered) else ordered[-1] * 1.1)
 
 
-def with_novelty(classifier: Classifier, train: Outputs) -> Classifier:
+def with_novelty(classifier: Classifier, train: Features) -> Classifier:
     """A classifier that knows how far an image is from what it was trained on."""
-    buffers = fit_novelty(train.features, train.labels, len(classifier.card.classes))
+    buffers = fit_novelty(train.x, train.y, len(classifier.card.classes))
     return classifier.changed(buffers=buffers)
 
 
 def calibrated(
-    classifier: Classifier, held_out: Outputs, *, target: float = 0.95, floor: float = 0.6, quantile: float = 0.99
+    classifier: Classifier, held_out: Features, *, target: float = 0.95, floor: float = 0.6, quantile: float = 0.99
 ) -> Classifier:
     """A classifier with temperature and abstention limits fitted on ``held_out``.
 
@@ -175,15 +175,15 @@ def calibrated(
         A class has no image in ``held_out``.
     """
     card: ModelCard = classifier.card
-    absent = [c for i, c in enumerate(card.classes) if not (held_out.labels == i).any()]
+    absent = [c for i, c in enumerate(card.classes) if not (held_out.y == i).any()]
     if absent:
         raise DataError(f"calibration needs images of every class, and there are none of {', '.join(absent)}")
-    card = card.changed(temperature=fit_temperature(held_out.logits, held_out.labels))
+    card = card.changed(temperature=fit_temperature(held_out.logits(classifier), held_out.y))
     classifier = classifier.changed(card)
     abstention = Abstention(
-        confidence=choose_confidence(held_out.probabilities(classifier), held_out.labels, target, floor),
+        confidence=choose_confidence(held_out.probabilities(classifier), held_out.y, target, floor),
         novelty=novelty_limit(held_out.novelty(classifier), quantile),
         target=target,
-        n=len(held_out.labels),
+        n=len(held_out.y),
     )
     return classifier.changed(card.changed(abstention=abstention))

@@ -1,4 +1,4 @@
-"""What a card and a model file say of how a model stands up: under attack, under corruption, and in time."""
+"""The figures that models are compared by: accuracy, robustness, size and time."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import io
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.records import AttackFigures, AttackReport, CertificateReport, CorruptionReport
+from facevalue.evidence.records import (
+    AttackFigures,
+    AttackReport,
+    CertificateReport,
+    CorruptionReport,
+    Interval,
+    Record,
+)
 from facevalue.runtime import open_folder
 from facevalue.support.formats import eps_text
 
@@ -23,27 +29,72 @@ _SAME_EPS = 1e-6
 _TIMED, _WARM = 20, 3
 
 
-def standing(folder: Path, card: ModelCard) -> dict[str, Any]:
-    """Figures for a comparison; ``None`` where nothing was measured.
+class ComparedModel(Record, frozen=True):
+    """One model of a comparison; ``None`` where nothing was measured.
 
-    Returns
-    -------
-    ``robust_accuracy`` by eps (the worst attack on the card, linf, of the model itself) with ``robust_attack``, the one
-    that left it; ``corruption_accuracy``, the mean over everyday corruptions; ``certified_radius``, the mean in L2;
-    ``milliseconds``, the median for one image of 256 x 256 from file bytes to prediction by ``model.onnx`` in the
-    runtime, on ``milliseconds_n`` images one by one.
+    Attributes
+    ----------
+    gap : accuracy on train less accuracy on test.
+    robust_accuracy : by eps in 255ths, under the worst attack on the card, linf, of the model itself.
+    robust_attack : the attack that left it.
+    corruption_accuracy : the mean over everyday corruptions.
+    certified_radius : the mean, in L2.
+    milliseconds : median for one image of 256 x 256 from file bytes to prediction by ``model.onnx``, on
+        ``milliseconds_n`` images one by one; ``None`` for a model in memory.
+    """
+
+    model: str
+    network: str
+    method: str | None
+    train_accuracy: float | None
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    test_accuracy_ci: Interval | None
+    gap: float | None
+    parameters: int
+    seconds_per_epoch: float | None
+    ece: float | None
+    coverage: float | None
+    robust_accuracy: dict[str, float | None]
+    robust_attack: dict[str, str | None]
+    corruption_accuracy: float | None
+    certified_radius: float | None
+    milliseconds: float | None
+    milliseconds_n: int
+
+
+def compared(name: str, card: ModelCard, folder: Path | None) -> ComparedModel:
+    """The figures of one model.
+
+    Parameters
+    ----------
+    folder : of the model, to measure the time of ``model.onnx``; ``None`` for one in memory.
     """
     worst = {eps_text(level / 255): worst_at(card, level / 255) for level in LEVELS}
     corruption = [e for e in card.evidence if isinstance(e, CorruptionReport)]
     proven = [e for e in card.evidence if isinstance(e, CertificateReport)]
-    return {
-        "robust_accuracy": {eps: None if row is None else row.robust_accuracy for eps, row in worst.items()},
-        "robust_attack": {eps: None if row is None else row.attack for eps, row in worst.items()},
-        "corruption_accuracy": corruption[-1].mean_accuracy if corruption else None,
-        "certified_radius": proven[-1].mean_radius if proven else None,
-        "milliseconds": milliseconds(folder),
-        "milliseconds_n": _TIMED,
-    }
+    accuracy = {s: None if (e := card.evaluation(s)) is None else e.accuracy for s in ("train", "validation", "test")}
+    test, on_train, on_test = card.evaluation("test"), accuracy["train"], accuracy["test"]
+    return ComparedModel(
+        model=name,
+        network=card.network.name,
+        method=card.recipe.get("method"),
+        train_accuracy=on_train,
+        validation_accuracy=accuracy["validation"],
+        test_accuracy=on_test,
+        test_accuracy_ci=test.accuracy_ci if test else None,
+        gap=None if on_train is None or on_test is None else on_train - on_test,
+        parameters=card.network.parameters,
+        seconds_per_epoch=card.seconds_per_epoch,
+        ece=test.ece if test else None,
+        coverage=test.coverage if test else None,
+        robust_accuracy={eps: None if row is None else row.robust_accuracy for eps, row in worst.items()},
+        robust_attack={eps: None if row is None else row.attack for eps, row in worst.items()},
+        corruption_accuracy=corruption[-1].mean_accuracy if corruption else None,
+        certified_radius=proven[-1].mean_radius if proven else None,
+        milliseconds=None if folder is None else milliseconds(folder),
+        milliseconds_n=_TIMED,
+    )
 
 
 def worst_at(card: ModelCard, eps: float, norm: str = "linf") -> AttackFigures | None:

@@ -14,33 +14,31 @@ from facevalue.evaluation import metrics
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.records import Evaluation, Interval
 from facevalue.models.classifier import Classifier
-from facevalue.models.features import Outputs, outputs_of
+from facevalue.models.features import Features, features_of
+from facevalue.support import command
 
 SMALL = 30
 """Fewer images of a class than this earn a warning: the interval says more than the figure."""
 
 
-def evaluate_dataset(
-    classifier: Classifier, dataset: ImageDataset, *, outputs: Outputs | None = None, command: str = ""
-) -> Evaluation:
+def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features: Features | None = None) -> Evaluation:
     """Every figure of a classifier on images.
 
     Parameters
     ----------
     dataset : labelled by the classifier's classes.
-    outputs : where they are known already; else computed.
-    command : how the user asked for it, for the record.
+    features : where they are known already; else computed.
     """
     start = time.perf_counter()
-    outputs = outputs if outputs is not None else outputs_of(classifier, dataset, f"evaluating on {dataset.name}")
+    features = features if features is not None else features_of(classifier, dataset, f"evaluating on {dataset.name}")
     return figures(
-        classifier.card, outputs.labels, outputs.probabilities(classifier), outputs.novelty(classifier)
+        classifier.card, features.y, features.probabilities(classifier), features.novelty(classifier)
     ).changed(
         split=dataset.name,
         unreadable=dataset.unreadable,
         fingerprint=dataset.fingerprint,
         source=dataset.source,
-        command=command,
+        command=command.current(),
         created=now(),
         seconds=time.perf_counter() - start,
     )

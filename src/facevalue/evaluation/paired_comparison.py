@@ -14,7 +14,7 @@ from facevalue.evaluation import metrics
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.records import Change
 from facevalue.models.classifier import Classifier
-from facevalue.models.features import Outputs
+from facevalue.models.features import Features
 
 
 def as_loss(change: Change) -> dict[str, Any]:
@@ -29,13 +29,13 @@ def as_loss(change: Change) -> dict[str, Any]:
     }
 
 
-def compare_pairs(images_of: str, before: Classifier, first: Outputs, after: Classifier, second: Outputs) -> Change:
+def compare_pairs(images_of: str, before: Classifier, first: Features, after: Classifier, second: Features) -> Change:
     """Accuracy on the same images by two models, with an interval for pairs."""
 
-    def right(classifier: Classifier, outputs: Outputs) -> NDArray[np.bool_]:
+    def right(classifier: Classifier, features: Features) -> NDArray[np.bool_]:
         card = classifier.card
-        decided = decision.decide(outputs.probabilities(classifier), card.positive_index, card.threshold)
-        return np.asarray(decided == outputs.labels)
+        decided = decision.decide(features.probabilities(classifier), card.positive_index, card.threshold)
+        return np.asarray(decided == features.y)
 
     was, is_now = right(before, first), right(after, second)
     lost, won = int((was & ~is_now).sum()), int((~was & is_now).sum())

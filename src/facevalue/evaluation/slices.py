@@ -48,7 +48,7 @@ def values_of(rows: pd.DataFrame, column: str) -> list[str]:
         try:
             pattern = re.compile(column.removeprefix("stem:"))
         except re.error as error:
-            raise UsageError(f"--slices {column}: not a regular expression: {error}") from error
+            raise UsageError(f"`slices` {column}: not a regular expression: {error}") from error
         found = [pattern.search(key.stem) for key in keys]
         values = ["" if m is None else (m.group(1) if m.groups() else m.group(0)) or "" for m in found]
     elif column == "parent":
@@ -57,9 +57,9 @@ def values_of(rows: pd.DataFrame, column: str) -> list[str]:
     elif column in rows.columns:
         values = [str(value) for value in rows[column].astype(object).where(rows[column].notna(), "")]
     else:
-        raise UsageError(f"--slices {column}: expected parent, stem:REGEX or a column: {', '.join(rows.columns)}")
+        raise UsageError(f"`slices` {column}: expected parent, stem:REGEX or a column: {', '.join(rows.columns)}")
     if not any(values):
-        raise UsageError(f"--slices {column}: no image has a value; e.g. {keys[0]}")
+        raise UsageError(f"`slices` {column}: no image has a value; e.g. {keys[0]}")
     return values
 
 
@@ -113,7 +113,7 @@ def binned(column: str, values: Sequence[str]) -> tuple[list[str], Ints]:
     different = sorted(set(given), key=float) if numbers is not None else sorted(set(given))
     if len(different) > MOST:
         raise UsageError(
-            f"--slices {column}: {len(different)} different values, e.g. {different[0]!r}; "
+            f"`slices` {column}: {len(different)} different values, e.g. {different[0]!r}; "
             f"a column with at most {MOST}, or of numbers, can be sliced by"
         )
     place = {name: i for i, name in enumerate(different)}

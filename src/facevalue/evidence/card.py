@@ -159,7 +159,7 @@ class ModelCard(Record, frozen=True):
         """Whether it was trained once more on all images but test, when all was chosen and calibrated."""
         return bool(self.recipe.get("refit"))
 
-    def report(self, split: str) -> Evaluation | None:
+    def evaluation(self, split: str) -> Evaluation | None:
         """The last evaluation of this name (``train``, ``validation``, ``calibration``, ``test``, or a folder's)."""
         found = [e for e in self.evidence if isinstance(e, Evaluation) and e.split == split]
         return found[-1] if found else None

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
+
+from facevalue.support.frames import frame_of
+from facevalue.support.html import ShownInNotebooks
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Interval = tuple[float, float]
 """Low and high end, mostly of 95 %."""
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Record(ShownInNotebooks, msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of the card's parts: frozen, strict when read."""
 
     def changed(self, **fields: Any) -> Self:
@@ -73,6 +79,10 @@ class SliceStudy(Record, frozen=True):
     missing: int = 0
     warnings: tuple[str, ...] = ()
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row per slice."""
+        return frame_of([{"column": self.column, **one.to_dict()} for one in self.slices])
+
 
 class Evaluation(Record, frozen=True, tag_field="kind", tag="evaluation"):
     """A model on images with known labels.
@@ -113,6 +123,15 @@ class Evaluation(Record, frozen=True, tag_field="kind", tag="evaluation"):
     created: str = ""
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """The confusion matrix: one row per true class, one column per decision."""
+        return frame_of(
+            [
+                {"label": label, **dict(zip(self.classes, row, strict=True))}
+                for label, row in zip(self.classes, self.confusion, strict=True)
+            ]
+        )
 
 
 DISTILLATION = "distillation"
@@ -180,6 +199,10 @@ class AttackReport(Record, frozen=True, tag_field="kind", tag="attack"):
     created: str = ""
     seed: int = 0
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row per attack and eps."""
+        return frame_of([row.to_dict() for row in self.results])
+
 
 class CorruptionFigures(Record, frozen=True):
     """A model on images with one kind of everyday corruptions at one strength, in the corruption's own ``unit``."""
@@ -212,6 +235,10 @@ class CorruptionReport(Record, frozen=True, tag_field="kind", tag="corruptions")
     created: str = ""
     seconds: float = 0.0
     seed: int = 0
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per corruption and strength."""
+        return frame_of([row.to_dict() for row in self.results])
 
 
 class CertifiedAccuracy(Record, frozen=True):
@@ -256,6 +283,10 @@ class CertificateReport(Record, frozen=True, tag_field="kind", tag="certificate"
     seconds: float = 0.0
     seed: int = 0
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row per radius."""
+        return frame_of([row.to_dict() for row in self.curve])
+
 
 class Change(Record, frozen=True):
     """Accuracy on the same images before and after.
@@ -297,6 +328,10 @@ class FinetuneReport(Record, frozen=True, tag_field="kind", tag="finetune"):
     warnings: tuple[str, ...] = ()
     command: str = ""
     created: str = ""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Old test images, then hard ones, before and after."""
+        return frame_of([one.to_dict() for one in self.changes])
 
 
 class ExportReport(Record, frozen=True, tag_field="kind", tag="export"):

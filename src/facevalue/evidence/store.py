@@ -23,7 +23,7 @@ def check_writable(folder: Path) -> None:
     try:
         files.check_writable(folder / CARD)
     except UsageError as error:
-        raise UsageError(f"{error}, so the figures cannot be kept there; --no-save only shows them") from error
+        raise UsageError(f"{error}, so the figures cannot be kept there; `save=False` only shows them") from error
 
 
 def keep_evidence(folder: Path, *evidence: Evidence) -> None:

@@ -28,12 +28,12 @@ class ExplainedImage:
 
     Attributes
     ----------
-    path : where it came from.
+    path : where it came from, or what it is called.
     name : what its output files are named after; no two images of one call share it.
     pixels : (s, s, 3) uint8 RGB, what the network sees.
     """
 
-    path: Path
+    path: str
     name: str
     pixels: NDArray[np.uint8]
 
@@ -46,10 +46,12 @@ class Written:
     ----------
     files : (n,) for each image, the files about it.
     faithfulness : of the explanations, pooled; ``None`` for methods that give no heat.
+    heat : what the drawings show; ``None`` for such methods.
     """
 
     files: tuple[tuple[Path, ...], ...]
     faithfulness: Faithfulness | None = None
+    heat: Heat | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ class Explanation(Method, ABC):
             paths.append((path,))
         heats, targets = torch.from_numpy(found.heat), torch.from_numpy(found.target)
         with frozen(classifier):
-            return Written(tuple(paths), deletion(classifier, x, heats.to(x.device), targets.to(x.device)))
+            faithful = deletion(classifier, x, heats.to(x.device), targets.to(x.device))
+        return Written(tuple(paths), faithful, found)
 
 
 def as_batch(classifier: Classifier, images: Sequence[ExplainedImage]) -> Tensor:

@@ -170,7 +170,9 @@ def _index(image: ExplainedImage, found: Sequence[LayerMaps]) -> Image.Image:
         mean = _tile(layer.maps.mean(0)).resize((_LARGEST_TILE, _LARGEST_TILE), Image.Resampling.NEAREST)
         shape = " x ".join(map(str, layer.maps.shape))
         panels.append(_labelled(mean, f"{i:03} {layer.kind}", shape))
-    return sheet(panels, 8, f"{image.path.name}: {len(found)} layers", "the mean over channels of each layer")
+    return sheet(
+        panels, 8, f"{image.path.rpartition('/')[2]}: {len(found)} layers", "the mean over channels of each layer"
+    )
 
 
 def _labelled(image: Image.Image, label: str, quiet: str) -> Image.Image:

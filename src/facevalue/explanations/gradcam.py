@@ -26,7 +26,7 @@ class GradCam(Explanation):
         if not classifier.body.spatial:
             raise UsageError(
                 f"gradcam needs feature maps, and {classifier.card.network.name} has none (its layers hold tokens or "
-                "vectors); choose a convolutional network or another --method"
+                "vectors); choose a convolutional network or another `method`"
             )
         from captum.attr import LayerGradCam
 

@@ -17,8 +17,9 @@ from facevalue.data.dataset import ImageDataset
 from facevalue.errors import DataError, FaceValueError, ParityError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.records import ExportReport
+from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
-from facevalue.models.features import outputs_of
+from facevalue.models.features import features_of
 from facevalue.support import files
 from facevalue.types import Prediction
 
@@ -48,8 +49,10 @@ class Exporter(ABC):
         """Write the network, pixels to answer, to ``path``. ``classifier`` is a copy on the CPU in eval mode."""
 
     @abstractmethod
-    def run(self, card: ModelCard, path: Path, batches: Iterable[Sequence[Path]]) -> Iterator[Prediction]:
-        """Read the file back with the target's own runner, and judge image files from disk, batch by batch."""
+    def run(
+        self, card: ModelCard, path: Path, batches: Iterable[Sequence[tuple[str, ImageInput]]]
+    ) -> Iterator[Prediction]:
+        """Read the file back with the target's own runner, and answer images with their names, batch by batch."""
 
     @final
     def __call__(
@@ -79,7 +82,7 @@ class Exporter(ABC):
             self.write(model, partial)
             if not partial.stat().st_size:
                 raise FaceValueError(f"{self.name} wrote nothing to {output}")
-            predictions = list(self.run(model.card, partial, _in_batches(chosen.paths)))
+            predictions = list(self.run(model.card, partial, _in_batches(chosen)))
             agreement, difference = _compare(model, chosen, predictions, self.tolerance)
             if agreement < 1 or not difference <= self.tolerance:
                 raise ParityError(
@@ -101,12 +104,14 @@ class Exporter(ABC):
         )
 
 
-def _in_batches(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+def _in_batches(dataset: ImageDataset) -> Iterator[Sequence[tuple[str, ImageInput]]]:
+    """Names and images."""
+    named = list(zip(dataset.names, dataset.images, strict=True))
     start = 0
-    for size in (*BATCHES, *[8] * len(paths)):
-        if start >= len(paths):
+    for size in (*BATCHES, *[8] * len(named)):
+        if start >= len(named):
             return
-        yield paths[start : start + size]
+        yield named[start : start + size]
         start += size
 
 
@@ -122,8 +127,8 @@ def _compare(
         reason = f"{bad[0].path} {bad[0].error}" if bad else f"{len(predictions)} answers to {len(dataset)} images"
         raise ParityError(f"the exported file could not be compared: {reason}")
     card = model.card
-    outputs = outputs_of(model, dataset, engine="torch")
-    expected, distance = outputs.probabilities(model), outputs.novelty(model)
+    features = features_of(model, dataset, engine="torch")
+    expected, distance = features.probabilities(model), features.novelty(model)
     got = np.array([[prediction.probabilities[name] for name in card.classes] for prediction in predictions])
     positive = card.positive_index
     wanted = decision.decide(expected, positive, card.threshold)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from facevalue.evidence.card import ModelCard
 from facevalue.export.base import Exporter
+from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
 from facevalue.models.graphs.record import Recordable, recorded
 from facevalue.runtime import Predictor
@@ -71,11 +72,13 @@ class OnnxExporter(Exporter):
         onnx.helper.set_model_props(model, _facts(classifier.card))
         onnx.save_model(model, str(path))
 
-    def run(self, card: ModelCard, path: Path, batches: Iterable[Sequence[Path]]) -> Iterator[Prediction]:
+    def run(
+        self, card: ModelCard, path: Path, batches: Iterable[Sequence[tuple[str, ImageInput]]]
+    ) -> Iterator[Prediction]:
         """Judge with the runtime's own :class:`~facevalue.runtime.Predictor`."""
         predictor = Predictor(card, path)
         for batch in batches:
-            yield from predictor.predict_files(batch)
+            yield from predictor.stream_named(batch)
 
 
 def _facts(card: ModelCard) -> dict[str, str]:

@@ -149,6 +149,24 @@ def decode_reduced(
         raise ImageError(f"is damaged: {_one_line(error)}") from error
 
 
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """A Pillow image as upright 8-bit RGB, as :func:`decode` gives it for a file; the one given stays as it is.
+
+    Raises
+    ------
+    ImageError
+        It comes from a file that is damaged, or is of a kind whose range is unknown (32-bit float).
+    """
+    try:
+        profile = image.info.get("icc_profile")
+        upright = ImageOps.exif_transpose(image)
+        return _to_rgb(image if upright is None else upright, profile)
+    except ImageError:
+        raise
+    except Exception as error:  # a decoder that reads a file only now can raise nearly anything
+        raise ImageError(f"is damaged: {_one_line(error)}") from error
+
+
 def _reduce(image: Image.Image, reduction: int) -> tuple[float, ...]:
     """Tell a JPEG its reduction before it is decoded; returns what will exceed it left, top, right and bottom."""
     if reduction == 1 or not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode not in ("L", "RGB"):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from facevalue.errors import UsageError
 from facevalue.images.decoding import Box, decode_reduced
+from facevalue.images.sources import ImageInput, encoded, upright
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -105,3 +106,17 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def read(self, data: bytes, max_pixels: int | None = None) -> NDArray[np.uint8]:
         """File bytes to (size, size, 3) uint8 RGB; raises :class:`ImageError` as :func:`decode` does."""
         return self.apply(*decode_reduced(data, self.reduction, max_pixels))
+
+    def of(self, image: ImageInput, max_pixels: int | None = None) -> NDArray[np.uint8]:
+        """An image in any form to the network input (size, size, 3) uint8 RGB.
+
+        Raises
+        ------
+        ImageError
+            A file cannot be read, or is no image.
+        UsageError
+            An object is no image.
+        """
+        if isinstance(image, np.ndarray | Image.Image):
+            return self.apply(upright(image))
+        return self.read(encoded(image), max_pixels)

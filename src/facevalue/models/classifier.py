@@ -1,4 +1,4 @@
-"""The classifier: a network and its card. What evaluate, attack, explain and export take."""
+"""The classifier: a network and its card. What every verb takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -20,15 +22,22 @@ from facevalue.models import tensors
 from facevalue.models.networks import build
 from facevalue.models.networks.base import Body, normalise
 from facevalue.models.networks.distance import RANK, squared_distance
+from facevalue.models.origin import Origin
+from facevalue.runtime.base import Answer, ImagePredictor
 from facevalue.support import files
 
 
 @final
-class Classifier(nn.Module):
-    """Float images in, logits and calibrated probabilities out.
+class Classifier(nn.Module, ImagePredictor):
+    """Images in, logits, calibrated probabilities and predictions out.
 
     ``x`` is always (n, 3, s, s) float in [0, 1], RGB, s = ``card.preprocessing.size``; normalisation, temperature and
     novelty are inside. A change returns a new classifier.
+
+    Attributes
+    ----------
+    card : classes, preprocessing, temperature, limits, and the evidence.
+    folder : the model folder that it was loaded from or saved to; ``None`` for one in memory.
     """
 
     mean: Tensor
@@ -42,6 +51,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.body = body
         self.card = card
+        self.folder: Path | None = None
+        self._origin: Origin | None = None
         k, d = len(card.classes), body.head.in_features
         self.register_buffer("mean", torch.tensor(card.network.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.network.std).view(1, 3, 1, 1), persistent=False)
@@ -51,6 +62,31 @@ class Classifier(nn.Module):
         self.register_buffer("novelty_basis", torch.zeros(d, min(d, RANK)))
         self.register_buffer("novelty_scale", torch.ones(min(d, RANK)))
         self.register_buffer("novelty_rest", torch.tensor(float("inf")))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In the order of the logits."""
+        return self.card.classes
+
+    @property
+    def origin(self) -> Origin | None:
+        """The images that it was made from and how training went; read from its folder when first asked for."""
+        if self._origin is None and self.folder is not None:
+            self._origin = Origin.load(self.folder, self.card)
+        return self._origin
+
+    def answers(self, pixels: NDArray[np.uint8], heat: bool) -> list[Answer]:
+        """What :meth:`predict` asks of network inputs (n, s, s, 3) uint8 RGB; mode and gradients stay as they are."""
+        x = torch.from_numpy(pixels).to(self.mean.device).permute(0, 3, 1, 2).float() / 255
+        with frozen(self), torch.inference_mode():
+            maps = self.maps(x)
+            features = self.body.embed(maps)
+            logits = self.body.head(features)
+            probabilities, novelty = self.calibrated(logits), self.novelty(features)
+            warm = self.heat(maps, self.decide(logits)) if heat and self.body.pooled else None
+        p, far = probabilities.cpu().numpy(), novelty.cpu().numpy()
+        heats = [None] * len(p) if warm is None else list(warm.cpu().numpy())
+        return [Answer(row, float(distance), one) for row, distance, one in zip(p, far, heats, strict=True)]
 
     def maps(self, x: Tensor) -> Tensor:
         """(n, c, h, w) activations of the last convolutional layer."""
@@ -104,15 +140,45 @@ class Classifier(nn.Module):
         """(n, k) logits, as :meth:`logits`; what gradient libraries call."""
         return self.logits(x)
 
-    def changed(self, card: ModelCard | None = None, buffers: Mapping[str, Tensor] | None = None) -> Classifier:
-        """A new classifier with another card or other novelty buffers; this one stays as it is."""
+    def changed(
+        self,
+        card: ModelCard | None = None,
+        buffers: Mapping[str, Tensor] | None = None,
+        origin: Origin | None = None,
+    ) -> Classifier:
+        """A new classifier in memory with another card, novelty buffers or origin; this one stays as it is."""
         new = copy.deepcopy(self)
         new.card = card if card is not None else self.card
+        new._origin = origin if origin is not None else self.origin
+        new.folder = None
         for name, value in (buffers or {}).items():
             new.get_buffer(name).copy_(value)
         return new.train(self.training)
 
-    def save(self, folder: Path) -> ModelCard:
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
+        """Write a whole model folder: card, weights, ``model.onnx`` with its parity measured, history, manifest, report.
+
+        Parameters
+        ----------
+        overwrite : replace a model folder that is there.
+
+        Raises
+        ------
+        UsageError
+            ``folder`` is taken, or cannot be written to.
+        ParityError
+            ``model.onnx`` would not answer as the classifier does. Nothing is left behind.
+        """
+        # The verb stands on exporters and pages, which stand on this class; only this method knows of them.
+        from facevalue.api.common.model_folder import save
+
+        return save(self, Path(folder), overwrite=overwrite)
+
+    def weights_sha256(self) -> str:
+        """Of its weights file, or of the weights themselves where it is in memory."""
+        return self.card.files[WEIGHTS] if self.folder is not None else tensors.digest(self.state_dict())
+
+    def write(self, folder: Path) -> ModelCard:
         """Write ``weights.safetensors`` and ``card.json`` into an existing folder; returns the card as written."""
         path = folder / WEIGHTS
         with files.replacing_file(path) as partial:
@@ -138,7 +204,7 @@ def frozen(classifier: Classifier) -> Iterator[None]:
 
 
 def load(folder: Path | str) -> Classifier:
-    """Open a model folder in the workshop, in eval mode on the CPU.
+    """Open a model folder with torch, in eval mode on the CPU; :func:`facevalue.open` is the same without torch.
 
     Raises
     ------
@@ -150,6 +216,7 @@ def load(folder: Path | str) -> Classifier:
     path = card.checked_file(folder, WEIGHTS)
     body = build(card.network.name, len(card.classes), card.preprocessing.size, card.network.options)
     classifier = Classifier(body, card)
+    classifier.folder = folder
     try:
         missing, unexpected = classifier.load_state_dict(load_file(path), strict=False)
     except (SafetensorError, RuntimeError) as error:

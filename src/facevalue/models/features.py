@@ -1,10 +1,10 @@
-"""A classifier's outputs over images: computed once, used for calibration and evaluation."""
+"""Features of images by a classifier: computed once, used for training heads, calibration and evaluation."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,32 +24,63 @@ Change = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
 """Network inputs (b, s, s, 3) and their places among the images to network inputs."""
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """One row per image, in the images' order.
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What a network makes of images before its last layer, one row per image.
 
     Attributes
     ----------
-    features : (n, d) float32, before the last layer.
-    logits : (n, k) float32, before the temperature.
-    labels : (n,) int64.
+    x : (n, d) float32 features.
+    y : (n,) int64 labels.
+    quarters : (n, 4, d) of the images' quarters, if asked for.
+    copies : (m, d) of changed copies, which are to score as what they are copies of.
+    originals : (m,) the rows that they are copies of.
     """
 
-    features: Tensor
-    logits: Tensor
-    labels: NDArray[np.int64]
+    x: Tensor
+    y: NDArray[np.int64]
+    quarters: Tensor | None = None
+    copies: Tensor | None = None
+    originals: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def logits(self, classifier: Classifier) -> Tensor:
+        """(n, k) float32 logits of the classifier's last layer, before the temperature."""
+        head = classifier.body.head
+        with torch.inference_mode():
+            logits: Tensor = head(self.x.to(head.weight.device)).float().cpu()
+        return logits
 
     def probabilities(self, classifier: Classifier) -> NDArray[np.float64]:
         """(n, k), calibrated by the classifier's temperature."""
-        calibrated: NDArray[np.float64] = classifier.calibrated(self.logits.double()).numpy()
+        calibrated: NDArray[np.float64] = classifier.calibrated(self.logits(classifier).double()).numpy()
         return calibrated
 
     def novelty(self, classifier: Classifier) -> NDArray[np.float64]:
         """(n,) distances from the training data."""
         with torch.inference_mode():
-            parts = [classifier.novelty(part).double() for part in torch.split(self.features, 1024)]
+            parts = [classifier.novelty(part).double() for part in torch.split(self.x, 1024)]
         joined: NDArray[np.float64] = torch.cat(parts).numpy()
         return joined
+
+    def rows(self, start: int, end: int | None = None) -> Features:
+        """The features and labels of these rows, without quarters and copies."""
+        return Features(self.x[start:end], self.y[start:end])
+
+    def joined(self, *others: Features) -> Features:
+        """These rows, then others that have no copies."""
+        if not others:
+            return self
+        parts = (self, *others)
+        quarters = [part.quarters for part in parts if part.quarters is not None]
+        return replace(
+            self,
+            x=torch.cat([part.x for part in parts]),
+            y=np.concatenate([part.y for part in parts]),
+            quarters=torch.cat(quarters) if quarters else None,
+        )
 
 
 def to_tensor(pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
@@ -118,9 +149,10 @@ class Extractor:
                 work.advance(len(pixels))
         return torch.cat(parts)
 
-    def outputs(self, dataset: ImageDataset, what: str = "") -> Outputs:
-        """Outputs on images, decoded and computed in batches."""
-        return from_features(self._classifier, self.features(dataset, what), dataset.labels)
+    def of(self, dataset: ImageDataset, what: str = "") -> Features:
+        """Features with their labels, and those of the quarters where they are asked for."""
+        x = self.features(dataset, what)
+        return Features(x[:, 0], dataset.labels, x[:, 1:]) if self._quarters else Features(x, dataset.labels)
 
 
 def _features(classifier: Classifier, x: Tensor, quarters: bool) -> Tensor:
@@ -128,7 +160,8 @@ def _features(classifier: Classifier, x: Tensor, quarters: bool) -> Tensor:
 
 
 def _in_torch(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.uint8]], Tensor]:
-    model = classifier.eval()
+    # A copy: channels last is quicker on a CPU, and the caller's model keeps its memory format and mode.
+    model = copy.deepcopy(classifier).eval().requires_grad_(False)
     model.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     device = model.mean.device
 
@@ -146,7 +179,11 @@ def _in_onnxruntime(classifier: Classifier, quarters: bool) -> Callable[[NDArray
     model = copy.deepcopy(classifier).eval().requires_grad_(False)
     try:
         graph = recorded(_Features(model, quarters), model.card.preprocessing.size)
-    except Exception:  # a recorder fails in as many ways as there are operators; torch computes the same
+    except Exception as error:  # a recorder fails in as many ways as there are operators; torch computes the same
+        progress.note(
+            f"{model.card.network.name} cannot be recorded for ONNX Runtime ({type(error).__name__}); "
+            "torch computes the same, about half as fast"
+        )
         return None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = machine.threads()
@@ -154,15 +191,8 @@ def _in_onnxruntime(classifier: Classifier, quarters: bool) -> Callable[[NDArray
     return lambda pixels: torch.from_numpy(session.run(["features"], {"pixels": pixels})[0])
 
 
-def from_features(classifier: Classifier, features: Tensor, labels: NDArray[np.int64]) -> Outputs:
-    """Outputs where the features are known already."""
-    with torch.inference_mode():
-        logits = classifier.body.head(features.to(classifier.body.head.weight.device)).float().cpu()
-    return Outputs(features, logits, labels)
-
-
-def outputs_of(
+def features_of(
     classifier: Classifier, dataset: ImageDataset, what: str = "", engine: Literal["auto", "torch"] = "auto"
-) -> Outputs:
-    """Outputs on one split; :class:`Extractor` for several."""
-    return Extractor(classifier, engine).outputs(dataset, what)
+) -> Features:
+    """Features of one split; :class:`Extractor` for several."""
+    return Extractor(classifier, engine).of(dataset, what)

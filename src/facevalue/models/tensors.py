@@ -1,12 +1,14 @@
-"""Tables of tensors on disk: safetensors, which hold numbers and nothing that runs."""
+"""Tables of tensors: safetensors on disk, which hold numbers and nothing that runs, and their digest."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -27,3 +29,13 @@ def write(tensors: Mapping[str, Tensor], path: Path) -> None:
         if told is None:
             raise
         raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values, whatever the order."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        total.update(value.view(torch.uint8).numpy().tobytes() if value.numel() else b"")
+    return total.hexdigest()

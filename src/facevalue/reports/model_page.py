@@ -97,7 +97,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
     evaluations = [e for e in card.evidence if isinstance(e, Evaluation)]
     return environment.from_string(source).render(
         card=card,
-        test=card.report("test"),
+        test=card.evaluation("test"),
         evaluations=evaluations,
         # The splits that the model was made with speak of it in one row each; what it had not seen is shown in full.
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
@@ -190,7 +190,7 @@ def strongest(report: AttackReport) -> list[AttackFigures]:
 def warnings_of(card: ModelCard) -> list[tuple[str, str]]:
     """Everything on the card that a reader should know before the figures: where it comes from, and what it is."""
     found = [("data", warning) for warning in card.data.warnings]
-    if card.report("test") is None:
+    if card.evaluation("test") is None:
         found.append(("evidence", "no evaluation on a test split: nothing here says how well the model works"))
     for evidence in card.evidence:
         if not isinstance(evidence, ExportReport):

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.evaluation import metrics
+from facevalue.evaluation.evaluate import now
 from facevalue.evidence.records import CertificateReport, CertifiedAccuracy
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.models.features import to_tensor
 from facevalue.robustness.defenses.smoothing import ABSTAINED, Smoothing
 from facevalue.robustness.defenses.smoothing import certify as certify_one
-from facevalue.support import progress
+from facevalue.support import command, progress
 
 _STEPS = 20
 
@@ -58,6 +59,8 @@ def certify_dataset(
         warnings=tuple(_warnings(curve, base / n, smoothing)),
         fingerprint=dataset.fingerprint,
         source=dataset.source,
+        command=command.current(),
+        created=now(),
         seconds=time.perf_counter() - start,
         seed=seed,
     )

@@ -191,9 +191,13 @@ def black_box_ahead(results: Sequence[AttackFigures]) -> list[str]:
                 f"black box beats white box: at {row.norm} {eps_text(row.eps)} square, which sees no gradient, turned "
                 f"{late} of {row.n} images that the suite's gradient attacks had left: gradients mislead here"
             )
-        if not find(row.attack).black_box:
+        if not find(row.attack.partition("(")[0]).black_box:
             continue
-        beside = [r for r in results if (r.norm, r.eps) == (row.norm, row.eps) and not find(r.attack).black_box]
+        beside = [
+            r
+            for r in results
+            if (r.norm, r.eps) == (row.norm, row.eps) and not find(r.attack.partition("(")[0]).black_box
+        ]
         if beside:
             best = min(beside, key=lambda r: r.robust_accuracy)
             if row.robust_accuracy < best.robust_accuracy - allowed:

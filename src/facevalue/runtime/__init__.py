@@ -1,4 +1,4 @@
-"""Using a model folder without the workshop: no torch, no pandas."""
+"""Using a model folder: no torch, no pandas."""
 
 from facevalue.runtime.predictor import Predictor, open_folder
 

@@ -153,7 +153,7 @@ def create_app(folder: Path | str, settings: Settings | None = None) -> FastAPI:
 
 
 def _judge(predictor: Predictor, uploads: list[Upload], heat: bool) -> list[Prediction]:
-    return list(predictor.predict_named(uploads, heat=heat))
+    return list(predictor.stream_named(uploads, heat=heat))
 
 
 def _say_errors_in_json(app: FastAPI) -> None:

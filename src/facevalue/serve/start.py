@@ -53,7 +53,7 @@ def run(folder: Path | str, settings: Settings | None = None) -> None:
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (")[0]  # Python adds the address, which is said already
         raise UsageError(
-            f"cannot listen on {settings.host} port {settings.port}: {reason}; choose another --port"
+            f"cannot listen on {settings.host} port {settings.port}: {reason}; choose another `port`"
         ) from error
     logging.config.dictConfig(LOGGING)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _LEVELS = 255
 
@@ -35,3 +40,9 @@ def eps_text(eps: float) -> str:
     levels = eps * _LEVELS
     whole = abs(levels - round(levels)) < 1e-6 and 0 < round(levels) < _LEVELS
     return f"{round(levels)}/{_LEVELS}" if whole else f"{eps:.4g}"
+
+
+def titled(name: str, settings: DataclassInstance) -> str:
+    """A name with the fields of a dataclass that differ from their defaults: ``pgd(steps=50)``."""
+    changed = [(f.name, getattr(settings, f.name)) for f in fields(settings) if getattr(settings, f.name) != f.default]
+    return name + (f"({', '.join(f'{key}={value!r}' for key, value in changed)})" if changed else "")

@@ -88,11 +88,11 @@ class Checkpoint:
             tensors = load_file(self.folder / TENSORS)
             identity = plain["identity"]
         except Exception as error:
-            raise UsageError(f"{self.folder} cannot be read; train without --resume to start again") from error
+            raise UsageError(f"{self.folder} cannot be read; train without `resume` to start again") from error
         if identity != self.identity:
             raise UsageError(
                 f"{self.folder} holds a training with another recipe, data or seed; "
-                "give the same ones, or train without --resume to start again"
+                "give the same ones, or train without `resume` to start again"
             )
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "kept": {}, "optimizer": {}}
         for name, tensor in tensors.items():

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facevalue.data.dataset import ImageDataset
 from facevalue.support import progress
 from facevalue.support.machine import in_order
 
@@ -28,7 +29,7 @@ _CONTRAST = 8
 
 
 class ForegroundMasks:
-    """The subject of each of n images, one bit a pixel of a network input of side ``SIDE`` (800 bytes an image)."""
+    """The foreground of each of n images, one bit per pixel of a square of side ``SIDE`` (800 bytes per image)."""
 
     def __init__(self, bits: NDArray[np.uint8]) -> None:
         self.bits = bits
@@ -43,6 +44,11 @@ class ForegroundMasks:
             np.asarray(Image.fromarray(mask * 255).resize((side, side), Image.Resampling.BILINEAR)) for mask in flat
         ]
         return np.stack(resized).astype(np.float32) / np.float32(255)
+
+
+def foreground_of(dataset: ImageDataset) -> ForegroundMasks:
+    """The foreground of every image of a dataset."""
+    return find((pixels for pixels, _ in dataset.batches(64)), len(dataset))
 
 
 def find(batches: Iterable[NDArray[np.uint8]], n: int) -> ForegroundMasks:

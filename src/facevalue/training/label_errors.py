@@ -7,7 +7,6 @@ from facevalue.data.dataset import dataset_of
 from facevalue.data.manifest import Manifest
 from facevalue.errors import DataError
 from facevalue.models.features import Extractor
-from facevalue.support import machine
 from facevalue.training.methods import new_classifier
 from facevalue.training.recipe import read
 
@@ -25,7 +24,6 @@ def suspicious_labels(manifest: Manifest, network: str, weights: str) -> tuple[S
     classes = manifest.classes
     if len(classes) < 2:
         raise DataError(f"{manifest.source} has one class only; labels can be checked against those of another")
-    machine.keep_memory()
     classifier = new_classifier(read("probe", {"network.name": network, "network.weights": weights}), classes)
     chosen = dataset_of(manifest, classifier.card.preprocessing, classes)
     features = Extractor(classifier).features(chosen).double().numpy()

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
 from facevalue.models.classifier import Classifier
 from facevalue.models.networks.base import normalise
@@ -19,17 +20,17 @@ from facevalue.training.adversarial import Adversary, method_in, threat_in
 from facevalue.training.augmentation import augment, mixed
 from facevalue.training.checkpoint import Checkpoint, State
 from facevalue.training.distillation import Teacher
+from facevalue.training.foreground import ForegroundMasks, foreground_of
 from facevalue.training.freezing import set_mode, unfreeze
 from facevalue.training.optimizer import class_weights, make_optimizer
 from facevalue.training.plan import Plan
 from facevalue.training.recipe import Recipe
-from facevalue.training.samples import Sample
 from facevalue.training.settings import FitSettings
 
 
 def train_body(
     classifier: Classifier,
-    train: Sample,
+    train: ImageDataset,
     plan: Plan,
     recipe: Recipe,
     checkpoint: Checkpoint,
@@ -48,6 +49,7 @@ def train_body(
     body = classifier.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     unfrozen = unfreeze(body, settings)
     optimizer = make_optimizer(body, recipe.optimizer, settings)
+    foreground = foreground_of(train) if recipe.augment.background else None
     state = checkpoint.load()
     history = [] if state is None else state.history
     kept: dict[str, Tensor] = {}
@@ -60,13 +62,13 @@ def train_body(
     model, optimizer = fabric.setup(body, optimizer)
     classifier.to(fabric.device)
     teacher = None if teacher is None else teacher.to(fabric.device)
-    weights = class_weights(train.dataset.labels, len(classifier.card.classes), settings).to(fabric.device)
+    weights = class_weights(train.labels, len(classifier.card.classes), settings).to(fabric.device)
 
     if hardening.method != "none" and hardening.ramp_epochs >= settings.epochs:
         share = threat_in(hardening, settings.epochs - 1).eps / hardening.eps
         progress.note(
             f"warning: eps grows over {hardening.ramp_epochs} epochs, of which there are {settings.epochs}: "
-            f"training ends with {share:.0%} of it (--set adversarial.ramp_epochs=0)"
+            f"training ends with {share:.0%} of it (adversarial.ramp_epochs=0 in `settings`)"
         )
 
     def network(images: Tensor) -> Tensor:
@@ -97,7 +99,7 @@ def train_body(
                 autocast=fabric.autocast,
             )
             set_mode(body, unfrozen, settings)
-            learned = _learn(network, train, recipe, epoch, adversary, step, weights, teacher)
+            learned = _learn(network, train, foreground, recipe, epoch, adversary, step, weights, teacher)
             held_out = plan.held_out(model, adversary, history, _seed_of(seed, epoch, 2) % 2**31)
             line = {
                 "epoch": epoch,
@@ -120,7 +122,8 @@ def train_body(
 
 def _learn(
     network: Callable[[Tensor], Tensor],
-    train: Sample,
+    train: ImageDataset,
+    foreground: ForegroundMasks | None,
     recipe: Recipe,
     epoch: int,
     adversary: Adversary,
@@ -137,13 +140,13 @@ def _learn(
     """
     settings, device = recipe.fit, weights.device
     total, right, seen = 0.0, 0, 0
-    order = np.random.default_rng((recipe.seed, epoch)).permutation(len(train.dataset))
+    order = np.random.default_rng((recipe.seed, epoch)).permutation(len(train))
     done = 0
-    for pixels, labels in train.batches(order, settings.batch_size):
+    for pixels, labels in train.batches(settings.batch_size, order):
         indices, done = order[done : done + len(labels)], done + len(labels)
         if len(labels) == 1 and len(order) > 1:
             continue  # batch norm has no variance of one image
-        x = augment(pixels, recipe.augment, recipe.seed, epoch, indices, train.masks).to(device)
+        x = augment(pixels, recipe.augment, recipe.seed, epoch, indices, foreground).to(device)
         y = torch.from_numpy(labels).to(device)
         target = y
         if recipe.augment.mixup or recipe.augment.cutmix:
@@ -158,7 +161,7 @@ def _learn(
 
         for loss, logits in adversary.lessons(network, x, target, loss_of):
             if not torch.isfinite(loss):
-                raise FaceValueError(f"the loss became {loss.item()} in epoch {epoch + 1}; try a lower --lr")
+                raise FaceValueError(f"the loss became {loss.item()} in epoch {epoch + 1}; try a lower `lr`")
             step(loss)
             total += loss.item() * len(labels)
             right += int((logits.argmax(1) == y).sum())

@@ -13,42 +13,41 @@ from typing import Any
 
 import torch
 
-from facevalue.data.dataset import ImageDataset
+from facevalue.data.dataset import ImageDataset, held
 from facevalue.errors import FaceValueError
 from facevalue.evidence.card import ModelCard
 from facevalue.models.classifier import Classifier
-from facevalue.models.features import Extractor, Outputs, from_features
+from facevalue.models.features import Extractor, Features
 from facevalue.models.networks.base import Body
 from facevalue.models.networks.weights import Wanted, prepare
 from facevalue.support import progress
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
-from facevalue.training.examples import Examples, examples_of
 from facevalue.training.loop import train_body
 from facevalue.training.plan import Again, ByValidation
 from facevalue.training.probe import Probe, fit_probe, refit
+from facevalue.training.probe_features import differences, probe_features
 from facevalue.training.recipe import Recipe
-from facevalue.training.samples import Sample, sample, with_masks
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained classifier, not yet calibrated, and its outputs on every split.
+    """A trained classifier, not yet calibrated, and its features of every split.
 
     Attributes
     ----------
     seconds : of training alone: without reading the images, calibration, evaluation and export.
     seconds_per_epoch : of the loop; for a probe, of computing the features once.
-    again : with ``refit``, the classifier that has learned from all but test, and its outputs on ``train`` and
+    again : with ``refit``, the classifier that has learned from all but test, and its features of ``train`` and
         ``test``. What chooses and calibrates is answered by the other, which has not learned from it.
     """
 
     classifier: Classifier
-    outputs: Mapping[str, Outputs]
+    features: Mapping[str, Features]
     history: list[dict[str, Any]]
     seconds: float
     seconds_per_epoch: float
-    again: tuple[Classifier, Mapping[str, Outputs]] | None = None
+    again: tuple[Classifier, Mapping[str, Features]] | None = None
 
 
 def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
@@ -98,41 +97,36 @@ def _loop(
     classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
 ) -> Trained:
     start = time.perf_counter()
+    splits = held(splits)
     teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
     if recipe.method == "finetune":
         # Head first (Kumar et al. 2022, arXiv:2202.10054): a random head's gradients would spoil the backbone.
         extractor = Extractor(classifier)
-        train, validation = (
-            Examples(extractor.features(splits[name], f"head first: {name}"), splits[name].labels)
-            for name in ("train", "validation")
-        )
+        train, validation = (extractor.of(splits[name], f"head first: {name}") for name in ("train", "validation"))
         probe = _fit(classifier.body, train, validation, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
-    plan = ByValidation(recipe, sample(splits["validation"]), 1.0 if teacher is None else teacher.softening)
-    once, lines = train_body(classifier, _seen(splits["train"], recipe), plan, recipe, checkpoint, teacher)
+    plan = ByValidation(recipe, splits["validation"], 1.0 if teacher is None else teacher.softening)
+    once, lines = train_body(classifier, splits["train"], plan, recipe, checkpoint, teacher)
     twice = None
     if recipe.refit:
-        every = splits["train"].and_also(splits["validation"], splits["calibration"], name="train")
-        course_again = Again(lines, recipe.fit)
-        twice, _ = train_body(
-            classifier, _seen(every, recipe), course_again, recipe, checkpoint.inside("again"), teacher
-        )
+        every = splits["train"].joined(splits["validation"], splits["calibration"], name="train")
+        twice, _ = train_body(classifier, every, Again(lines, recipe.fit), recipe, checkpoint.inside("again"), teacher)
     seconds = time.perf_counter() - start
 
-    def answers(classifier: Classifier, *names: str) -> dict[str, Outputs]:
+    def answers(classifier: Classifier, *names: str) -> dict[str, Features]:
         extractor = Extractor(classifier)
-        return {name: extractor.outputs(splits[name]) for name in names}
+        return {name: extractor.of(splits[name]) for name in names}
 
     again = None
     if twice is not None:
         again = twice, answers(twice, "train", "test")
-        if not again[1]["train"].logits.isfinite().all():  # in the first training validation says so
-            raise FaceValueError("the second training (refit) ended in what is not a number; try a lower --lr")
+        if not again[1]["train"].logits(twice).isfinite().all():  # in the first training validation says so
+            raise FaceValueError("the second training (refit) ended in what is not a number; try a lower `lr`")
     return Trained(
         classifier=once,
-        outputs=answers(once, *splits),
+        features=answers(once, *splits),
         history=[*history, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
@@ -140,41 +134,36 @@ def _loop(
     )
 
 
-def _seen(dataset: ImageDataset, recipe: Recipe) -> Sample:
-    seen = sample(dataset)
-    return with_masks(seen) if recipe.augment.background else seen
-
-
 def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe) -> Trained:
     start = time.perf_counter()
-    parts = examples_of(classifier, splits, recipe)
+    if recipe.probe.copies:
+        splits = {**splits, "train": splits["train"].held()}
+    parts = probe_features(classifier, splits, recipe)
     computed = time.perf_counter()
     probe = _fit(classifier.body, parts["train"], parts["validation"], recipe)
     once, again = with_head(classifier, probe), None
     if recipe.refit:
-        every = parts["train"].and_also(parts["validation"], parts["calibration"])
+        every = parts["train"].joined(parts["validation"], parts["calibration"])
         with progress.work("fitting the head to all but test", unit="fits"):
             balanced, kinds = recipe.fit.class_weights == "balanced", classifier.body.kinds
-            differences = every.differences(recipe.probe)
-            again = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, differences))
+            apart = differences(every, recipe.probe)
+            again = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, apart))
     seconds = time.perf_counter() - start
 
-    def answers(classifier: Classifier, *names: str) -> dict[str, Outputs]:
-        # Copies that are learned from stand behind the images themselves.
-        own = {name: parts[name].x[: len(splits[name])] for name in names}
-        return {name: from_features(classifier, features, splits[name].labels) for name, features in own.items()}
+    # Copies that are learned from stand behind the images themselves.
+    own = {name: part.rows(0, len(splits[name])) for name, part in parts.items()}
 
     return Trained(
         classifier=once,
-        outputs=answers(once, *parts),
+        features=own,
         history=probe.history,
         seconds=seconds,
         seconds_per_epoch=computed - start,
-        again=None if again is None else (again, answers(again, "train", "test")),
+        again=None if again is None else (again, {name: own[name] for name in ("train", "test")}),
     )
 
 
-def _fit(body: Body, train: Examples, validation: Examples, recipe: Recipe) -> Probe:
+def _fit(body: Body, train: Features, validation: Features, recipe: Recipe) -> Probe:
     with progress.work("fitting the head", unit="fits"):
         return fit_probe(
             (train.x, train.y),
@@ -183,7 +172,7 @@ def _fit(body: Body, train: Examples, validation: Examples, recipe: Recipe) -> P
             recipe.probe,
             recipe.fit.class_weights == "balanced",
             body.kinds,
-            train.differences(recipe.probe),
+            differences(train, recipe.probe),
         )
 
 

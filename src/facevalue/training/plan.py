@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
 from facevalue.models.features import to_tensor
 from facevalue.models.networks.base import normalise
@@ -18,7 +18,6 @@ from facevalue.training import schedule
 from facevalue.training.adversarial import Adversary, collapsed, robust_validation
 from facevalue.training.early_stopping import kept_epoch, stopped
 from facevalue.training.recipe import Recipe
-from facevalue.training.samples import Sample
 from facevalue.training.settings import FitSettings
 
 History = Sequence[Mapping[str, Any]]
@@ -71,7 +70,7 @@ class ByValidation:
     """
 
     recipe: Recipe
-    validation: Sample
+    validation: ImageDataset
     softening: float = 1.0
     title: str = "training"
 
@@ -94,12 +93,12 @@ class ByValidation:
         if not math.isfinite(figures["validation_loss"]):  # the last step of an epoch may be the one too far
             raise FaceValueError(
                 f"the validation loss became {figures['validation_loss']:g} in epoch {len(history) + 1}; "
-                "try a lower --lr"
+                "try a lower `lr`"
             )
         if adversary.method == "none":
             return figures
         settings = self.recipe.adversarial
-        batches = self.validation.batches(np.arange(len(self.validation.dataset)), size)
+        batches = self.validation.batches(size)
         robust = robust_validation(classifier, batches, settings, seed)
         accuracy = robust["validation_robust_accuracy"]
         return {
@@ -143,16 +142,16 @@ class Again:
 
 
 def validate(
-    model: nn.Module, validation: Sample, mean: Tensor, std: Tensor, batch_size: int, softening: float = 1.0
+    model: nn.Module, validation: ImageDataset, mean: Tensor, std: Tensor, batch_size: int, softening: float = 1.0
 ) -> dict[str, float]:
     """Loss, of logits divided by ``softening``, and accuracy on a split, in eval mode."""
     model.eval()
     loss, right = 0.0, 0
     with torch.inference_mode():
-        for pixels, labels in validation.batches(np.arange(len(validation.dataset)), batch_size):
+        for pixels, labels in validation.batches(batch_size):
             x, y = to_tensor(pixels, mean.device), torch.from_numpy(labels).to(mean.device)
             logits = model(normalise(x, mean, std)).float() / softening
             loss += float(nn.functional.cross_entropy(logits, y, reduction="sum"))
             right += int((logits.argmax(1) == y).sum())
-    n = len(validation.dataset)
+    n = len(validation)
     return {"validation_loss": loss / n, "validation_accuracy": right / n}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -123,15 +123,27 @@ SHORT = {
 """Settings with a flag of their own, by the setting that each means."""
 
 
+Setting = bool | int | float | str | None | Sequence["Setting"] | Mapping[str, "Setting"]
+"""A value of a recipe, as TOML holds it; ``None`` is no change."""
+
+
 def as_asked(
     recipe: str,
     *,
     seed: int | None = None,
-    set: Mapping[str, Any] | None = None,  # noqa: A002 - the same word as the command line's
-    **settings: Any,
+    named: Mapping[str, Setting] | None = None,
+    settings: Mapping[str, Setting] | None = None,
 ) -> Recipe:
-    """A recipe with the changes that ``train`` takes: the seed, settings with a short name, and any by dotted key."""
-    return read(recipe, {"seed": seed, **{SHORT.get(k, k): v for k, v in settings.items()}, **(set or {})})
+    """A recipe with the changes that verbs take.
+
+    Parameters
+    ----------
+    named : settings by a name in :data:`SHORT`.
+    settings : settings by dotted key.
+    """
+    return read(
+        recipe, {"seed": seed, **{SHORT[name]: value for name, value in (named or {}).items()}, **(settings or {})}
+    )
 
 
 def built_in() -> list[str]:
@@ -141,7 +153,7 @@ def built_in() -> list[str]:
         return sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.toml"))
 
 
-def read(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+def read(name: str, changes: Mapping[str, Setting] | None = None) -> Recipe:
     """A recipe by name or TOML file, with settings changed.
 
     Parameters
@@ -162,7 +174,7 @@ def read(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     if name.endswith(".toml"):
         path = Path(name)
         if not path.is_file():
-            raise UsageError(f"--recipe {name}: there is no such file")
+            raise UsageError(f"`recipe` {name}: there is no such file")
         encoded = path.read_bytes()
     elif name in built_in():
         encoded = (resources.files("facevalue") / "recipes" / f"{name}.toml").read_bytes()
@@ -171,7 +183,7 @@ def read(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     try:
         table = tomllib.loads(encoded.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--recipe {name} is not TOML: {error}") from error
+        raise UsageError(f"`recipe` {name} is not TOML: {error}") from error
     table.setdefault("name", Path(name).stem if name.endswith(".toml") else name)
     for key, value in (changes or {}).items():
         if value is not None:
@@ -187,7 +199,7 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
     for part in path:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise UsageError(f"--set {key}: {part} is not a table of settings")
+            raise UsageError(f"`settings` {key}: {part} is not a table of settings")
     table[last] = value
 
 

@@ -11,7 +11,7 @@ from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.metrics import difference_of_paired_rates
 from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier
-from facevalue.models.features import Outputs
+from facevalue.models.features import Features
 from facevalue.support import progress
 from facevalue.training.methods import Trained
 
@@ -19,7 +19,7 @@ BEFORE = "of the model before it was trained once more (refit), which has learne
 
 
 def finished(
-    once: Classifier, trained: Trained, splits: Mapping[str, ImageDataset], command: str
+    once: Classifier, trained: Trained, splits: Mapping[str, ImageDataset]
 ) -> tuple[Classifier, tuple[Evaluation, ...]]:
     """The model to keep and its evaluations, a split each: ``once``, or what was trained once more.
 
@@ -31,25 +31,25 @@ def finished(
     once : what ``trained`` holds, calibrated.
     """
     classifier, warned = once, ""
-    after: Mapping[str, Outputs] = {}
+    after: Mapping[str, Features] = {}
     if trained.again is not None:
         classifier, after = trained.again
         classifier = with_novelty(classifier, after["train"]).changed(once.card)
-        warned = worse(trained.outputs["train"], after["train"])
+        warned = worse((once, trained.features["train"]), (classifier, after["train"]))
     if warned:
         progress.note(f"warning: {warned}")
     reports = []
     for split in SPLITS:
-        own, outputs = (classifier, after) if split in after else (once, trained.outputs)
-        report = evaluate_dataset(own, splits[split], outputs=outputs[split], command=command)
+        own, features = (classifier, after) if split in after else (once, trained.features)
+        report = evaluate_dataset(own, splits[split], features=features[split])
         warning = warned if own is classifier else BEFORE
         reports.append(report.changed(warnings=(*report.warnings, *([warning] if warning else []))))
     return classifier, tuple(reports)
 
 
-def worse(before: Outputs, after: Outputs) -> str:
+def worse(before: tuple[Classifier, Features], after: tuple[Classifier, Features]) -> str:
     """A warning where what was trained once more knows images less well that both have learned from, or nothing."""
-    first, second = (part.logits.argmax(1).numpy() == part.labels for part in (before, after))
+    first, second = (f.logits(classifier).argmax(1).numpy() == f.y for classifier, f in (before, after))
     counts = (int((first & second).sum()), int((first & ~second).sum()), int((~first & second).sum()))
     low, _ = difference_of_paired_rates(*counts, int((~first & ~second).sum()))
     if low <= 0:

@@ -130,10 +130,10 @@ def read_space(path: Path) -> dict[str, Search]:
     UsageError
         The file cannot be read, is not TOML or has no such table.
     """
-    document = files.read_toml(path, f"--space {path}")
+    document = files.read_toml(path, f"`space` {path}")
     table = document.get("search")
     if not isinstance(table, dict) or not table or set(document) != {"search"}:
-        raise UsageError(f'--space {path}: expected one table [search] with settings such as "optimizer.lr" below it')
+        raise UsageError(f'`space` {path}: expected one table [search] with settings such as "optimizer.lr" below it')
     return {key: spec(key, value) if isinstance(value, str) else checked(key, value) for key, value in _flat(table)}
 
 
@@ -159,7 +159,7 @@ def usual(recipe: Recipe) -> dict[str, Search]:
     if recipe.method == "probe":
         raise UsageError(
             "the recipe is a probe, which chooses its strength by itself; say what else to search, "
-            "e.g. --search network.size=[128, 160, 224]"
+            "e.g. `search` network.size=[128, 160, 224]"
         )
     lr = recipe.optimizer.lr
     return {

@@ -40,7 +40,7 @@ class NetworkSettings(Settings, frozen=True):
 class SplitSettings(Settings, frozen=True):
     """Shares of the images; the rest is train. ``near``: bits between near-duplicates, -1 for no joining.
 
-    ``groups``: what never crosses a split, as ``--groups`` says it: ``parent``, ``stem:REGEX``, ``image`` or a
+    ``groups``: what never crosses a split, as ``groups`` of ``train`` says it: ``parent``, ``stem:REGEX``, ``image`` or a
     manifest's column. Where no image is named so, the usual groups are made.
     """
 

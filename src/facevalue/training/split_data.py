@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from facevalue.data.groups import with_groups
 from facevalue.data.manifest import Manifest
-from facevalue.data.scan import scan
+from facevalue.data.scan import Data, scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import DataError
 from facevalue.support import progress
 from facevalue.training.recipe import Recipe
 
 
-def split_manifest(data: Path | str, recipe: Recipe, groups: str | None) -> Manifest:
+def split_manifest(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     """All images of ``data`` with their groups and splits, by the recipe's shares and seed.
 
     Parameters
@@ -33,7 +31,7 @@ def split_manifest(data: Path | str, recipe: Recipe, groups: str | None) -> Mani
             manifest = with_groups(scanned, None, near)
             progress.note(
                 f"warning: no image here is named as the recipe's groups ({split.groups}) expect; "
-                "if several show one subject, say how they are told with --groups"
+                "if several show one subject, say how they are told apart with `groups`"
             )
     shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
     return with_splits(manifest, shares, recipe.seed)

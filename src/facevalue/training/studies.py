@@ -17,4 +17,4 @@ def expect_same(setup: Path, asked: Mapping[str, Any]) -> None:
     other = sorted(key for key in told if told[key] != before.get(key))
     if other:
         where = f"{setup.parent} holds a study that differs in its {other[0]}"
-        raise UsageError(f"{where}; give the same, or choose another place with -o")
+        raise UsageError(f"{where}; give the same, or choose another `output`")

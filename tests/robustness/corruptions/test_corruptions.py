@@ -82,8 +82,8 @@ def test_crops_fall_anywhere_and_another_seed_crops_elsewhere(photo: Image.Image
 def test_a_model_on_damaged_images(lfw: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 5e-3}
-    fv.train(lfw, model, recipe="scratch", size=24, epochs=8, set=small)
-    report = fv.corruptions(model, lfw, plot=tmp_path / "corruption.png")
+    fv.train(lfw, model, recipe="scratch", size=24, epochs=8, settings=small)
+    report = fv.evaluate_corruptions(model, lfw, plot=tmp_path / "corruption.png")
     assert len(report.results) == sum(len(c.strengths) for c in CORRUPTIONS.values())
     test = ModelCard.load(model).report("test")
     assert test is not None
@@ -95,6 +95,6 @@ def test_a_model_on_damaged_images(lfw: Path, tmp_path: Path) -> None:
     assert (tmp_path / "corruption.png").stat().st_size > 10_000
     kept = [e for e in ModelCard.load(model).evidence if isinstance(e, CorruptionReport)]
     assert [e.results for e in kept] == [report.results]
-    few, again = (fv.corruptions(model, lfw, limit=6, save=False) for _ in range(2))
+    few, again = (fv.evaluate_corruptions(model, lfw, limit=6, save=False) for _ in range(2))
     assert few.n == 6
     assert again.results == few.results

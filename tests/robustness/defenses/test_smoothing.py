@@ -117,7 +117,7 @@ def test_it_is_the_same_with_a_seed_and_leaves_the_model_alone(linear: Classifie
 def test_a_model_trained_with_noise_has_a_certificate_and_the_card_keeps_it(lfw: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     noisy = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 1e-2, "augment.noise": 0.25}
-    fv.train(lfw, model, recipe="scratch", size=24, epochs=15, set=noisy)
+    fv.train(lfw, model, recipe="scratch", size=24, epochs=15, settings=noisy)
     report = fv.certify(model, lfw, sigma=0.25, samples=100, limit=20, plot=tmp_path / "curve.png")
     assert (report.n, report.alpha, report.n0, report.samples, report.split) == (20, 0.001, 100, 100, "test")
     accuracies = [c.accuracy for c in report.curve]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from facevalue.data.dataset import ImageDataset
+import numpy as np
+
+from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.manifest import Manifest
-from facevalue.evidence.card import CARD, HISTORY, MANIFEST, ONNX, DataFacts, ModelCard
-from facevalue.evidence.records import Evidence
+from facevalue.errors import DataError, UsageError
+from facevalue.evidence.card import CARD, HISTORY, MANIFEST, ONNX, DataFacts
+from facevalue.evidence.records import Evidence, ExportReport
 from facevalue.evidence.store import keep_evidence
 from facevalue.export import EXPORTERS
 from facevalue.models.classifier import Classifier
@@ -50,31 +52,66 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def write_folder(
-    folder: Path,
+def save(
     classifier: Classifier,
-    manifest: Manifest,
-    history: Sequence[Mapping[str, Any]],
-    splits: Mapping[str, ImageDataset],
-    start: float,
-) -> ModelCard:
-    """Fill an empty folder with a finished model: history, manifest, weights, graph with parity, card, report.
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    parity: ImageDataset | None = None,
+    start: float | None = None,
+) -> Path:
+    """Write a whole model folder: history, manifest, weights, graph with its parity, card, page.
 
     Parameters
     ----------
-    splits : ``test`` is what the parity of ``model.onnx`` is measured on.
-    start : ``time.perf_counter()`` when the work began.
+    folder : taken only where ``overwrite`` is true and a model is there.
+    parity : images that ``model.onnx`` is compared on; by default the model's own test images.
+    start : ``time.perf_counter()`` when the work began, for the card; by default the card keeps its time.
+
+    Raises
+    ------
+    UsageError
+        ``folder`` is taken or cannot be written to, or it is not known what the classifier was made from.
+    DataError
+        There is no image to measure the parity on.
     """
-    (folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
-    # Absolute, so that the images are found again from elsewhere; no fingerprint knows of paths.
-    manifest.changed(path=manifest.table["path"].map(os.path.abspath)).save(folder / MANIFEST)
-    card = classifier.save(folder)
-    exported = EXPORTERS["onnx"](classifier, folder / ONNX, splits["test"].some(PARITY_IMAGES))
-    made = {name: files.sha256(folder / name) for name in (ONNX, HISTORY, MANIFEST)}
-    card = card.changed(files={**card.files, **made}, seconds=time.perf_counter() - start).with_evidence(exported)
-    card.save(folder)
-    write_report(folder)
-    return card
+    free_place(folder, overwrite)
+    origin = classifier.origin
+    if origin is None:
+        raise UsageError("it is not known what this classifier was made from, and a model folder says so: train one")
+    images = (parity_images(classifier) if parity is None else parity).some(PARITY_IMAGES)
+    with files.replacing_folder(folder) as partial:
+        lines = "".join(json.dumps(line) + "\n" for line in origin.history)
+        (partial / HISTORY).write_text(lines, encoding="utf-8", newline="\n")
+        # Absolute, so that the images are found again from elsewhere; no fingerprint knows of paths.
+        here = [p if p in origin.manifest.images else os.path.abspath(p) for p in origin.manifest.table["path"]]  # noqa: PTH100 - links stay links
+        origin.manifest.changed(path=here).save(partial / MANIFEST)
+        card = classifier.write(partial)
+        exported = EXPORTERS["onnx"](classifier, partial / ONNX, images)
+        made = {name: files.sha256(partial / name) for name in (ONNX, HISTORY, MANIFEST)}
+        seconds = card.seconds if start is None else time.perf_counter() - start
+        others = [e for e in card.evidence if not (isinstance(e, ExportReport) and e.path == ONNX)]
+        card.changed(files={**card.files, **made}, seconds=seconds, evidence=(*others, exported)).save(partial)
+        write_report(partial)
+    return folder
+
+
+def parity_images(classifier: Classifier) -> ImageDataset:
+    """The model's own test images, where they still are.
+
+    Raises
+    ------
+    DataError
+        There are none any more.
+    """
+    origin = classifier.origin
+    if origin is not None:
+        table = origin.manifest.table
+        there = np.array([path in origin.manifest.images or Path(path).is_file() for path in table["path"]], bool)
+        own = replace(origin.manifest, table=table[(table["split"] == "test") & there])
+        if not own.readable.empty:
+            return dataset_of(own, classifier.card.preprocessing, classifier.card.classes, "test")
+    raise DataError("the model's test images are no longer where they were; give others with `images`")
 
 
 def free_place(output: Path, overwrite: bool) -> Path:

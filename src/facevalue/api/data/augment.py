@@ -1,8 +1,9 @@
-"""Looking at what a recipe's augmentation does to images, before learning from them."""
+"""``data augment``: what a recipe's augmentation does to images, before learning from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facevalue.data.dataset import ImageDataset, dataset_of
-from facevalue.data.scan import scan
+from facevalue.data.scan import Data, scan
 from facevalue.errors import UsageError
 from facevalue.explanations.overlay import sheet
 from facevalue.models.features import to_pixels
 from facevalue.support import files, progress
+from facevalue.support.html import ShownInNotebooks
 from facevalue.training.augmentation import augment, mixed
 from facevalue.training.foreground import ForegroundMasks, find
-from facevalue.training.recipe import Recipe, read
+from facevalue.training.recipe import Recipe, Setting, read
 from facevalue.training.settings import AugmentSettings
 
 CELL = 128
@@ -30,30 +32,48 @@ HOWS = {"fill": {"rotation", "zoom", "shift", "height", "width"}, "corruption": 
 """Settings that only say how others change images, and these."""
 
 
+@dataclass(frozen=True)
+class AugmentationSheet(ShownInNotebooks):
+    """A sheet of augmented images, just drawn.
+
+    Attributes
+    ----------
+    augment : the settings that are on.
+    images : path and label of each image, from top to bottom.
+    """
+
+    file: Path
+    recipe: str
+    augment: Mapping[str, Setting]
+    epochs: int
+    images: tuple[tuple[str, str], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        images = [{"path": path, "label": label} for path, label in self.images]
+        return {**vars(self), "file": str(self.file), "augment": dict(self.augment), "images": images}
+
+
 def augment_data(
-    data: Path | str,
+    data: Data,
     output: Path | str,
     *,
     recipe: str = "scratch",
-    set: Mapping[str, Any] | None = None,  # noqa: A002 - the flag's name
     size: int | None = None,
     rows: int = 6,
     epochs: int = 7,
     seed: int | None = None,
-) -> dict[str, Any]:
+    settings: Mapping[str, Setting] | None = None,
+) -> AugmentationSheet:
     """Draw some images, each as it is read and then as training would see it in so many epochs.
 
     Parameters
     ----------
     data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, or a manifest.
     output : the PNG to write.
-    recipe, set, size, seed : as for ``train``; the recipe must change images.
+    recipe, size, seed, settings : as for ``train``; the recipe must change images.
     rows : images, drawn evenly from the classes.
     epochs : in how many each is shown.
-
-    Returns
-    -------
-    The file, the settings that are on, and the paths and labels of the images from top to bottom.
 
     Raises
     ------
@@ -62,13 +82,13 @@ def augment_data(
     DataError
         There is no readable image.
     """
-    chosen = read(recipe, {"seed": seed, "network.size": size, **(set or {})})
+    chosen = read(recipe, {"seed": seed, "network.size": size, **(settings or {})})
     on = switched_on(chosen.augment)
     if not on:
         raise UsageError(f"the recipe {chosen.name} leaves images as they are; see its table [augment]")
     if rows < 1 or epochs < 1:
         raise UsageError(f"expected rows and epochs to be at least 1, but got {rows} and {epochs}")
-    manifest = scan(Path(data))
+    manifest = scan(data)
     some = dataset_of(manifest, chosen.preprocessing(), manifest.classes).some(rows, chosen.seed)
     pixels = some.pixels()
     columns = [pixels, *seen(some, pixels, chosen, epochs)]
@@ -87,16 +107,13 @@ def augment_data(
     )
     with files.replacing_file(Path(output)) as partial:
         drawn.save(partial, format="PNG")
-    return {
-        "file": str(output),
-        "recipe": chosen.name,
-        "augment": on,
-        "epochs": epochs,
-        "images": [
-            {"path": str(path), "label": some.classes[label]}
-            for path, label in zip(some.paths, some.labels, strict=True)
-        ],
-    }
+    return AugmentationSheet(
+        file=Path(output),
+        recipe=chosen.name,
+        augment=on,
+        epochs=epochs,
+        images=tuple((name, some.classes[label]) for name, label in zip(some.names, some.labels, strict=True)),
+    )
 
 
 def switched_on(settings: AugmentSettings) -> dict[str, Any]:

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from facevalue.data.prepare import Preparation, Prepared, prepare
-from facevalue.errors import UsageError
+from facevalue.data.prepare import Format, Leaks, Preparation, Prepared, prepare
+from facevalue.data.scan import Data
+from facevalue.images.preprocessing import Fit
 
 
-def prepare_data(data: Path | str, output: Path | str, *, overwrite: bool = False, **settings: Any) -> Prepared:
+def prepare_data(
+    data: Data,
+    output: Path | str,
+    *,
+    size: int = 256,
+    fit: Fit = "crop",
+    format: Format = "png",  # noqa: A002 - the option's name
+    quality: int = 90,
+    groups: str | None = None,
+    near: int | None = 32,
+    shares: Mapping[str, float] | None = None,
+    seed: int = 0,
+    leaks: Leaks = "warn",
+    like: Path | str | None = None,
+    overwrite: bool = False,
+) -> Prepared:
     """Split images without leaks and encode every class alike, so that no file tells its class.
 
     Parameters
     ----------
-    data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, or a manifest.
-    output : the folder to make: ``train/ validation/ calibration/ test``, each with one folder per class, and a manifest.
+    data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, a manifest file, a table
+        with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`.
+    output : the folder to make: ``train/ validation/ calibration/ test``, each with one folder per class, and a
+        manifest.
+    size, fit, format, quality, groups, near, shares, seed, leaks, like : see
+        :class:`facevalue.data.prepare.Preparation`.
     overwrite : replace a prepared folder that is there already.
-    settings : see :class:`facevalue.data.prepare.Preparation`: ``size``, ``fit``, ``format``, ``quality``, ``groups``,
-        ``near``, ``shares``, ``seed``, ``leaks``, ``like``.
 
     Raises
     ------
@@ -27,10 +45,16 @@ def prepare_data(data: Path | str, output: Path | str, *, overwrite: bool = Fals
     DataError
         The images cannot be split.
     """
-    known = Preparation.__dataclass_fields__
-    unknown = sorted(settings.keys() - known.keys())
-    if unknown:
-        raise UsageError(f"prepare_data has no setting {unknown[0]!r}; it knows {', '.join(known)}")
-    like = settings.get("like")
-    how = Preparation(**{**settings, "like": None if like is None else Path(like)})
-    return prepare(Path(data), Path(output), how, overwrite)
+    how = Preparation(
+        size=size,
+        fit=fit,
+        format=format,
+        quality=quality,
+        groups=groups,
+        near=near,
+        seed=seed,
+        leaks=leaks,
+        like=None if like is None else Path(like),
+        **({} if shares is None else {"shares": dict(shares)}),
+    )
+    return prepare(data, Path(output), how, overwrite)

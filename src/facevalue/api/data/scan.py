@@ -1,4 +1,4 @@
-"""Looking at images before learning from them."""
+"""``data scan``: what is wrong with images, before learning from them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from facevalue.data.audit import Audit, audit
 from facevalue.data.groups import with_groups
 from facevalue.data.hashes import NEAR
-from facevalue.data.scan import scan
+from facevalue.data.scan import Data, scan
 from facevalue.support import progress
 
 
 def scan_data(
-    data: Path | str,
+    data: Data,
     *,
     groups: str | None = None,
     near: int = NEAR,
@@ -29,7 +29,8 @@ def scan_data(
     Parameters
     ----------
     data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, a folder of loose images,
-        or a manifest. One class is enough.
+        a manifest file, a table with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`. One class is
+        enough.
     groups : see :func:`facevalue.data.groups.with_groups`.
     near : bits of 256 in which the hashes of near-duplicates differ at most.
     fresh : read files anew that an earlier scan remembers.

@@ -29,6 +29,6 @@ def run(
     from facevalue.api.data.augment import augment_data
 
     drawn = augment_data(
-        data, output, recipe=recipe, set=settings_of(changes or []), size=size, rows=rows, epochs=epochs, seed=seed
+        data, output, recipe=recipe, settings=settings_of(changes or []), size=size, rows=rows, epochs=epochs, seed=seed
     )
-    deliver(drawn, json, drawn["file"])
+    deliver(drawn.to_dict(), json, str(drawn.file))

@@ -39,7 +39,7 @@ def run(
     done = get_data(name, output, source=source, overwrite=overwrite)
     receipt = done.receipt
     deliver(
-        done.figures(),
+        done.to_dict(),
         json,
         f"licence: {receipt['licence']}; see {receipt['home']}",
         f"{done.folder}: {receipt['n']:,} images" + (", there already" if done.was_there else ""),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
 from facevalue.cli.common.options import Groups
 from facevalue.cli.common.output import Json, deliver, printable, table
 from facevalue.cli.common.shell import Seed
+
+Fit = Literal["squash", "crop", "pad"]
+Format = Literal["png", "jpeg"]
+Leaks = Literal["warn", "drop", "error"]
 
 EXAMPLE = "facevalue data prepare raw -o images --size 256"
 
@@ -20,15 +24,16 @@ def run(
     ],
     output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The folder to make.")],
     size: Annotated[int, Option(min=8, metavar="PIXELS", help="Side of every network input.")] = 256,
-    fit: Annotated[str, Option(metavar="NAME", help="crop, squash or pad; only crop hides the old shape.")] = "crop",
-    format: Annotated[str, Option(metavar="NAME", help="png or jpeg.")] = "png",  # noqa: A002 - the option's name
+    fit: Annotated[Fit, Option(metavar="NAME", help="crop, squash or pad; only crop hides the old shape.")] = "crop",
+    format: Annotated[Format, Option(metavar="NAME", help="png or jpeg.")] = "png",  # noqa: A002 - the option's name
     quality: Annotated[int, Option(min=1, max=95, metavar="Q", help="Of JPEG.")] = 90,
     groups: Groups = None,
     near: Annotated[
         int, Option(min=-1, max=256, metavar="BITS", help="Near-duplicates differ in at most so many of 256; -1: none.")
     ] = 32,
     leaks: Annotated[
-        str, Option(metavar="WHAT", help="Across splits that DIR brings: warn, drop (from the earlier split) or error.")
+        Leaks,
+        Option(metavar="WHAT", help="Across splits that DIR brings: warn, drop (from the earlier split) or error."),
     ] = "warn",
     like: Annotated[
         Path | None,
@@ -55,11 +60,11 @@ def run(
         overwrite=overwrite,
         seed=seed,
     )
-    counts, splits = done.manifest.counts(), done.figures()["groups"]["splits"]
+    counts, splits = done.manifest.counts(), done.to_dict()["groups"]["splits"]
     rows = [(split, *(by.get(c, 0) for c in done.manifest.classes), splits[split]) for split, by in counts.items()]
     left = len(done.left_out)
     deliver(
-        done.figures(),
+        done.to_dict(),
         json,
         table("", ("split", *map(printable, done.manifest.classes), "groups"), rows),
         *(printable(f"warning: {text}") for text in done.manifest.warnings),

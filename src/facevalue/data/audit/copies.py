@@ -54,16 +54,16 @@ def find_copies(table: pd.DataFrame, near: int = NEAR) -> Copies:
     duplicates = [tuple(rows) for _, rows in table.groupby("sha256")["path"] if len(rows) > 1]
     hashes = unpack(table["phash"])
     found = clusters(hashes, near)
-    copy_consistency, torn = [], []
+    alike, torn = [], []
     for members in found.groups:
         rows = table.iloc[members]
         if rows["sha256"].nunique() > 1:
-            copy_consistency.append(tuple(rows["path"]))
+            alike.append(tuple(rows["path"]))
         if rows["label"].nunique() > 1:
             torn.extend(_contradictions(rows.iloc[:_LARGEST], hashes[members[:_LARGEST]], near))
     return Copies(
         duplicates=_largest_first(duplicates),
-        near=_largest_first(copy_consistency),
+        near=_largest_first(alike),
         contradictions=tuple(sorted(torn, key=lambda c: (c.distance, c.paths))),
         complete=found.complete,
     )

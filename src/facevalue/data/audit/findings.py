@@ -12,6 +12,7 @@ from facevalue.data.audit.shortcuts import Shortcuts, find_shortcuts
 from facevalue.data.hashes import NEAR
 from facevalue.data.leaks import Leak, find_leaks, told
 from facevalue.data.manifest import Manifest
+from facevalue.support.html import ShownInNotebooks
 
 UNEVEN = 3.0
 """A class with so many times the images of another is worth saying."""
@@ -21,7 +22,7 @@ STRIKING = 0.8
 
 
 @dataclass(frozen=True)
-class Audit:
+class Audit(ShownInNotebooks):
     """What was found in a manifest with groups.
 
     Attributes

@@ -21,6 +21,7 @@ from facevalue.data.known import Archive, KnownSet
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.images.decoding import SUFFIXES
 from facevalue.support import files, progress
+from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import free_folder
 
 RECEIPT = "received.json"
@@ -28,14 +29,14 @@ MIRROR = "FACEVALUE_MIRROR"
 
 
 @dataclass(frozen=True)
-class Fetched:
+class Fetched(ShownInNotebooks):
     """A known set on this machine: its folder, its images, and whether it was there already."""
 
     folder: Path
     receipt: Mapping[str, Any]
     was_there: bool
 
-    def figures(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """What ``data get --json`` writes."""
         return {"path": str(self.folder), "was_there": self.was_there, **self.receipt}
 
@@ -151,7 +152,7 @@ def _had(
                     source = wanted.shown
                 found = download(wanted, path, patience)
             except FaceValueError as error:
-                by_hand = f"or download {archive.name} yourself (see {home}) and give its folder with --from"
+                by_hand = f"or download {archive.name} yourself (see {home}) and give its folder as `source`"
                 kind = UsageError if isinstance(error, UsageError) else FaceValueError
                 raise kind(f"{error}; {by_hand}") from error
     if archive.sha256 is None and trusted is None:

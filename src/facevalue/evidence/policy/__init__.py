@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.policy.judging import checked
+from facevalue.evidence.policy.judging import Check, checked
 from facevalue.evidence.policy.tables import read_policy
+from facevalue.support.frames import frame_of
+from facevalue.support.html import ShownInNotebooks
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def check_policy(card: ModelCard, policy: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PolicyResult(ShownInNotebooks):
+    """A card held against a policy.
+
+    Attributes
+    ----------
+    checked : every requirement beside what the card has, in the policy's order.
+    """
+
+    checked: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every requirement is met."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The requirements that are not met."""
+        return tuple(check for check in self.checked if not check.passed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """``passed``, ``failed`` and ``checked``."""
+        return {
+            "passed": self.passed,
+            "failed": [check.to_dict() for check in self.failed],
+            "checked": [check.to_dict() for check in self.checked],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per requirement."""
+        return frame_of([check.to_dict() for check in self.checked])
+
+
+def check_policy(card: ModelCard, policy: Path) -> PolicyResult:
     """Hold a card against a policy file.
 
     Parameters
@@ -21,20 +61,10 @@ def check_policy(card: ModelCard, policy: Path) -> dict[str, Any]:
         ``[require.certificate]`` and ``[require.export.TARGET]`` are about attacks, everyday corruptions, certificates and
         exports. A required figure that the card lacks counts as failed.
 
-    Returns
-    -------
-    ``passed``, ``failed`` and ``checked``: lists of {``figure``, ``direction``, ``required``, ``got``, ``passed``},
-    with a ``reason`` where ``got`` is ``None``.
-
     Raises
     ------
     UsageError
         The file cannot be read, requires nothing, or names a figure that does not exist; the message lists those that
         do.
     """
-    checks = list(checked(card, read_policy(policy)))
-    return {
-        "passed": all(check.passed for check in checks),
-        "failed": [check.to_dict() for check in checks if not check.passed],
-        "checked": [check.to_dict() for check in checks],
-    }
+    return PolicyResult(tuple(checked(card, read_policy(policy))))

@@ -65,7 +65,7 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
     split = required.get("split", "test")
     if not isinstance(split, str):
         raise UsageError(f"Expected split to be the name of an evaluation, but got {split!r}")
-    report = card.report(split)
+    report = card.evaluation(split)
     for key, value in required.items():
         if key == "split":
             continue

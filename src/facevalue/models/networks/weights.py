@@ -106,24 +106,24 @@ def read_file(path: Path) -> dict[str, Tensor]:
         The file is missing, of another kind, or damaged.
     """
     if not path.is_file():
-        raise WeightsError(f"--weights {path}: there is no such file")
+        raise WeightsError(f"`weights` {path}: there is no such file")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         if path.suffix not in (".pth", ".pt", ".bin", ".ckpt"):
-            raise WeightsError(f"--weights {path}: expected a .safetensors or .pth file")
+            raise WeightsError(f"`weights` {path}: expected a .safetensors or .pth file")
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"--weights {path}: holds more than tensors, and facevalue runs no code from files"
+            f"`weights` {path}: holds more than tensors, and facevalue runs no code from files"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"--weights {path}: cannot be read: {' '.join(str(error).split())[:200]}") from error
+        raise WeightsError(f"`weights` {path}: cannot be read: {' '.join(str(error).split())[:200]}") from error
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not any(isinstance(v, Tensor) for v in loaded.values()):
-        raise WeightsError(f"--weights {path}: holds no table of tensors")
+        raise WeightsError(f"`weights` {path}: holds no table of tensors")
     return {str(k).removeprefix("module."): v for k, v in loaded.items() if isinstance(v, Tensor)}
 
 
@@ -136,12 +136,12 @@ def from_hub(network: Network) -> dict[str, Tensor]:
         timm has none for this network, or they cannot be fetched.
     """
     if network.timm_name is None:
-        raise WeightsError(f"{network.name} has no published weights; use --weights none or a file")
+        raise WeightsError(f"{network.name} has no published weights; use `weights` none or a file")
     import timm
 
     settings = timm.get_pretrained_cfg(network.timm_name)
     if settings is None or not settings.has_weights:
-        raise WeightsError(f"timm has no weights for {network.timm_name}; use --weights none or a file")
+        raise WeightsError(f"timm has no weights for {network.timm_name}; use `weights` none or a file")
     from huggingface_hub.utils import logging
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # each retry would warn; the error below says it once
@@ -152,7 +152,7 @@ def from_hub(network: Network) -> dict[str, Tensor]:
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(
             f"the weights of {network.timm_name} could not be fetched ({reason}); "
-            "give a local file with --weights FILE, or train without any: --weights none"
+            "give a local file as `weights`, or train without any: none"
         ) from error
     return model.state_dict()
 

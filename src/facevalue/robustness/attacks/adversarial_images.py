@@ -49,10 +49,10 @@ class AdversarialFolder:
 
     def add(self, attack: str, threat: Threat, first: int, result: AttackResult) -> None:
         """Write the images of one batch, the first of which is number ``first`` of all."""
-        name = f"{attack}-{threat.norm}-{eps_text(threat.eps).replace('/', '_')}"
+        name = re.sub(r"[^\w.-]+", "_", f"{attack}-{threat.norm}-{eps_text(threat.eps)}".replace(")", ""))
         classes = self._images.classes
         for i, image in enumerate(result.adversarial):
-            source = self._images.paths[first + i]
+            source = Path(self._images.names[first + i])
             label = int(result.labels[i])
             stem = re.sub(r"[^\w.-]", "_", source.stem, flags=re.ASCII)[:60]
             path = Path(name) / self._classes[label] / f"{first + i:06d}-{stem}.png"

@@ -17,6 +17,7 @@ from facevalue.robustness.attacks.conv_bn_fusion import fused
 from facevalue.robustness.attacks.gradients import input_gradient
 from facevalue.robustness.attacks.threat import FLOAT_ERROR, Norm, Threat, per_image
 from facevalue.robustness.attacks.victim import Log, Victim
+from facevalue.support.formats import titled
 
 __all__ = ["Attack", "AttackResult", "Norm", "Threat", "Victim"]
 
@@ -97,6 +98,16 @@ class Attack(ABC):
     paper: ClassVar[str]
     black_box: ClassVar[bool] = False
     starts_clean: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        """What figures call it: its name, with the hyper-parameters that are not the defaults.
+
+        >>> from facevalue.robustness.attacks.pgd import PGD
+        >>> PGD().title, PGD(steps=50).title
+        ('pgd', 'pgd(steps=50)')
+        """
+        return titled(self.name, self)
 
     @abstractmethod
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:

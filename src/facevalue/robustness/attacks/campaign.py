@@ -15,6 +15,7 @@ from torch import Tensor
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import DataError, UsageError
 from facevalue.evaluation import metrics
+from facevalue.evaluation.evaluate import now
 from facevalue.evidence.records import AttackFigures, AttackReport, NoiseFigures
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.models.features import to_tensor
@@ -24,13 +25,13 @@ from facevalue.robustness.attacks.adversarial_images import AdversarialFolder
 from facevalue.robustness.attacks.base import Attack, AttackResult
 from facevalue.robustness.attacks.examples import AN_ATTACK, Example, turned
 from facevalue.robustness.attacks.threat import Norm, Threat
-from facevalue.support import progress
+from facevalue.support import command, progress
 
 
 def attack_dataset(
     classifier: Classifier,
     dataset: ImageDataset,
-    attacks: Sequence[str],
+    attacks: Sequence[str | Attack],
     norm: str,
     eps: Sequence[float],
     *,
@@ -43,7 +44,7 @@ def attack_dataset(
 
     Parameters
     ----------
-    attacks : names in :data:`facevalue.robustness.attacks.ATTACKS`.
+    attacks : names in :data:`facevalue.robustness.attacks.ATTACKS`, or configured ones.
     norm : ``linf`` or ``l2``.
     eps : radii in [0, 1] units of the network input.
     target : the class that images of the others shall be taken for; ``None``: any but the true one.
@@ -62,7 +63,7 @@ def attack_dataset(
     DataError
         There is no image, or the images' classes are not the model's.
     """
-    chosen = [find(name) for name in dict.fromkeys(attacks)]
+    chosen = [find(attack) if isinstance(attack, str) else attack for attack in dict.fromkeys(attacks)]
     threats = [Threat(cast(Norm, norm), value) for value in dict.fromkeys(eps)]  # Threat asks what norm it is
     if not chosen or not threats:
         raise UsageError(f"Expected at least one attack and one eps, but got {list(attacks)} and {list(eps)}")
@@ -80,7 +81,7 @@ def attack_dataset(
             x, y = _tensors(pixels, labels)
             clean = None
             for tally in tallies:
-                what = f"{tally.attack.name} {tally.threat}"
+                what = f"{tally.attack.title} {tally.threat}"
                 # Another start for every batch; the same one for every attack and eps.
                 result = tally.attack(
                     classifier,
@@ -94,7 +95,7 @@ def attack_dataset(
                 tally.add(classifier, x, result)
                 clean = result.clean_decisions.cpu()
                 if save_to is not None:
-                    save_to.add(tally.attack.name, tally.threat, done, result)
+                    save_to.add(tally.attack.title, tally.threat, done, result)
                 work.advance(len(y), f"{what}: {100 * tally.robust_accuracy:.1f} % robust")
             assert clean is not None
             clean_confusion += metrics.confusion(labels, clean.numpy(), k)
@@ -124,6 +125,8 @@ def attack_dataset(
         warnings=tuple(warnings),
         fingerprint=dataset.fingerprint,
         source=dataset.source,
+        command=command.current(),
+        created=now(),
         seed=seed,
     )
     return report, tuple(_first(tallies))
@@ -174,12 +177,12 @@ class _Tally:
         self.seconds += result.seconds
         if len(self.examples) < AN_ATTACK:
             with frozen(classifier):
-                name, norm, eps = self.attack.name, self.threat.norm, self.threat.eps
+                name, norm, eps = self.attack.title, self.threat.norm, self.threat.eps
                 self.examples += turned(classifier, name, norm, eps, x, result, self.examples)
 
     def figures(self, classes: Sequence[str]) -> AttackFigures:
         return AttackFigures(
-            attack=self.attack.name,
+            attack=self.attack.title,
             norm=self.threat.norm,
             eps=self.threat.eps,
             n=self.n,
@@ -231,7 +234,7 @@ def _first(tallies: Iterable[_Tally]) -> list[Example]:
     """Of each attack and class the examples at the smallest eps that has any: there least was needed."""
     chosen: dict[str, dict[str, list[Example]]] = {}
     for tally in sorted(tallies, key=lambda t: t.threat.eps):
-        of_class = chosen.setdefault(tally.attack.name, {})
+        of_class = chosen.setdefault(tally.attack.title, {})
         new = [example for example in tally.examples if example.label not in of_class]
         for example in new:
             of_class.setdefault(example.label, []).append(example)

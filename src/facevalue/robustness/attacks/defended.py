@@ -16,9 +16,10 @@ from facevalue.models.features import to_tensor
 from facevalue.robustness import defenses
 from facevalue.robustness.attacks import find
 from facevalue.robustness.attacks.adversarial_images import AdversarialFolder
-from facevalue.robustness.attacks.base import Norm, Threat
+from facevalue.robustness.attacks.base import Attack, Norm, Threat
 from facevalue.robustness.attacks.campaign import attack_dataset
 from facevalue.robustness.attacks.examples import Example
+from facevalue.robustness.defenses.base import Defense
 from facevalue.robustness.defenses.distillation import through_softmax
 from facevalue.support import progress
 from facevalue.support.formats import eps_text
@@ -34,11 +35,11 @@ def defense_of(classifier: Classifier) -> str | None:
 def attack_defended(
     classifier: Classifier,
     dataset: ImageDataset,
-    attacks: Sequence[str],
+    attacks: Sequence[str | Attack],
     norm: str,
     eps: Sequence[float],
     *,
-    defense: str,
+    defense: str | Defense,
     target: str | None = None,
     save_to: AdversarialFolder | None = None,
     seed: int = 0,
@@ -49,8 +50,8 @@ def attack_defended(
     ----------
     target : the class that images of the others shall be taken for; ``None``: any but the true one.
     save_to : gets the images of the adaptive attacks.
-    defense : in :data:`facevalue.robustness.defenses.DEFENSES`; the blind attacker then attacks the model without it. Or
-        ``distillation``, which is in the model: the blind attacker climbs its probabilities instead of its logits.
+    defense : a name in :data:`facevalue.robustness.defenses.DEFENSES`, or a configured one; the blind attacker then
+        attacks the model without it. Or ``distillation``, which is in the model: the blind attacker climbs its probabilities instead of its logits.
 
     Returns
     -------
@@ -63,14 +64,16 @@ def attack_defended(
         There is no such defence.
     """
     if defense == DISTILLATION:
-        behind, seen = classifier, through_softmax(classifier)
+        name, behind, seen = DISTILLATION, classifier, through_softmax(classifier)
     else:
-        behind, seen = defenses.defended(classifier, defenses.find(defense), seed), classifier
+        before = defenses.find(defense) if isinstance(defense, str) else defense
+        name, behind, seen = before.title, defenses.defended(classifier, before, seed), classifier
+    chosen = {a.title: a for a in (find(one) if isinstance(one, str) else one for one in attacks)}
     report, examples = attack_dataset(behind, dataset, attacks, norm, eps, target=target, save_to=save_to, seed=seed)
-    adaptive = [row.changed(adaptive=True, defense=defense) for row in report.results]
+    adaptive = [row.changed(adaptive=True, defense=name) for row in report.results]
     blind = [
-        transferred(seen, behind, dataset, row.attack, Threat(cast(Norm, norm), row.eps), target, seed).changed(
-            defense=defense
+        transferred(seen, behind, dataset, chosen[row.attack], Threat(cast(Norm, norm), row.eps), target, seed).changed(
+            defense=name
         )
         for row in adaptive
     ]
@@ -82,22 +85,22 @@ def transferred(
     seen: Classifier,
     behind: Classifier,
     dataset: ImageDataset,
-    attack: str,
+    attack: Attack,
     threat: Threat,
     target: str | None = None,
     seed: int = 0,
 ) -> AttackFigures:
     """What images made against the model ``seen`` do to the one ``behind``; rounded to 8 bits as always."""
-    chosen, k = find(attack), len(dataset.classes)
+    k = len(dataset.classes)
     aim = None if target is None else dataset.classes.index(target)
     table, clean, n = np.zeros((k, k), np.int64), 0, 0
     robust = unrounded = queries = 0
     distance = seconds = 0.0
     turned = aimed = 0
-    with progress.work(f"{attack} {threat}, blind", len(dataset)) as work:
+    with progress.work(f"{attack.title} {threat}, blind", len(dataset)) as work:
         for pixels, labels in dataset.batches(_BATCH):
             x, y = to_tensor(pixels), torch.from_numpy(labels)
-            result = chosen(seen, x, y, threat, target=aim, seed=seed + n)
+            result = attack(seen, x, y, threat, target=aim, seed=seed + n)
             with frozen(behind), torch.no_grad():
                 before, after, whole = (
                     behind.decide(behind.logits(part.to(behind.mean.device))).cpu()
@@ -120,7 +123,7 @@ def transferred(
             n += len(y)
             work.advance(len(y), f"{100 * robust / n:.1f} % robust")
     return AttackFigures(
-        attack=attack,
+        attack=attack.title,
         norm=threat.norm,
         eps=threat.eps,
         n=n,

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.evaluation import metrics
+from facevalue.evaluation.evaluate import now
 from facevalue.evidence.records import CorruptionFigures, CorruptionReport
-from facevalue.images import decoding
 from facevalue.robustness.corruptions import CORRUPTIONS, Corruption, corrupted
-from facevalue.runtime.predictor import Predictor
-from facevalue.support import machine, progress
+from facevalue.runtime.base import ImagePredictor
+from facevalue.support import command, machine, progress
 
 _LOST = 0.1
 """A fall of the accuracy by so much at the mildest strength is worth a warning."""
 
 
-def evaluate_corruptions(predictor: Predictor, dataset: ImageDataset, seed: int = 0) -> CorruptionReport:
+def corrupt_dataset(predictor: ImagePredictor, dataset: ImageDataset, seed: int = 0) -> CorruptionReport:
     """The figures, without knowing of model folders."""
     start = time.perf_counter()
     n = len(dataset)
@@ -54,13 +53,15 @@ def evaluate_corruptions(predictor: Predictor, dataset: ImageDataset, seed: int 
         warnings=tuple(_fragile(results, clean / n)),
         fingerprint=dataset.fingerprint,
         source=dataset.source,
+        command=command.current(),
+        created=now(),
         seconds=time.perf_counter() - start,
         seed=seed,
     )
 
 
 def _right(
-    predictor: Predictor,
+    predictor: ImagePredictor,
     dataset: ImageDataset,
     corruption: Corruption | None,
     strength: float,
@@ -68,23 +69,21 @@ def _right(
     work: progress.Work,
 ) -> int:
     """How many images are decided rightly, abstained or not, with this corruption."""
-    corrupted = machine.in_order(partial(_file, corruption=corruption, strength=strength, seed=seed), dataset.paths)
+    changed = machine.in_order(
+        partial(_image, dataset, corruption=corruption, strength=strength, seed=seed), range(len(dataset))
+    )
     right = 0
-    predictions = predictor.predict_named((None, data) for data in corrupted)
+    predictions = predictor.stream_named((None, image) for image in changed)
     for prediction, label in zip(predictions, dataset.labels, strict=True):
         right += prediction.leaning == dataset.classes[label]
         work.advance(1, "" if corruption is None else f"{corruption.name} {strength:g}")
     return right
 
 
-def _file(path: Path, corruption: Corruption | None, strength: float, seed: int) -> bytes:
-    """The damaged image as a file that loses nothing more and costs nothing to pack."""
-    image = decoding.decode(decoding.read_bytes(path))
-    if corruption is not None:
-        image = corrupted(image, corruption, strength, seed)
-    buffer = io.BytesIO()
-    image.save(buffer, "BMP")
-    return buffer.getvalue()
+def _image(dataset: ImageDataset, index: int, corruption: Corruption | None, strength: float, seed: int) -> Image.Image:
+    """The upright image, corrupted."""
+    image = dataset.upright(index)
+    return image if corruption is None else corrupted(image, corruption, strength, seed)
 
 
 def _fragile(results: list[CorruptionFigures], clean: float) -> Iterator[str]:

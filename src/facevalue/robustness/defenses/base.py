@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from facevalue.evidence.card import ModelCard
 from facevalue.models.classifier import Classifier
 from facevalue.models.networks.base import UNIT_MEAN, UNIT_STD, Body, normalise
+from facevalue.support.formats import titled
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Defense(ABC):
     name: ClassVar[str]
     paper: ClassVar[str]
     differentiable: ClassVar[bool] = True
+
+    @property
+    def title(self) -> str:
+        """What figures call it: its name, with the settings that are not the defaults."""
+        return titled(self.name, self)
 
     @property
     def draws(self) -> int:

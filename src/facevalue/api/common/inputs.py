@@ -1,0 +1,106 @@
+"""What verbs take: a model in memory or in a folder, labelled data in any form, and the context of an evaluation."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+
+from facevalue.api.common.model_folder import keep
+from facevalue.data.dataset import ImageDataset
+from facevalue.data.evaluation_data import evaluation_data
+from facevalue.data.scan import Data
+from facevalue.errors import UsageError
+from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, Evaluation
+from facevalue.evidence.store import check_writable
+from facevalue.models.classifier import Classifier, load
+from facevalue.runtime import open_folder
+from facevalue.runtime.base import ImagePredictor
+
+Model = Classifier | Path | str
+"""A classifier in memory, or a model folder."""
+
+Measured = TypeVar("Measured", Evaluation, AttackReport, CorruptionReport, CertificateReport)
+
+
+def opened(model: Model) -> Classifier:
+    """The classifier itself.
+
+    Raises
+    ------
+    ModelFolderError
+        The folder or a file in it is missing, altered, or not for this version.
+    UsageError
+        It is neither a classifier nor a path.
+    """
+    if isinstance(model, Classifier):
+        return model
+    if isinstance(model, str | os.PathLike):
+        return load(model)
+    raise UsageError(f"Expected a model as a Classifier or a model folder, but got {type(model).__name__}")
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationContext:
+    """A model and the labelled images that it is measured on.
+
+    Attributes
+    ----------
+    dataset : with the model's preprocessing and class order.
+    rows : what is known of each image, in the dataset's order.
+    warnings : what should be known of these images.
+    folder : where evidence is kept; ``None`` where it is only returned.
+    predictor : what a user of the model asks: the runtime for a model folder, the classifier itself in memory.
+    """
+
+    classifier: Classifier
+    dataset: ImageDataset
+    rows: pd.DataFrame
+    warnings: tuple[str, ...]
+    folder: Path | None
+    predictor: ImagePredictor
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        data: Data,
+        *,
+        split: str | None = None,
+        limit: int | None = None,
+        seed: int = 0,
+        save: bool = True,
+    ) -> EvaluationContext:
+        """The images of ``data`` that the model may be measured on.
+
+        Parameters
+        ----------
+        split : see :func:`facevalue.data.evaluation_data.evaluation_data`.
+        limit : at most so many images, drawn evenly from the classes by ``seed``.
+        save : keep evidence on the card, where ``model`` is a folder; asked before the long work whether it can be.
+        """
+        classifier = opened(model)
+        folder = None if isinstance(model, Classifier) else Path(model)
+        if folder is not None and save:
+            check_writable(folder)
+        origin = classifier.origin
+        found = evaluation_data(classifier.card, None if origin is None else origin.manifest, data, split)
+        dataset = found.dataset if limit is None else found.dataset.some(limit, seed)
+        return cls(
+            classifier=classifier,
+            dataset=dataset,
+            rows=dataset.rows,
+            warnings=found.warnings,
+            folder=folder if save else None,
+            predictor=classifier if folder is None else open_folder(folder),
+        )
+
+    def finished(self, report: Measured) -> Measured:
+        """The report with what should be known of the images; kept on the card where that was asked for."""
+        report = report.changed(warnings=(*self.warnings, *report.warnings))
+        if self.folder is not None:
+            keep(self.folder, report)
+        return report

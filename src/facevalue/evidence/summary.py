@@ -1,0 +1,65 @@
+"""What a training gave, in one record: the figures of its card that a person asks for first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facevalue.evidence.card import Abstention, DataFacts, ModelCard
+from facevalue.evidence.records import Evaluation, ExportReport, Record
+
+SPLITS = ("train", "validation", "calibration", "test")
+
+
+class TrainSummary(Record, frozen=True):
+    """A model that was just made; see :class:`~facevalue.evidence.card.ModelCard` for the fields.
+
+    ``train``, ``validation``, ``calibration`` and ``test`` are the evaluations on these splits.
+    """
+
+    train: Evaluation | None
+    validation: Evaluation | None
+    calibration: Evaluation | None
+    test: Evaluation | None
+    classes: tuple[str, ...]
+    network: str
+    parameters: int
+    seconds: float
+    seconds_per_epoch: float | None
+    temperature: float
+    threshold: float
+    abstention: Abstention
+    recipe: dict[str, Any]
+    data: DataFacts
+    exports: tuple[ExportReport, ...]
+    seed: int
+
+    @classmethod
+    def of(cls, card: ModelCard) -> TrainSummary:
+        """The summary of a card."""
+        return cls(
+            **{split: card.evaluation(split) for split in SPLITS},
+            classes=card.classes,
+            network=card.network.name,
+            parameters=card.network.parameters,
+            seconds=card.seconds,
+            seconds_per_epoch=card.seconds_per_epoch,
+            temperature=card.temperature,
+            threshold=card.threshold,
+            abstention=card.abstention,
+            recipe=card.recipe,
+            data=card.data,
+            exports=tuple(e for e in card.evidence if isinstance(e, ExportReport)),
+            seed=card.seed,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; splits that were not evaluated are left out."""
+        plain = super().to_dict()
+        for split in SPLITS:
+            if plain[split] is None:
+                del plain[split]
+            else:
+                plain[split].pop("kind", None)
+        for export in plain["exports"]:
+            export.pop("kind", None)
+        return plain

@@ -1,0 +1,176 @@
+"""Explaining many images: read, batched, drawn, and measured."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facevalue.errors import DataError, ImageError, UsageError
+from facevalue.explanations.base import ExplainedImage, Explanation, Heat, Method, as_batch
+from facevalue.explanations.faithfulness import Faithfulness, deletion, pooled
+from facevalue.images.sources import ImageInput, Images, each, name_of
+from facevalue.models.classifier import Classifier, frozen
+from facevalue.runtime.image_files import expand
+from facevalue.support import progress
+from facevalue.support.html import ShownInNotebooks
+
+_AT_ONCE = 16  # images in memory
+_LONGEST = 100  # characters of an output file's name that come from the image's
+
+
+@dataclass(frozen=True, eq=False)
+class ExplanationOfImage:
+    """What a method found about one image.
+
+    Attributes
+    ----------
+    path : the image's file, or ``image-000001`` for one in memory.
+    files : what was written about it.
+    heat : (s, s) float32 in [0, 1], what spoke for ``label``; ``None`` for methods without heat.
+    label : the class that the heat explains; ``None`` without heat.
+    """
+
+    path: str
+    files: tuple[Path, ...] = ()
+    heat: NDArray[np.float32] | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations(ShownInNotebooks):
+    """What a method found about some images.
+
+    Attributes
+    ----------
+    faithfulness : see :mod:`facevalue.explanations.faithfulness`; ``None`` for methods without heat.
+    unreadable : path and reason of every file that is no readable image.
+    """
+
+    method: str
+    paper: str
+    images: tuple[ExplanationOfImage, ...]
+    faithfulness: Faithfulness | None
+    unreadable: tuple[Mapping[str, str], ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that was written."""
+        return tuple(file for image in self.images for file in image.files)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the heat."""
+        return {
+            "method": self.method,
+            "paper": self.paper,
+            "files": [str(file) for file in self.files],
+            "images": [
+                {"path": image.path, "label": image.label, "files": [str(file) for file in image.files]}
+                for image in self.images
+            ],
+            "faithfulness": None if self.faithfulness is None else self.faithfulness.to_dict(),
+            "unreadable": [dict(bad) for bad in self.unreadable],
+        }
+
+
+def explain_images(classifier: Classifier, images: Images, folder: Path | None, method: Method) -> Explanations:
+    """Explain images; files are named after each.
+
+    Parameters
+    ----------
+    classifier : left as it is.
+    images : one or many; a folder stands for the image files below it.
+    folder : where to write, made where it is not there; ``None`` gives heat alone.
+
+    Raises
+    ------
+    UsageError
+        The method cannot look into this network, there is no image, or the method only writes files.
+    DataError
+        None of the files can be read.
+    """
+    if folder is None and not isinstance(method, Explanation):
+        raise UsageError(f"{method.name} only writes files; say where with `output`")
+    unreadable: list[Mapping[str, str]] = []
+    found: list[ExplanationOfImage] = []
+    parts: list[Faithfulness] = []
+    for batch in _batches(classifier, images, unreadable):
+        files: tuple[tuple[Path, ...], ...] = ((),) * len(batch)
+        if folder is None:
+            assert isinstance(method, Explanation)
+            x = as_batch(classifier, batch)
+            found_heat = method(classifier, x)
+            parts.append(_faithfulness(classifier, x, found_heat))
+            heat: Heat | None = found_heat
+        else:
+            written = method.write(classifier, batch, folder)
+            files, heat = written.files, written.heat
+            parts += [] if written.faithfulness is None else [written.faithfulness]
+        for i, image in enumerate(batch):
+            label = None if heat is None else classifier.card.classes[int(heat.target[i])]
+            found.append(ExplanationOfImage(image.path, files[i], None if heat is None else heat.heat[i], label))
+    if not found:
+        first = unreadable[0]
+        raise DataError(f"none of the {len(unreadable)} images can be read; {first['path']} {first['reason']}")
+    return Explanations(method.name, method.paper, tuple(found), pooled(parts) if parts else None, tuple(unreadable))
+
+
+def _faithfulness(classifier: Classifier, x: Tensor, heat: Heat) -> Faithfulness:
+    with frozen(classifier):
+        return deletion(
+            classifier, x, torch.from_numpy(heat.heat).to(x.device), torch.from_numpy(heat.target).to(x.device)
+        )
+
+
+def _listed(images: Images) -> list[ImageInput]:
+    listed: list[ImageInput] = []
+    for image in each(images):
+        if isinstance(image, str | os.PathLike) and Path(image).is_dir():
+            inside = list(expand(Path(image)))
+            if not inside:
+                raise UsageError(f"{image} holds no image")
+            listed.extend(inside)
+        else:
+            listed.append(image)
+    if not listed:
+        raise UsageError("there is no image to explain; name files or folders")
+    return listed
+
+
+def _batches(
+    classifier: Classifier, images: Images, unreadable: list[Mapping[str, str]]
+) -> Iterator[list[ExplainedImage]]:
+    batch: list[ExplainedImage] = []
+    taken: set[str] = set()
+    for i, image in enumerate(progress.track(_listed(images), "explaining")):
+        path = name_of(image) or f"image-{i:06d}"
+        try:
+            pixels = classifier.card.preprocessing.of(image)
+        except ImageError as error:
+            unreadable.append({"path": path, "reason": str(error)})
+            continue
+        batch.append(ExplainedImage(path, _unused(PurePath(path).stem, taken), pixels))
+        if len(batch) == _AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _unused(stem: str, taken: set[str]) -> str:
+    """A name of its own that every file system takes, also where it does not tell cases apart."""
+    short = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", stem)[:_LONGEST]
+    name, count = short, 1
+    while name.casefold() in taken:
+        count += 1
+        name = f"{short}-{count}"
+    taken.add(name.casefold())
+    return name

@@ -1,0 +1,112 @@
+"""Images as callers hold them: a path, the bytes of a file, a Pillow image, or an array."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeGuard, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facevalue.errors import UsageError
+from facevalue.images import decoding
+
+ImageInput = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
+"""One image: a path, the bytes of an image file, a Pillow image, or a uint8 array (h, w, 3) RGB or (h, w) grey."""
+
+Images = ImageInput | Iterable[ImageInput]
+"""One image or many. An array (n, h, w, 3) is n images."""
+
+
+def is_one(images: Images) -> TypeGuard[ImageInput]:
+    """Whether this is one image and not several.
+
+    >>> is_one("a.png"), is_one(["a.png"]), is_one(np.zeros((4, 8, 8, 3), np.uint8))
+    (True, False, False)
+    """
+    if isinstance(images, np.ndarray):
+        return images.ndim < 4
+    return isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
+
+
+def each(images: Images) -> Iterator[ImageInput]:
+    """The images one by one.
+
+    Raises
+    ------
+    UsageError
+        ``images`` is neither an image nor an iterable.
+    """
+    if is_one(images):
+        yield images
+    elif isinstance(images, Iterable):
+        yield from cast("Iterable[ImageInput]", images)
+    else:
+        raise UsageError(f"Expected an image or an iterable of images, but got {type(images).__name__}")
+
+
+def name_of(image: ImageInput) -> str | None:
+    """The path of an image that is given by one; ``None`` for the others."""
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else None
+
+
+def checked_array(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """(h, w, 3) uint8 RGB from an array (h, w, 3) or (h, w).
+
+    Raises
+    ------
+    UsageError
+        The array has another shape or type, or no pixel.
+    """
+    grey, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
+    if array.dtype != np.uint8 or not (grey or colour) or 0 in array.shape:
+        raise UsageError(
+            f"Expected an image as a uint8 array (height, width, 3) RGB or (height, width) grey, "
+            f"but got {array.dtype} {array.shape}"
+        )
+    pixels = array.astype(np.uint8, copy=False)
+    return np.repeat(pixels[..., None], 3, axis=2) if grey else pixels
+
+
+def upright(image: ImageInput, max_pixels: int | None = None) -> Image.Image:
+    """The image as upright 8-bit RGB, whatever it was given as.
+
+    Parameters
+    ----------
+    max_pixels : limit that is checked before a file is decoded; :func:`facevalue.images.decoding.pixel_limit` by
+        default.
+
+    Raises
+    ------
+    ImageError
+        A file cannot be read, or is no image.
+    UsageError
+        An object is no image.
+    """
+    if isinstance(image, np.ndarray):
+        return Image.fromarray(checked_array(image))
+    if isinstance(image, Image.Image):
+        return decoding.upright_rgb(image)
+    return decoding.decode(encoded(image), max_pixels)
+
+
+def encoded(image: str | os.PathLike[str] | bytes) -> bytes:
+    """The bytes of an image file that is given by its path or by its bytes.
+
+    Raises
+    ------
+    ImageError
+        The file cannot be read.
+    UsageError
+        It is neither.
+    """
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, str | os.PathLike):
+        return decoding.read_bytes(Path(image))
+    raise UsageError(
+        f"Expected an image as a path, bytes, a Pillow image or a uint8 array, but got {type(image).__name__}"
+    )

@@ -1,0 +1,76 @@
+"""Several classifiers as one: their calibrated probabilities, averaged, in one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
+from facevalue.models.classifier import Classifier
+from facevalue.models.networks import build
+from facevalue.models.networks.base import count_parameters
+from facevalue.models.networks.ensemble import Ensemble
+
+
+def averaged(members: Sequence[Classifier]) -> Classifier:
+    """A classifier whose probabilities are the average of the members' calibrated ones; not yet with limits of its own.
+
+    Its logits are the logarithm of the average, its temperature is 1. Its novelty is the root mean square of the
+    members' novelties, each over its own limit, so that 1 is where the members on the whole would say ``novel``.
+    """
+    first = members[0].card
+    k, size = len(first.classes), first.preprocessing.size
+    options = {"members": [_specification(m.card, first.classes) for m in members]}
+    body = build("ensemble", k, size, options)
+    assert isinstance(body, Ensemble)
+    for part, member in zip(body.together, members, strict=True):
+        state = {n: v for n, v in member.state_dict().items() if n.startswith("body.") or part.limit is not None}
+        part.load_state_dict(state)
+    licences = sorted({m.card.network.licence for m in members} - {None})  # type: ignore[type-var]
+    facts = NetworkFacts(
+        name="ensemble",
+        options=options,
+        parameters=count_parameters(body),
+        features=body.head.in_features,
+        weights="members",
+        licence=", ".join(map(str, licences)) or None,
+        pooled=body.pooled,
+        batch=body.batch,
+    )
+    thresholds = {m.card.threshold for m in members if m.card.positive == first.positive}
+    copy_consistency = len(thresholds) == 1 and all(m.card.positive == first.positive for m in members)
+    card = ModelCard(
+        classes=first.classes,
+        positive=first.positive,
+        preprocessing=first.preprocessing,
+        network=facts,
+        threshold=first.threshold if copy_consistency else 0.5,
+        abstention=Abstention(novelty=1.0 if body.novelties else None),
+        seed=first.seed,
+    )
+    return Classifier(body, card).eval().changed(buffers=_novelty_buffers(body))
+
+
+def _novelty_buffers(body: Ensemble) -> dict[str, torch.Tensor]:
+    """Such that :meth:`Classifier.novelty` is the root mean square of the first ``body.novelties`` features."""
+    d, m = body.head.in_features, body.novelties
+    if not m:
+        return {}
+    rank = min(d, 64)
+    basis = torch.zeros(d, rank)
+    basis[range(m), range(m)] = 1
+    return {"novelty_basis": basis, "novelty_scale": torch.full((rank,), (m / d) ** 0.5)}
+
+
+def _specification(card: ModelCard, classes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "name": card.network.name,
+        "options": card.network.options,
+        "mean": list(card.network.mean),
+        "std": list(card.network.std),
+        "temperature": card.temperature,
+        "novelty": card.abstention.novelty,
+        "order": None if card.classes == classes else [card.classes.index(c) for c in classes],
+    }

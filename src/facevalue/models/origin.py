@@ -1,0 +1,51 @@
+"""What a classifier was made from: its images with their splits, and how training went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import pandas as pd
+
+from facevalue.data.manifest import Manifest
+from facevalue.errors import ModelFolderError
+from facevalue.evidence.card import HISTORY, MANIFEST, ModelCard
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What a classifier was made from.
+
+    Attributes
+    ----------
+    manifest : its images, with groups and splits.
+    history : one line per epoch.
+    """
+
+    manifest: Manifest
+    history: tuple[Mapping[str, Any], ...] = ()
+
+    def __deepcopy__(self, _memo: object) -> Origin:
+        return self  # it never changes, and may hold many images
+
+    @classmethod
+    def load(cls, folder: Path, card: ModelCard) -> Origin:
+        """As a model folder keeps it.
+
+        Raises
+        ------
+        ModelFolderError
+            A file is missing, altered or damaged.
+        """
+        table = pd.read_parquet(card.checked_file(folder, MANIFEST))
+        manifest = Manifest(table, source=card.data.source, groups=card.data.groups, warnings=card.data.warnings)
+        path = card.checked_file(folder, HISTORY)
+        try:
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except ValueError as error:
+            raise ModelFolderError(f"{path} is damaged: {error}") from error
+        return cls(manifest, tuple(lines))
