@@ -18,11 +18,16 @@ PLUGINS = {
     "export": "EXPORTERS",
 }
 VERBS = """
-    train evaluate predict compare attack explain export report check calibrate ensemble finetune tune demo
+    train evaluate predict compare attack explain export report check calibrate ensemble finetune tune serve demo
 """.split()
 DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `facevalue data scan`
-FLAGS = "certify corruptions".split()  # facevalue.certify(…) is `facevalue evaluate --certify`
-PUBLIC = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
+FLAGS = "certify evaluate_corruptions".split()  # facevalue.certify(…) is `facevalue evaluate --certify`
+FUNCTIONS = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
+TYPES = """
+    AttackReport Classifier Evaluation FaceValueError ImageDataset ModelCard Prediction Predictor Preprocessing Threat
+""".split()
+MODULES = "attacks corruptions defenses explanations networks sklearn".split()
+PUBLIC = {*FUNCTIONS, *TYPES, *MODULES, "load", "open", "__version__"}
 
 
 def python(program: str, cwd: Path | None = None) -> str:
@@ -46,23 +51,30 @@ print(*sorted(loaded - set(sys.stdlib_module_names)))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_verb_is_there_and_none_is_a_module() -> None:
-    # `report` and `export` are modules as well; whichever is imported first, the name is the verb.
+def test_public_names_are_pinned_and_verbs_are_no_modules() -> None:
+    # `export` and `serve` are packages as well; whichever is imported first, the name is the verb.
     program = f"""
-import facevalue.reports.model_page, facevalue.export.onnx, facevalue.api
+import facevalue.reports.model_page, facevalue.export.onnx, facevalue.serve, facevalue.api
 import facevalue, types
-for name in {PUBLIC!r}:
-    verb = getattr(facevalue, name)
-    assert isinstance(verb, types.FunctionType), name
-
+assert set(facevalue.__all__) == set(dir(facevalue)) == {PUBLIC!r}, set(facevalue.__all__) ^ {PUBLIC!r}
+assert all(isinstance(getattr(facevalue, name), types.FunctionType) for name in {FUNCTIONS!r})
+assert all(isinstance(getattr(facevalue, name), type) for name in {TYPES!r})
+assert all(isinstance(getattr(facevalue, name), types.ModuleType) for name in {MODULES!r})
 from facevalue import train, report
-from facevalue.reports.model_page import write_report
+from facevalue.export import EXPORTERS
+assert facevalue.attacks.PGD(steps=50).title == "pgd(steps=50)"
 assert facevalue.open.__name__ == "open_folder"
 assert facevalue.load.__module__ == "facevalue.models.classifier"
-assert set(facevalue.__all__) == set(dir(facevalue)) == {{*{PUBLIC!r}, "open", "load", "__version__"}}
 print(facevalue.__version__)
 """
     assert python(program)[0].isdigit()
+
+
+def test_each_verb_is_one_file_in_python_and_one_in_the_shell(root: Path) -> None:
+    package = root / "src" / "facevalue"
+    for inside in (".", "data"):
+        api = {path.name for path in (package / "api" / inside).glob("*.py")}
+        assert api == {path.name for path in (package / "cli" / inside).glob("*.py")}
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -104,5 +116,5 @@ def test_python_and_the_command_line_use_the_same_words() -> None:
     from facevalue.cli import VERBS as TYPED
     from facevalue.cli.data import VERBS as TYPED_AFTER_DATA
 
-    assert set(TYPED) == {*VERBS, "serve"}
+    assert set(TYPED) == set(VERBS)
     assert set(TYPED_AFTER_DATA) == set(DATA_VERBS)

@@ -202,7 +202,7 @@ def test_every_way_to_log_in(kaggle: Kaggle, kept: str, tmp_path: Path, monkeypa
 def test_without_credentials_nothing_is_asked(kaggle: Kaggle, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as told:
         get(tmp_path / "set")
-    for way in ("kaggle.com/settings/api", "KAGGLE_API_TOKEN", "kaggle.json", f"{NAME}.zip", PAGE, "--from"):
+    for way in ("kaggle.com/settings/api", "KAGGLE_API_TOKEN", "kaggle.json", f"{NAME}.zip", PAGE, "`source`"):
         assert way in str(told.value)
     assert "\n" not in str(told.value)
     assert kaggle.asked == kaggle.stored == []
@@ -211,7 +211,7 @@ def test_without_credentials_nothing_is_asked(kaggle: Kaggle, tmp_path: Path) ->
 
 def test_without_the_package(known_user: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(UsageError, match=r"pip install 'facevalue\[kaggle\]', and log in.* with --from"):
+    with pytest.raises(UsageError, match=r"pip install 'facevalue\[kaggle\]', and log in.* with `source`"):
         get(tmp_path / "set")
     assert known_user.asked == []
 
@@ -222,7 +222,9 @@ def test_credentials_that_are_wrong_or_broken(kaggle: Kaggle, tmp_path: Path, mo
     with pytest.raises(UsageError, match=r"credentials cannot be read: Invalid Kaggle credentials file.*; log in"):
         get(tmp_path / "set")
     monkeypatch.setenv("KAGGLE_API_TOKEN", "stale")
-    with pytest.raises(FaceValueError, match=r"refuses these credentials .*\(it answers 401\); log in.*--from") as told:
+    with pytest.raises(
+        FaceValueError, match=r"refuses these credentials .*\(it answers 401\); log in.*`source`"
+    ) as told:
         get(tmp_path / "set")
     assert "stale" not in str(told.value)
     assert len(kaggle.asked) == 1

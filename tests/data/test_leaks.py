@@ -76,7 +76,7 @@ def test_dropped_they_leave_the_test_as_it_is(official: Path) -> None:
 
 def test_as_an_error(official: Path) -> None:
     manifest = with_groups(scan(official))
-    with pytest.raises(DataError, match=r"11 images in 3 groups are on both sides.*give --leaks drop"):
+    with pytest.raises(DataError, match=r"11 images in 3 groups are on both sides.*give `leaks` drop"):
         without_leaks(manifest, "error")
     with pytest.raises(UsageError, match="expected leaks to be one of warn, drop, error, but got 'maybe'"):
         without_leaks(manifest, "maybe")

@@ -252,7 +252,7 @@ def test_classes_that_had_to_be_enlarged_unevenly_are_told(tmp_path: Path, fill:
             image.resize((24, 24)).save(path)
     (warning,) = prepare(raw, tmp_path / "out", Preparation(size=64)).manifest.warnings
     assert warning.startswith("100% of b but 0% of a had to be enlarged to 64 pixels")
-    assert warning.endswith("--size 24 enlarges few")
+    assert warning.endswith("`size` 24 enlarges few")
     assert prepare(raw, tmp_path / "small", Preparation(size=24)).manifest.warnings == ()
 
 
@@ -302,8 +302,8 @@ def test_from_the_shell(lfw: Path, tmp_path: Path) -> None:
         (["raw", "-o", "raw/out"], 2, "lie in each other"),
         (["raw", "-o", "."], 2, "is there and is not a prepared folder"),
         (["raw", "-o", "taken"], 2, "taken is there and is not a prepared folder"),
-        (["raw", "-o", "out", "--format", "gif"], 2, "expected format to be one of png, jpeg, but got 'gif'"),
-        (["raw", "-o", "out", "--fit", "bend"], 2, "expected fit to be one of squash, crop, pad, but got 'bend'"),
+        (["raw", "-o", "out", "--format", "gif"], 2, "'gif' is not one of 'png', 'jpeg'"),
+        (["raw", "-o", "out", "--fit", "bend"], 2, "'bend' is not one of 'squash', 'crop', 'pad'"),
         (["raw", "-o", "out", "--size", "9999"], 2, "8 to 4096"),
         (["raw", "-o", "out", "--groups", "parent"], 1, "lies in a folder below its class"),
         (["raw/a", "-o", "out"], 1, "no images to learn from"),

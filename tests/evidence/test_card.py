@@ -105,8 +105,8 @@ def test_records_are_frozen() -> None:
 
 def test_the_last_report_of_a_split_counts() -> None:
     later = msgspec.structs.replace(REPORT, accuracy=1.0)
-    assert card().with_evidence(later).report("test") == later
-    assert card().report("train") is None
+    assert card().with_evidence(later).evaluation("test") == later
+    assert card().evaluation("train") is None
     assert len(card().evidence) == 3
 
 

@@ -96,7 +96,7 @@ def hold(card, tmp_path):
     def hold(text: str, against: ModelCard = card) -> dict:
         path = tmp_path / "policy.toml"
         path.write_text(text, encoding="utf-8")
-        return check_policy(against, path)
+        return check_policy(against, path).to_dict()
 
     return hold
 

@@ -8,8 +8,8 @@ from PIL import Image
 from torch import nn
 
 from facevalue.explanations import find
-from facevalue.explanations.run import explain_images
 from facevalue.explanations.feature_maps import MOST_CHANNELS, grid, layer_maps
+from facevalue.explanations.run import explain_images
 from facevalue.models.networks import NETWORKS
 
 SIDES = {"small-cnn": 40, "small-resnet": 32, "inception_v3": 107, "inception_v3-mixed7": 107}

@@ -50,7 +50,7 @@ def fitted(classifier: Classifier, seed: int = 0, rank: int = 5) -> tuple[Classi
 
 def test_what_is_saved_is_loaded_bit_for_bit(tmp_path: Path, x: torch.Tensor) -> None:
     classifier, _ = fitted(made(temperature=1.5, threshold=0.3, positive="dog"))
-    card = classifier.save(tmp_path)
+    card = classifier.write(tmp_path)
     again = load(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [CARD, WEIGHTS]
     assert again.card == card
@@ -132,7 +132,7 @@ def test_a_change_makes_a_new_classifier(x: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("corruption", ["altered", "missing", "truncated"])
 def test_weights_that_are_not_those_of_the_card(tmp_path: Path, corruption: str) -> None:
-    made().save(tmp_path)
+    made().write(tmp_path)
     path = tmp_path / WEIGHTS
     data = bytearray(path.read_bytes())
     if corruption == "missing":
@@ -146,7 +146,7 @@ def test_weights_that_are_not_those_of_the_card(tmp_path: Path, corruption: str)
 
 def test_weights_of_another_network(tmp_path: Path) -> None:
     classifier = made()
-    classifier.save(tmp_path)
+    classifier.write(tmp_path)
     other = made("small-cnn")
     save_file(other.state_dict(), tmp_path / WEIGHTS)
     card = ModelCard.load(tmp_path).changed(files={WEIGHTS: files.sha256(tmp_path / WEIGHTS)})
@@ -157,7 +157,7 @@ def test_weights_of_another_network(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_shape_and_no_weights_at_all(tmp_path: Path) -> None:
-    made().save(tmp_path)
+    made().write(tmp_path)
     path = tmp_path / WEIGHTS
     weights = load_file(path)
     for content in ({**weights, "body.head.bias": torch.zeros(7)}, None):

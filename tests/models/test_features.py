@@ -55,10 +55,10 @@ def test_logits_and_probabilities_are_the_classifiers_own(all_of: ImageDataset) 
     x = features.to_tensor(some.pixels())
     found = features.features_of(model, some)
     with torch.inference_mode():
-        assert torch.allclose(found.logits, model.logits(x), atol=1e-5)
+        assert torch.allclose(found.logits(model), model.logits(x), atol=1e-5)
         assert np.allclose(found.probabilities(model), model.probabilities(x).numpy(), atol=1e-5)
         assert np.allclose(found.novelty(model), model.novelty(model.features(x)).numpy(), atol=1e-5)
-    assert np.array_equal(found.labels, some.labels)
+    assert np.array_equal(found.y, some.labels)
 
 
 class Moody(Body):

@@ -56,5 +56,5 @@ def write_model(
     folder.mkdir(parents=True, exist_ok=True)
     OnnxExporter().write(classifier, folder / ONNX)
     classifier.card = classifier.card.changed(files={ONNX: files.sha256(folder / ONNX)})
-    classifier.save(folder)
+    classifier.write(folder)
     return classifier

@@ -91,7 +91,9 @@ def test_bad_files_are_rows_in_their_place(folder: Path, lfw: Path, tmp_path: Pa
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 70])
 def test_every_image_is_answered_once(n: int, folder: Path, lfw: Path) -> None:
     paths = sorted(lfw.rglob("*.png"))[:n]
-    assert [v.path for v in open_folder(folder).stream_named((str(p), p) for p in paths)] == [str(path) for path in paths]
+    assert [v.path for v in open_folder(folder).stream_named((str(p), p) for p in paths)] == [
+        str(path) for path in paths
+    ]
 
 
 def test_inputs_are_taken_as_they_are_needed(folder: Path, lfw: Path) -> None:
@@ -104,7 +106,7 @@ def test_inputs_are_taken_as_they_are_needed(folder: Path, lfw: Path) -> None:
             taken += 1
             yield data
 
-    predictions = open_folder(folder).predict(endless())
+    predictions = open_folder(folder).stream(endless())
     for _ in range(50):
         next(predictions)
     predictions.close()
@@ -117,7 +119,7 @@ def test_memory_is_flat(folder: Path, lfw: Path) -> None:
 
     def peak(n: int) -> int:
         tracemalloc.start()
-        for _ in predictor.predict(data for _ in range(n)):
+        for _ in predictor.stream(data for _ in range(n)):
             pass
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -157,9 +157,7 @@ def test_frozen_batch_norm_keeps_its_statistics(splits: dict[str, ImageDataset],
     assert all(not b.any() for b in statistics)
 
 
-def test_images_too_many_for_memory_give_the_same_weights(
-    splits: dict[str, ImageDataset], tmp_path: Path
-) -> None:
+def test_images_too_many_for_memory_give_the_same_weights(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     kept, _ = run(splits, tmp_path / "a", recipe(**{"fit.epochs": 1}))
     streamed = {name: replace(s, _held=None) for name, s in splits.items()}
     again, _ = run(streamed, tmp_path / "b", recipe(**{"fit.epochs": 1}))

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from facevalue.cli.common import flags
 from facevalue.errors import UsageError
 from facevalue.support import files
 
@@ -64,7 +65,7 @@ def deliver(figures: Any, json_file: Path | None, *tables: Table | str) -> None:
         console.width = 200  # a pipe has no width that lines should be broken for
     for table in tables:
         if isinstance(table, str):
-            console.print(table, markup=False, highlight=False, soft_wrap=True)
+            console.print(flags.shown(table), markup=False, highlight=False, soft_wrap=True)
         else:
             console.print(table)
 

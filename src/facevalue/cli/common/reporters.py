@@ -114,7 +114,7 @@ class PatientReporter(ABC):
     def note(self, text: str) -> None:
         """One line for the person who waits."""
         with self.lock:
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(flags.shown(text), markup=False, highlight=False, soft_wrap=True)
 
     @final
     def _shown(self, key: int) -> None:

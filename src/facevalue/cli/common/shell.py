@@ -6,7 +6,6 @@ import errno
 import functools
 import inspect
 import os
-import re
 import shlex
 import signal
 import sys
@@ -18,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from facevalue.cli.common import flags
 from facevalue.cli.common.reporters import reporter_for
 from facevalue.errors import FaceValueError, MissingExtraError
 from facevalue.support import command, files, machine, progress
@@ -26,8 +26,6 @@ DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 # typer hands the errors of its parser on under this one public name's base.
 _WrongUse: type[Any] = typer.BadParameter.__bases__[0]
-
-_ArgumentInfo: type[Any] = type(typer.Argument())
 
 _typed: ContextVar[tuple[str, ...]] = ContextVar("facevalue_typed", default=())
 
@@ -56,6 +54,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     ``--seed`` is added where the function does not take it, since every command accepts it.
     """
     signature = inspect.signature(function, eval_str=True)
+    names = flags.of(signature)
     added = [inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)]
     if "seed" not in signature.parameters:
         added.insert(0, inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=Seed))
@@ -68,6 +67,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
                 reporter_for(Console(stderr=True)) as reporter,
                 progress.using(reporter),
                 command.using(command_line()),
+                flags.using(names),
             ):
                 function(**{name: value for name, value in given.items() if name not in own})
         except typer.Exit:
@@ -77,38 +77,13 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
                 raise
             line, code = told(error)
             if line:
-                say_error(with_flags(line, signature))
+                say_error(flags.shown(line, names))
             raise typer.Exit(code) from None
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
     wrapped.__signature__ = signature.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in [*parameters, *added]}
     return wrapped
-
-
-def with_flags(line: str, signature: inspect.Signature) -> str:
-    """A message of the library, which names Python parameters between backticks, for someone who types flags.
-
-    >>> def run(old: Annotated[str, typer.Option()] = "", model: Annotated[str, typer.Argument(metavar="MODEL")] = ""):
-    ...     pass
-    >>> with_flags("say where with `old`, not `model` or `other`", inspect.signature(run, eval_str=True))
-    'say where with --old, not MODEL or other'
-    """
-    names = {name: _flag(parameter) for name, parameter in signature.parameters.items()}
-    # The recipe's settings have one name in Python and another as a flag.
-    names["settings"] = names.get("changes", "--set")
-    line = re.sub(r"`(\w+)=False`", lambda found: "--no-" + found[1].replace("_", "-"), line)
-    return re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[1]), line)
-
-
-def _flag(parameter: inspect.Parameter) -> str:
-    for info in getattr(parameter.annotation, "__metadata__", ()):
-        if isinstance(info, _ArgumentInfo):
-            return info.metavar or parameter.name.upper()
-        declared = [flag for flag in getattr(info, "param_decls", None) or () if flag.startswith("--")]
-        if declared:
-            return str(declared[0])
-    return "--" + parameter.name.replace("_", "-")
 
 
 def told(error: BaseException) -> tuple[str, int]:

@@ -1,0 +1,54 @@
+"""Messages of the library name Python parameters between backticks; a person at a shell types flags."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import typer
+
+_ArgumentInfo: type[Any] = type(typer.Argument())
+
+_names: ContextVar[Mapping[str, str]] = ContextVar("facevalue_flags", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def using(names: Mapping[str, str]) -> Iterator[None]:
+    """Inside the block :func:`shown` knows these flags."""
+    token = _names.set(names)
+    try:
+        yield
+    finally:
+        _names.reset(token)
+
+
+def of(signature: inspect.Signature) -> dict[str, str]:
+    """What a command's parameters are called when they are typed."""
+    names = {name: _typed(parameter) for name, parameter in signature.parameters.items()}
+    # The recipe's settings have one name in Python and another as a flag.
+    return {**names, "settings": names.get("changes", "--set")}
+
+
+def shown(line: str, names: Mapping[str, str] | None = None) -> str:
+    """A line for the terminal.
+
+    >>> shown("say where with `old`, or `save=False`, and not `other`", {"old": "--old", "save": "--save"})
+    'say where with --old, or --no-save, and not other'
+    """
+    known = _names.get() if names is None else names
+    line = re.sub(r"`(\w+)=False`", lambda found: "--no-" + found[1].replace("_", "-"), line)
+    return re.sub(r"`(\w+)`", lambda found: known.get(found[1], found[1]), line)
+
+
+def _typed(parameter: inspect.Parameter) -> str:
+    for info in getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(info, _ArgumentInfo):
+            return str(info.metavar or parameter.name.upper())
+        declared = [flag for flag in getattr(info, "param_decls", None) or () if flag.startswith("--")]
+        if declared:
+            return str(declared[0])
+    return "--" + parameter.name.replace("_", "-")
