@@ -25,8 +25,8 @@ def cells(file: Path, rows: int, columns: int, gap: int = 4) -> list[list[np.nda
 
 def test_each_image_stands_beside_what_training_makes_of_it(lfw: Path, tmp_path: Path) -> None:
     drawn = facevalue.augment_data(lfw, tmp_path / "a.png", settings=FLIP, rows=4, epochs=9)
-    assert drawn["augment"] == {"flip": True}
-    assert [entry["label"] for entry in drawn["images"]].count("face") == 2
+    assert drawn.to_dict()["augment"] == {"flip": True}
+    assert [entry["label"] for entry in drawn.to_dict()["images"]].count("face") == 2
     mirrored = 0
     for row in cells(tmp_path / "a.png", 4, 10):
         for cell in row[1:]:

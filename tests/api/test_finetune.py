@@ -19,7 +19,7 @@ import facevalue as fv
 from facevalue.api.finetune import FinetuneResult
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.scan import scan
-from facevalue.data.training_data import HARD_ALONE, own_manifest
+from facevalue.data.training_data import HARD_ALONE, learned_manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import WEIGHTS, ModelCard
 from facevalue.evidence.records import FinetuneReport
@@ -59,9 +59,9 @@ def test_training_all_learns_the_hard_set_on_images_it_did_not_see(trained: Fine
     assert figures["hard_after"]["accuracy"] > figures["hard_before"]["accuracy"] + 0.1
     assert figures["gained"]["ci"][0] > 0
     assert figures["old_test_after"]["accuracy"] > 0.75
-    table = pd.read_parquet(trained.folder / "manifest.parquet")
+    table = pd.read_parquet(trained.model.folder / "manifest.parquet")
     assert (table.groupby("group")["split"].nunique() == 1).all()
-    assert not (trained.folder.with_name("model.training")).exists()
+    assert not (trained.model.folder.with_name("model.training")).exists()
 
 
 def test_the_old_model_and_its_old_test_figures_stay(
@@ -118,7 +118,7 @@ def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
     data = Path(shutil.copytree(hard, tmp_path / "hard"))
     for i in range(7):
         shutil.copy(lfw / "face" / f"face-{i:03}.png", data / "face" / f"old-{i}.png")
-    known = own_manifest(made.folder, made.card)
+    known = learned_manifest(made.origin.manifest, made.card)
     manifest, left_out = hard_manifest(scan(data), known, made.card.classes, r"stem:-(\d\d)", 0)
     assert 7 <= left_out <= 10  # a negative may look like another image
     assert not set(manifest.table["sha256"]) & set(known.table["sha256"])
@@ -136,7 +136,7 @@ def test_a_hard_set_of_one_class_is_enough_and_told(made: Classifier, hard: Path
     result = fv.finetune(made.folder, data, tmp_path / "model", replay=2)
     assert result.to_dict()["hard_after"]["n"] == 30
     assert any("the hard set has no not-face" in w for w in result.to_dict()["warnings"])
-    train = result.card.evaluation("train")
+    train = result.model.card.evaluation("train")
     assert train is not None
     assert train.n == 40 + 80  # forty hard faces and two old ones for each
 
@@ -145,22 +145,22 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
     made = fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, settings=changes)
     result = fv.finetune(made.folder, hard, tmp_path / "moved", replay=1.0)
-    calibrated = result.card.evaluation("calibration")
+    calibrated = result.model.card.evaluation("calibration")
     assert calibrated is not None
-    table = pd.read_parquet(result.folder / "manifest.parquet")
+    table = pd.read_parquet(result.model.folder / "manifest.parquet")
     assert set(table["split"][table["key"].str.startswith("hard")]) == {"train", "validation", "calibration", "test"}
     assert calibrated.n == (table["split"] == "calibration").sum() < 40
-    told = next(entry for entry in result.card.evidence if isinstance(entry, FinetuneReport))
+    told = next(entry for entry in result.model.card.evidence if isinstance(entry, FinetuneReport))
     assert HARD_ALONE in told.warnings
     turned = tmp_path / "turned"
     for file in sorted(hard.rglob("*.png")):
         (turned / file.parent.name).mkdir(parents=True, exist_ok=True)
         with Image.open(file) as image:
             image.transpose(Image.Transpose.ROTATE_90).save(turned / file.parent.name / file.name)
-    further = fv.finetune(result.folder, turned, tmp_path / "further")
+    further = fv.finetune(result.model.folder, turned, tmp_path / "further")
     assert HARD_ALONE in further.to_dict()["warnings"]
     other = fv.train(lfw, tmp_path / "other", recipe="probe", network="small-resnet", size=24, settings=changes)
-    both = fv.ensemble([result.folder, other.folder], tmp_path / "both")
+    both = fv.ensemble([result.model.folder, other.model.folder], tmp_path / "both")
     assert HARD_ALONE in both.card.data.warnings
     shutil.copytree(hard / "face", tmp_path / "one" / "face")
     with pytest.raises(DataError, match="no not-face for calibration, and the model has learned from its own"):

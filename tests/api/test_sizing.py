@@ -15,8 +15,8 @@ from facevalue.support import progress
 
 
 def trained(data: Path, folder: Path, tiny: dict[str, object], **more: object) -> list[dict[str, object]]:
-    settings = {"recipe": "scratch", "epochs": 1, "set": tiny, **more}
-    return train_sizes(data, folder, (16, 24), **settings)
+    found = train_sizes(data, folder, (16, 24), recipe="scratch", settings={"fit.epochs": 1, **tiny}, **more)
+    return found.to_dict()["models"]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 import facevalue as fv
 from facevalue.data.manifest import SPLITS
 from facevalue.data.prepare import Preparation, prepare
-from facevalue.data.training_data import own_manifest
+from facevalue.data.training_data import learned_manifest
 from facevalue.errors import DataError, FaceValueError, ModelFolderError, UsageError, WeightsError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.records import Evaluation, ExportReport
@@ -143,7 +143,7 @@ def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> No
         )
     plain, more = (made[copies].card for copies in (0, 2))
     assert plain.data.fingerprint == more.data.fingerprint
-    assert plain.report("test").n == more.report("test").n  # type: ignore[union-attr]
+    assert plain.evaluation("test").n == more.evaluation("test").n  # type: ignore[union-attr]
     heads = [load_file(tmp_path / str(copies) / "weights.safetensors")["body.head.weight"] for copies in (0, 2)]
     assert not torch.allclose(*heads)
     again = fv.train(lfw, tmp_path / "again", recipe="probe", network="small-resnet", size=24, settings=changes)
@@ -304,13 +304,13 @@ def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifie
         with Image.open(file) as image:
             turned = image.transpose(Image.Transpose.ROTATE_90)
         turned.save(tmp_path / "others" / "validation" / file.parent.name / file.name)
-    known = own_manifest(again.folder, again.card).rows("train").iloc[0]
+    known = learned_manifest(again.origin.manifest, again.card).rows("train").iloc[0]
     shutil.copy(known["path"], tmp_path / "others" / "validation" / known["label"] / "known.png")
     told = fv.evaluate(again.folder, tmp_path / "others", split="validation", save=False)
     assert any("of 51 images took part" in warning for warning in told.warnings)
     told = fv.evaluate(made.folder, prepared, split="train", save=False)
     assert any("took part in making the model" in warning for warning in told.warnings)
-    table = own_manifest(again.folder, again.card).rows("train")
+    table = learned_manifest(again.origin.manifest, again.card).rows("train")
     for split, rows in {"train": table.iloc[::2], "test": table.iloc[1::2]}.items():
         for path, label in zip(rows["path"], rows["label"], strict=True):
             (tmp_path / "official" / split / label).mkdir(parents=True, exist_ok=True)
@@ -337,13 +337,13 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
     assert not torch.allclose(*heads)
     assert (again.temperature, again.abstention) == (once.temperature, once.abstention)
     for split in ("validation", "calibration"):
-        ours, theirs = again.report(split), once.report(split)
+        ours, theirs = again.evaluation(split), once.evaluation(split)
         assert ours is not None
         assert theirs is not None
         assert (ours.n, ours.accuracy, ours.nll) == (theirs.n, theirs.accuracy, theirs.nll)
-    assert again.report("test").nll != once.report("test").nll  # type: ignore[union-attr]
+    assert again.evaluation("test").nll != once.evaluation("test").nll  # type: ignore[union-attr]
     # Nothing is chosen or calibrated by these images again, and no figure on them taken for one of new images.
-    tables = [own_manifest(result.folder, result.card).table for result in made]
+    tables = [learned_manifest(result.origin.manifest, result.card).table for result in made]
     assert set(tables[0]["split"]) == {"train", "validation", "calibration", "test"}
     assert set(tables[1]["split"]) == {"train", "test"}
     assert (tables[0]["split"] == "test").equals(tables[1]["split"] == "test")
@@ -486,7 +486,7 @@ def test_a_recipe_holds_the_seed_and_the_groups(lfw: Path, tiny: dict[str, objec
     network = "[network]\nname = 'small-resnet'\nweights = 'none'\n"
     plain.write_text("method = 'scratch'\n" + network)
     own_file.write_text("method = 'scratch'\nseed = 7\n" + network + "[split]\ngroups = 'stem:(..)$'\n")
-    quick = {"size": 16, "epochs": 1, "set": tiny}
+    quick = {"size": 16, "epochs": 1, "settings": tiny}
     own = fv.train(lfw, tmp_path / "own", recipe=str(own_file), **quick)
     told = fv.train(lfw, tmp_path / "told", recipe=str(plain), seed=7, groups="stem:(..)$", **quick)
     assert own.card.seed == told.card.seed == own.card.recipe["seed"] == 7

@@ -25,7 +25,7 @@ SPACE = {"optimizer.lr": Between(1e-4, 1e-1, log=True), "network.options.widths"
 
 def tuned(data: Path, out: Path, trials: int, **more: object) -> TuneResult:
     small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0}
-    given = {"space": SPACE, "set": small, "size": 16, "epochs": 2, **more}
+    given = {"space": SPACE, "settings": small, "size": 16, "epochs": 2, **more}
     return fv.tune(data, out, recipe="scratch", trials=trials, **given)  # type: ignore[arg-type]
 
 

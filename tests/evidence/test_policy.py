@@ -296,7 +296,7 @@ def certified(split: str) -> CertificateReport:
 
 def figures_of(card: ModelCard, path: Path, text: str) -> dict[str, tuple[float | None, bool]]:
     path.write_text(text)
-    return {c["figure"]: (c["got"], c["passed"]) for c in check_policy(card, path)["checked"]}
+    return {c["figure"]: (c["got"], c["passed"]) for c in check_policy(card, path).to_dict()["checked"]}
 
 
 def test_damage_and_certificate(card: ModelCard, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_every_file_opens_and_none_is_half_written(name, small_resnet, tmp_path)
     paths = images(tmp_path / "in", "one.png", "two.jpg")
     found = explain_images(small_resnet, paths, tmp_path / "out", find(name))
     on_disk = sorted(p for p in (tmp_path / "out").rglob("*") if p.is_file())
-    assert sorted(map(str, on_disk)) == sorted(found.to_dict().files)
+    assert sorted(map(str, on_disk)) == sorted(found.to_dict()["files"])
     for path in on_disk:
         with Image.open(path) as image:
             image.verify()
@@ -130,7 +130,7 @@ def test_wrong_input_is_told_at_the_door(name, x, target, message, small_resnet)
 def test_file_names_are_unique_also_where_cases_are_not_told_apart(small_resnet, tmp_path):
     paths = images(tmp_path / "in", "a/x.png", "b/x.png", "c/X.jpg", "d/x-2.png")
     found = explain_images(small_resnet, paths, tmp_path / "out", find("gradcam"))
-    names = [f.rpartition("/")[2] for f in found.to_dict().files]
+    names = [f.rpartition("/")[2] for f in found.to_dict()["files"]]
     assert names == ["x-gradcam.png", "x-2-gradcam.png", "X-3-gradcam.png", "x-2-2-gradcam.png"]
 
 

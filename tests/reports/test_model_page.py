@@ -157,7 +157,7 @@ def page(full) -> Page:
 
 
 def test_headline(page, full):
-    test = full.report("test")
+    test = full.evaluation("test")
     low, high = test.accuracy_ci
     assert "face or not-face?" in page.text
     assert f"accuracy on test {100 * test.accuracy:.1f} % ({100 * low:.1f} to {100 * high:.1f} %)" in page.text
@@ -167,7 +167,7 @@ def test_headline(page, full):
 
 
 def test_says_when_it_abstains(page, full):
-    test = full.report("test")
+    test = full.evaluation("test")
     assert "probability of its answer is below 80.0 % ( uncertain )" in page.text
     assert "lies further than 0.95 from what it was trained on ( novel )" in page.text
     assert f"it did so {test.abstained} times in {test.n}" in page.text
@@ -186,7 +186,7 @@ def test_test_and_outside_images_are_shown_in_full_the_others_are_not(page, full
     assert "On test" in page.text
     assert "On elsewhere" in page.text
     assert "On train" not in page.text
-    confusion = full.report("test").confusion
+    confusion = full.evaluation("test").confusion
     for row in confusion:
         for count in row:
             assert f" {count} {100 * count / sum(row):.1f} %" in page.text

@@ -67,11 +67,25 @@ def facts_of_bytes(data: bytes) -> dict[str, Any]:
     return facts | _look(image)
 
 
+def sha256_of(image: bytes | NDArray[np.uint8]) -> str:
+    """SHA-256 of a file's bytes, or of the shape and pixels (h, w, 3) of an image that is no file."""
+    if isinstance(image, bytes):
+        return hashlib.sha256(image).hexdigest()
+    height, width = image.shape[:2]
+    return hashlib.sha256(f"{height} {width}\n".encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
+
+
 def facts_of_pixels(pixels: NDArray[np.uint8]) -> dict[str, Any]:
     """The facts of an image (h, w, 3) RGB that is no file; ``sha256`` is over its shape and pixels."""
     height, width = pixels.shape[:2]
-    sha256 = hashlib.sha256(f"{height} {width}\n".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
-    own = {"bytes": pixels.nbytes, "sha256": sha256, "width": width, "height": height, "format": "array", "mode": "RGB"}
+    own = {
+        "bytes": pixels.nbytes,
+        "sha256": sha256_of(pixels),
+        "width": width,
+        "height": height,
+        "format": "array",
+        "mode": "RGB",
+    }
     return NOTHING | own | _look(Image.fromarray(pixels))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def hard_manifest(
     warnings = [*found.warnings]
     if same.any():
         warnings.append(f"{int(same.sum())} hard images are in the model's own set (or nearly so) and were left out")
-    kept = Manifest(theirs[~same].reset_index(drop=True), found.source, warnings=tuple(warnings))
+    kept = replace(found, table=theirs[~same].reset_index(drop=True), warnings=tuple(warnings))
     if kept.table.empty:
         raise DataError(f"every image of {found.source} is in the model's own set already")
     kept = with_groups(kept, groups)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue.data.dataset import ImageDataset
-from facevalue.data.file_facts import NOTHING, facts_of, facts_of_bytes, facts_of_pixels
+from facevalue.data.file_facts import NOTHING, facts_of, facts_of_bytes, facts_of_pixels, sha256_of
 from facevalue.data.layout import Listed, left_aside, list_files, listed_in
 from facevalue.data.manifest import COLUMNS, Manifest, expect_columns
 from facevalue.data.scan_cache import Key, ScanCache, key_of
@@ -68,29 +68,39 @@ def scan(source: Data, *, fresh: bool = False, loose: bool = False) -> Manifest:
 
 def _of_dataset(dataset: ImageDataset) -> Manifest:
     """A dataset that was scanned before as it is; else every image of it is read."""
-    rows = dataset.rows.assign(split=dataset.rows["split"].to_numpy(object))
-    paths = [str(image) if isinstance(image, Path) else f"memory:{i:06d}" for i, image in enumerate(dataset.images)]
+    rows, scanned = dataset.rows, "sha256" in dataset.rows.columns
+    digests = list(rows["sha256"]) if scanned else [""] * len(rows)
+    # Called by their content, so that images of two datasets never share a name.
+    paths = [
+        str(image) if isinstance(image, Path) else f"memory:{digest or sha256_of(image)}"
+        for image, digest in zip(dataset.images, digests, strict=True)
+    ]
     images = {p: image for p, image in zip(paths, dataset.images, strict=True) if not isinstance(image, Path)}
-    if "sha256" in rows.columns:
-        bad = pd.DataFrame([{"path": bad["path"], "error": bad["reason"]} for bad in dataset.unreadable])
-        table = rows.assign(path=paths)
-        if len(bad):
-            table = pd.concat([table, bad], ignore_index=True)
-            filled = [c for c in table.columns if c not in ("path", "error")]
-            table[filled] = table[filled].fillna({c: NOTHING.get(c, "") for c in filled})
-        return Manifest(table=table.astype(rows.dtypes.to_dict()), source=dataset.source, images=images)
+    if scanned:
+        return Manifest(_with_unreadable(rows.assign(path=paths), dataset.unreadable), dataset.source, images=images)
     extra = [c for c in rows.columns if c not in ("label", "split")]
     listed = [
         Listed(
             path=Path(path),
-            key=path,
+            key=f"{i:06d}" if path in images else path,
             label=str(row["label"]),
             split=str(row["split"]),
             extra=tuple((str(c), row[c]) for c in extra),
         )
-        for path, row in zip(paths, rows.to_dict("records"), strict=True)
+        for i, (path, row) in enumerate(zip(paths, rows.to_dict("records"), strict=True))
     ]
     return _read_all(listed, dataset.source, None, False, images)
+
+
+def _with_unreadable(table: pd.DataFrame, unreadable: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """The table with a row for each file that was left out, so that it is still named."""
+    if not unreadable:
+        return table
+    bad = pd.DataFrame(
+        [{**NOTHING, "path": one["path"], "key": one["path"], "error": one["reason"]} for one in unreadable]
+    )
+    joined = pd.concat([table, bad.reindex(columns=table.columns, fill_value="")], ignore_index=True)
+    return joined.astype(table.dtypes.to_dict())
 
 
 def _read_all(

@@ -37,5 +37,5 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        total.update(value.view(torch.uint8).numpy().tobytes() if value.numel() else b"")
+        total.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()

@@ -85,7 +85,7 @@ def test_a_model_on_damaged_images(lfw: Path, tmp_path: Path) -> None:
     fv.train(lfw, model, recipe="scratch", size=24, epochs=8, settings=small)
     report = fv.evaluate_corruptions(model, lfw, plot=tmp_path / "corruption.png")
     assert len(report.results) == sum(len(c.strengths) for c in CORRUPTIONS.values())
-    test = ModelCard.load(model).report("test")
+    test = ModelCard.load(model).evaluation("test")
     assert test is not None
     assert (report.n, report.clean_accuracy, report.split) == (test.n, test.accuracy, "test")
     assert 0.5 <= report.mean_accuracy <= report.clean_accuracy + 0.02
