@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,8 +121,7 @@ def tune(
         changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
     folder = Path(output)
     manifest = _set_up(data, folder, base, searched, groups, prune)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
+    with _quiet_optuna(), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(
             study_name="facevalue",
@@ -144,6 +144,19 @@ def tune(
     if figures["best"] is None:
         raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
     return TuneResult(folder, figures)
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Errors alone are logged inside the block; the host's setting stands again afterwards."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def _set_up(

@@ -12,8 +12,10 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.networks import build
 from facevalue.models.networks.base import count_parameters
 from facevalue.models.networks.ensemble import Ensemble
+from facevalue.models.randomness import own_random_state
 
 
+@own_random_state
 def averaged(members: Sequence[Classifier]) -> Classifier:
     """A classifier whose probabilities are the average of the members' calibrated ones; not yet with limits of its own.
 

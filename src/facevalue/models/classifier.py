@@ -23,6 +23,7 @@ from facevalue.models.networks import build
 from facevalue.models.networks.base import Body, normalise
 from facevalue.models.networks.distance import RANK, squared_distance
 from facevalue.models.origin import Origin
+from facevalue.models.randomness import own_random_state
 from facevalue.runtime.base import Answer, ImagePredictor
 from facevalue.support import files
 
@@ -203,6 +204,7 @@ def frozen(classifier: Classifier) -> Iterator[None]:
             weight.requires_grad_(flag)
 
 
+@own_random_state
 def load(folder: Path | str) -> Classifier:
     """Open a model folder with torch, in eval mode on the CPU; :func:`facevalue.open` is the same without torch.
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facevalue.evaluation.calibration import fit_temperature
+from facevalue.models.randomness import own_random_state
 
 STRENGTHS = (1.0, 1e1, 1e2, 1e3, 1e4)
 """Inverse weights of the penalty among which validation chooses."""
 
 
+@own_random_state
 def moved_head(
     head: nn.Linear,
     train: tuple[Tensor, NDArray[np.int64]],

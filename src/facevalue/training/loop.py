@@ -15,6 +15,7 @@ from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
 from facevalue.models.classifier import Classifier
 from facevalue.models.networks.base import normalise
+from facevalue.models.randomness import own_random_state
 from facevalue.support import progress
 from facevalue.training.adversarial import Adversary, method_in, threat_in
 from facevalue.training.augmentation import augment, mixed
@@ -28,6 +29,7 @@ from facevalue.training.recipe import Recipe
 from facevalue.training.settings import FitSettings
 
 
+@own_random_state
 def train_body(
     classifier: Classifier,
     train: ImageDataset,

@@ -20,6 +20,7 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.features import Extractor, Features
 from facevalue.models.networks.base import Body
 from facevalue.models.networks.weights import Wanted, prepare
+from facevalue.models.randomness import own_random_state
 from facevalue.support import progress
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
@@ -50,6 +51,7 @@ class Trained:
     again: tuple[Classifier, Mapping[str, Features]] | None = None
 
 
+@own_random_state
 def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
     """The network of a recipe with its starting weights and a new head; the same for the same seed."""
     torch.manual_seed(recipe.seed)
@@ -78,6 +80,7 @@ def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
     return Classifier(body, card).eval()
 
 
+@own_random_state
 def train_method(
     classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
 ) -> Trained:

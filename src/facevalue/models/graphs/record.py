@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from facevalue.errors import FaceValueError, MissingExtraError
+from facevalue.models.randomness import own_random_state
 
 if TYPE_CHECKING:
     import onnx
@@ -30,6 +31,7 @@ class Recordable(nn.Module, ABC):
         """Names of what ``forward`` returns, in order."""
 
 
+@own_random_state
 def recorded(graph: Recordable, side: int) -> onnx.ModelProto:
     """The graph in eval mode as a checked ONNX model.
 

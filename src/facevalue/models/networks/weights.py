@@ -144,6 +144,7 @@ def from_hub(network: Network) -> dict[str, Tensor]:
         raise WeightsError(f"timm has no weights for {network.timm_name}; use `weights` none or a file")
     from huggingface_hub.utils import logging
 
+    before = logging.get_verbosity()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # each retry would warn; the error below says it once
     try:
         with progress.work(f"fetching {network.timm_name} weights", unit="files"):
@@ -154,6 +155,8 @@ def from_hub(network: Network) -> dict[str, Tensor]:
             f"the weights of {network.timm_name} could not be fetched ({reason}); "
             "give a local file as `weights`, or train without any: none"
         ) from error
+    finally:
+        logging.set_verbosity(before)
     return model.state_dict()
 
 
