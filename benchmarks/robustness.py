@@ -72,7 +72,7 @@ def attacked(model: Path, images: str, limit: str, attacks: str, eps: str) -> di
     report, seconds = facevalue("attack", str(model), images, "--limit", limit, "--attacks", attacks, "--eps", eps)
     assert isinstance(report, dict)
     return {
-        "command": shown(report["command"]),
+        "command": shown(report["provenance"]["command"]),
         **{key: report[key] for key in ("n", "classes", "clean_confusion", "results", "noise", "warnings")},
         "process_seconds": round(seconds, 1),
     }

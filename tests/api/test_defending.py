@@ -57,9 +57,11 @@ def test_a_defence_that_only_hides_gradients_is_named() -> None:
     ]
     told = list(masked(blind, adaptive))
     assert len(told) == 2
-    assert told[0].startswith("jpeg only hides gradients: pgd at 4/255 (linf) leaves 70.0 % right when it ignores")
-    assert "10.0 % when it goes through it (n = 100)" in told[0]
-    assert told[1].startswith("the attack through jpeg is too weak: bim at 4/255")
+    assert [found.code for found in told] == ["gradients-masked", "adaptive-attack-too-weak"]
+    assert told[0].text.startswith("jpeg only hides gradients: robust accuracy under pgd at 4/255 (linf) is 70.0 %")
+    assert "10.0 % when it goes through it (n = 100)" in told[0].text
+    assert (told[1].values["blind"], told[1].values["adaptive"]) == (0.1, 0.4)
+    assert "bim at 4/255" in told[1].text
 
 
 def test_both_figures_stand_side_by_side_and_on_the_card(plain: Path, lfw: Path, tmp_path: Path) -> None:
@@ -127,7 +129,8 @@ def test_defensive_distillation_stops_the_blind_and_not_the_adaptive(plain: Path
     blind, adaptive = report.results
     assert (blind.defense, blind.adaptive, adaptive.adaptive) == ("distillation", False, True)
     assert blind.robust_accuracy > adaptive.robust_accuracy + 0.2
-    assert any("distillation only hides gradients" in w for w in report.warnings)
+    [masked] = [w for w in report.warnings if w.code == "gradients-masked"]
+    assert masked.values["defense"] == "distillation"
     assert adaptive.speaks_of_model
     assert not blind.speaks_of_model
 

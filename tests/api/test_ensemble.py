@@ -89,7 +89,7 @@ def test_it_is_a_model_folder_like_any(together: Classifier, made: Classifier, l
     test = card.evaluation("test")
     assert own is not None
     assert test is not None
-    assert (test.n, test.fingerprint) == (own.n, own.fingerprint)  # the same images, looked at by no member
+    assert (test.n, test.provenance.fingerprint) == (own.n, own.provenance.fingerprint)
     assert card.abstention.n == made.card.abstention.n
     assert card.network.parameters > made.card.network.parameters
     assert [m["network"] for m in card.recipe["members"]] == ["small-resnet", "small-cnn"]
@@ -232,7 +232,7 @@ def test_a_member_that_kept_nothing_for_calibration_is_named(
     changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
     fv.train(lfw, tmp_path / "again", recipe="probe", network="small-resnet", size=24, settings=changes)
     result = fv.ensemble([members[1], tmp_path / "again"], tmp_path / "together")
-    told = [note for note in notes if "no calibration images that every member was kept from" in note]
+    told = [note for note in notes if "[no-shared-calibration-images]" in note]
     assert len(told) == 1
     assert "(again has learned from its own (refit))" in told[0]
     assert result.card.evaluation("calibration") is None

@@ -19,7 +19,7 @@ import facevalue as fv
 from facevalue.api.finetune import FinetuneResult
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.scan import scan
-from facevalue.data.training_data import HARD_ALONE, learned_manifest
+from facevalue.data.training_data import HARD_IMAGES_ONLY, learned_manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import WEIGHTS, ModelCard
 from facevalue.evidence.records import FinetuneReport
@@ -71,8 +71,9 @@ def test_the_old_model_and_its_old_test_figures_stay(
     assert own is not None
     for result in (moved, trained):
         before = result.reports["old_test_before"]
-        assert (before.n, before.fingerprint, before.confusion) == (own.n, own.fingerprint, own.confusion)
-        assert result.reports["old_test_after"].fingerprint == own.fingerprint
+        fingerprint = own.provenance.fingerprint
+        assert (before.n, before.provenance.fingerprint, before.confusion) == (own.n, fingerprint, own.confusion)
+        assert result.reports["old_test_after"].provenance.fingerprint == fingerprint
     assert ModelCard.load(made.folder).to_json() == made.card.to_json()
 
 
@@ -97,7 +98,7 @@ def test_what_was_forgotten_is_counted_image_by_image(trained: FinetuneResult, m
 
 def test_the_card_says_what_was_done(moved: FinetuneResult, made: Classifier, lfw: Path) -> None:
     card = ModelCard.load(moved.folder)
-    [told] = [e for e in card.evidence if isinstance(e, FinetuneReport)]
+    [told] = card.of_kind(FinetuneReport)
     assert (told.stages, told.replay) == ("head", 1.0)
     assert told.weights_sha256 == made.card.files[WEIGHTS]
     assert [c.images for c in told.changes] == ["old test", "hard test"]
@@ -123,7 +124,8 @@ def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
     assert 7 <= left_out <= 10  # a negative may look like another image
     assert not set(manifest.table["sha256"]) & set(known.table["sha256"])
     assert (manifest.table.groupby("group")["split"].nunique() == 1).all()
-    assert any("hard images are in the model's own set" in w for w in manifest.warnings)
+    [known_images] = [w for w in manifest.warnings if w.code == "hard-images-known"]
+    assert known_images.values == {"n": left_out}
     shares = manifest.table["split"].value_counts(normalize=True)
     assert 0.15 < shares["test"] < 0.45
     with pytest.raises(DataError, match="is in the model's own set already"):
@@ -135,7 +137,8 @@ def test_a_hard_set_of_one_class_is_enough_and_told(made: Classifier, hard: Path
     shutil.copytree(hard / "face", data / "face")
     result = fv.finetune(made.folder, data, tmp_path / "model", replay=2)
     assert result.to_dict()["hard_after"]["n"] == 30
-    assert any("the hard set has no not-face" in w for w in result.to_dict()["warnings"])
+    [lacking] = [w for w in result.to_dict()["warnings"] if w["code"] == "hard-set-lacks-class"]
+    assert lacking["values"] == {"classes": ("not-face",)}
     train = result.model.card.evaluation("train")
     assert train is not None
     assert train.n == 40 + 80  # forty hard faces and two old ones for each
@@ -150,18 +153,17 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     table = pd.read_parquet(result.model.folder / "manifest.parquet")
     assert set(table["split"][table["key"].str.startswith("hard")]) == {"train", "validation", "calibration", "test"}
     assert calibrated.n == (table["split"] == "calibration").sum() < 40
-    told = next(entry for entry in result.model.card.evidence if isinstance(entry, FinetuneReport))
-    assert HARD_ALONE in told.warnings
+    assert HARD_IMAGES_ONLY in result.report.warnings
     turned = tmp_path / "turned"
     for file in sorted(hard.rglob("*.png")):
         (turned / file.parent.name).mkdir(parents=True, exist_ok=True)
         with Image.open(file) as image:
             image.transpose(Image.Transpose.ROTATE_90).save(turned / file.parent.name / file.name)
     further = fv.finetune(result.model.folder, turned, tmp_path / "further")
-    assert HARD_ALONE in further.to_dict()["warnings"]
+    assert HARD_IMAGES_ONLY in further.report.warnings
     other = fv.train(lfw, tmp_path / "other", recipe="probe", network="small-resnet", size=24, settings=changes)
     both = fv.ensemble([result.model.folder, other.model.folder], tmp_path / "both")
-    assert HARD_ALONE in both.card.data.warnings
+    assert HARD_IMAGES_ONLY in both.card.data.warnings
     shutil.copytree(hard / "face", tmp_path / "one" / "face")
     with pytest.raises(DataError, match="no not-face for calibration, and the model has learned from its own"):
         fv.finetune(made.folder, tmp_path / "one", tmp_path / "no", stages="all", epochs=1)

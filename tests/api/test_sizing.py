@@ -30,7 +30,7 @@ def study(lfw: Path, tiny: dict[str, object], tmp_path_factory: pytest.TempPathF
 def test_a_size_is_a_model_folder_and_the_rest_is_the_same(study: Path) -> None:
     cards = [ModelCard.load(study / str(size)) for size in (16, 24)]
     assert [card.preprocessing.size for card in cards] == [16, 24]
-    assert {card.seed for card in cards} == {3}
+    assert {card.provenance.seed for card in cards} == {3}
     assert cards[0].data.counts == cards[1].data.counts
     with Image.open(study / "curves.png") as curves:
         assert curves.format == "PNG"

@@ -65,7 +65,8 @@ def test_slices_too_small_to_say_are_marked_and_make_no_gap() -> None:
     assert [s.small for s in found.slices] == [False, False, True]
     assert found.gaps[0].gap == 0
     assert not found.gaps[0].sure
-    assert found.warnings == (f"gender x: only {SMALL - 1} images, too small to say (fewer than {SMALL})",)
+    [warning] = found.warnings
+    assert (warning.code, warning.values) == ("small-slice", {"column": "gender", "value": "x", "n": SMALL - 1})
     assert "may be chance" in gap_lines(found)[0]
 
 
@@ -74,7 +75,7 @@ def test_a_source_with_one_class_is_warned_of_and_compares_nothing_across() -> N
     y = np.array([1] * 60 + [0] * 60)
     found = study("source", values, y, np.ones(120, np.int64), CLASSES)
     assert [g.figure for g in found.gaps] == ["accuracy"]
-    assert any("compare recall, not accuracy" in w for w in found.warnings)
+    assert "slices-differ-in-classes" in {w.code for w in found.warnings}
     assert {s.value: s.recall for s in found.slices} == {"utkface": {"real": 1.0}, "stylegan": {"ai": 0.0}}
 
 
@@ -82,7 +83,8 @@ def test_images_without_a_value_are_left_out_and_counted() -> None:
     values = ["f"] * 40 + [""] * 5 + ["m"] * 40
     found = study("gender", values, np.zeros(85, np.int64), np.zeros(85, np.int64), CLASSES)
     assert (found.missing, sum(s.n for s in found.slices)) == (5, 80)
-    assert "gender: 5 images without a value left out" in found.warnings
+    [warning] = [w for w in found.warnings if w.code == "slice-value-missing"]
+    assert warning.text == "gender: 5 images without a value left out"
 
 
 def test_numbers_are_binned_alike_and_few_values_are_not() -> None:

@@ -47,7 +47,7 @@ def test_the_folder_holds_all_that_the_design_names(made: Classifier) -> None:
     for name in names - {"card.json", "report.html"}:
         card.checked_file(made.folder, name)
     assert card.classes == ("face", "not-face")
-    assert (card.positive, card.seed, card.preprocessing.size) == ("not-face", 0, 24)
+    assert (card.positive, card.provenance.seed, card.preprocessing.size) == ("not-face", 0, 24)
     assert card.recipe["fit"]["epochs"] == 6
     assert card.temperature != 1.0
     assert card.abstention.n == sum(card.data.counts["calibration"].values())
@@ -69,7 +69,7 @@ def test_the_figures_have_the_keys_of_the_design(made: Classifier) -> None:
 
 
 def test_parity_was_measured_from_file_bytes(made: Classifier) -> None:
-    [exported] = [e for e in made.card.evidence if isinstance(e, ExportReport)]
+    [exported] = made.card.of_kind(ExportReport)
     assert exported.label_agreement == 1
     assert exported.max_probability_difference < 1e-4
     assert exported.n > 20
@@ -105,7 +105,7 @@ def test_the_same_seed_gives_the_same_model(
     tiny: dict[str, object], made: Classifier, lfw: Path, tmp_path: Path
 ) -> None:
     again = fv.train(lfw, tmp_path / "m", recipe="scratch", size=24, epochs=6, settings=tiny)
-    assert again.card.data.fingerprint == made.card.data.fingerprint
+    assert again.card.provenance.fingerprint == made.card.provenance.fingerprint
     first, second = (load_file(m.folder / "weights.safetensors") for m in (made, again))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -142,7 +142,7 @@ def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> No
             lfw, tmp_path / str(copies), recipe="probe", network="small-resnet", size=24, settings=changes
         )
     plain, more = (made[copies].card for copies in (0, 2))
-    assert plain.data.fingerprint == more.data.fingerprint
+    assert plain.provenance.fingerprint == more.provenance.fingerprint
     assert plain.evaluation("test").n == more.evaluation("test").n  # type: ignore[union-attr]
     heads = [load_file(tmp_path / str(copies) / "weights.safetensors")["body.head.weight"] for copies in (0, 2)]
     assert not torch.allclose(*heads)
@@ -263,12 +263,12 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
     assert test is not None
     assert test.accuracy > 0.8
     assert test.coverage > 0.7
-    assert "before it was trained once more" in (whole.folder / "report.html").read_text()
+    assert "before it was trained again" in (whole.folder / "report.html").read_text()
     for split in ("validation", "calibration"):
         told = card.evaluation(split)
         assert told is not None
-        assert any("before it was trained once more" in warning for warning in told.warnings)
-    assert not any("once more" in warning for warning in test.warnings)
+        assert "figures-before-refit" in {warning.code for warning in told.warnings}
+    assert not {"figures-before-refit", "refit-fits-worse"} & {warning.code for warning in test.warnings}
     with pytest.raises(UsageError, match="refit to be false with adversarial training"):
         fv.train(lfw, tmp_path / "no", recipe="scratch", adversarial="pgd", settings={"refit": True})
 
@@ -283,8 +283,10 @@ def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) ->
         Outputs(torch.zeros(60, 1), torch.eye(2)[(torch.arange(60) < right).long()], np.ones(60, np.int64))
         for right in (55, 40)
     ]
-    assert "less well (66.7% right instead of 91.7%)" in refit.worse(*outputs)
-    assert refit.worse(*reversed(outputs)) == refit.worse(outputs[0], outputs[0]) == ""
+    [warning] = refit.worse(*outputs)
+    assert warning.code == "refit-fits-worse"
+    assert "less accurate on its own training images (66.7% instead of 91.7%)" in warning.text
+    assert refit.worse(*reversed(outputs)) == refit.worse(outputs[0], outputs[0]) == []
 
 
 def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifier, lfw: Path, tmp_path: Path) -> None:
@@ -307,9 +309,10 @@ def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifie
     known = learned_manifest(again.origin.manifest, again.card).rows("train").iloc[0]
     shutil.copy(known["path"], tmp_path / "others" / "validation" / known["label"] / "known.png")
     told = fv.evaluate(again.folder, tmp_path / "others", split="validation", save=False)
-    assert any("of 51 images took part" in warning for warning in told.warnings)
+    [seen] = [warning for warning in told.warnings if warning.code == "images-seen-in-training"]
+    assert seen.values == {"seen": 2, "n": 51}
     told = fv.evaluate(made.folder, prepared, split="train", save=False)
-    assert any("took part in making the model" in warning for warning in told.warnings)
+    assert "images-seen-in-training" in {warning.code for warning in told.warnings}
     table = learned_manifest(again.origin.manifest, again.card).rows("train")
     for split, rows in {"train": table.iloc[::2], "test": table.iloc[1::2]}.items():
         for path, label in zip(rows["path"], rows["label"], strict=True):
@@ -489,11 +492,11 @@ def test_a_recipe_holds_the_seed_and_the_groups(lfw: Path, tiny: dict[str, objec
     quick = {"size": 16, "epochs": 1, "settings": tiny}
     own = fv.train(lfw, tmp_path / "own", recipe=str(own_file), **quick)
     told = fv.train(lfw, tmp_path / "told", recipe=str(plain), seed=7, groups="stem:(..)$", **quick)
-    assert own.card.seed == told.card.seed == own.card.recipe["seed"] == 7
+    assert own.card.provenance.seed == told.card.provenance.seed == own.card.recipe["seed"] == 7
     assert own.card.data.groups == told.card.data.groups == "stem:(..)$"
     assert TrainSummary.of(own.card).to_dict()["test"]["nll"] == TrainSummary.of(told.card).to_dict()["test"]["nll"]
     other = fv.train(lfw, tmp_path / "other", recipe=str(own_file), seed=1, groups="image", **quick)
-    assert (other.card.seed, other.card.recipe["seed"], other.card.data.groups) == (1, 1, "image")
+    assert (other.card.provenance.seed, other.card.recipe["seed"], other.card.data.groups) == (1, 1, "image")
 
 
 def test_a_recipe_whose_groups_nobody_is_named_by_says_so_and_trains(
@@ -502,4 +505,4 @@ def test_a_recipe_whose_groups_nobody_is_named_by_says_so_and_trains(
     changes = {**tiny, "split.groups": "stem:^(rendering-.*)$"}
     made = fv.train(lfw, tmp_path / "m", recipe="scratch", size=16, epochs=1, settings=changes)
     assert made.card.data.groups == "image"
-    assert any("say how they are told with --groups" in text for text in notes)
+    assert any("[groups-not-found]" in text for text in notes)

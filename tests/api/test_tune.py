@@ -40,7 +40,8 @@ def losses(result: TuneResult) -> list[float | None]:
 
 def test_the_study_holds_the_trials_the_best_recipe_and_a_plot(study: TuneResult) -> None:
     figures = study.figures
-    assert figures == json.loads((study.folder / "trials.json").read_text()) | {"command": ""}
+    assert figures["command"].startswith("facevalue.tune(")
+    assert figures == json.loads((study.folder / "trials.json").read_text()) | {"command": figures["command"]}
     assert figures["n"] == 6
     assert figures["complete"] + figures["pruned"] == 6
     first = figures["trials"][0]

@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from facevalue.evidence.findings import DOCS
+
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -53,7 +55,9 @@ def test_findings_page_and_manifest(shell: Shell, tmp_path: Path, images: Path) 
     page = outputs[1].read_text()
     assert "&lt;b&gt;[red]03.jpg" in page
     assert "<b>[red]" not in page
-    assert not re.search(r"https?://|<script|\bsrc=\"(?!data:)", page)
+    links = set(re.findall(r'href="(http[^"]*)"', page))
+    assert links == {f"{DOCS}#{told['code']}" for told in [*found["warnings"], *found["notes"]]}
+    assert not re.search(r"(?<!href=\")https?://|<script|\bsrc=\"(?!data:)", page)
     assert page.count("<img ") > 20
     table = pd.read_parquet(outputs[2])
     assert len(table) == 62
@@ -64,7 +68,8 @@ def test_findings_page_and_manifest(shell: Shell, tmp_path: Path, images: Path) 
 def test_strict_is_exit_code_1_after_all_is_written(shell: Shell, tmp_path: Path, images: Path, lfw: Path) -> None:
     done = shell("data", "scan", images, "--strict", "--json", tmp_path / "found.json")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: shortcut: without seeing an image")
+    assert done.stderr.splitlines()[-1].startswith("error: file facts alone, without the images, tell the classes")
+    assert "[file-facts-tell-classes]" in done.stderr
     assert json.loads((tmp_path / "found.json").read_text())["n"] == 61
     one_class = shell("data", "scan", lfw / "face", "--strict")
     assert one_class.returncode == 0

@@ -58,7 +58,9 @@ def test_copies_and_contradictions(tmp_path: Path, fill: Fill) -> None:
     assert set(torn) == {frozenset({"other.png", "p01.png"}), frozenset({"lie.jpg", "p03.png"})}
     assert torn[frozenset({"other.png", "p01.png"})].identical
     assert not torn[frozenset({"lie.jpg", "p03.png"})].identical
-    assert "4 images that look the same bear different labels" in " ".join(found.warnings)
+    told = {w.code: w for w in found.warnings}
+    assert told["contradictory-labels"].values == {"n": 4}
+    assert "4 images that look the same have different labels" in told["contradictory-labels"].text
 
 
 def test_leaks_across_given_splits(tmp_path: Path, fill: Fill) -> None:
@@ -113,7 +115,14 @@ def test_uneven_and_unreadable_are_noted(tmp_path: Path, fill: Fill) -> None:
     (tmp_path / "b/bad.png").touch()
     found = audited(tmp_path)
     assert found.imbalance == 4
-    assert found.notes == ("1 of 16 files cannot be read", "uneven: 12 images of 'a' and 3 of 'b'")
+    assert [note.text for note in found.notes] == [
+        "1 of 16 files cannot be read",
+        "the classes are uneven: 12 images of 'a' and 3 of 'b'",
+    ]
+    assert [(note.code, note.severity) for note in found.notes] == [
+        ("unreadable-files", "info"),
+        ("uneven-classes", "info"),
+    ]
 
 
 def facts(n: int, seed: int, classes: int = 2, groups: int | None = None) -> pd.DataFrame:
@@ -144,7 +153,9 @@ def test_a_fact_that_gives_the_class_away(classes: int, weak: float) -> None:
     assert found.facts[0].fact == "EXIF"
     assert found.facts[0].usual["class0"] == "100 %"
     assert found.warning is not None
-    assert "EXIF" in found.warning
+    assert found.warning.code == "file-facts-tell-classes"
+    assert "EXIF" in found.warning.text
+    assert "EXIF" in found.warning.values["facts"]
 
 
 def test_facts_that_say_nothing_hardly_ever_warn() -> None:

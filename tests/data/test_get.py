@@ -423,7 +423,8 @@ def test_from_the_shell(shelf: Shelf, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert (figures["path"], figures["n"]) == (str(out), 12)
-    assert "nobody has published its checksum; it came with sha256" in done.stderr
+    assert "nobody has published its checksum; the file that came has sha256" in done.stderr
+    assert "[unpublished-checksum]" in done.stderr
     assert {(f.split, f.label) for f in list_files(out)} == {
         (s, c) for s in ("train", "validation", "test") for c in ("real", "fake")
     }

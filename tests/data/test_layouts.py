@@ -49,8 +49,10 @@ def test_a_folder_without_images_and_images_beside_folders_are_told(tmp_path: Pa
     (tmp_path / "readme.txt").write_text("no image")
     (tmp_path / "loose.png").write_bytes((tmp_path / "a/p00.png").read_bytes())
     empty, beside = scan(tmp_path).warnings
-    assert empty.endswith("holds no image: 'empty', 'gone', 'texts'")
-    assert beside.endswith("left out: 'loose.png'")
+    assert (empty.code, empty.values) == ("folder-without-image", {"n": 3, "folders": ("empty", "gone", "texts")})
+    assert empty.text.endswith("no class: 'empty', 'gone', 'texts'")
+    assert (beside.code, beside.values) == ("images-outside-classes", {"n": 1, "files": ("loose.png",)})
+    assert beside.text.endswith("left out: 'loose.png'")
     split = with_splits(with_groups(scan(tmp_path)))
     assert split.warnings[:2] == (empty, beside)
     assert audit(split).warnings[:2] == (empty, beside)
@@ -62,14 +64,20 @@ def test_a_class_folder_without_images_in_a_split_is_told(tmp_path: Path, fill: 
     for folder in ("train/c", "test/c", "logs"):
         (tmp_path / folder).mkdir()
     (warning,) = scan(tmp_path).warnings
-    assert warning.endswith("holds no image: 'test/c', 'train/c'")
+    assert warning.code == "folder-without-image"
+    assert warning.text.endswith("no class: 'test/c', 'train/c'")
 
 
 def test_a_class_of_which_nothing_can_be_read_is_told(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", "b", n=2)
     (tmp_path / "c").mkdir()
     (tmp_path / "c/x.png").write_text("no image")
-    assert audit(with_groups(scan(tmp_path))).warnings == ("no image of class 'c' can be read",)
+    [warning] = audit(with_groups(scan(tmp_path))).warnings
+    assert (warning.code, warning.severity, warning.text) == (
+        "class-unreadable",
+        "error",
+        "no image of class 'c' can be read",
+    )
 
 
 def test_a_path_that_no_file_can_have(tmp_path: Path) -> None:
@@ -273,4 +281,5 @@ def test_the_same_image_in_two_classes_is_told(tmp_path: Path, fill: Fill) -> No
     fill(tmp_path, "a", "b", n=8)
     (tmp_path / "b" / "again.png").write_bytes((tmp_path / "a" / "p00.png").read_bytes())
     [warning] = with_splits(with_groups(scan(tmp_path))).warnings
-    assert warning == f"2 files hold images that are in more than one class, e.g. {tmp_path}/a/p00.png"
+    assert warning.code == "contradictory-labels"
+    assert warning.text == f"2 files hold images that are in more than one class, e.g. {tmp_path}/a/p00.png"

@@ -52,10 +52,12 @@ def test_by_default_they_are_told_and_the_splits_stay(official: Path) -> None:
     assert kept is manifest
     assert len(leaks) == 3
     done = with_splits(manifest)
-    assert done.warnings == (
-        "the given splits leak: 11 images in 3 groups are on both sides, 2 of them byte for byte,"
-        " e.g. train/human/Ann/p00.png (train) and test/human/Ann/p00.png (test)",
+    [warning] = done.warnings
+    assert warning.text == (
+        "the given splits leak: 11 images in 3 groups are in several splits, 2 of them byte for byte,"
+        " e.g. train/human/Ann/p00.png (train) and test/human/Ann/p00.png (test)"
     )
+    assert warning.values == {"n": 11, "groups": 3, "identical": 2}
     assert (done.table["split"] != "").all()
 
 
@@ -69,14 +71,16 @@ def test_dropped_they_leave_the_test_as_it_is(official: Path) -> None:
         "train/thing/p05.png",
     }
     done = with_splits(clean)
-    assert done.warnings == ("6 images were left out of the given splits, since a later split holds what they show",)
+    [warning] = done.warnings
+    assert warning.code == "leaks-dropped"
+    assert warning.text == "6 images were left out of the given splits, because a later split holds what they show"
     assert find_leaks(done.readable) == ()
     assert set(done.table["key"][done.table["split"] == ""]) == dropped
 
 
 def test_as_an_error(official: Path) -> None:
     manifest = with_groups(scan(official))
-    with pytest.raises(DataError, match=r"11 images in 3 groups are on both sides.*give `leaks` drop"):
+    with pytest.raises(DataError, match=r"11 images in 3 groups are in several splits.*give `leaks` drop"):
         without_leaks(manifest, "error")
     with pytest.raises(UsageError, match="expected leaks to be one of warn, drop, error, but got 'maybe'"):
         without_leaks(manifest, "maybe")

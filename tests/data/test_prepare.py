@@ -145,11 +145,9 @@ def test_train_keeps_groups_and_splits(tmp_path: Path, image: Any, groups: str |
 
 def test_a_model_trains_on_it_and_its_card_knows(lfw: Path, tmp_path: Path, tiny: dict[str, object]) -> None:
     done = facevalue.prepare_data(lfw, tmp_path / "out", size=24)
-    result = facevalue.train(
-        done.folder, tmp_path / "model", recipe="scratch", size=24, epochs=1, settings=tiny, command="test"
-    )
+    result = facevalue.train(done.folder, tmp_path / "model", recipe="scratch", size=24, epochs=1, settings=tiny)
     assert result.card.data.counts == done.to_dict()["counts"]
-    assert result.card.data.fingerprint == done.manifest.fingerprint()
+    assert result.card.provenance.fingerprint == done.manifest.fingerprint()
 
 
 @pytest.fixture
@@ -215,7 +213,8 @@ def test_official_splits_are_kept_and_their_leak_reported(tmp_path: Path, fill: 
     assert figures["n"] == 81
     assert sum(figures["counts"]["test"].values()) == 21  # the only held-out folder is the test
     assert [leak["examples"] for leak in figures["leaks"]] == [["train/a/p07.png", "val/a/leak.png"]]
-    assert figures["warnings"][0].startswith("the given splits leak: 2 images in 1 groups are on both sides, 2 of")
+    [leak] = [w for w in figures["warnings"] if w["code"] == "leak-across-splits"]
+    assert leak["text"].startswith("the given splits leak: 2 images in 1 groups are in several splits, 2 of")
     with pytest.raises(DataError, match="the given splits leak"):
         prepare(raw, tmp_path / "other", Preparation(size=32, leaks="error"))
     assert not (tmp_path / "other").exists()
@@ -251,8 +250,9 @@ def test_classes_that_had_to_be_enlarged_unevenly_are_told(tmp_path: Path, fill:
         with Image.open(path) as image:
             image.resize((24, 24)).save(path)
     (warning,) = prepare(raw, tmp_path / "out", Preparation(size=64)).manifest.warnings
-    assert warning.startswith("100% of b but 0% of a had to be enlarged to 64 pixels")
-    assert warning.endswith("`size` 24 enlarges few")
+    assert warning.code == "classes-enlarged-unevenly"
+    assert warning.text.startswith("100% of b but 0% of a had to be enlarged to 64 pixels")
+    assert warning.text.endswith("`size` 24 enlarges few")
     assert prepare(raw, tmp_path / "small", Preparation(size=24)).manifest.warnings == ()
 
 

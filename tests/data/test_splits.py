@@ -117,7 +117,8 @@ def test_official_splits_that_leak_are_told() -> None:
     given_splits = ["train", "test"] * 80
     split = with_splits(manifest.changed(split=given_splits))
     assert len(split.warnings) == 1
-    assert "160 images in 80 groups are on both sides" in split.warnings[0]
+    assert split.warnings[0].code == "leak-across-splits"
+    assert "160 images in 80 groups are in several splits" in split.warnings[0].text
 
 
 def test_given_splits_stay(tmp_path: Path) -> None:

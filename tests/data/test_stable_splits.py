@@ -124,9 +124,8 @@ def test_a_newcomer_between_two_splits_is_in_none() -> None:
     now = by_key(after)
     assert now["a/between.png"] == ""
     assert {key: now[key] for key in splits} == splits
-    assert after.warnings == (
-        "1 new images are in one group with earlier ones of several splits and were left out, e.g. a/between.png",
-    )
+    [warning] = after.warnings
+    assert (warning.code, warning.values) == ("new-images-between-splits", {"n": 1, "example": "a/between.png"})
 
 
 def test_a_group_of_two_classes_is_lent_only_where_neither_misses_it() -> None:

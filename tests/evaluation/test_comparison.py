@@ -9,6 +9,7 @@ import pytest
 import facevalue as fv
 from facevalue.evaluation.comparison import worst_at
 from facevalue.evidence.card import ModelCard, NetworkFacts
+from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import AttackFigures, AttackReport, CorruptionReport
 from facevalue.images.preprocessing import Preprocessing
 
@@ -44,13 +45,15 @@ def test_the_worst_attack_on_the_model_itself_counts() -> None:
     )
     card = ModelCard(classes=("a", "b"), preprocessing=Preprocessing(size=8), network=NetworkFacts(name="x"))
     assert worst_at(card, 4 / 255) is None
-    card = card.with_evidence(AttackReport(n=10, classes=("a", "b"), clean_confusion=((10, 0), (0, 0)), results=rows))
+    card = card.with_evidence(
+        AttackReport(provenance=Provenance(n=10), classes=("a", "b"), clean_confusion=((10, 0), (0, 0)), results=rows)
+    )
     found = worst_at(card, 4 / 255)
     assert found is not None
     assert (found.attack, found.robust_accuracy) == ("pgd", 0.4)
     assert worst_at(card, 1 / 255) is None
     through = AttackReport(
-        n=10,
+        provenance=Provenance(n=10),
         classes=("a", "b"),
         clean_confusion=((10, 0), (0, 0)),
         results=(row("cw", 0.05, defense="distillation", adaptive=True),),
@@ -63,7 +66,7 @@ def test_the_worst_attack_on_the_model_itself_counts() -> None:
 def test_compare_invents_nothing_and_shows_what_was_measured(lfw: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     fv.train(lfw, model, recipe="scratch", size=24, epochs=2, settings=SMALL)
-    (before,) = fv.compare([model])
+    (before,) = fv.compare([model]).to_dict()["models"]
     assert set(before["robust_accuracy"]) == {"1/255", "2/255", "4/255", "8/255"}
     assert set(before["robust_accuracy"].values()) == {None}
     assert before["corruption_accuracy"] is None
@@ -73,10 +76,15 @@ def test_compare_invents_nothing_and_shows_what_was_measured(lfw: Path, tmp_path
     attacked = fv.attack(model, lfw, attacks=["fgsm", "pgd"], eps=[4 / 255], limit=20)
     card = ModelCard.load(model)
     corrupted = CorruptionReport(
-        split="test", n=1, classes=card.classes, clean_accuracy=1, clean_ci=(0, 1), mean_accuracy=0.75, results=()
+        provenance=Provenance(split="test", n=1),
+        classes=card.classes,
+        clean_accuracy=1,
+        clean_ci=(0, 1),
+        mean_accuracy=0.75,
+        results=(),
     )
     card.with_evidence(corrupted).save(model)
-    (after,) = fv.compare([model])
+    (after,) = fv.compare([model]).to_dict()["models"]
     worst = min(r.robust_accuracy for r in attacked.results)
     assert after["robust_accuracy"] == {"1/255": None, "2/255": None, "4/255": worst, "8/255": None}
     assert after["robust_attack"]["4/255"] in ("fgsm", "pgd")

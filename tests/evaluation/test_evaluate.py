@@ -69,8 +69,10 @@ def test_abstentions_are_counted_apart_and_do_not_change_the_accuracy() -> None:
 def test_a_class_that_is_missing_or_small_is_said() -> None:
     report = figures(card(2), np.zeros(5, int), np.tile([0.9, 0.1], (5, 1)), np.zeros(5))
     assert report.auroc is None
-    assert any("no image of 'b'" in w for w in report.warnings)
-    assert any("only 5 images of 'a'" in w for w in report.warnings)
+    few, none = report.warnings
+    assert (few.code, few.values) == ("few-images-of-class", {"label": "a", "n": 5})
+    assert "only 5 images of 'a'" in few.text
+    assert (none.code, none.text) == ("no-image-of-class", "no image of 'b'")
 
 
 def test_a_report_survives_json() -> None:

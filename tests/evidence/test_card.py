@@ -8,13 +8,22 @@ import pytest
 
 from facevalue.errors import FaceValueError, ModelFolderError, UsageError
 from facevalue.evidence.card import CARD, Abstention, ModelCard, NetworkFacts
-from facevalue.evidence.records import AttackFigures, AttackReport, Bin, Evaluation, ExportReport
+from facevalue.evidence.provenance import Provenance
+from facevalue.evidence.records import (
+    AttackFigures,
+    AttackReport,
+    Bin,
+    CorruptionReport,
+    Evaluation,
+    Evidence,
+    ExportReport,
+)
+from facevalue.evidence.store import keep_evidence
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.support import files
 
 REPORT = Evaluation(
-    split="test",
-    n=3,
+    provenance=Provenance(split="test", n=3, fingerprint="f"),
     classes=("cat", "dog"),
     accuracy=2 / 3,
     accuracy_ci=(0.2, 0.9),
@@ -38,7 +47,7 @@ REPORT = Evaluation(
     reliability=(Bin(low=0.5, high=0.6, n=3, confidence=0.55, accuracy=0.66),),
 )
 ATTACK = AttackReport(
-    n=3,
+    provenance=Provenance(split="test", n=3, seed=0),
     classes=("cat", "dog"),
     clean_confusion=((1, 1), (0, 1)),
     results=(
@@ -59,7 +68,12 @@ ATTACK = AttackReport(
     ),
 )
 EXPORT = ExportReport(
-    target="onnx", path="model.onnx", bytes=10, n=3, label_agreement=1.0, max_probability_difference=1e-7
+    target="onnx",
+    path="model.onnx",
+    bytes=10,
+    provenance=Provenance(n=3),
+    label_agreement=1.0,
+    max_probability_difference=1e-7,
 )
 
 
@@ -112,7 +126,26 @@ def test_the_last_report_of_a_split_counts() -> None:
 
 def test_evidence_as_plain_values_has_no_tag() -> None:
     assert "kind" not in REPORT.to_dict()
+    assert (REPORT.to_dict()["split"], REPORT.to_dict()["n"]) == ("test", 3)
+    assert REPORT.to_dict()["provenance"]["fingerprint"] == "f"
     assert REPORT.to_dict()["accuracy_ci"] == [0.2, 0.9] or REPORT.to_dict()["accuracy_ci"] == (0.2, 0.9)
+
+
+def test_new_evidence_takes_the_place_of_the_same_asked_before_and_of_nothing_else(tmp_path: Path) -> None:
+    card().save(tmp_path)
+    better = REPORT.changed(accuracy=1.0)
+    other = REPORT.changed(provenance=Provenance(split="test", n=3, fingerprint="other images"))
+    stronger = ATTACK.changed(results=(ATTACK.results[0].changed(eps=16 / 255),))
+    again = ATTACK.changed(results=(ATTACK.results[0].changed(robust_accuracy=0.0),))
+    keep_evidence(tmp_path, better, other, stronger, again)
+    assert ModelCard.load(tmp_path).evidence == (EXPORT, better, other, stronger, again)
+
+
+def test_evidence_of_one_kind(tmp_path: Path) -> None:
+    assert card().of_kind(AttackReport) == [ATTACK]
+    assert card().of_kind(CorruptionReport) == []
+    with pytest.raises(TypeError, match="abstract"):
+        Evidence(provenance=Provenance())  # type: ignore[abstract]
 
 
 def change(plain: dict, path: str, value: object) -> None:
@@ -135,6 +168,9 @@ def change(plain: dict, path: str, value: object) -> None:
         ("preprocessing.fit", "stretch"),
         ("evidence.0.kind", "rumour"),
         ("evidence.0.accuracy", None),
+        ("evidence.0.warnings", ["a text"]),
+        ("evidence.0.warnings", [{"code": "rumour", "severity": "info", "text": ""}]),
+        ("format", 3),
         ("classes", None),
     ],
 )

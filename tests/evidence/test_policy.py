@@ -10,6 +10,7 @@ from facevalue.errors import UsageError
 from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.evidence.policy import check_policy
 from facevalue.evidence.policy.figures import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES
+from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import (
     AttackFigures,
     AttackReport,
@@ -25,8 +26,7 @@ from facevalue.images.preprocessing import Preprocessing
 
 def evaluation(split: str, **changes) -> Evaluation:
     figures = {
-        "split": split,
-        "n": 400,
+        "provenance": Provenance(split=split, n=400),
         "classes": ("face", "not-face"),
         "accuracy": 0.97,
         "accuracy_ci": (0.95, 0.98),
@@ -68,7 +68,10 @@ def attacked(attack: str, eps: float, robust: float, norm: str = "linf") -> Atta
         seconds=1.0,
     )
     return AttackReport(
-        n=100, classes=("face", "not-face"), clean_confusion=((50, 0), (3, 47)), results=(figures,), seed=0
+        provenance=Provenance(n=100, seed=0),
+        classes=("face", "not-face"),
+        clean_confusion=((50, 0), (3, 47)),
+        results=(figures,),
     )
 
 
@@ -86,7 +89,12 @@ def card() -> ModelCard:
         attacked("pgd", 8 / 255, 0.3),
         attacked("pgd", 0.5, 0.6, "l2"),
         ExportReport(
-            target="onnx", path="model.onnx", bytes=9, n=32, label_agreement=1.0, max_probability_difference=1e-6
+            target="onnx",
+            path="model.onnx",
+            bytes=9,
+            provenance=Provenance(n=32),
+            label_agreement=1.0,
+            max_probability_difference=1e-6,
         ),
     )
 
@@ -264,8 +272,7 @@ def corrupted(split: str, *accuracies: float) -> CorruptionReport:
     )
     mean = sum(accuracies) / len(accuracies)
     return CorruptionReport(
-        split=split,
-        n=200,
+        provenance=Provenance(split=split, n=200),
         classes=("face", "not-face"),
         clean_accuracy=0.97,
         clean_ci=(0.95, 0.98),
@@ -280,8 +287,7 @@ def certified(split: str) -> CertificateReport:
         for r, a in ((0.0, 0.9), (0.25, 0.7), (0.5, 0.4))
     )
     return CertificateReport(
-        split=split,
-        n=100,
+        provenance=Provenance(split=split, n=100),
         classes=("face", "not-face"),
         sigma=0.25,
         alpha=0.001,

@@ -13,6 +13,7 @@ from PIL import Image
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.scan import scan
 from facevalue.errors import DataError, ParityError, UsageError
+from facevalue.evidence.provenance import asked_by
 from facevalue.export import EXPORTERS, Exporter, find
 from facevalue.export.base import _compare
 from facevalue.export.onnx import OnnxExporter
@@ -32,7 +33,9 @@ def test_report_says_what_was_measured(
     exporter: Exporter, make: Make, face_images: ImageDataset, tmp_path: Path
 ) -> None:
     output = tmp_path / "out" / "model.file"
-    report = exporter(make(), output, face_images, limit=13)
+    with asked_by("by hand"):
+        report = exporter(make(), output, face_images, limit=13)
+    assert report.provenance.command == "by hand"
     assert report.target == exporter.name
     assert report.path == "model.file"
     assert report.bytes == output.stat().st_size

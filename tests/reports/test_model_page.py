@@ -13,6 +13,8 @@ from PIL import Image
 from facevalue.errors import ModelFolderError, UsageError
 from facevalue.evaluation.evaluate import figures, metrics
 from facevalue.evidence.card import Abstention, DataFacts, ModelCard, NetworkFacts
+from facevalue.evidence.findings import DOCS, Finding, finding
+from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import (
     AttackFigures,
     AttackReport,
@@ -66,16 +68,23 @@ class Page(HTMLParser):
         return {attrs["id"] for _, attrs in self.tags if "id" in attrs}
 
 
-def evaluation(card: ModelCard, split: str, n: int = 200, **changes) -> Evaluation:
+LEAK = finding("leak-across-splits", "the given splits leak", n=2)
+RISES = finding("robust-accuracy-rises", "robust accuracy rises with eps")
+
+
+def evaluation(
+    card: ModelCard, split: str, n: int = 200, command: str = "", created: str = "", **changes
+) -> Evaluation:
     rng = np.random.default_rng(len(split))
     k = len(card.classes)
     y = np.arange(n) % k
     z = 1.5 * rng.normal(size=(n, k)) + 3 * np.eye(k)[y]
     p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
-    return figures(card, y, p, rng.random(n)).changed(split=split, source="images", **changes)
+    provenance = Provenance(split=split, n=n, source="images", command=command, created=created)
+    return figures(card, y, p, rng.random(n)).changed(provenance=provenance, **changes)
 
 
-def attacked(classes: tuple[str, ...], warnings: tuple[str, ...] = ()) -> AttackReport:
+def attacked(classes: tuple[str, ...], warnings: tuple[Finding, ...] = ()) -> AttackReport:
     def one(attack: str, levels: int, right: int) -> AttackFigures:
         return AttackFigures(
             attack=attack,
@@ -93,14 +102,14 @@ def attacked(classes: tuple[str, ...], warnings: tuple[str, ...] = ()) -> Attack
         )
 
     return AttackReport(
-        n=100,
         classes=classes,
         clean_confusion=((48, 2), (3, 47)),
         results=(one("fgsm", 8, 37), one("fgsm", 2, 61), one("pgd", 8, 12)),
         noise=(NoiseFigures(norm="linf", eps=8 / 255, n=100, accuracy=0.93, accuracy_ci=metrics.wilson(93, 100)),),
         warnings=warnings,
-        command="facevalue attack model images",
-        created="2026-01-02T03:04:05+00:00",
+        provenance=Provenance(
+            n=100, command="facevalue attack model images", created="2026-01-02T03:04:05+00:00", seed=0
+        ),
     )
 
 
@@ -119,29 +128,33 @@ def full() -> ModelCard:
         abstention=Abstention(confidence=0.8, novelty=0.95, target=0.99, n=180),
         temperature=1.2345,
         data=DataFacts(
-            source="images",
-            fingerprint="5fa1" * 16,
             counts={s: {"face": 60, "not-face": 70} for s in ("train", "test")},
             groups="parent",
             group_count={"train": 31, "test": 9},
             unreadable=({"path": "face/cut.jpg", "reason": "is truncated"},),
-            warnings=("the given splits leak",),
+            warnings=(LEAK,),
         ),
         recipe={"name": "scratch", "fit": {"epochs": 15}},
-        versions={"facevalue": "0.1.0", "torch": "2.13.0"},
-        command="facevalue train images -o model",
-        created="2026-01-02T03:04:05+00:00",
+        provenance=Provenance(
+            source="images",
+            fingerprint="5fa1" * 16,
+            n=260,
+            versions={"facevalue": "0.1.0", "torch": "2.13.0"},
+            command="facevalue train images -o model",
+            created="2026-01-02T03:04:05+00:00",
+            seed=0,
+        ),
     )
     return card.with_evidence(
         evaluation(card, "train"),
-        evaluation(card, "test", command="facevalue train images -o model", created=card.created),
+        evaluation(card, "test", command="facevalue train images -o model", created=card.provenance.created),
         evaluation(card, "elsewhere", n=40, command="facevalue evaluate model elsewhere"),
-        attacked(card.classes, ("robust accuracy rises with eps",)),
+        attacked(card.classes, (RISES,)),
         ExportReport(
             target="onnx",
             path="model.onnx",
             bytes=4_900_000,
-            n=32,
+            provenance=Provenance(n=32),
             label_agreement=1.0,
             max_probability_difference=2e-6,
         ),
@@ -237,7 +250,9 @@ def test_warnings_come_first(page):
 
 
 def test_links_inside_the_page_lead_somewhere(page):
-    targets = {attrs["href"].removeprefix("#") for tag, attrs in page.tags if tag == "a"}
+    links = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
+    assert {f"{DOCS}#{code}" for code in ("leak-across-splits", "robust-accuracy-rises")} <= links
+    targets = {link.removeprefix("#") for link in links if not link.startswith(DOCS)}
     assert targets
     assert targets <= page.ids
 
@@ -251,6 +266,8 @@ def test_nothing_is_asked_of_the_network_and_nothing_runs(full, tmp_path):
     for tag, attrs in found.tags:
         for name, value in attrs.items():
             assert not name.startswith("on"), (tag, name)
+            if (tag, name) == ("a", "href") and value.startswith(f"{DOCS}#"):
+                continue  # where a reader may go, and nothing that a browser fetches by itself
             if name in ("src", "href", "xlink:href", "srcset", "action", "data"):
                 assert value.startswith(("#", "data:image/png;base64,")), (tag, value)
     assert "default-src 'none'" in text
@@ -258,28 +275,35 @@ def test_nothing_is_asked_of_the_network_and_nothing_runs(full, tmp_path):
 
 
 EVIL = '<script>alert("x")</script>'
+TOLD = finding("unclassified", EVIL)
 
 
 def test_names_are_text():
     """Classes, paths, commands, warnings, splits: whatever came from outside."""
     card = bare((EVIL, "b&<i>")).changed(
         data=DataFacts(
-            source=EVIL,
             groups=EVIL,
-            warnings=(EVIL,),
+            warnings=(TOLD,),
             unreadable=({"path": EVIL, "reason": EVIL},),
             counts={"test": {EVIL: 3}},
         ),
         recipe={EVIL: EVIL},
-        versions={EVIL: EVIL},
-        command=EVIL,
-        created='"><script>',
+        provenance=Provenance(
+            source=EVIL, fingerprint=EVIL, versions={EVIL: EVIL}, command=EVIL, created='"><script>', seed=0
+        ),
     )
     card = card.with_evidence(
-        evaluation(card, "test", warnings=(EVIL,)),
+        evaluation(card, "test", warnings=(TOLD,)),
         evaluation(card, EVIL, command=EVIL),
-        attacked(card.classes, (EVIL,)).changed(source=EVIL, command=EVIL),
-        ExportReport(target=EVIL, path=EVIL, bytes=1, n=1, label_agreement=1, max_probability_difference=0),
+        attacked(card.classes, (TOLD,)).changed(provenance=Provenance(n=1, source=EVIL, command=EVIL)),
+        ExportReport(
+            target=EVIL,
+            path=EVIL,
+            bytes=1,
+            provenance=Provenance(n=1),
+            label_agreement=1,
+            max_probability_difference=0,
+        ),
     )
     text = render(card, HISTORY, [("data:image/png;base64,", f'" onload="{EVIL}')])
     assert "<script" not in text
@@ -307,7 +331,7 @@ def test_a_class_that_the_data_lacks():
     card = bare()
     y = np.zeros(30, int)
     p = np.tile([0.9, 0.1], (30, 1))
-    report = figures(card, y, p, np.zeros(30)).changed(split="test")
+    report = figures(card, y, p, np.zeros(30)).changed(provenance=Provenance(split="test", n=30))
     assert report.auroc is None
     found = Page(render(card.with_evidence(report)))
     assert "no image of 'not-face'" in found.text
@@ -357,37 +381,38 @@ def test_bad_folders_and_images(full, tmp_path):
 
 
 def test_warnings_are_gathered_once_with_where_they_come_from(full):
-    card = full.with_evidence(attacked(full.classes, ("robust accuracy rises with eps",)))
+    card = full.with_evidence(attacked(full.classes, (RISES,)))
     found = warnings_of(card)
-    assert found.count(("attack", "robust accuracy rises with eps")) == 1
-    assert found[0] == ("data", "the given splits leak")
-    assert ("data", "1 file could not be read and took no part; listed under Data") in found
+    assert found.count(("attack with fgsm, pgd", RISES)) == 1
+    assert found[0] == ("data", LEAK)
+    unreadable = finding("unreadable-files", "1 file could not be read and was left out; listed under Data", n=1)
+    assert ("data", unreadable) in found
 
 
 def test_commands_are_told_once_each(full):
     assert commands_of(full) == [
-        ("the model, evaluation on test", full.created, "facevalue train images -o model"),
+        ("the model, evaluation on test", full.provenance.created, "facevalue train images -o model"),
         ("evaluation on elsewhere", "", "facevalue evaluate model elsewhere"),
         ("attack with fgsm, pgd", "2026-01-02T03:04:05+00:00", "facevalue attack model images"),
     ]
 
 
 def test_a_command_that_made_several_things_over_time_is_told_once(full):
-    later = evaluation(full, "validation", command=full.command, created="2026-01-02T03:04:06+00:00")
+    made = full.provenance
+    later = evaluation(full, "validation", command=made.command, created="2026-01-02T03:04:06+00:00")
     found = commands_of(full.with_evidence(later))
-    assert found[0] == ("the model, evaluation on test, evaluation on validation", full.created, full.command)
-    assert [command for _, _, command in found].count(full.command) == 1
+    assert found[0] == ("the model, evaluation on test, evaluation on validation", made.created, made.command)
+    assert [command for _, _, command in found].count(made.command) == 1
 
 
 def test_strongest_is_the_largest_eps_of_each_attack(full):
-    report = next(e for e in full.evidence if isinstance(e, AttackReport))
+    [report] = full.of_kind(AttackReport)
     assert [(f.attack, round(255 * f.eps)) for f in strongest(report)] == [("fgsm", 8), ("pgd", 8)]
 
 
 def test_everyday_damage_and_certificates_are_told_in_plain_words() -> None:
     corruption = CorruptionReport(
-        split="test",
-        n=40,
+        provenance=Provenance(split="test", n=40, command="facevalue evaluate m d --corruptions"),
         classes=("a", "b"),
         clean_accuracy=0.95,
         clean_ci=(0.84, 0.99),
@@ -399,12 +424,10 @@ def test_everyday_damage_and_certificates_are_told_in_plain_words() -> None:
             for name in ("jpeg", "blur")
             for s, a in ((90.0, 0.9), (10.0, 0.5))
         ),
-        warnings=("even mild jpeg hurts",),
-        command="facevalue evaluate m d --corruptions",
+        warnings=(finding("fragile-to-corruption", "even mild jpeg hurts"),),
     )
     proven = CertificateReport(
-        split="test",
-        n=20,
+        provenance=Provenance(split="test", n=20, command="facevalue evaluate m d --certify"),
         classes=("a", "b"),
         sigma=0.25,
         alpha=0.001,
@@ -416,7 +439,6 @@ def test_everyday_damage_and_certificates_are_told_in_plain_words() -> None:
         curve=tuple(
             CertifiedAccuracy(radius=r, accuracy=a, accuracy_ci=(a - 0.1, 1.0)) for r, a in ((0, 0.8), (0.6, 0.3))
         ),
-        command="facevalue evaluate m d --certify",
     )
     card = ModelCard(classes=("a", "b"), preprocessing=Preprocessing(), network=NetworkFacts(name="n")).with_evidence(
         corruption, proven

@@ -10,6 +10,7 @@ from PIL import Image
 
 from facevalue.evaluation.evaluate import figures, metrics
 from facevalue.evidence.card import ModelCard, NetworkFacts
+from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import AttackFigures, AttackReport, Evaluation
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.reports import plots
@@ -43,7 +44,7 @@ def attacks() -> AttackReport:
         )
 
     return AttackReport(
-        n=100,
+        provenance=Provenance(n=100),
         classes=("a", "b"),
         clean_confusion=((48, 2), (3, 47)),
         results=(

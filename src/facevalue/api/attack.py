@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facevalue.api.common.inputs import EvaluationContext, Model
 from facevalue.data.scan import Data
+from facevalue.evidence.provenance import recorded
 from facevalue.evidence.records import AttackReport
 from facevalue.reports import plots
 from facevalue.robustness.attacks.adversarial_images import ask_free, saved
@@ -19,6 +20,7 @@ from facevalue.robustness.defenses.base import Defense
 _EPS = {"linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "l2": (0.25, 0.5, 1.0, 2.0)}
 
 
+@recorded
 def attack(
     model: Model,
     data: Data,

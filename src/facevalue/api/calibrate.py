@@ -11,14 +11,15 @@ from facevalue.api.common.model_folder import free_place, save
 from facevalue.data.evaluation_data import calibration_data
 from facevalue.data.scan import Data
 from facevalue.evaluation.calibration import calibrated
-from facevalue.evaluation.evaluate import now
+from facevalue.evidence.findings import say
+from facevalue.evidence.provenance import current_command, now, recorded
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.features import features_of
-from facevalue.support import command, progress
 from facevalue.training.recipe import read
 from facevalue.training.settings import CalibrationSettings
 
 
+@recorded
 def calibrate(model: Model, data: Data, output: Path | str | None = None) -> Classifier:
     """A new classifier whose temperature and abstention limits are fitted on other images; the weights stay.
 
@@ -41,8 +42,7 @@ def calibrate(model: Model, data: Data, output: Path | str | None = None) -> Cla
     classifier = opened(model)
     origin = classifier.origin
     found = calibration_data(classifier.card, None if origin is None else origin.manifest, data)
-    for warning in found.warnings:
-        progress.note(f"warning: {warning}")
+    say(found.warnings)
     # The model's own targets; a card made by hand has no recipe, and takes what the probe has.
     own = classifier.card.recipe.get("calibration")
     settings = read("probe").calibration if own is None else msgspec.convert(own, CalibrationSettings)
@@ -54,7 +54,8 @@ def calibrate(model: Model, data: Data, output: Path | str | None = None) -> Cla
         quantile=settings.quantile,
     )
     facts = fitted.card.data.changed(warnings=(*fitted.card.data.warnings, *found.warnings))
-    card = fitted.card.changed(evidence=(), data=facts, command=command.current(), created=now())
+    provenance = fitted.card.provenance.changed(command=current_command(), created=now())
+    card = fitted.card.changed(evidence=(), data=facts, provenance=provenance)
     fitted = fitted.changed(card)
     if folder is None:
         return fitted

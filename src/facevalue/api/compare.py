@@ -10,7 +10,7 @@ from facevalue.api.common.inputs import Model
 from facevalue.errors import UsageError
 from facevalue.evaluation.comparison import ComparedModel, compared
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.records import Record
+from facevalue.evidence.record import Record
 from facevalue.models.classifier import Classifier
 from facevalue.models.origin import Origin
 from facevalue.reports import plots

@@ -10,9 +10,9 @@ from facevalue.api.explain import explain
 from facevalue.api.train import train
 from facevalue.data.embedded import write_lfw_subset
 from facevalue.errors import UsageError
+from facevalue.evidence.provenance import recorded
 from facevalue.models.classifier import Classifier, load
 from facevalue.reports.model_page import write_report
-from facevalue.support import command
 from facevalue.training.recipe import Setting
 
 _SETTINGS: dict[str, Setting] = {
@@ -22,6 +22,7 @@ _SETTINGS: dict[str, Setting] = {
 }
 
 
+@recorded
 def demo(output: Path | str = "facevalue-demo") -> Classifier:
     """The whole path on 200 real images that scikit-image carries, in under a minute.
 
@@ -37,10 +38,8 @@ def demo(output: Path | str = "facevalue-demo") -> Classifier:
         raise UsageError(f"{output} is there and is not an earlier demo; choose another `output`")
     source = write_lfw_subset(output / "images")
     folder = output / "model"
-    with command.using(f"facevalue demo -o {output}"):
-        model = train(source, folder, recipe="scratch", overwrite=True, size=32, epochs=12, settings=_SETTINGS)
-    with command.using(f"facevalue attack {folder} {source} --attacks fgsm"):
-        attack(folder, source, plot=output / "accuracy-against-eps.png", sheet=output / "attack.png")
+    model = train(source, folder, recipe="scratch", overwrite=True, size=32, epochs=12, settings=_SETTINGS)
+    attack(folder, source, plot=output / "accuracy-against-eps.png", sheet=output / "attack.png")
     assert model.origin is not None
     test = model.origin.manifest.rows("test")
     shown = [*test[test["label"] == "face"]["path"][:2], *test[test["label"] == "not-face"]["path"][:2]]

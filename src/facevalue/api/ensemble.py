@@ -8,22 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from facevalue.api.common.inputs import Model, opened
-from facevalue.api.common.model_folder import data_facts_of, free_place, save, versions
+from facevalue.api.common.model_folder import data_facts_of, free_place, provenance_of, save
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
-from facevalue.data.training_data import HARD_ALONE, calibrated_on_hard_alone, found_again, joined, learned_manifest
+from facevalue.data.training_data import (
+    HARD_IMAGES_ONLY,
+    calibrated_on_hard_images_only,
+    found_again,
+    joined,
+    learned_manifest,
+)
 from facevalue.errors import UsageError
 from facevalue.evaluation.calibration import choose_confidence, novelty_limit
-from facevalue.evaluation.evaluate import evaluate_dataset, now
+from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evidence.card import Abstention, ModelCard
+from facevalue.evidence.findings import finding, say
+from facevalue.evidence.provenance import recorded
 from facevalue.models.averaging import averaged
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.features import Extractor
 from facevalue.models.origin import Origin
-from facevalue.support import command, progress
 
 
+@recorded
 def ensemble(
     models: Sequence[Model],
     output: Path | str | None = None,
@@ -69,7 +77,7 @@ def ensemble(
     features = {split: extractor.of(part) for split, part in splits.items()}
     warnings = list(manifest.warnings)
     if _complete(splits.get("calibration"), card):
-        warnings += [HARD_ALONE] if any(calibrated_on_hard_alone(member.card) for member in members) else []
+        warnings += [HARD_IMAGES_ONLY] if any(calibrated_on_hard_images_only(member.card) for member in members) else []
         held_out = features["calibration"]
         novelty = novelty_limit(held_out.novelty(classifier)) if card.abstention.novelty is not None else None
         limits = Abstention(
@@ -86,13 +94,12 @@ def ensemble(
             if m.card.refitted
         ]
         why = f" ({'; '.join(refitted)})" if refitted else ""
-        warnings.append(
-            f"no calibration images that every member was kept from{why}: the members' own limits are taken"
-        )
+        text = f"no calibration images are new to every member{why}: the members' own limits are used"
+        warnings.append(finding("no-shared-calibration-images", text))
     if not _complete(splits.get("test"), card):
-        warnings.append("no test images that every member was kept from: train them on the same splits")
-    for warning in warnings:
-        progress.note(f"warning: {warning}")
+        text = "no test images are new to every member, so there is no test accuracy: train them on the same splits"
+        warnings.append(finding("no-shared-test-images", text))
+    say(warnings)
     card = card.changed(
         abstention=limits,
         data=data_facts_of(manifest).changed(warnings=tuple(warnings)),
@@ -101,9 +108,7 @@ def ensemble(
             "members": [_member(name, m) for name, m in zip(names, members, strict=True)],
             "hardened": sorted({way for member in members for way in member.card.hardened}),
         },
-        versions=versions(),
-        command=command.current(),
-        created=now(),
+        provenance=provenance_of(manifest, start, card.provenance.seed),
     )
     classifier = classifier.changed(card)
     reports = [

@@ -11,6 +11,7 @@ from facevalue.data.scan import Data
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.slices import study, values_of
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.provenance import recorded
 from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy
 from facevalue.models.features import features_of
 from facevalue.reports import plots
@@ -19,6 +20,7 @@ from facevalue.robustness.corruptions.evaluate import corrupt_dataset
 from facevalue.robustness.defenses.smoothing import Smoothing
 
 
+@recorded
 def evaluate(
     model: Model, data: Data, *, split: str | None = None, slices: Sequence[str] = (), save: bool = True
 ) -> Evaluation:
@@ -52,10 +54,11 @@ def evaluate(
 
 def _known_slices(card: ModelCard, report: Evaluation, asked: set[str]) -> list[SliceStudy]:
     """What the card says already of the same images by other columns."""
-    known = [e for e in card.evidence if isinstance(e, Evaluation) and e.fingerprint == report.fingerprint]
-    return [s for e in known if e.split == report.split for s in e.slices if s.column not in asked]
+    known = [e for e in card.of_kind(Evaluation) if e.identity() == report.identity()]
+    return [s for e in known for s in e.slices if s.column not in asked]
 
 
+@recorded
 def evaluate_corruptions(
     model: Model,
     data: Data,
@@ -85,6 +88,7 @@ def evaluate_corruptions(
     return report
 
 
+@recorded
 def certify(
     model: Model,
     data: Data,

@@ -9,11 +9,13 @@ from facevalue.api.common.model_folder import PARITY_IMAGES, parity_images
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.evaluation_data import evaluation_data
 from facevalue.data.scan import Data
+from facevalue.evidence.provenance import recorded
 from facevalue.evidence.records import ExportReport
 from facevalue.export import find
 from facevalue.models.classifier import Classifier
 
 
+@recorded
 def export(model: Model, output: Path | str, *, to: str = "onnx", images: Data | None = None) -> ExportReport:
     """Write the model in another format; a file that does not answer as the model does is not left behind.
 

@@ -17,22 +17,24 @@ import numpy as np
 import pandas as pd
 
 from facevalue.api.common.inputs import Model, opened
-from facevalue.api.common.model_folder import data_facts_of, free_place, save, versions
+from facevalue.api.common.model_folder import data_facts_of, free_place, provenance_of, save
 from facevalue.data.dataset import ImageDataset, dataset_of, held
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data, scan
-from facevalue.data.training_data import HARD_ALONE, calibrated_on_hard_alone, found_again, learned_manifest
+from facevalue.data.training_data import HARD_IMAGES_ONLY, calibrated_on_hard_images_only, found_again, learned_manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
-from facevalue.evaluation.evaluate import evaluate_dataset, now
+from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.paired_comparison import as_loss, compare_pairs, warnings_of
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import say
+from facevalue.evidence.provenance import Provenance, recorded
 from facevalue.evidence.records import Evaluation, FinetuneReport
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.features import Extractor, Features
 from facevalue.models.origin import Origin
-from facevalue.support import command, progress
+from facevalue.support import progress
 from facevalue.support.html import ShownInNotebooks
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.head import moved_head
@@ -57,10 +59,14 @@ class FinetuneResult(ShownInNotebooks):
     model: Classifier
     evaluations: Mapping[str, Evaluation]
 
+    @property
+    def report(self) -> FinetuneReport:
+        """What fine-tuning gave and cost."""
+        return self.model.card.of_kind(FinetuneReport)[-1]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        card = self.model.card
-        [told] = [e for e in card.evidence if isinstance(e, FinetuneReport)]
+        card, told = self.model.card, self.report
         old, hard = told.changes
         test = card.evaluation("test")
         return {
@@ -75,12 +81,13 @@ class FinetuneResult(ShownInNotebooks):
             "left_out": told.left_out,
             "temperature": card.temperature,
             "abstention": card.abstention.to_dict(),
-            "warnings": list(told.warnings),
-            "seconds": card.seconds,
-            "seed": card.seed,
+            "warnings": [warning.to_dict() for warning in told.warnings],
+            "seconds": card.provenance.seconds,
+            "seed": card.provenance.seed,
         }
 
 
+@recorded
 def finetune(
     model: Model,
     data: Data,
@@ -150,11 +157,10 @@ def finetune(
         raise UsageError("it is not known what this classifier was made from, so nothing of it can be replayed")
     known = found_again(learned_manifest(before.origin.manifest, before.card), SPLITS, old, "old")
     hard, left_out = hard_manifest(scan(data), known, before.card.classes, groups, seed)
-    for warning in hard.warnings:
-        progress.note(f"warning: {warning}")
+    say(hard.warnings)
     of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
     kept = "calibration" in of_old  # what was trained once more has learned from all of its images but test
-    alone = not kept or calibrated_on_hard_alone(before.card)
+    alone = not kept or calibrated_on_hard_images_only(before.card)
     absent = [c for i, c in enumerate(before.card.classes) if not (of_hard["calibration"].labels == i).any()]
     if absent and not kept:
         raise DataError(
@@ -203,15 +209,15 @@ def finetune(
     told = FinetuneReport(
         model="in memory" if before.folder is None else before.folder.name,
         weights_sha256=before.weights_sha256(),
-        hard=hard.source,
         stages=str(stages),
         replay=replay,
         replayed=sum(map(len, replayed)),
         left_out=left_out,
         changes=changes,
-        warnings=(*warnings_of(changes, before.card, of_hard), *([HARD_ALONE] if alone else [])),
-        command=command.current(),
-        created=now(),
+        warnings=(*warnings_of(changes, before.card, of_hard), *([HARD_IMAGES_ONLY] if alone else [])),
+        provenance=Provenance.made(
+            start, seed, fingerprint=hard.fingerprint(), source=hard.source, n=sum(change.n for change in changes)
+        ),
     )
     whole = Manifest(
         table=pd.concat([known.table, hard.table], ignore_index=True),
@@ -234,13 +240,9 @@ def finetune(
             "hardened": list(before.card.hardened),
             "finetune": told.changed(changes=()).to_dict(),
         },
-        seed=seed,
-        versions=versions(),
-        command=command.current(),
-        created=now(),
+        provenance=provenance_of(whole, start, seed),
         seconds_per_epoch=float(np.mean([line["seconds"] for line in history])),
         files={},
-        seconds=time.perf_counter() - start,
         evidence=(*reversed(reports), *told_apart.values(), told),
     )
     after = after.changed(card, origin=Origin(whole, tuple(history)))

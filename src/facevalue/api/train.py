@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from facevalue.api.common.model_folder import data_facts_of, free_place, save, versions
+from facevalue.api.common.model_folder import data_facts_of, free_place, provenance_of, save
 from facevalue.api.compare import Comparison, compare
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.dataset import dataset_of
@@ -16,11 +16,12 @@ from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
-from facevalue.evaluation.evaluate import now
 from facevalue.evidence.card import CARD
+from facevalue.evidence.findings import say
+from facevalue.evidence.provenance import current_command, recorded
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.origin import Origin
-from facevalue.support import command, files, progress
+from facevalue.support import files, progress
 from facevalue.support.output_folder import free_folder
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import resolved
@@ -31,6 +32,7 @@ from facevalue.training.split_data import split_manifest
 from facevalue.training.studies import expect_same
 
 
+@recorded
 def train(
     data: Data,
     output: Path | str | None = None,
@@ -107,8 +109,7 @@ def train(
         raise UsageError("`resume` goes on with a training that was stopped beside its `output`; name that folder")
     folder = None if output is None else free_place(Path(output), overwrite)
     manifest = _prepared(data, chosen, groups)
-    for warning in manifest.warnings:
-        progress.note(f"warning: {warning}")
+    say(manifest.warnings)
     if manifest.unreadable:
         first = manifest.unreadable[0]
         more = len(manifest.unreadable) - 1
@@ -121,10 +122,7 @@ def train(
         card = classifier.card.changed(
             data=data_facts_of(manifest),
             seconds_per_epoch=trained.seconds_per_epoch,
-            seconds=time.perf_counter() - start,
-            command=command.current(),
-            created=now(),
-            versions=versions(),
+            provenance=provenance_of(manifest, start, chosen.seed),
             evidence=reports,
         )
         classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
@@ -173,6 +171,7 @@ def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
 STUDY, CURVES = "sizes.json", "curves.png"
 
 
+@recorded
 def train_sizes(
     data: Data,
     output: Path | str,
@@ -237,5 +236,5 @@ def train_sizes(
                 folder.rmdir()
             raise
     compared = compare(models, plot=folder / CURVES)
-    files.write_json(folder / STUDY, {**asked, "command": command.current(), "models": compared.to_dict()["models"]})
+    files.write_json(folder / STUDY, {**asked, "command": current_command(), "models": compared.to_dict()["models"]})
     return compared

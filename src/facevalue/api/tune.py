@@ -18,9 +18,11 @@ from facevalue.data.scan import Data, scan
 from facevalue.errors import FaceValueError, MissingExtraError, UsageError
 from facevalue.evaluation.calibration import fit_temperature
 from facevalue.evidence.card import MANIFEST
+from facevalue.evidence.findings import finding, say
+from facevalue.evidence.provenance import current_command, recorded
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
-from facevalue.support import command, files, progress
+from facevalue.support import files, progress
 from facevalue.support.html import ShownInNotebooks
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
@@ -63,6 +65,7 @@ class TuneResult(ShownInNotebooks):
         return pd.DataFrame(self.figures["trials"])
 
 
+@recorded
 def tune(
     data: Data,
     output: Path | str,
@@ -140,7 +143,7 @@ def tune(
                 _run(study, trial, manifest, base, searched, folder)
                 write(study, folder, base, searched)
                 work.advance(detail=said(study))
-    figures = write(study, folder, base, searched) | {"command": command.current()}
+    figures = write(study, folder, base, searched) | {"command": current_command()}
     if figures["best"] is None:
         raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
     return TuneResult(folder, figures)
@@ -178,8 +181,7 @@ def _set_up(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and is not a study; choose another `output`")
     manifest = split_manifest(data, base, groups)
-    for warning in manifest.warnings:
-        progress.note(f"warning: {warning}")
+    say(manifest.warnings)
     rows = manifest.rows(*_SEEN).reset_index(drop=True)
     here = [path if path in manifest.images else os.path.abspath(path) for path in rows["path"]]  # noqa: PTH100 - links stay links
     seen = replace(manifest, table=rows.assign(path=here), warnings=())
@@ -241,7 +243,7 @@ def _run(
     except FaceValueError as error:
         # One setting of many that cannot be trained (a network too large for its square, a loss that became NaN).
         if not any("error" in ended.user_attrs for ended in finished(study)):
-            progress.note(f"warning: a trial could not be trained: {error}")
+            say([finding("trial-failed", f"a trial could not be trained: {error}")])
         trial.set_user_attr("error", str(error))
         study.tell(trial, state=TrialState.FAIL)
     Checkpoint(folder / "training", "").clear()

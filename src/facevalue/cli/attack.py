@@ -95,5 +95,5 @@ def run(
         table("", columns, rows),
         confusion_table(report.classes, report.clean_confusion, "clean"),
         confusion_table(report.classes, worst.confusion, f"{worst.attack} at eps {worst.eps:.5f}"),
-        *(f"warning: {text}" for text in report.warnings),
+        *(warning.line for warning in report.warnings),
     )

@@ -67,18 +67,18 @@ def run(
     if corruptions:
         corrupted = evaluate_corruptions(model, data, **asked, plot=plot)
         figures["corruptions"] = corrupted.to_dict()
-        more += [corruption_table(corrupted), *(f"warning: {text}" for text in corrupted.warnings)]
+        more += [corruption_table(corrupted), *(w.line for w in corrupted.warnings)]
     if certify:
         proven = run_certify(model, data, sigma=sigma, samples=samples, **asked, plot=None if corruptions else plot)
         figures["certificate"] = proven.to_dict()
-        more += [certificate_table(proven), *(f"warning: {text}" for text in proven.warnings)]
+        more += [certificate_table(proven), *(w.line for w in proven.warnings)]
     deliver(
         figures,
         json,
         evaluation_table([report]),
         confusion_table(report.classes, report.confusion),
         *(part for study in report.slices for part in slice_parts(study)),
-        *(f"warning: {text}" for text in (*report.warnings, *(w for s in report.slices for w in s.warnings))),
+        *(w.line for w in (*report.warnings, *(w for s in report.slices for w in s.warnings))),
         *more,
         *(f"left out: {bad['path']} {bad['reason']}" for bad in report.unreadable),
     )

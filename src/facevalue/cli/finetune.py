@@ -80,7 +80,7 @@ def run(
         figures,
         json,
         table("", ("images", "n", "before", "95 %", "after", "95 % after", "points"), rows),
-        *(f"warning: {text}" for text in figures["warnings"]),
+        *(warning.line for warning in result.report.warnings),
         f"{output}: the model folder; {model} stays as it was",
     )
 

@@ -14,6 +14,7 @@ from facevalue.data.splits import origins
 from facevalue.data.training_data import learned_from
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import Finding, finding
 from facevalue.support import progress
 
 
@@ -31,7 +32,7 @@ class EvaluationData:
     dataset: ImageDataset
     rows: pd.DataFrame
     parts: pd.Series[str]
-    warnings: tuple[str, ...]
+    warnings: tuple[Finding, ...]
 
 
 def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: str | None = None) -> EvaluationData:
@@ -126,7 +127,8 @@ class _Found:
         if not n:
             return self.asked("all")
         asked = self._of(replace(self.manifest, table=self.manifest.table[self._parts != "test"]), "all")
-        return replace(asked, warnings=(*asked.warnings, f"{n} images are the model's own test images: left out"))
+        left_out = finding("test-images-left-out", f"{n} images are the model's own test images and were left out", n=n)
+        return replace(asked, warnings=(*asked.warnings, left_out))
 
     def asked(self, split: str) -> EvaluationData:
         """The images in this split of the data's own; ``all`` for all."""
@@ -146,7 +148,8 @@ class _Found:
             )
         warnings = manifest.warnings
         if seen and (split not in ("train", "validation", "calibration") or not same):
-            warnings = (*warnings, f"{seen} of {len(chosen)} images took part in making the model")
+            text = f"{seen} of {len(chosen)} images were used to make the model"
+            warnings = (*warnings, finding("images-seen-in-training", text, seen=seen, n=len(chosen)))
         return EvaluationData(chosen, rows, parts, warnings)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from facevalue.data.groups import with_groups
 from facevalue.data.manifest import Manifest
 from facevalue.errors import DataError
+from facevalue.evidence.findings import finding
 
 SHARES = {"validation": 0.15, "calibration": 0.15, "test": 0.3}
 """Of the hard images; more is kept for the test than from a large set, because hard sets are small."""
@@ -44,7 +45,8 @@ def hard_manifest(
     same = near["group"][len(mine) :].isin(old_groups).to_numpy() | theirs["sha256"].isin(mine["sha256"]).to_numpy()
     warnings = [*found.warnings]
     if same.any():
-        warnings.append(f"{int(same.sum())} hard images are in the model's own set (or nearly so) and were left out")
+        text = f"{int(same.sum())} hard images are also in the model's own data, or nearly so, and were left out"
+        warnings.append(finding("hard-images-known", text, n=int(same.sum())))
     kept = replace(found, table=theirs[~same].reset_index(drop=True), warnings=tuple(warnings))
     if kept.table.empty:
         raise DataError(f"every image of {found.source} is in the model's own set already")

@@ -13,8 +13,11 @@ import pandas as pd
 from facevalue.data.manifest import SPLITS, read_table
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import CARD
+from facevalue.evidence.findings import Finding, finding
 from facevalue.images.decoding import SUFFIXES
 from facevalue.support.files import as_text
+
+_NAMED = 3  # files or folders that a finding names at most
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -84,8 +87,8 @@ def list_files(source: Path, loose: bool = False) -> list[Listed]:
     return sorted(found, key=lambda f: f.key)
 
 
-def left_aside(source: Path, listed: Sequence[Listed]) -> tuple[str, ...]:
-    """What lies in a folder but in none of its classes, a line each: folders without an image, images beside them.
+def left_aside(source: Path, listed: Sequence[Listed]) -> tuple[Finding, ...]:
+    """What lies in a folder but in none of its classes: folders without an image, and images beside the folders.
 
     Parameters
     ----------
@@ -111,15 +114,21 @@ def left_aside(source: Path, listed: Sequence[Listed]) -> tuple[str, ...]:
                 empty.append(str(name))
     told = []
     if empty:
-        told.append(f"there is no class where a folder holds no image: {_named(empty)}")
+        text = f"these folders hold no image, so they are no class: {_named(empty)}"
+        told.append(finding("folder-without-image", text, n=len(empty), folders=_first(empty)))
     if beside:
-        told.append(f"images that lie beside the class folders are left out: {_named(beside)}")
+        text = f"images that lie beside the class folders are left out: {_named(beside)}"
+        told.append(finding("images-outside-classes", text, n=len(beside), files=_first(beside)))
     return tuple(told)
 
 
+def _first(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(as_text(name) for name in names[:_NAMED])
+
+
 def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(as_text(name)) for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    shown = ", ".join(map(repr, _first(names)))
+    return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _sub_folders(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.errors import DataError, UsageError
+from facevalue.evidence.findings import Finding, finding
 
 ON_LEAKS = ("warn", "drop", "error")
 
@@ -70,18 +71,19 @@ def _leak(name: str, rows: pd.DataFrame, identical: int) -> Leak:
     return Leak(name, splits, len(rows), identical, tuple(str(first[s]) for s in splits))
 
 
-def told(leaks: Sequence[Leak]) -> list[str]:
-    """Leaks as a warning for people: none where there is none."""
+def told(leaks: Sequence[Leak]) -> list[Finding]:
+    """Leaks as a finding; none where there is no leak."""
     if not leaks:
         return []
     images, identical = sum(leak.images for leak in leaks), sum(leak.identical for leak in leaks)
     worst = leaks[0]
     example = " and ".join(f"{key} ({split})" for key, split in zip(worst.examples, worst.splits, strict=True))
-    return [
-        f"the given splits leak: {images} images in {len(leaks)} groups are on both sides"
+    text = (
+        f"the given splits leak: {images} images in {len(leaks)} groups are in several splits"
         + (f", {identical} of them byte for byte" if identical else "")
         + f", e.g. {example}"
-    ]
+    )
+    return [finding("leak-across-splits", text, n=images, groups=len(leaks), identical=identical)]
 
 
 def without_leaks(manifest: Manifest, on_leaks: str = "warn") -> tuple[Manifest, tuple[Leak, ...]]:
@@ -109,12 +111,14 @@ def without_leaks(manifest: Manifest, on_leaks: str = "warn") -> tuple[Manifest,
     if not leaks or on_leaks == "warn":
         return manifest, leaks
     if on_leaks == "error":
-        raise DataError(f"{told(leaks)[0]}; take them out, or give `leaks` drop")
+        raise DataError(f"{told(leaks)[0].text}; take them out, or give `leaks` drop")
     rank = table["split"].map({split: i for i, split in enumerate(SPLITS)}).fillna(-1)
     last = rank.where(readable, -1)
     keep = pd.Series(True, index=table.index)
     for column in ("group", "sha256"):
         keep &= last >= last.groupby(table[column]).transform("max")
     drop = readable & ~keep
-    note = f"{int(drop.sum())} images were left out of the given splits, since a later split holds what they show"
+    n = int(drop.sum())
+    text = f"{n} images were left out of the given splits, because a later split holds what they show"
+    note = finding("leaks-dropped", text, n=n)
     return manifest.changed(split=table["split"].where(~drop, ""), warnings=(*manifest.warnings, note)), leaks

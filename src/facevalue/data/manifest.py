@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue.errors import DataError, UsageError
+from facevalue.evidence.findings import Finding
 from facevalue.support import files
 
 SPLITS = ("train", "validation", "calibration", "test")
@@ -42,14 +43,14 @@ class Manifest:
     table : the rows, the unreadable ones too.
     source : the folder or file it was made from, as the user named it.
     groups : how groups were formed.
-    warnings : findings a reader of the figures should know.
+    warnings : what a reader of figures made from these images should know.
     images : those that are in memory, by their ``path`` in the table (``memory:000012``).
     """
 
     table: pd.DataFrame
     source: str
     groups: str = "image"
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
     images: Mapping[str, bytes | NDArray[np.uint8]] = field(default_factory=dict)
 
     @property
@@ -86,7 +87,9 @@ class Manifest:
         """SHA-256 over bytes, label and split of every image, whatever the files are called."""
         return fingerprint(facts(self.rows(*splits)))
 
-    def changed(self, *, groups: str | None = None, warnings: Sequence[str] | None = None, **columns: Any) -> Manifest:
+    def changed(
+        self, *, groups: str | None = None, warnings: Sequence[Finding] | None = None, **columns: Any
+    ) -> Manifest:
         """A new manifest with columns replaced."""
         return replace(
             self,

@@ -26,6 +26,7 @@ from facevalue.data.scan import Data, scan
 from facevalue.data.splits import DEFAULT, known_splits, with_splits
 from facevalue.errors import ImageError, UsageError
 from facevalue.evidence.card import MANIFEST
+from facevalue.evidence.findings import Finding, finding
 from facevalue.images.preprocessing import Fit, Preprocessing
 from facevalue.support import files, machine, progress
 from facevalue.support.html import ShownInNotebooks
@@ -149,7 +150,7 @@ class Prepared(ShownInNotebooks):
             "left_out": list(self.left_out),
             "leaks": [leak.to_dict() for leak in self.leaks],
             "enlarged": dict(self.enlarged),
-            "warnings": list(self.manifest.warnings),
+            "warnings": [w.to_dict() for w in self.manifest.warnings],
             "fingerprint": self.manifest.fingerprint(),
             "seconds": self.seconds,
         }
@@ -292,12 +293,24 @@ def _enlarged(rows: pd.DataFrame, size: int) -> dict[str, float]:
     return {str(label): float(share) for label, share in small.groupby(rows["label"]).mean().items()}
 
 
-def _uneven(enlarged: Mapping[str, float], rows: pd.DataFrame, size: int) -> list[str]:
+def _uneven(enlarged: Mapping[str, float], rows: pd.DataFrame, size: int) -> list[Finding]:
     most, least = max(enlarged, key=enlarged.__getitem__), min(enlarged, key=enlarged.__getitem__)
     if enlarged[most] - enlarged[least] <= _UNEVEN:
         return []
     fits = int(rows[["width", "height"]].min(axis=1).groupby(rows["label"]).quantile(0.05).min())
-    return [
+    text = (
         f"{enlarged[most]:.0%} of {most} but {enlarged[least]:.0%} of {least} had to be enlarged to {size} pixels, and"
-        f" blur may give the class away; `size` {fits} enlarges few"
+        f" the blur may tell the class; `size` {fits} enlarges few"
+    )
+    return [
+        finding(
+            "classes-enlarged-unevenly",
+            text,
+            most=most,
+            share_most=enlarged[most],
+            least=least,
+            share_least=enlarged[least],
+            size=size,
+            fitting_size=fits,
+        )
     ]

@@ -14,6 +14,7 @@ from facevalue.data.leaks import find_leaks, told
 from facevalue.data.manifest import SPLITS, Manifest, read_table
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import MANIFEST
+from facevalue.evidence.findings import Finding, finding
 
 DEFAULT = {"validation": 0.1, "calibration": 0.1, "test": 0.2}
 
@@ -81,8 +82,13 @@ def with_splits(
             if newcomers := int((between & (before == "")).sum()):
                 first = table["key"][between & (before == "")].iloc[0]
                 warnings.append(
-                    f"{newcomers} new images are in one group with earlier ones of several splits and were left out,"
-                    f" e.g. {first}"
+                    finding(
+                        "new-images-between-splits",
+                        f"{newcomers} new images were left out: each is in one group with earlier images of several"
+                        f" splits, e.g. {first}",
+                        n=newcomers,
+                        example=str(first),
+                    )
                 )
     split[~readable] = ""
     done = manifest.changed(split=split, warnings=warnings)
@@ -145,12 +151,14 @@ def _check_classes(manifest: Manifest) -> None:
         raise DataError(f"{manifest.source} has one class only ({counts.index[0]!r}); a classifier needs at least two")
 
 
-def _contradictions(table: pd.DataFrame) -> list[str]:
+def _contradictions(table: pd.DataFrame) -> list[Finding]:
     labels = table.groupby("sha256")["label"].nunique()
     torn = table[table["sha256"].isin(labels.index[labels > 1])]
     if torn.empty:
         return []
-    return [f"{len(torn)} files hold images that are in more than one class, e.g. {torn['path'].iloc[0]}"]
+    example = str(torn["path"].iloc[0])
+    text = f"{len(torn)} files hold images that are in more than one class, e.g. {example}"
+    return [finding("contradictory-labels", text, n=len(torn), example=example)]
 
 
 def _before(table: pd.DataFrame, known: Mapping[str, str]) -> NDArray[np.object_]:

@@ -12,14 +12,19 @@ from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data, scan
 from facevalue.errors import DataError
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import distinct, finding
 
-HARD_ALONE = "the model has learned from its own calibration images: the new one is calibrated on hard ones alone"
-"""A warning that stays with all that goes on from such a model."""
+HARD_IMAGES_ONLY = finding(
+    "calibrated-on-hard-images-only",
+    "the model has learned from its own calibration images, so the new model is calibrated on hard images only",
+)
+"""It stays with every model that is made from such a model."""
 
 
-def calibrated_on_hard_alone(card: ModelCard) -> bool:
+def calibrated_on_hard_images_only(card: ModelCard) -> bool:
     """Whether a model was fine-tuned from one that had learned from its own calibration images."""
-    return HARD_ALONE in card.recipe.get("finetune", {}).get("warnings", ())
+    found = card.recipe.get("finetune", {}).get("warnings", ())
+    return any(warning["code"] == HARD_IMAGES_ONLY.code for warning in found)
 
 
 def learned_from(card: ModelCard) -> tuple[str, ...]:
@@ -90,7 +95,7 @@ def joined(manifests: Sequence[Manifest]) -> Manifest:
         table.reset_index(drop=True),
         source="; ".join(dict.fromkeys(m.source for m in manifests)),
         groups="; ".join(dict.fromkeys(m.groups for m in manifests)),
-        warnings=tuple(dict.fromkeys(w for m in manifests for w in m.warnings)),
+        warnings=distinct(w for m in manifests for w in m.warnings),
         images={path: image for m in manifests for path, image in m.images.items()},
     )
 

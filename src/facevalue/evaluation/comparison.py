@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.record import Record
 from facevalue.evidence.records import (
     AttackFigures,
     AttackReport,
     CertificateReport,
     CorruptionReport,
     Interval,
-    Record,
 )
 from facevalue.runtime import open_folder
 from facevalue.support.formats import eps_text
@@ -71,8 +71,7 @@ def compared(name: str, card: ModelCard, folder: Path | None) -> ComparedModel:
     folder : of the model, to measure the time of ``model.onnx``; ``None`` for one in memory.
     """
     worst = {eps_text(level / 255): worst_at(card, level / 255) for level in LEVELS}
-    corruption = [e for e in card.evidence if isinstance(e, CorruptionReport)]
-    proven = [e for e in card.evidence if isinstance(e, CertificateReport)]
+    corruption, proven = card.of_kind(CorruptionReport), card.of_kind(CertificateReport)
     accuracy = {s: None if (e := card.evaluation(s)) is None else e.accuracy for s in ("train", "validation", "test")}
     test, on_train, on_test = card.evaluation("test"), accuracy["train"], accuracy["test"]
     return ComparedModel(
@@ -101,8 +100,7 @@ def worst_at(card: ModelCard, eps: float, norm: str = "linf") -> AttackFigures |
     """The attack on the model itself that left the least at this eps; ``None`` where there was none."""
     found = [
         row
-        for report in card.evidence
-        if isinstance(report, AttackReport)
+        for report in card.of_kind(AttackReport)
         for row in report.results
         if row.norm == norm and abs(row.eps - eps) < _SAME_EPS and row.speaks_of_model
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,11 @@ from facevalue import decision
 from facevalue.data.dataset import ImageDataset
 from facevalue.evaluation import metrics
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import finding
+from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import Evaluation, Interval
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features, features_of
-from facevalue.support import command
 
 SMALL = 30
 """Fewer images of a class than this earn a warning: the interval says more than the figure."""
@@ -31,26 +31,12 @@ def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features:
     """
     start = time.perf_counter()
     features = features if features is not None else features_of(classifier, dataset, f"evaluating on {dataset.name}")
-    return figures(
-        classifier.card, features.y, features.probabilities(classifier), features.novelty(classifier)
-    ).changed(
-        split=dataset.name,
-        unreadable=dataset.unreadable,
-        fingerprint=dataset.fingerprint,
-        source=dataset.source,
-        command=command.current(),
-        created=now(),
-        seconds=time.perf_counter() - start,
-    )
-
-
-def now() -> str:
-    """The time, UTC, to the second, as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    found = figures(classifier.card, features.y, features.probabilities(classifier), features.novelty(classifier))
+    return found.changed(unreadable=dataset.unreadable, provenance=Provenance.of(dataset, start))
 
 
 def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]) -> Evaluation:
-    """The figures alone.
+    """The figures alone; their provenance has n and nothing else yet.
 
     Parameters
     ----------
@@ -70,15 +56,24 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
 
     auroc, ece = metrics.auroc(y, p, positive), metrics.ece(y, p)
     average_precision = metrics.average_precision(y, p, positive)
+    counts = {label: int((y == c).sum()) for c, label in enumerate(card.classes)}
     warnings = [
-        f"only {int((y == c).sum())} images of {card.classes[c]!r}: read the intervals, not the figures"
-        for c in present
-        if (y == c).sum() < SMALL
+        finding(
+            "few-images-of-class",
+            f"only {count} image{'s' * (count != 1)} of {label!r}: look at the intervals, not only at the figures",
+            label=label,
+            n=count,
+        )
+        for label, count in counts.items()
+        if 0 < count < SMALL
     ]
-    warnings += [f"no image of {card.classes[c]!r}" for c in range(k) if c not in present]
+    warnings += [
+        finding("no-image-of-class", f"no image of {label!r}", label=label)
+        for label, count in counts.items()
+        if not count
+    ]
     return Evaluation(
-        split="",
-        n=n,
+        provenance=Provenance(n=n),
         classes=card.classes,
         accuracy=float(right.mean()),
         accuracy_ci=metrics.wilson(int(right.sum()), n),

@@ -12,6 +12,7 @@ from facevalue import decision
 from facevalue.data.dataset import ImageDataset
 from facevalue.evaluation import metrics
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import Change
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
@@ -54,21 +55,27 @@ def compare_pairs(images_of: str, before: Classifier, first: Features, after: Cl
     )
 
 
-def warnings_of(changes: tuple[Change, ...], card: ModelCard, of_hard: Mapping[str, ImageDataset]) -> tuple[str, ...]:
-    """What the old and the hard test images, in this order, give reason to say aloud."""
+def warnings_of(
+    changes: tuple[Change, ...], card: ModelCard, of_hard: Mapping[str, ImageDataset]
+) -> tuple[Finding, ...]:
+    """What a reader should know of the changes on the old and on the hard test images, in this order."""
     old, hard = changes
     found = []
     if old.change_ci[1] < 0:
-        found.append(
-            f"forgotten: accuracy on the old test images fell by {-100 * old.change:.1f} points "
-            f"({-100 * old.change_ci[1]:.1f} to {-100 * old.change_ci[0]:.1f})"
+        text = (
+            f"accuracy on the old test images fell by {-100 * old.change:.1f} points "
+            f"({-100 * old.change_ci[1]:.1f} to {-100 * old.change_ci[0]:.1f}, n = {old.n})"
         )
+        low, high = old.change_ci
+        found.append(finding("forgotten", text, change=old.change, low=low, high=high, n=old.n))
     if hard.change_ci[0] <= 0:
-        found.append(f"on {hard.n} hard test images no gain is beyond chance")
+        text = f"accuracy on the {hard.n} hard test images did not rise by more than chance"
+        found.append(finding("no-gain-on-hard-images", text, change=hard.change, n=hard.n))
     absent = [c for i, c in enumerate(card.classes) if not (of_hard["test"].labels == i).any()]
     if absent:
-        found.append(
-            f"the hard set has no {', '.join(absent)}: a rise on it may be bought with errors on {', '.join(absent)} "
-            "like those, which nothing here measures"
+        text = (
+            f"the hard test images have no {', '.join(absent)}: the model may now make more errors on images of "
+            f"{', '.join(absent)} that look like them, and nothing here measures that"
         )
+        found.append(finding("hard-set-lacks-class", text, classes=tuple(absent)))
     return tuple(found)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facevalue.errors import UsageError
 from facevalue.evaluation import metrics
+from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import Gap, SliceFigures, SliceStudy
 
 SMALL = 30
@@ -171,16 +172,24 @@ def _gap(figure: str, counts: dict[str, tuple[int, int]]) -> Gap | None:
 
 def _warnings(
     column: str, slices: Sequence[SliceFigures], missing: int, y: Ints, where: Ints, classes: tuple[str, ...]
-) -> list[str]:
+) -> list[Finding]:
     found = [
-        f"{column} {s.value}: only {s.n} image{'s' * (s.n != 1)}, too small to say (fewer than {SMALL})"
+        finding(
+            "small-slice",
+            f"{column} {s.value}: only {s.n} image{'s' * (s.n != 1)}, too few to compare (fewer than {SMALL})",
+            column=column,
+            value=s.value,
+            n=s.n,
+        )
         for s in slices
         if s.small
     ]
     if missing:
-        found.append(f"{column}: {missing} image{'s' * (missing != 1)} without a value left out")
+        text = f"{column}: {missing} image{'s' * (missing != 1)} without a value left out"
+        found.append(finding("slice-value-missing", text, column=column, n=missing))
     large = [i for i, s in enumerate(slices) if not s.small]
     shares = np.array([[(y[where == i] == c).mean() for c in range(len(classes))] for i in large])
     if len(large) > 1 and float(np.ptp(shares, axis=0).max()) > _SKEW:
-        found.append(f"{column}: the slices hold the classes in different shares, so compare recall, not accuracy")
+        text = f"{column}: the slices have different shares of the classes, so compare recall, not accuracy"
+        found.append(finding("slices-differ-in-classes", text, column=column))
     return found

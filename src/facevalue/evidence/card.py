@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from facevalue.errors import FaceValueError, ModelFolderError, UsageError
-from facevalue.evidence.records import DISTILLATION, Evaluation, Evidence, Record
+from facevalue.evidence import card_format_1
+from facevalue.evidence.findings import Finding
+from facevalue.evidence.provenance import Provenance
+from facevalue.evidence.record import Record
+from facevalue.evidence.records import DISTILLATION, AnyEvidence, Evaluation, Evidence
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.support import files
 
-FORMAT = 1
+E = TypeVar("E", bound=Evidence)
+
+FORMAT = 2
+"""Of the card; :mod:`facevalue.evidence.card_format_1` reads the one before."""
+
 CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST = (
     "card.json",
     "weights.safetensors",
@@ -70,12 +78,10 @@ class Abstention(Record, frozen=True):
 
 
 class DataFacts(Record, frozen=True):
-    """Where the images came from.
+    """What the images are; the card's provenance says which.
 
     Attributes
     ----------
-    source : the folder or manifest, as the user named it.
-    fingerprint : SHA-256 over every image's bytes, label and split; paths do not count.
     counts : images by split and class.
     groups : how groups were formed: ``parent``, ``stem:REGEX``, a column, ``image``, or ``official`` splits.
     group_count : groups by split.
@@ -84,14 +90,12 @@ class DataFacts(Record, frozen=True):
     warnings : what a reader of the figures should know.
     """
 
-    source: str = ""
-    fingerprint: str = ""
     counts: dict[str, dict[str, int]] = {}
     groups: str = "image"
     group_count: dict[str, int] = {}
     grouped: int = 0
     unreadable: tuple[dict[str, str], ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
 
 class ModelCard(Record, frozen=True):
@@ -103,6 +107,7 @@ class ModelCard(Record, frozen=True):
     positive : the class that ``threshold``, ``auroc`` and ``average_precision`` are about; ``None`` for more than two.
     threshold : probability of ``positive`` from which the answer is ``positive``.
     temperature : divides the logits before the softmax; fitted on the calibration split.
+    provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     files : SHA-256 of the folder's other files, by name.
     """
 
@@ -115,14 +120,10 @@ class ModelCard(Record, frozen=True):
     abstention: Abstention = Abstention()
     data: DataFacts = DataFacts()
     recipe: dict[str, Any] = {}
-    seed: int = 0
-    seconds: float = 0.0
     seconds_per_epoch: float | None = None
-    versions: dict[str, str] = {}
-    command: str = ""
-    created: str = ""
+    provenance: Provenance = Provenance()
     files: dict[str, str] = {}
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[AnyEvidence, ...] = ()
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -150,7 +151,7 @@ class ModelCard(Record, frozen=True):
             ways.add(DISTILLATION)
         return tuple(sorted(ways))
 
-    def with_evidence(self, *evidence: Evidence) -> ModelCard:
+    def with_evidence(self, *evidence: AnyEvidence) -> ModelCard:
         """A new card with more evidence at the end."""
         return self.changed(evidence=(*self.evidence, *evidence))
 
@@ -161,8 +162,12 @@ class ModelCard(Record, frozen=True):
 
     def evaluation(self, split: str) -> Evaluation | None:
         """The last evaluation of this name (``train``, ``validation``, ``calibration``, ``test``, or a folder's)."""
-        found = [e for e in self.evidence if isinstance(e, Evaluation) and e.split == split]
+        found = [e for e in self.of_kind(Evaluation) if e.split == split]
         return found[-1] if found else None
+
+    def of_kind(self, kind: type[E]) -> list[E]:
+        """The evidence of one kind, the oldest first."""
+        return [e for e in self.evidence if isinstance(e, kind)]
 
     def to_json(self) -> str:
         """Indented JSON."""
@@ -185,7 +190,7 @@ class ModelCard(Record, frozen=True):
 
     @staticmethod
     def load(folder: Path) -> ModelCard:
-        """Read a model folder's card.
+        """Read a model folder's card, of this format or of the one before.
 
         Raises
         ------
@@ -199,9 +204,18 @@ class ModelCard(Record, frozen=True):
         except OSError as error:
             raise ModelFolderError(f"{folder} is not a model folder: it holds no readable {CARD}") from error
         try:
-            return msgspec.json.decode(text, type=ModelCard)
+            plain = msgspec.json.decode(text)
+            version = plain.get("format") if isinstance(plain, dict) else None
+            if version == 1:
+                return msgspec.convert(card_format_1.converted(plain), ModelCard)
+            if version in (None, FORMAT):
+                return msgspec.convert(plain, ModelCard)
         except (msgspec.DecodeError, UsageError, RecursionError) as error:  # records judge their own values too
             raise ModelFolderError(f"{folder / CARD} is not a card that this version reads: {error}") from error
+        raise ModelFolderError(
+            f"{folder / CARD} is not a card that this version reads: it has format {version!r} and not 1 or {FORMAT}; "
+            "update facevalue"
+        )
 
     def checked_file(self, folder: Path, name: str) -> Path:
         """The path of one of the folder's files, after asking that it is the one this card was written with.

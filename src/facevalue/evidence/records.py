@@ -1,13 +1,16 @@
-"""Evidence: what was measured of a model, each kind a frozen record with n, intervals, fingerprint and command."""
+"""Evidence: what was measured of a model, each kind a frozen record with n, intervals and provenance."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from abc import ABCMeta, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from facevalue.evidence.findings import Finding
+from facevalue.evidence.provenance import Provenance
+from facevalue.evidence.record import Record
 from facevalue.support.frames import frame_of
-from facevalue.support.html import ShownInNotebooks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,19 +18,42 @@ if TYPE_CHECKING:
 Interval = tuple[float, float]
 """Low and high end, mostly of 95 %."""
 
+Identity = tuple[object, ...]
 
-class Record(ShownInNotebooks, msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the card's parts: frozen, strict when read."""
 
-    def changed(self, **fields: Any) -> Self:
-        """A new record with these fields replaced."""
-        return msgspec.structs.replace(self, **fields)
+class _AbstractRecord(msgspec.StructMeta, ABCMeta):
+    """Lets a record have abstract methods."""
+
+
+class Evidence(Record, frozen=True, kw_only=True, tag_field="kind", metaclass=_AbstractRecord):
+    """Base of what a card keeps: where it comes from, and what a reader of it should know."""
+
+    provenance: Provenance
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Images it was measured on."""
+        return self.provenance.n
+
+    @property
+    def split(self) -> str:
+        """Which images: ``test``, another split, or the name of other images."""
+        return self.provenance.split
+
+    @abstractmethod
+    def identity(self) -> Identity:
+        """What was asked of which images. On a card, new evidence replaces older evidence of its kind with the same."""
+
+    @abstractmethod
+    def title(self) -> str:
+        """What it is, in a few words."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without the tag that tells evidence apart."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        plain.pop("kind", None)
-        return plain
+        """Plain values for JSON: ``split`` and ``n`` at the top, and no tag that tells evidence apart."""
+        plain = super().to_dict()
+        plain.pop("kind")
+        return {"split": self.split, "n": self.n, **plain}
 
 
 class Bin(Record, frozen=True):
@@ -77,14 +103,14 @@ class SliceStudy(Record, frozen=True):
     slices: tuple[SliceFigures, ...]
     gaps: tuple[Gap, ...]
     missing: int = 0
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """One row per slice."""
         return frame_of([{"column": self.column, **one.to_dict()} for one in self.slices])
 
 
-class Evaluation(Record, frozen=True, tag_field="kind", tag="evaluation"):
+class Evaluation(Evidence, frozen=True, tag="evaluation"):
     """A model on images with known labels.
 
     Rates are in [0, 1]; ``*_ci`` are 95 % intervals (Wilson for accuracies, bootstrap for the rest).
@@ -92,8 +118,6 @@ class Evaluation(Record, frozen=True, tag_field="kind", tag="evaluation"):
     decision on every image, abstained or not; ``accuracy_answered`` counts only those the model answered.
     """
 
-    split: str
-    n: int
     classes: tuple[str, ...]
     accuracy: float
     accuracy_ci: Interval
@@ -117,12 +141,12 @@ class Evaluation(Record, frozen=True, tag_field="kind", tag="evaluation"):
     reliability: tuple[Bin, ...]
     slices: tuple[SliceStudy, ...] = ()
     unreadable: tuple[dict[str, str], ...] = ()
-    fingerprint: str = ""
-    source: str = ""
-    command: str = ""
-    created: str = ""
-    seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
+
+    def identity(self) -> Identity:
+        return (self.split, self.provenance.fingerprint)
+
+    def title(self) -> str:
+        return f"evaluation on {self.split}"
 
     def to_frame(self) -> pd.DataFrame:
         """The confusion matrix: one row per true class, one column per decision."""
@@ -165,6 +189,10 @@ class AttackFigures(Record, frozen=True):
     target_rate: float | None = None
     found_by: dict[str, int] = {}
 
+    def asked(self) -> tuple[str, str, float, str | None, bool, str | None]:
+        """What was tried, whatever came of it."""
+        return (self.attack, self.norm, self.eps, self.defense, self.adaptive, self.target)
+
     @property
     def speaks_of_model(self) -> bool:
         """Whether this is the model's robust accuracy: nothing stood before it, and the attack was neither blind nor
@@ -184,20 +212,19 @@ class NoiseFigures(Record, frozen=True):
     accuracy_ci: Interval
 
 
-class AttackReport(Record, frozen=True, tag_field="kind", tag="attack"):
+class AttackReport(Evidence, frozen=True, tag="attack"):
     """What attacks did to a model, and random noise beside them."""
 
-    n: int
     classes: tuple[str, ...]
     clean_confusion: tuple[tuple[int, ...], ...]
     results: tuple[AttackFigures, ...]
     noise: tuple[NoiseFigures, ...] = ()
-    warnings: tuple[str, ...] = ()
-    fingerprint: str = ""
-    source: str = ""
-    command: str = ""
-    created: str = ""
-    seed: int = 0
+
+    def identity(self) -> Identity:
+        return (self.provenance.fingerprint, *(r.asked() for r in self.results))
+
+    def title(self) -> str:
+        return "attack with " + ", ".join(dict.fromkeys(r.attack for r in self.results))
 
     def to_frame(self) -> pd.DataFrame:
         """One row per attack and eps."""
@@ -215,26 +242,23 @@ class CorruptionFigures(Record, frozen=True):
     accuracy_ci: Interval
 
 
-class CorruptionReport(Record, frozen=True, tag_field="kind", tag="corruptions"):
+class CorruptionReport(Evidence, frozen=True, tag="corruptions"):
     """A model on images with everyday corruptions, done to each upright image before its preprocessing.
 
     ``mean_accuracy`` is over all corruptions and strengths, each corruption weighing alike.
     """
 
-    split: str
-    n: int
     classes: tuple[str, ...]
     clean_accuracy: float
     clean_ci: Interval
     mean_accuracy: float
     results: tuple[CorruptionFigures, ...]
-    warnings: tuple[str, ...] = ()
-    fingerprint: str = ""
-    source: str = ""
-    command: str = ""
-    created: str = ""
-    seconds: float = 0.0
-    seed: int = 0
+
+    def identity(self) -> Identity:
+        return (self.split, self.provenance.fingerprint)
+
+    def title(self) -> str:
+        return f"everyday corruptions on {self.split}"
 
     def to_frame(self) -> pd.DataFrame:
         """One row per corruption and strength."""
@@ -249,7 +273,7 @@ class CertifiedAccuracy(Record, frozen=True):
     accuracy_ci: Interval
 
 
-class CertificateReport(Record, frozen=True, tag_field="kind", tag="certificate"):
+class CertificateReport(Evidence, frozen=True, tag="certificate"):
     """A model behind randomised smoothing (Cohen et al. 2019, arXiv:1902.02918), with radii that are proven.
 
     Attributes
@@ -263,8 +287,6 @@ class CertificateReport(Record, frozen=True, tag_field="kind", tag="certificate"
     curve : by radius, from 0 on.
     """
 
-    split: str
-    n: int
     classes: tuple[str, ...]
     sigma: float
     alpha: float
@@ -275,13 +297,12 @@ class CertificateReport(Record, frozen=True, tag_field="kind", tag="certificate"
     mean_radius: float
     curve: tuple[CertifiedAccuracy, ...]
     norm: str = "l2"
-    warnings: tuple[str, ...] = ()
-    fingerprint: str = ""
-    source: str = ""
-    command: str = ""
-    created: str = ""
-    seconds: float = 0.0
-    seed: int = 0
+
+    def identity(self) -> Identity:
+        return (self.split, self.provenance.fingerprint, self.sigma)
+
+    def title(self) -> str:
+        return f"certificate on {self.split}"
 
     def to_frame(self) -> pd.DataFrame:
         """One row per radius."""
@@ -306,7 +327,7 @@ class Change(Record, frozen=True):
     won: int
 
 
-class FinetuneReport(Record, frozen=True, tag_field="kind", tag="finetune"):
+class FinetuneReport(Evidence, frozen=True, tag="finetune"):
     """What going on with ``model`` on a hard set gave, and what it cost on the old test images.
 
     Attributes
@@ -319,33 +340,38 @@ class FinetuneReport(Record, frozen=True, tag_field="kind", tag="finetune"):
 
     model: str
     weights_sha256: str
-    hard: str
     stages: str
     replay: float
     replayed: int
     left_out: int
     changes: tuple[Change, ...]
-    warnings: tuple[str, ...] = ()
-    command: str = ""
-    created: str = ""
+
+    def identity(self) -> Identity:
+        return (self.weights_sha256, self.stages, self.provenance.fingerprint, self.provenance.created)
+
+    def title(self) -> str:
+        return f"fine-tuning on {self.provenance.source}"
 
     def to_frame(self) -> pd.DataFrame:
         """Old test images, then hard ones, before and after."""
         return frame_of([one.to_dict() for one in self.changes])
 
 
-class ExportReport(Record, frozen=True, tag_field="kind", tag="export"):
+class ExportReport(Evidence, frozen=True, tag="export"):
     """An exported file beside the model, from file bytes to label on ``n`` images."""
 
     target: str
     path: str
     bytes: int
-    n: int
     label_agreement: float
     max_probability_difference: float
     precision: str = "fp32"
-    command: str = ""
-    created: str = ""
+
+    def identity(self) -> Identity:
+        return (self.target, self.path)
+
+    def title(self) -> str:
+        return f"export to {self.target}"
 
 
-Evidence = Evaluation | AttackReport | CorruptionReport | CertificateReport | FinetuneReport | ExportReport
+AnyEvidence = Evaluation | AttackReport | CorruptionReport | CertificateReport | FinetuneReport | ExportReport

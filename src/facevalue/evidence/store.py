@@ -6,15 +6,7 @@ from pathlib import Path
 
 from facevalue.errors import UsageError
 from facevalue.evidence.card import CARD, ModelCard
-from facevalue.evidence.records import (
-    AttackFigures,
-    AttackReport,
-    CertificateReport,
-    CorruptionReport,
-    Evaluation,
-    Evidence,
-    ExportReport,
-)
+from facevalue.evidence.records import AnyEvidence
 from facevalue.support import files
 
 
@@ -26,27 +18,9 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"{error}, so the figures cannot be kept there; `save=False` only shows them") from error
 
 
-def keep_evidence(folder: Path, *evidence: Evidence) -> None:
+def keep_evidence(folder: Path, *evidence: AnyEvidence) -> None:
     """Put evidence on the card, in place of what was found the same way before."""
     card = ModelCard.load(folder)
-    kept = [old for old in card.evidence if not any(_same(old, new) for new in evidence)]
+    new = {(type(e), e.identity()) for e in evidence}
+    kept = [old for old in card.evidence if (type(old), old.identity()) not in new]
     card.changed(evidence=(*kept, *evidence)).save(folder)
-
-
-def _same(old: Evidence, new: Evidence) -> bool:
-    if isinstance(old, Evaluation) and isinstance(new, Evaluation):
-        return (old.split, old.fingerprint) == (new.split, new.fingerprint)
-    if isinstance(old, AttackReport) and isinstance(new, AttackReport):
-        asked = [_asked(r) for r in old.results] == [_asked(r) for r in new.results]
-        return asked and old.fingerprint == new.fingerprint
-    if isinstance(old, CorruptionReport) and isinstance(new, CorruptionReport):
-        return (old.split, old.fingerprint) == (new.split, new.fingerprint)
-    if isinstance(old, CertificateReport) and isinstance(new, CertificateReport):
-        return (old.split, old.fingerprint, old.sigma) == (new.split, new.fingerprint, new.sigma)
-    if isinstance(old, ExportReport) and isinstance(new, ExportReport):
-        return (old.target, old.path) == (new.target, new.path)
-    return False
-
-
-def _asked(row: AttackFigures) -> tuple[str, str, float, str | None, bool, str | None]:
-    return (row.attack, row.norm, row.eps, row.defense, row.adaptive, row.target)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from facevalue.evidence.card import Abstention, DataFacts, ModelCard
-from facevalue.evidence.records import Evaluation, ExportReport, Record
+from facevalue.evidence.provenance import Provenance
+from facevalue.evidence.record import Record
+from facevalue.evidence.records import Evaluation, ExportReport
 
 SPLITS = ("train", "validation", "calibration", "test")
 
@@ -31,7 +33,8 @@ class TrainSummary(Record, frozen=True):
     recipe: dict[str, Any]
     data: DataFacts
     exports: tuple[ExportReport, ...]
-    seed: int
+    seed: int | None
+    provenance: Provenance
 
     @classmethod
     def of(cls, card: ModelCard) -> TrainSummary:
@@ -41,15 +44,16 @@ class TrainSummary(Record, frozen=True):
             classes=card.classes,
             network=card.network.name,
             parameters=card.network.parameters,
-            seconds=card.seconds,
+            seconds=card.provenance.seconds,
             seconds_per_epoch=card.seconds_per_epoch,
             temperature=card.temperature,
             threshold=card.threshold,
             abstention=card.abstention,
             recipe=card.recipe,
             data=card.data,
-            exports=tuple(e for e in card.evidence if isinstance(e, ExportReport)),
-            seed=card.seed,
+            exports=tuple(card.of_kind(ExportReport)),
+            seed=card.provenance.seed,
+            provenance=card.provenance,
         )
 
     def to_dict(self) -> dict[str, Any]:

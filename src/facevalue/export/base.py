@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -16,6 +16,7 @@ from facevalue import decision
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import DataError, FaceValueError, ParityError
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import ExportReport
 from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
@@ -55,9 +56,7 @@ class Exporter(ABC):
         """Read the file back with the target's own runner, and answer images with their names, batch by batch."""
 
     @final
-    def __call__(
-        self, classifier: Classifier, output: Path, dataset: ImageDataset, *, limit: int = 32, command: str = ""
-    ) -> ExportReport:
+    def __call__(self, classifier: Classifier, output: Path, dataset: ImageDataset, *, limit: int = 32) -> ExportReport:
         """Write ``output``, and measure from file bytes to label that it answers as ``classifier`` does.
 
         Parameters
@@ -65,7 +64,6 @@ class Exporter(ABC):
         classifier : left as it is: its weights, device and mode.
         output : file to write; it is there afterwards only if parity holds.
         dataset : files to compare on, at most ``limit`` of them, drawn evenly from the classes.
-        command : for the report.
 
         Raises
         ------
@@ -74,6 +72,7 @@ class Exporter(ABC):
         DataError
             There is no image to compare on.
         """
+        start = time.perf_counter()
         if not len(dataset):
             raise DataError("an export is compared on images, but there is none")
         chosen = dataset.some(limit)
@@ -95,12 +94,10 @@ class Exporter(ABC):
             target=self.name,
             path=output.name,
             bytes=size,
-            n=len(chosen),
+            provenance=Provenance.of(chosen, start),
             label_agreement=agreement,
             max_probability_difference=difference,
             precision=self.precision,
-            command=command,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
+from facevalue.evidence.provenance import Provenance
 from facevalue.models.classifier import Classifier
 from facevalue.models.networks import build
 from facevalue.models.networks.base import count_parameters
@@ -50,7 +51,7 @@ def averaged(members: Sequence[Classifier]) -> Classifier:
         network=facts,
         threshold=first.threshold if copy_consistency else 0.5,
         abstention=Abstention(novelty=1.0 if body.novelties else None),
-        seed=first.seed,
+        provenance=Provenance(seed=first.provenance.seed),
     )
     return Classifier(body, card).eval().changed(buffers=_novelty_buffers(body))
 

@@ -42,7 +42,7 @@ class Origin:
             A file is missing, altered or damaged.
         """
         table = pd.read_parquet(card.checked_file(folder, MANIFEST))
-        manifest = Manifest(table, source=card.data.source, groups=card.data.groups, warnings=card.data.warnings)
+        manifest = Manifest(table, source=card.provenance.source, groups=card.data.groups, warnings=card.data.warnings)
         path = card.checked_file(folder, HISTORY)
         try:
             lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

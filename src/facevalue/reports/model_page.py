@@ -14,13 +14,13 @@ from PIL import Image
 
 from facevalue.errors import ImageError, MissingExtraError, ModelFolderError, UsageError
 from facevalue.evidence.card import HISTORY, REPORT, ModelCard
+from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import (
     AttackFigures,
     AttackReport,
     CertificateReport,
     CorruptionReport,
     Evaluation,
-    Evidence,
     ExportReport,
     FinetuneReport,
     Interval,
@@ -34,12 +34,7 @@ SPLITS = ("train", "validation", "calibration", "test")
 _THUMBNAIL = 900  # pixels, the longer side of a gallery image
 _GALLERY = 24  # images shown at most
 _UNREADABLE = 50  # files listed at most
-_KINDS = {
-    AttackReport: "attack",
-    CorruptionReport: "everyday corruptions",
-    CertificateReport: "certificate",
-    FinetuneReport: "finetune",
-}
+_GALLERIES = ("images", "pictures")  # folders in a model folder; the second in those of card format 1
 
 
 def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tuple[Path, str]] = ()) -> Path:
@@ -47,7 +42,7 @@ def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tup
 
     Parameters
     ----------
-    folder : a model folder. Its ``history.jsonl`` and ``images/*.png`` are shown where they are there.
+    folder : a model folder. Its ``history.jsonl`` and ``images/*.png`` are shown where they exist.
     output : where to write; ``report.html`` in the folder by default.
     gallery : more images with captions, e.g. what ``explain`` wrote.
 
@@ -63,7 +58,8 @@ def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tup
         A gallery image cannot be read.
     """
     card = ModelCard.load(folder)
-    shown = [*((path, path.stem) for path in sorted((folder / "images").glob("*.png"))), *gallery]
+    own = [path for name in _GALLERIES for path in sorted((folder / name).glob("*.png"))]
+    shown = [*((path, path.stem) for path in own), *gallery]
     page = render(card, _history(folder), [(_thumbnail(path), caption) for path, caption in shown[:_GALLERY]])
     output = folder / REPORT if output is None else output
     files.write_text(output, page)
@@ -94,22 +90,22 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
     )
     environment.filters.update(percent=percent, interval=interval, eps=eps_text, number=number, flat=flat)
     source = (resources.files("facevalue.reports") / "templates" / "report.html.j2").read_text(encoding="utf-8")
-    evaluations = [e for e in card.evidence if isinstance(e, Evaluation)]
+    evaluations = card.of_kind(Evaluation)
     return environment.from_string(source).render(
         card=card,
         test=card.evaluation("test"),
         evaluations=evaluations,
         # The splits that the model was made with speak of it in one row each; what it had not seen is shown in full.
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
-        attacks=[e for e in card.evidence if isinstance(e, AttackReport)],
-        finetuned=[e for e in card.evidence if isinstance(e, FinetuneReport)],
-        corruptions=[e for e in card.evidence if isinstance(e, CorruptionReport)],
-        certificates=[e for e in card.evidence if isinstance(e, CertificateReport)],
+        attacks=card.of_kind(AttackReport),
+        finetuned=card.of_kind(FinetuneReport),
+        corruptions=card.of_kind(CorruptionReport),
+        certificates=card.of_kind(CertificateReport),
         corruption_curves=lambda r: svg(
             plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"
         ),
         certified=lambda rs: svg(plots.certified_curve(rs), "Certified accuracy against the L2 radius"),
-        exports=[e for e in card.evidence if isinstance(e, ExportReport)],
+        exports=card.of_kind(ExportReport),
         strongest=strongest,
         warnings=warnings_of(card),
         commands=commands_of(card),
@@ -187,46 +183,33 @@ def strongest(report: AttackReport) -> list[AttackFigures]:
     return list(found.values())
 
 
-def warnings_of(card: ModelCard) -> list[tuple[str, str]]:
-    """Everything on the card that a reader should know before the figures: where it comes from, and what it is."""
+def warnings_of(card: ModelCard) -> list[tuple[str, Finding]]:
+    """Everything on the card that a reader should know before the figures: where it is from, and what it is."""
     found = [("data", warning) for warning in card.data.warnings]
     if card.evaluation("test") is None:
-        found.append(("evidence", "no evaluation on a test split: nothing here says how well the model works"))
-    for evidence in card.evidence:
-        if not isinstance(evidence, ExportReport):
-            where = evidence.split if isinstance(evidence, Evaluation) else _KINDS[type(evidence)]
-            found.extend((where, warning) for warning in evidence.warnings)
+        text = "no evaluation on a test split: nothing on this page says how well the model works on new images"
+        found.append(("evidence", finding("no-test-evaluation", text)))
+    found.extend((evidence.title(), warning) for evidence in card.evidence for warning in evidence.warnings)
     if card.data.unreadable:
         n = len(card.data.unreadable)
-        found.append(("data", f"{n} file{'s' * (n != 1)} could not be read and took no part; listed under Data"))
-    return list(dict.fromkeys(found))
+        text = (
+            f"{n} file{'s' * (n != 1)} could not be read and {'were' if n > 1 else 'was'} left out; listed under Data"
+        )
+        found.append(("data", finding("unreadable-files", text, n=n)))
+    return list({(where, warning.code, warning.text): (where, warning) for where, warning in found}.values())
 
 
 def commands_of(card: ModelCard) -> list[tuple[str, str, str]]:
     """What each command made, when it was first run, and the command."""
-    pieces = [("the model", card.created, card.command), *((_what(e), e.created, e.command) for e in card.evidence)]
+    pieces = [("the model", card.provenance), *((e.title(), e.provenance) for e in card.evidence)]
     made: dict[str, list[tuple[str, str]]] = {}
-    for what, created, command in pieces:
-        if command:
-            made.setdefault(command, []).append((what, created))
+    for what, provenance in pieces:
+        if provenance.command:
+            made.setdefault(provenance.command, []).append((what, provenance.created))
     return [
         (", ".join(dict.fromkeys(what for what, _ in parts)), min(created for _, created in parts), command)
         for command, parts in made.items()
     ]
-
-
-def _what(evidence: Evidence) -> str:
-    if isinstance(evidence, Evaluation):
-        return f"evaluation on {evidence.split}"
-    if isinstance(evidence, AttackReport):
-        return "attack with " + ", ".join(dict.fromkeys(r.attack for r in evidence.results))
-    if isinstance(evidence, CorruptionReport):
-        return f"everyday corruptions on {evidence.split}"
-    if isinstance(evidence, CertificateReport):
-        return f"certificate on {evidence.split}"
-    if isinstance(evidence, FinetuneReport):
-        return f"fine-tuning on {evidence.hard}"
-    return f"export to {evidence.target}"
 
 
 def _history(folder: Path) -> list[dict[str, Any]]:

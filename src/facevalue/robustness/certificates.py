@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.evaluation import metrics
-from facevalue.evaluation.evaluate import now
+from facevalue.evidence.findings import Finding, finding
+from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import CertificateReport, CertifiedAccuracy
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.models.features import to_tensor
 from facevalue.robustness.defenses.smoothing import ABSTAINED, Smoothing
 from facevalue.robustness.defenses.smoothing import certify as certify_one
-from facevalue.support import command, progress
+from facevalue.support import progress
 
 _STEPS = 20
 
@@ -45,8 +46,7 @@ def certify_dataset(
                 work.advance(1, f"{100 * (radii[:i] >= 0).mean():.1f} % right, radius {radii[:i].clip(0).mean():.3f}")
     curve = tuple(_at(float(r), radii) for r in np.linspace(0, smoothing.largest, _STEPS + 1))
     return CertificateReport(
-        split=dataset.name,
-        n=n,
+        provenance=Provenance.of(dataset, start, seed),
         classes=dataset.classes,
         sigma=smoothing.sigma,
         alpha=smoothing.alpha,
@@ -57,12 +57,6 @@ def certify_dataset(
         mean_radius=float(radii.clip(0).mean()),
         curve=curve,
         warnings=tuple(_warnings(curve, base / n, smoothing)),
-        fingerprint=dataset.fingerprint,
-        source=dataset.source,
-        command=command.current(),
-        created=now(),
-        seconds=time.perf_counter() - start,
-        seed=seed,
     )
 
 
@@ -71,10 +65,11 @@ def _at(radius: float, radii: NDArray[np.float64]) -> CertifiedAccuracy:
     return CertifiedAccuracy(radius=radius, accuracy=right / len(radii), accuracy_ci=metrics.wilson(right, len(radii)))
 
 
-def _warnings(curve: Sequence[CertifiedAccuracy], base: float, smoothing: Smoothing) -> Iterator[str]:
+def _warnings(curve: Sequence[CertifiedAccuracy], base: float, smoothing: Smoothing) -> Iterator[Finding]:
     smoothed = curve[0]
     if smoothed.accuracy_ci[1] < base:
-        yield (
-            f"smoothing with sigma {smoothing.sigma:g} takes accuracy from {100 * base:.1f} to "
-            f"{100 * smoothed.accuracy:.1f} %: the model was not trained for such noise (augment.noise)"
+        text = (
+            f"smoothing with sigma {smoothing.sigma:g} lowers accuracy from {100 * base:.1f} % to "
+            f"{100 * smoothed.accuracy:.1f} %: the model was not trained with such noise (augment.noise)"
         )
+        yield finding("smoothing-lowers-accuracy", text, sigma=smoothing.sigma, before=base, after=smoothed.accuracy)

@@ -1,7 +1,7 @@
 """Signs that a robust accuracy is not what it seems.
 
-After Carlini et al. 2019, arXiv:1902.06705, and Athalye, Carlini & Wagner 2018, arXiv:1802.00420. Every warning is one
-sentence with its numbers.
+After Carlini et al. 2019, arXiv:1902.06705, and Athalye, Carlini & Wagner 2018, arXiv:1802.00420. Every
+finding is one sentence with its figures.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from facevalue.evaluation import metrics
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import Finding, Value, finding
 from facevalue.evidence.records import AttackFigures
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.robustness.attacks import find
@@ -51,13 +52,13 @@ _UNBOUNDED = (Threat("linf", 1.0), BIM(steps=40))
 """Any image is in reach, by steps of eight grey levels."""
 
 
-def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[str]:
+def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[Finding]:
     """What is wrong with attacking this model at all, seen on a few images x (n, 3, s, s) of classes y (n,).
 
     Two runs that disagree, gradients that are zero or lead down, and an attack without bound that leaves images
     standing. It costs at most some 90 questions about each of the images, most often fewer than 20.
     """
-    warnings: list[str] = []
+    warnings: list[Finding] = []
     n = len(x)
     with frozen(classifier), torch.no_grad():
         first, second = classifier.logits(x), classifier.logits(x)
@@ -65,48 +66,56 @@ def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[str]:
         differ = int((apart > _SAME).sum())
         if differ:
             flipped = int((classifier.decide(first) != classifier.decide(second)).sum())
-            warnings.append(
+            text = (
                 f"the model is not deterministic: two runs differ by up to {float(apart.max()):.3f} in probability on "
-                f"{differ} of {n} images ({flipped} decided otherwise), so a success may be luck"
+                f"{differ} of {n} images ({flipped} get another label), so an attack may succeed by chance"
+            )
+            most = float(apart.max())
+            warnings.append(
+                finding("model-not-deterministic", text, difference=most, differ=differ, flipped=flipped, n=n)
             )
         warnings += _gradients(Victim(classifier, y), x)
     result = _UNBOUNDED[1](classifier, x, y, _UNBOUNDED[0])
     right, left = int((result.clean_decisions == y).sum()), int((~result.success).sum())
     if left > 0.05 * right:
-        warnings.append(
-            f"an attack without bound (linf 1, any image is in reach) leaves {left} of {right} images right: "
-            "the attacks do not find what is there, and robust accuracy is overstated"
+        text = (
+            f"an attack without bound (linf 1: any image is allowed) leaves {left} of {right} images right, so the "
+            "attacks miss adversarial images that exist, and robust accuracy is overstated"
         )
+        warnings.append(finding("unbounded-attack-fails", text, left=left, right=right))
     return warnings
 
 
-def _gradients(model: Victim, x: Tensor) -> list[str]:
+def _gradients(model: Victim, x: Tensor) -> list[Finding]:
     n = len(x)
     climbed, logits = input_gradient(model, x)
     # A linearised bound: by how much the log odds could change if every pixel moved over its whole range.
     flat = int((climbed.abs().sum(dim=(1, 2, 3)) < _FLAT).sum())
     if flat:
-        return [
-            f"the gradient is zero or nearly so on {flat} of {n} images ({_percent(flat / n)}): gradient attacks are "
-            "blind there, and their robust accuracy is no evidence of robustness"
-        ]
+        text = (
+            f"the gradient is zero or nearly so on {flat} of {n} images ({_percent(flat / n)}): gradient attacks "
+            "cannot work there, and their robust accuracy is no evidence of robustness"
+        )
+        return [finding("gradients-zero", text, images=flat, n=n)]
     usual, _ = input_gradient(model, x, lambda m, z: nn.functional.cross_entropy(z, m.labels, reduction="none"))
     uphill = model.odds(model.logits((x + _UPHILL * climbed.sign()).clamp(0, 1)))
     down = int((uphill <= model.odds(logits)).sum())
     if down > max(0.1 * n, 1.5):
-        return [
-            f"the loss does not go up along its gradient on {down} of {n} images ({_percent(down / n)}; steps of one "
-            "grey level): the gradient misleads, and gradient attacks find less than there is"
-        ]
+        text = (
+            f"the loss does not rise along its gradient on {down} of {n} images ({_percent(down / n)}; steps of one "
+            "grey level): the gradient is misleading, and gradient attacks are too weak"
+        )
+        return [finding("gradients-misleading", text, images=down, n=n)]
     saturated = int((usual.abs().amax(dim=(1, 2, 3)) == 0).sum())
     if saturated:
         top = logits.topk(2, dim=1).values
         margin = float((top[:, 0] - top[:, 1]).median())
-        return [
+        text = (
             f"the gradient of cross-entropy is zero in float32 on {saturated} of {n} images "
             f"({_percent(saturated / n)}; the softmax is saturated, the median logit margin is {margin:.3g}): "
-            "an attack that climbs it would call the model robust; those here climb the log odds"
-        ]
+            "attacks that use it would report a robust model; the attacks here use the log odds"
+        )
+        return [finding("softmax-saturated", text, images=saturated, n=n, median_margin=margin)]
     return []
 
 
@@ -121,8 +130,8 @@ def noisy(x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
 
 def of_results(
     results: Sequence[AttackFigures], noise: Mapping[float, float], clean_confusion: Sequence[Sequence[int]]
-) -> list[str]:
-    """What the figures themselves say against them.
+) -> list[Finding]:
+    """Signs in the figures themselves that they cannot be trusted.
 
     Parameters
     ----------
@@ -138,8 +147,8 @@ def of_results(
     ]
 
 
-def rising(results: Sequence[AttackFigures]) -> list[str]:
-    """One sentence for each attack whose robust accuracy rises with eps, by more than a point and more than an image.
+def rising(results: Sequence[AttackFigures]) -> list[Finding]:
+    """A finding for each attack whose robust accuracy rises with eps, by more than a point and more than an image.
 
     A larger ball holds the smaller one. The images are the same at every eps, so sampling is no excuse; a point is
     left for the attack's own randomness.
@@ -155,30 +164,54 @@ def rising(results: Sequence[AttackFigures]) -> list[str]:
             best = min(best, row, key=lambda r: r.robust_accuracy)
         if worst_rise is not None:
             _, low, high = worst_rise
-            warnings.append(
-                f"robust accuracy rises with eps: {attack} ({norm}) leaves {_percent(low.robust_accuracy)} right at "
+            text = (
+                f"robust accuracy rises with eps: under {attack} ({norm}) it is {_percent(low.robust_accuracy)} at "
                 f"{eps_text(low.eps)} and {_percent(high.robust_accuracy)} at {eps_text(high.eps)} (n = {high.n}), so "
-                "it misses what the smaller ball holds"
+                "the attack misses images that a smaller eps allows"
+            )
+            warnings.append(
+                finding(
+                    "robust-accuracy-rises",
+                    text,
+                    attack=attack,
+                    norm=norm,
+                    eps=(low.eps, high.eps),
+                    robust_accuracy=(low.robust_accuracy, high.robust_accuracy),
+                    n=high.n,
+                )
             )
     return warnings
 
 
-def no_better_than_noise(results: Sequence[AttackFigures], noise: Mapping[float, float]) -> list[str]:
-    """One sentence for each attack that, at no eps above 0, leaves fewer images right than random noise does."""
+def no_better_than_noise(results: Sequence[AttackFigures], noise: Mapping[float, float]) -> list[Finding]:
+    """A finding for each attack that, at no eps above 0, leaves fewer images right than random noise does."""
     warnings = []
     for (attack, norm), rows in _by_attack(results).items():
         compared = [row for row in rows if row.eps > 0 and row.eps in noise and row.clean_accuracy > 0]
         if compared and all(row.robust_accuracy >= noise[row.eps] for row in compared):
             row = compared[-1]
+            text = (
+                f"{attack} ({norm}) is never better than random noise of the same size: at {eps_text(row.eps)} "
+                f"accuracy is {_percent(row.robust_accuracy)} under attack and {_percent(noise[row.eps])} under noise "
+                f"(n = {row.n})"
+            )
             warnings.append(
-                f"{attack} ({norm}) is never better than random noise of the same size: at {eps_text(row.eps)} it "
-                f"leaves {_percent(row.robust_accuracy)} right, noise {_percent(noise[row.eps])} (n = {row.n})"
+                finding(
+                    "attack-no-better-than-noise",
+                    text,
+                    attack=attack,
+                    norm=norm,
+                    eps=row.eps,
+                    robust_accuracy=row.robust_accuracy,
+                    noise_accuracy=noise[row.eps],
+                    n=row.n,
+                )
             )
     return warnings
 
 
-def black_box_ahead(results: Sequence[AttackFigures]) -> list[str]:
-    """A sentence where an attack without gradients turns what those with gradients leave: they were misled.
+def black_box_ahead(results: Sequence[AttackFigures]) -> list[Finding]:
+    """A finding where an attack without gradients succeeds on images that those with gradients leave.
 
     By more than a point and more than an image, at any eps.
     """
@@ -187,9 +220,13 @@ def black_box_ahead(results: Sequence[AttackFigures]) -> list[str]:
         allowed = max(0.01, 1.5 / row.n)
         late = sum(count for part, count in row.found_by.items() if find(_plain(part)).black_box)
         if late / row.n > allowed:
+            text = (
+                f"black box beats white box: at {row.norm} {eps_text(row.eps)} square, which uses no gradient, "
+                f"succeeded on {late} of {row.n} images that the suite's gradient attacks had left: the "
+                "gradients are misleading"
+            )
             warnings.append(
-                f"black box beats white box: at {row.norm} {eps_text(row.eps)} square, which sees no gradient, turned "
-                f"{late} of {row.n} images that the suite's gradient attacks had left: gradients mislead here"
+                finding("black-box-beats-white-box", text, norm=row.norm, eps=row.eps, images=late, n=row.n)
             )
         if not find(row.attack.partition("(")[0]).black_box:
             continue
@@ -201,10 +238,24 @@ def black_box_ahead(results: Sequence[AttackFigures]) -> list[str]:
         if beside:
             best = min(beside, key=lambda r: r.robust_accuracy)
             if row.robust_accuracy < best.robust_accuracy - allowed:
+                text = (
+                    f"black box beats white box: at {row.norm} {eps_text(row.eps)} robust accuracy is "
+                    f"{_percent(row.robust_accuracy)} under {row.attack} and {_percent(best.robust_accuracy)} under "
+                    f"{best.attack} (n = {row.n}): the gradients are misleading, or the white-box attack has too few "
+                    "steps"
+                )
                 warnings.append(
-                    f"black box beats white box: at {row.norm} {eps_text(row.eps)} {row.attack} leaves "
-                    f"{_percent(row.robust_accuracy)} right and {best.attack} {_percent(best.robust_accuracy)} "
-                    f"(n = {row.n}): gradients mislead here, or the white-box attack is too short"
+                    finding(
+                        "black-box-beats-white-box",
+                        text,
+                        norm=row.norm,
+                        eps=row.eps,
+                        black_box=row.attack,
+                        black_box_accuracy=row.robust_accuracy,
+                        white_box=best.attack,
+                        white_box_accuracy=best.robust_accuracy,
+                        n=row.n,
+                    )
                 )
     return warnings
 
@@ -213,8 +264,10 @@ def _plain(part: str) -> str:
     return part.partition("-")[0]
 
 
-def too_good(results: Sequence[AttackFigures], card: ModelCard, clean_confusion: Sequence[Sequence[int]]) -> list[str]:
-    """A sentence where the strongest attack of an eps leaves more right than can be, or than is plausible.
+def too_good(
+    results: Sequence[AttackFigures], card: ModelCard, clean_confusion: Sequence[Sequence[int]]
+) -> list[Finding]:
+    """A finding where the strongest attack of an eps leaves more right than can be, or than is plausible.
 
     Two rules. Whatever the model: from ``linf`` 1/2 on mid grey is in every image's ball, so that no more can be
     right than the share of the most frequent class. And by :data:`_PLAUSIBLE`, with the lower end of the 95 % interval
@@ -230,25 +283,43 @@ def too_good(results: Sequence[AttackFigures], card: ModelCard, clean_confusion:
             strongest[row.norm, row.eps] = row
     warnings = []
     for row in strongest.values():
-        at = f"at {row.norm} {eps_text(row.eps)} {row.attack}, the strongest attack of this run, leaves"
+        at = f"at {row.norm} {eps_text(row.eps)} robust accuracy is"
+        under = f"under {row.attack}, the strongest attack of this run"
+        values: dict[str, Value] = {
+            "attack": row.attack,
+            "norm": row.norm,
+            "eps": row.eps,
+            "robust_accuracy": row.robust_accuracy,
+            "n": row.n,
+        }
         if row.norm == "linf" and row.eps >= 0.5 and row.robust_accuracy > most + 1.5 / row.n:
-            warnings.append(
-                f"{at} {_percent(row.robust_accuracy)} right (n = {row.n}), but mid grey is within reach of every "
-                f"image and more than {_percent(most)}, the most frequent class, cannot be: the attack fails"
+            text = (
+                f"{at} {_percent(row.robust_accuracy)} {under} (n = {row.n}), but mid grey is within reach of every "
+                f"image, so more than {_percent(most)} (the most frequent class) is impossible: the attack fails"
             )
+            warnings.append(finding("robust-accuracy-impossible", text, **values, possible=most))
             continue
         levels = 255 * row.eps / (1 if row.norm == "linf" else math.sqrt(3) * card.preprocessing.size)
         part = next((part for limit, part in _PLAUSIBLE[kind] if levels >= limit - 1e-6), 1.0)
         if row.clean_accuracy > 0 and row.robust_ci[0] > part * row.clean_accuracy:
+            text = (
+                f"{at} {_percent(row.robust_accuracy)} {under}, and clean accuracy {_percent(row.clean_accuracy)} "
+                f"(n = {row.n}); networks {kind} keep at most {_percent(part)} of their clean accuracy there unless "
+                "gradients are masked: run the suite, and if it agrees, look for what hides the gradients"
+            )
             warnings.append(
-                f"{at} {_percent(row.robust_accuracy)} right of {_percent(row.clean_accuracy)} (n = {row.n}); networks "
-                f"{kind} keep at most {_percent(part)} of their clean accuracy there without masking gradients: "
-                "run the suite, and if it agrees look for what hides the gradients"
+                finding(
+                    "robust-accuracy-implausible",
+                    text,
+                    **values,
+                    clean_accuracy=row.clean_accuracy,
+                    plausible=part * row.clean_accuracy,
+                )
             )
     return warnings
 
 
-def _low_clean_accuracy(clean_confusion: Sequence[Sequence[int]]) -> list[str]:
+def _low_clean_accuracy(clean_confusion: Sequence[Sequence[int]]) -> list[Finding]:
     table = np.asarray(clean_confusion)
     n, right, of_class = int(table.sum()), int(np.trace(table)), table.sum(axis=1)
     # Images of one class only say nothing of always answering that class; there chance is the yardstick.
@@ -256,10 +327,11 @@ def _low_clean_accuracy(clean_confusion: Sequence[Sequence[int]]) -> list[str]:
     low, high = metrics.wilson(right, n)
     if low > chance:
         return []
-    return [
+    text = (
         f"clean accuracy is {_percent(right / n)} ({_percent(low)} to {_percent(high)}, n = {n}), not surely above the "
-        f"{_percent(chance)} of always giving one answer: there is little for an attack to break"
-    ]
+        f"{_percent(chance)} of always giving one answer, so robust accuracy says little"
+    )
+    return [finding("low-clean-accuracy", text, accuracy=right / n, low=low, high=high, n=n, chance=float(chance))]
 
 
 def _by_attack(results: Sequence[AttackFigures]) -> dict[tuple[str, str], list[AttackFigures]]:

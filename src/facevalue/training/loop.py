@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
+from facevalue.evidence.findings import finding, say
 from facevalue.models.classifier import Classifier
 from facevalue.models.networks.base import normalise
 from facevalue.models.randomness import own_random_state
@@ -68,10 +69,11 @@ def train_body(
 
     if hardening.method != "none" and hardening.ramp_epochs >= settings.epochs:
         share = threat_in(hardening, settings.epochs - 1).eps / hardening.eps
-        progress.note(
-            f"warning: eps grows over {hardening.ramp_epochs} epochs, of which there are {settings.epochs}: "
-            f"training ends with {share:.0%} of it (adversarial.ramp_epochs=0 in `settings`)"
+        text = (
+            f"eps grows over {hardening.ramp_epochs} epochs, but there are only {settings.epochs}: training ends at "
+            f"{share:.0%} of eps (set adversarial.ramp_epochs=0 in `settings`)"
         )
+        say([finding("eps-ramp-too-long", text, share=share, epochs=settings.epochs)])
 
     def network(images: Tensor) -> Tensor:
         return cast(Tensor, model(normalise(images, classifier.mean, classifier.std)))
@@ -90,7 +92,8 @@ def train_body(
             for group, own in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = own * factor
             if history and history[-1].get("collapsed"):
-                progress.note("one-step adversarial training collapsed: back to the best weights and on with pgd")
+                text = "one-step adversarial training collapsed; training goes on from the best weights, with pgd"
+                say([finding("one-step-training-collapsed", text, epoch=len(history))])
                 body.load_state_dict(kept)
             adversary = Adversary(
                 settings=hardening,

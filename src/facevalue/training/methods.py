@@ -16,6 +16,7 @@ import torch
 from facevalue.data.dataset import ImageDataset, held
 from facevalue.errors import FaceValueError
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.provenance import Provenance
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Extractor, Features
 from facevalue.models.networks.base import Body
@@ -75,7 +76,7 @@ def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
         preprocessing=preprocessing,
         network=facts,
         recipe=recipe.to_dict(),
-        seed=recipe.seed,
+        provenance=Provenance(seed=recipe.seed),
     )
     return Classifier(body, card).eval()
 

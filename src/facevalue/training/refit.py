@@ -9,13 +9,17 @@ from facevalue.data.manifest import SPLITS
 from facevalue.evaluation.calibration import with_novelty
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.metrics import difference_of_paired_rates
+from facevalue.evidence.findings import Finding, finding, say
 from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
-from facevalue.support import progress
 from facevalue.training.methods import Trained
 
-BEFORE = "of the model before it was trained once more (refit), which has learned from these images"
+BEFORE = finding(
+    "figures-before-refit",
+    "these figures are of the model before it was trained again (refit); the model in this folder has learned from "
+    "these images",
+)
 
 
 def finished(
@@ -30,31 +34,32 @@ def finished(
     ----------
     once : what ``trained`` holds, calibrated.
     """
-    classifier, warned = once, ""
+    classifier, warned = once, list[Finding]()
     after: Mapping[str, Features] = {}
     if trained.again is not None:
         classifier, after = trained.again
         classifier = with_novelty(classifier, after["train"]).changed(once.card)
         warned = worse((once, trained.features["train"]), (classifier, after["train"]))
-    if warned:
-        progress.note(f"warning: {warned}")
+    say(warned)
     reports = []
     for split in SPLITS:
         own, features = (classifier, after) if split in after else (once, trained.features)
         report = evaluate_dataset(own, splits[split], features=features[split])
-        warning = warned if own is classifier else BEFORE
-        reports.append(report.changed(warnings=(*report.warnings, *([warning] if warning else []))))
+        more = warned if own is classifier else [BEFORE]
+        reports.append(report.changed(warnings=(*report.warnings, *more)))
     return classifier, tuple(reports)
 
 
-def worse(before: tuple[Classifier, Features], after: tuple[Classifier, Features]) -> str:
-    """A warning where what was trained once more knows images less well that both have learned from, or nothing."""
+def worse(before: tuple[Classifier, Features], after: tuple[Classifier, Features]) -> list[Finding]:
+    """A finding where the model that was trained again is less accurate on images that both have learned from."""
     first, second = (f.logits(classifier).argmax(1).numpy() == f.y for classifier, f in (before, after))
     counts = (int((first & second).sum()), int((first & ~second).sum()), int((~first & second).sum()))
     low, _ = difference_of_paired_rates(*counts, int((~first & ~second).sum()))
     if low <= 0:
-        return ""
-    return (
-        f"trained once more it knows its own training images less well ({second.mean():.1%} right instead of "
-        f"{first.mean():.1%}), and the choices made before may not suit it; another seed, a lower rate, or no refit"
+        return []
+    text = (
+        f"trained again (refit), the model is less accurate on its own training images ({second.mean():.1%} instead of "
+        f"{first.mean():.1%}), and the settings chosen before may not suit it; try another seed, a lower rate, or no "
+        "refit"
     )
+    return [finding("refit-fits-worse", text, before=float(first.mean()), after=float(second.mean()))]

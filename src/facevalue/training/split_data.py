@@ -7,7 +7,7 @@ from facevalue.data.manifest import Manifest
 from facevalue.data.scan import Data, scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import DataError
-from facevalue.support import progress
+from facevalue.evidence.findings import finding, say
 from facevalue.training.recipe import Recipe
 
 
@@ -29,9 +29,10 @@ def split_manifest(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
             manifest = with_groups(scanned, split.groups, near)
         except DataError:
             manifest = with_groups(scanned, None, near)
-            progress.note(
-                f"warning: no image here is named as the recipe's groups ({split.groups}) expect; "
-                "if several show one subject, say how they are told apart with `groups`"
+            text = (
+                f"no file is named as the groups of the recipe ({split.groups}) expect; if several images show one "
+                "person or object, say which with `groups`"
             )
+            say([finding("groups-not-found", text, groups=split.groups)])
     shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
     return with_splits(manifest, shares, recipe.seed)

@@ -73,7 +73,7 @@ def test_the_batch_size_changes_nothing_but_the_starts(
 def test_deterministic(trained: Classifier, faces: ImageDataset) -> None:
     def run(seed: int) -> list[tuple[object, ...]]:
         report, _ = attack_dataset(trained, faces.some(20), ["pgd"], "l2", [0.5], seed=seed)
-        assert report.seed == seed
+        assert report.provenance.seed == seed
         return [(r.confusion, r.queries, r.mean_distance) for r in report.results]
 
     assert run(3) == run(3)
@@ -122,10 +122,11 @@ def test_leaves_the_classifier_alone(trained: Classifier, faces: ImageDataset) -
 def test_warnings_reach_the_report(make_linear: Callable[..., Classifier], faces: ImageDataset) -> None:
     random = make_linear(torch.randn(2, 3, 25, 25, generator=torch.Generator().manual_seed(0)) * 1e5, torch.zeros(2))
     report, _ = attack_dataset(random, faces.some(30), ["fgsm"], "linf", [0.0, 1 / 255])
-    text = "; ".join(report.warnings)
+    assert {"low-clean-accuracy", "softmax-saturated"} <= {warning.code for warning in report.warnings}
+    text = "; ".join(warning.text for warning in report.warnings)
     assert "clean accuracy is" in text
     assert "gradient of cross-entropy is zero" in text
-    assert all("\n" not in warning and any(c.isdigit() for c in warning) for warning in report.warnings)
+    assert all("\n" not in w.text and any(c.isdigit() for c in w.text) for w in report.warnings)
 
 
 class Heard(progress.Silent):

@@ -65,8 +65,10 @@ def test_a_saturated_softmax(trained: Classifier, some_faces: Faces) -> None:
     x, y = some_faces[0][::2], some_faces[1][::2]
     saturated = scaled(trained, 1e6)
     (warning,) = sanity_checks.of_model(saturated, x, y)
-    assert "gradient of cross-entropy is zero in float32 on" in warning
-    counted = int(warning.split(" of 50 images")[0].split()[-1])
+    assert warning.code == "softmax-saturated"
+    assert "gradient of cross-entropy is zero in float32 on" in warning.text
+    counted = int(warning.text.split(" of 50 images")[0].split()[-1])
+    assert counted == warning.values["images"]
     # Counted again, the plain way: the gradient of cross-entropy on the logits themselves.
     leaf = x.clone().requires_grad_()
     nn.functional.cross_entropy(saturated.logits(leaf), y, reduction="sum").backward()
@@ -95,15 +97,16 @@ def test_a_rounding_layer(make_linear: Callable[..., Classifier], some_faces: Fa
     with torch.no_grad():
         y = masked.logits(x).argmax(dim=1)
     gradient, unbounded = sanity_checks.of_model(masked, x, y)
-    assert "gradient is zero or nearly so on 100 of 100 images (100.0 %)" in gradient
-    assert "without bound (linf 1, any image is in reach) leaves 100 of 100 images right" in unbounded
+    assert (gradient.code, unbounded.code) == ("gradients-zero", "unbounded-attack-fails")
+    assert "gradient is zero or nearly so on 100 of 100 images (100.0 %)" in gradient.text
+    assert "without bound (linf 1: any image is allowed) leaves 100 of 100 images right" in unbounded.text
 
 
 def test_no_gradient_at_all(make_linear: Callable[..., Classifier], some_faces: Faces) -> None:
     """A body that works outside the graph, through NumPy or a file format, gives no gradient rather than an error."""
     x, y = some_faces[0][:10], some_faces[1][:10]
     cut = make_linear(torch.ones(2, 3, 25, 25), torch.zeros(2), torch.Tensor.detach)
-    assert "zero or nearly so on 10 of 10" in sanity_checks.of_model(cut, x, y)[0]
+    assert "zero or nearly so on 10 of 10" in sanity_checks.of_model(cut, x, y)[0].text
 
 
 def test_a_model_that_is_not_deterministic(make_linear: Callable[..., Classifier], some_faces: Faces) -> None:
@@ -112,18 +115,22 @@ def test_a_model_that_is_not_deterministic(make_linear: Callable[..., Classifier
     weight = torch.randn(2, 3, 25, 25)
     random = make_linear(weight, torch.zeros(2), lambda x: x + 0.2 * torch.randn_like(x))
     warnings = sanity_checks.of_model(random, x, y)
-    assert any("not deterministic: two runs differ" in w and "of 100 images" in w for w in warnings)
+    [told] = [w for w in warnings if w.code == "model-not-deterministic"]
+    assert "not deterministic: two runs differ" in told.text
+    assert "of 100 images" in told.text
 
 
 def test_rising_robust_accuracy() -> None:
     falling = [figures("fgsm", e / 255, r) for e, r in ((1, 0.9), (2, 0.5), (4, 0.505), (8, 0.1))]
     assert sanity_checks.rising(falling) == []
     (warning,) = sanity_checks.rising([*falling, figures("fgsm", 16 / 255, 0.25)])
-    assert "fgsm (linf) leaves 10.0 % right at 8/255 and 25.0 % at 16/255 (n = 100)" in warning
+    assert warning.code == "robust-accuracy-rises"
+    assert "under fgsm (linf) it is 10.0 % at 8/255 and 25.0 % at 16/255 (n = 100)" in warning.text
+    assert warning.values["robust_accuracy"] == (0.1, 0.25)
     # In any order, against the lowest so far and not only the neighbour, and each attack by itself.
     steps = [figures("bim", e / 255, r) for e, r in ((4, 0.31), (1, 0.3), (8, 0.33))]
     (warning,) = sanity_checks.rising([*steps, *falling])
-    assert "bim (linf) leaves 30.0 % right at 1/255 and 33.0 % at 8/255" in warning
+    assert "under bim (linf) it is 30.0 % at 1/255 and 33.0 % at 8/255" in warning.text
     # One image of a few is no rise.
     assert sanity_checks.rising([figures("bim", 1 / 255, 0.3, n=10), figures("bim", 2 / 255, 0.4, n=10)]) == []
 
@@ -132,8 +139,9 @@ def test_no_better_than_noise() -> None:
     rows = [figures("fgsm", 1 / 255, 0.95), figures("fgsm", 8 / 255, 0.9), figures("bim", 8 / 255, 0.2)]
     noise = {1 / 255: 0.95, 8 / 255: 0.9}
     (warning,) = sanity_checks.no_better_than_noise(rows, noise)
-    assert "fgsm (linf) is never better than random noise" in warning
-    assert "at 8/255 it leaves 90.0 % right, noise 90.0 % (n = 100)" in warning
+    assert warning.code == "attack-no-better-than-noise"
+    assert "fgsm (linf) is never better than random noise" in warning.text
+    assert "at 8/255 accuracy is 90.0 % under attack and 90.0 % under noise (n = 100)" in warning.text
     assert sanity_checks.no_better_than_noise(rows, {1 / 255: 0.95, 8 / 255: 0.94}) == []
     assert sanity_checks.no_better_than_noise([figures("fgsm", 0.0, 0.95)], {0.0: 0.95}) == []
 
@@ -154,11 +162,12 @@ def test_noise_fills_the_ball(some_faces: Faces) -> None:
 def test_black_box_ahead() -> None:
     rows = [figures("pgd", 8 / 255, 0.6), figures("square", 8 / 255, 0.5), figures("square", 4 / 255, 0.2)]
     (warning,) = sanity_checks.black_box_ahead(rows)
-    assert "at linf 8/255 square leaves 50.0 % right and pgd 60.0 % (n = 100)" in warning
+    assert warning.code == "black-box-beats-white-box"
+    assert "at linf 8/255 robust accuracy is 50.0 % under square and 60.0 % under pgd (n = 100)" in warning.text
     assert sanity_checks.black_box_ahead([figures("pgd", 8 / 255, 0.5), figures("square", 8 / 255, 0.5)]) == []
     suite = figures("suite", 8 / 255, 0.3).changed(found_by={"apgd-ce": 60, "square": 5})
     (warning,) = sanity_checks.black_box_ahead([suite])
-    assert "square, which sees no gradient, turned 5 of 100 images" in warning
+    assert "square, which uses no gradient, succeeded on 5 of 100 images" in warning.text
     assert sanity_checks.black_box_ahead([suite.changed(found_by={"apgd-ce": 60, "square": 1})]) == []
 
 
@@ -167,13 +176,18 @@ def test_too_good(trained: Classifier) -> None:
     good = [figures("fgsm", 8 / 255, 0.9), figures("pgd", 8 / 255, 0.8)]
     good = [r.changed(robust_ci=(r.robust_accuracy - 0.08, 1.0)) for r in good]
     (warning,) = sanity_checks.too_good(good, trained.card, table)
-    assert "at linf 8/255 pgd, the strongest attack of this run, leaves 80.0 % right of 95.0 % (n = 100)" in warning
-    assert "trained on clean images alone keep at most 50.0 %" in warning
+    assert warning.code == "robust-accuracy-implausible"
+    assert (
+        "at linf 8/255 robust accuracy is 80.0 % under pgd, the strongest attack of this run, and clean accuracy "
+        "95.0 % (n = 100)"
+    ) in warning.text
+    assert "trained on clean images alone keep at most 50.0 %" in warning.text
     hardened = trained.card.changed(recipe={"adversarial": {"method": "pgd"}})
     assert sanity_checks.too_good(good, hardened, table) == []
     # Mid grey is within reach of all: no more than the most frequent class can be right, whatever the training.
     (warning,) = sanity_checks.too_good([figures("suite", 0.5, 0.6)], hardened, table)
-    assert "more than 50.0 %, the most frequent class, cannot be" in warning
+    assert (warning.code, warning.severity) == ("robust-accuracy-impossible", "error")
+    assert "more than 50.0 % (the most frequent class) is impossible" in warning.text
     assert sanity_checks.too_good([figures("suite", 0.5, 0.5).changed(robust_ci=(0.4, 0.6))], hardened, table) == []
 
 
@@ -185,8 +199,8 @@ def test_a_gradient_that_leads_down(make_linear: Callable[..., Classifier], some
     with torch.no_grad():
         y = turned.logits(x).argmax(dim=1)
     down, unbounded = sanity_checks.of_model(turned, x, y)
-    assert "does not go up along its gradient on 100 of 100 images (100.0 %" in down
-    assert "without bound" in unbounded
+    assert (down.code, unbounded.code) == ("gradients-misleading", "unbounded-attack-fails")
+    assert "does not rise along its gradient on 100 of 100 images (100.0 %" in down.text
 
 
 @pytest.mark.parametrize(
@@ -204,7 +218,8 @@ def test_a_gradient_that_leads_down(make_linear: Callable[..., Classifier], some
 )
 def test_low_clean_accuracy(table: tuple[tuple[int, int], tuple[int, int]], words: str) -> None:
     (warning,) = sanity_checks.of_results([], {}, table)
-    assert words in warning
+    assert warning.code == "low-clean-accuracy"
+    assert words in warning.text
 
 
 @pytest.mark.parametrize("table", [((48, 2), (3, 47)), ((5, 0), (0, 0))])

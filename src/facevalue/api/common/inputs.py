@@ -14,6 +14,7 @@ from facevalue.data.dataset import ImageDataset
 from facevalue.data.evaluation_data import evaluation_data
 from facevalue.data.scan import Data
 from facevalue.errors import UsageError
+from facevalue.evidence.findings import Finding
 from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, Evaluation
 from facevalue.evidence.store import check_writable
 from facevalue.models.classifier import Classifier, load
@@ -59,7 +60,7 @@ class EvaluationContext:
     classifier: Classifier
     dataset: ImageDataset
     rows: pd.DataFrame
-    warnings: tuple[str, ...]
+    warnings: tuple[Finding, ...]
     folder: Path | None
     predictor: ImagePredictor
 

@@ -6,7 +6,6 @@ import json
 import os
 import time
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,8 @@ from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.manifest import Manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import CARD, HISTORY, MANIFEST, ONNX, DataFacts
-from facevalue.evidence.records import Evidence, ExportReport
+from facevalue.evidence.provenance import Provenance
+from facevalue.evidence.records import AnyEvidence, ExportReport
 from facevalue.evidence.store import keep_evidence
 from facevalue.export import EXPORTERS
 from facevalue.models.classifier import Classifier
@@ -33,8 +33,6 @@ def data_facts_of(manifest: Manifest) -> DataFacts:
     by_split = rows.groupby("split")["group"]
     shared = rows.groupby("group")["key"].transform("size") > 1
     return DataFacts(
-        source=manifest.source,
-        fingerprint=manifest.fingerprint(),
         counts=manifest.counts(),
         groups=manifest.groups,
         group_count={str(split): int(groups.nunique()) for split, groups in by_split},
@@ -44,12 +42,10 @@ def data_facts_of(manifest: Manifest) -> DataFacts:
     )
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that a model's figures depend on."""
-    import platform
-
-    names = ("facevalue", "torch", "timm", "onnx", "onnxruntime", "numpy", "pillow", "scikit-learn")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+def provenance_of(manifest: Manifest, start: float, seed: int | None) -> Provenance:
+    """Where a model comes from that is made from all images of a manifest."""
+    fingerprint, n = manifest.fingerprint(), len(manifest.readable)
+    return Provenance.made(start, seed, fingerprint=fingerprint, source=manifest.source, n=n)
 
 
 def save(
@@ -89,9 +85,12 @@ def save(
         card = classifier.write(partial)
         exported = EXPORTERS["onnx"](classifier, partial / ONNX, images)
         made = {name: files.sha256(partial / name) for name in (ONNX, HISTORY, MANIFEST)}
-        seconds = card.seconds if start is None else time.perf_counter() - start
+        provenance = card.provenance
+        if start is not None:
+            provenance = provenance.changed(seconds=time.perf_counter() - start)
         others = [e for e in card.evidence if not (isinstance(e, ExportReport) and e.path == ONNX)]
-        card.changed(files={**card.files, **made}, seconds=seconds, evidence=(*others, exported)).save(partial)
+        card = card.changed(files={**card.files, **made}, provenance=provenance, evidence=(*others, exported))
+        card.save(partial)
         write_report(partial)
     return folder
 
@@ -120,7 +119,7 @@ def free_place(output: Path, overwrite: bool) -> Path:
     return output
 
 
-def keep(folder: Path, *evidence: Evidence) -> None:
+def keep(folder: Path, *evidence: AnyEvidence) -> None:
     """Put evidence on a model folder's card and draw its page anew."""
     keep_evidence(folder, *evidence)
     write_report(folder)

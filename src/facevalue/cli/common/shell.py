@@ -20,7 +20,8 @@ from rich.console import Console
 from facevalue.cli.common import flags
 from facevalue.cli.common.reporters import reporter_for
 from facevalue.errors import FaceValueError, MissingExtraError
-from facevalue.support import command, files, machine, progress
+from facevalue.evidence.provenance import asked_by
+from facevalue.support import files, machine, progress
 
 DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -66,7 +67,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             with (
                 reporter_for(Console(stderr=True)) as reporter,
                 progress.using(reporter),
-                command.using(command_line()),
+                asked_by(command_line()),
                 flags.using(names),
             ):
                 function(**{name: value for name, value in given.items() if name not in own})

@@ -67,7 +67,7 @@ def run(
         done.to_dict(),
         json,
         table("", ("split", *map(printable, done.manifest.classes), "groups"), rows),
-        *(printable(f"warning: {text}") for text in done.manifest.warnings),
+        *(printable(w.line) for w in done.manifest.warnings),
         *([f"left out: {left} files; {done.folder / 'left-out.csv'} says which and why"] if left else []),
         f"{done.folder}: ready; next: facevalue train {done.folder} -o model",
     )

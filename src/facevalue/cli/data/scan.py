@@ -60,7 +60,7 @@ def run(
     deliver(found.to_dict(), json, *_told(found), *([f"{page}: the page to explore"] if page else []))
     if strict and found.warnings:
         more = len(found.warnings) - 1
-        raise DataError(found.warnings[0] + (f"; and {more} more warnings" if more else ""))
+        raise DataError(str(found.warnings[0]) + (f"; and {more} more warnings" if more else ""))
 
 
 def _told(found: Audit) -> list[Table | str]:
@@ -89,6 +89,5 @@ def _told(found: Audit) -> list[Table | str]:
         f"suspicious label: {s.path} ({s.label}, looks like {s.suggested})" for s in (found.suspects or ())[:_SHOWN]
     )
     said.extend(f"unreadable: {bad['path']} {bad['reason']}" for bad in found.manifest.unreadable[:_SHOWN])
-    said.extend(f"note: {text}" for text in found.notes)
-    said.extend(f"warning: {text}" for text in found.warnings)
+    said.extend(each.line for each in (*found.notes, *found.warnings))
     return [printable(line) if isinstance(line, str) else line for line in said]

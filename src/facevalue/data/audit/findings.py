@@ -12,6 +12,7 @@ from facevalue.data.audit.shortcuts import Shortcuts, find_shortcuts
 from facevalue.data.hashes import NEAR
 from facevalue.data.leaks import Leak, find_leaks, told
 from facevalue.data.manifest import Manifest
+from facevalue.evidence.findings import Finding, finding
 from facevalue.support.html import ShownInNotebooks
 
 UNEVEN = 3.0
@@ -40,8 +41,8 @@ class Audit(ShownInNotebooks):
     shortcuts: Shortcuts
     class_counts: dict[str, int]
     imbalance: float
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
+    warnings: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
     suspects: tuple[Suspect, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,8 +64,8 @@ class Audit(ShownInNotebooks):
             "shortcut_limit": self.shortcuts.limit,
             "shortcut_features": [asdict(f) for f in self.shortcuts.facts],
             "label_errors": None if self.suspects is None else [asdict(s) for s in self.suspects],
-            "warnings": list(self.warnings),
-            "notes": list(self.notes),
+            "warnings": [w.to_dict() for w in self.warnings],
+            "notes": [note.to_dict() for note in self.notes],
         }
 
 
@@ -82,7 +83,9 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
     counts = {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
     imbalance = max(counts.values()) / min(counts.values())
     lost = sorted(set(manifest.table["label"]) - set(counts))
-    unreadable = [f"no image of class {label!r} can be read" for label in lost]
+    unreadable = [
+        finding("class-unreadable", f"no image of class {label!r} can be read", label=str(label)) for label in lost
+    ]
     warnings = [*manifest.warnings, *unreadable, shortcuts.warning, *told(leaks)]
     if copies.contradictions:
         n = sum(len(c.paths) for c in copies.contradictions)
@@ -90,22 +93,31 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
         example = " and ".join(
             f"{path} ({label})" for path, label in zip(worst.paths[:2], worst.labels[:2], strict=True)
         )
-        warnings.append(f"{n} images that look the same bear different labels, e.g. {example}")
+        warnings.append(
+            finding("contradictory-labels", f"{n} images that look the same have different labels, e.g. {example}", n=n)
+        )
     if not copies.complete:
-        warnings.append("so many images look nearly alike that not all pairs were compared; some copies may be missing")
+        text = "too many images look alike to compare every pair; some near-duplicates may not be listed"
+        warnings.append(finding("copies-not-all-compared", text))
     notes = []
     if manifest.unreadable:
-        notes.append(f"{len(manifest.unreadable)} of {len(manifest.table)} files cannot be read")
+        bad, files = len(manifest.unreadable), len(manifest.table)
+        notes.append(finding("unreadable-files", f"{bad} of {files} files cannot be read", n=bad, files=files))
     if imbalance >= UNEVEN:
         least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-        notes.append(f"uneven: {counts[most]} images of {most!r} and {counts[least]} of {least!r}")
-    if shortcuts.auc is None and len(counts) > 1:
-        notes.append("shortcuts were not looked for: a class has fewer than two independent groups")
-    elif shortcuts.auc is not None and STRIKING < shortcuts.auc <= shortcuts.limit:
+        text = f"the classes are uneven: {counts[most]} images of {most!r} and {counts[least]} of {least!r}"
         notes.append(
-            f"facts of the files tell the classes apart with AUC {shortcuts.auc:.2f}, but with so few independent"
-            " groups chance can do that too"
+            finding("uneven-classes", text, most=most, n_most=counts[most], least=least, n_least=counts[least])
         )
+    if shortcuts.auc is None and len(counts) > 1:
+        text = "file facts were not checked: a class has fewer than two independent groups"
+        notes.append(finding("file-facts-not-checked", text))
+    elif shortcuts.auc is not None and STRIKING < shortcuts.auc <= shortcuts.limit:
+        text = (
+            f"file facts alone tell the classes apart with AUC {shortcuts.auc:.2f}, but with so few independent groups"
+            " that can be chance"
+        )
+        notes.append(finding("file-facts-may-tell-classes", text, auc=shortcuts.auc, limit=shortcuts.limit))
     return Audit(
         manifest=manifest,
         copies=copies,

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from facevalue.evidence.findings import Finding, finding
+
 LIMIT = 0.6
 """AUC above which file facts that tell the classes apart are a warning."""
 
@@ -48,21 +50,22 @@ class Shortcuts:
     facts: tuple[CarryingFact, ...]
 
     @property
-    def warning(self) -> str | None:
-        """One line for people where the files give the classes away."""
+    def warning(self) -> Finding | None:
+        """A finding where the files tell the classes apart."""
         if self.auc is None or self.auc <= self.limit:
             return None
         named = ", ".join(f"{f.fact} ({f.auc:.2f})" for f in self.facts[:3]) or "only together"
         advice = (
-            "bytes follow from what an image shows too, smooth ones being smaller"
+            "the size of a file also depends on what the image shows: smooth images are smaller"
             if {f.fact for f in self.facts} <= {"bytes", "bytes a pixel"} and self.facts
-            else "facevalue data prepare re-encodes all alike"
+            else "facevalue data prepare encodes all images alike"
         )
-        return (
-            f"shortcut: without seeing an image, facts of the files tell the classes apart with AUC {self.auc:.2f}"
-            f" (0.5 is chance); what carries it: {named}. A model may learn this instead of what the images show;"
-            f" {advice}"
+        text = (
+            f"file facts alone, without the images, tell the classes apart with AUC {self.auc:.2f} (0.5 is chance):"
+            f" {named}. A model may learn these facts instead of what the images show; {advice}"
         )
+        facts = tuple(f.fact for f in self.facts)
+        return finding("file-facts-tell-classes", text, auc=self.auc, limit=self.limit, facts=facts)
 
 
 def find_shortcuts(table: pd.DataFrame) -> Shortcuts:

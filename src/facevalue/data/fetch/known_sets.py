@@ -19,8 +19,9 @@ from facevalue.data.fetch.kaggle import source_at_kaggle
 from facevalue.data.fetch.unpack import unpack
 from facevalue.data.known import Archive, KnownSet
 from facevalue.errors import FaceValueError, UsageError
+from facevalue.evidence.findings import finding, say
 from facevalue.images.decoding import SUFFIXES
-from facevalue.support import files, progress
+from facevalue.support import files
 from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import free_folder
 
@@ -156,7 +157,8 @@ def _had(
                 kind = UsageError if isinstance(error, UsageError) else FaceValueError
                 raise kind(f"{error}; {by_hand}") from error
     if archive.sha256 is None and trusted is None:
-        progress.note(f"{archive.name}: nobody has published its checksum; it came with sha256 {found}")
+        text = f"{archive.name}: nobody has published its checksum; the file that came has sha256 {found}"
+        say([finding("unpublished-checksum", text, file=archive.name, sha256=found)])
     return path, source, found
 
 

@@ -105,8 +105,7 @@ def _attack_checks(card: ModelCard, name: str, wanted: Mapping[str, Any]) -> Ite
     # The latest that was made at least as strong: what holds in a larger ball holds in the smaller one.
     found = [
         f
-        for report in card.evidence
-        if isinstance(report, AttackReport)
+        for report in card.of_kind(AttackReport)
         for f in report.results
         if f.attack == name and f.norm == norm and f.eps >= eps - _SAME_EPS and f.speaks_of_model
     ]
@@ -120,7 +119,7 @@ def _attack_checks(card: ModelCard, name: str, wanted: Mapping[str, Any]) -> Ite
 
 def _export_checks(card: ModelCard, target: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
     where = f"export.{target}"
-    found = [e for e in card.evidence if isinstance(e, ExportReport) and e.target == target]
+    found = [e for e in card.of_kind(ExportReport) if e.target == target]
     if not wanted:
         raise UsageError(f"[require.{where}] needs a figure ({', '.join(EXPORT_FIGURES)})")
     for key, value in wanted.items():
@@ -132,7 +131,7 @@ def _export_checks(card: ModelCard, target: str, wanted: Mapping[str, Any]) -> I
 
 
 def _corruption_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
-    found = [e for e in card.evidence if isinstance(e, CorruptionReport) and e.split == split]
+    found = [e for e in card.of_kind(CorruptionReport) if e.split == split]
     for key, value in wanted.items():
         if key not in CORRUPTION_FIGURES:
             raise unknown(f"corruption.{key}", list(CORRUPTION_FIGURES))
@@ -142,7 +141,7 @@ def _corruption_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -
 
 
 def _certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
-    found = [e for e in card.evidence if isinstance(e, CertificateReport) and e.split == split]
+    found = [e for e in card.of_kind(CertificateReport) if e.split == split]
     for key in wanted:
         if key not in ("radius", *CERTIFICATE_FIGURES):
             raise unknown(f"certificate.{key}", ["radius", *CERTIFICATE_FIGURES])

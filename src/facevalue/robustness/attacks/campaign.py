@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from torch import Tensor
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import DataError, UsageError
 from facevalue.evaluation import metrics
-from facevalue.evaluation.evaluate import now
+from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import AttackFigures, AttackReport, NoiseFigures
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.models.features import to_tensor
@@ -25,7 +26,7 @@ from facevalue.robustness.attacks.adversarial_images import AdversarialFolder
 from facevalue.robustness.attacks.base import Attack, AttackResult
 from facevalue.robustness.attacks.examples import AN_ATTACK, Example, turned
 from facevalue.robustness.attacks.threat import Norm, Threat
-from facevalue.support import command, progress
+from facevalue.support import progress
 
 
 def attack_dataset(
@@ -63,6 +64,7 @@ def attack_dataset(
     DataError
         There is no image, or the images' classes are not the model's.
     """
+    start = time.perf_counter()
     chosen = [find(attack) if isinstance(attack, str) else attack for attack in dict.fromkeys(attacks)]
     threats = [Threat(cast(Norm, norm), value) for value in dict.fromkeys(eps)]  # Threat asks what norm it is
     if not chosen or not threats:
@@ -117,17 +119,12 @@ def attack_dataset(
     if target is None:
         warnings += sanity_checks.too_good(results, classifier.card, table)
     report = AttackReport(
-        n=len(dataset),
+        provenance=Provenance.of(dataset, start, seed),
         classes=dataset.classes,
         clean_confusion=_rows(clean_confusion),
         results=results,
         noise=noise,
         warnings=tuple(warnings),
-        fingerprint=dataset.fingerprint,
-        source=dataset.source,
-        command=command.current(),
-        created=now(),
-        seed=seed,
     )
     return report, tuple(_first(tallies))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import cast
 
@@ -10,6 +11,7 @@ import torch
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.evaluation import metrics
+from facevalue.evidence.findings import Finding, Value, finding
 from facevalue.evidence.records import DISTILLATION, AttackFigures, AttackReport
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.models.features import to_tensor
@@ -51,7 +53,8 @@ def attack_defended(
     target : the class that images of the others shall be taken for; ``None``: any but the true one.
     save_to : gets the images of the adaptive attacks.
     defense : a name in :data:`facevalue.robustness.defenses.DEFENSES`, or a configured one; the blind attacker then
-        attacks the model without it. Or ``distillation``, which is in the model: the blind attacker climbs its probabilities instead of its logits.
+        attacks the model without it. Or ``distillation``, which is in the model: the blind attacker climbs its
+        probabilities instead of its logits.
 
     Returns
     -------
@@ -63,6 +66,7 @@ def attack_defended(
     UsageError
         There is no such defence.
     """
+    start = time.perf_counter()
     if defense == DISTILLATION:
         name, behind, seen = DISTILLATION, classifier, through_softmax(classifier)
     else:
@@ -78,7 +82,9 @@ def attack_defended(
         for row in adaptive
     ]
     rows = tuple(row for pair in zip(blind, adaptive, strict=True) for row in pair)
-    return report.changed(results=rows, warnings=(*report.warnings, *masked(blind, adaptive))), examples
+    provenance = report.provenance.changed(seconds=time.perf_counter() - start)
+    warnings = (*report.warnings, *masked(blind, adaptive))
+    return report.changed(results=rows, warnings=warnings, provenance=provenance), examples
 
 
 def transferred(
@@ -140,8 +146,8 @@ def transferred(
     )
 
 
-def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) -> Iterator[str]:
-    """One sentence for each attack that a defence keeps out only while the attacker ignores it, or the other way.
+def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) -> Iterator[Finding]:
+    """A finding for each attack that a defence stops only while the attack ignores it, or the other way round.
 
     Parameters
     ----------
@@ -151,17 +157,32 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
         pairs = [(b, a) for b, a in zip(blind, adaptive, strict=True) if a.attack == attack]
         b, a = max(pairs, key=lambda pair: pair[0].robust_ci[0] - pair[1].robust_ci[1])
         told = (
-            f"{a.attack} at {eps_text(a.eps)} ({a.norm}) leaves {_percent(b)} right when it ignores the defence and "
-            f"{_percent(a)} when it goes through it (n = {a.n})"
+            f"robust accuracy under {a.attack} at {eps_text(a.eps)} ({a.norm}) is {_percent(b)} when the attack "
+            f"ignores the defence and {_percent(a)} when it goes through it (n = {a.n})"
         )
         if b.robust_ci[0] > a.robust_ci[1]:
-            yield f"{a.defense} only hides gradients: {told}; the second figure is the one that counts"
+            text = f"{a.defense} only hides gradients: {told}; only the second figure says what the defence is worth"
+            yield finding("gradients-masked", text, **_values(b, a))
         b, a = min(pairs, key=lambda pair: pair[0].robust_ci[1] - pair[1].robust_ci[0])
         if b.robust_ci[1] < a.robust_ci[0]:
-            yield (
-                f"the attack through {a.defense} is too weak: {a.attack} at {eps_text(a.eps)} ({a.norm}) leaves "
-                f"{_percent(a)} right, and {_percent(b)} when it ignores the defence (n = {a.n}); take the lower figure"
+            text = (
+                f"the attack through {a.defense} is too weak: robust accuracy under {a.attack} at {eps_text(a.eps)} "
+                f"({a.norm}) is {_percent(a)}, and {_percent(b)} when the attack ignores the defence (n = {a.n}); use "
+                "the lower figure"
             )
+            yield finding("adaptive-attack-too-weak", text, **_values(b, a))
+
+
+def _values(blind: AttackFigures, adaptive: AttackFigures) -> dict[str, Value]:
+    return {
+        "attack": adaptive.attack,
+        "norm": adaptive.norm,
+        "eps": adaptive.eps,
+        "defense": adaptive.defense,
+        "blind": blind.robust_accuracy,
+        "adaptive": adaptive.robust_accuracy,
+        "n": adaptive.n,
+    }
 
 
 def _percent(row: AttackFigures) -> str:

@@ -11,11 +11,12 @@ from PIL import Image
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.evaluation import metrics
-from facevalue.evaluation.evaluate import now
+from facevalue.evidence.findings import Finding, finding
+from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import CorruptionFigures, CorruptionReport
 from facevalue.robustness.corruptions import CORRUPTIONS, Corruption, corrupted
 from facevalue.runtime.base import ImagePredictor
-from facevalue.support import command, machine, progress
+from facevalue.support import machine, progress
 
 _LOST = 0.1
 """A fall of the accuracy by so much at the mildest strength is worth a warning."""
@@ -43,20 +44,13 @@ def corrupt_dataset(predictor: ImagePredictor, dataset: ImageDataset, seed: int 
             )
     by_kind = [[r.accuracy for r in results if r.corruption == name] for name in CORRUPTIONS]
     return CorruptionReport(
-        split=dataset.name,
-        n=n,
+        provenance=Provenance.of(dataset, start, seed),
         classes=dataset.classes,
         clean_accuracy=clean / n,
         clean_ci=metrics.wilson(clean, n),
         mean_accuracy=float(np.mean([np.mean(of_kind) for of_kind in by_kind])),
         results=tuple(results),
         warnings=tuple(_fragile(results, clean / n)),
-        fingerprint=dataset.fingerprint,
-        source=dataset.source,
-        command=command.current(),
-        created=now(),
-        seconds=time.perf_counter() - start,
-        seed=seed,
     )
 
 
@@ -86,13 +80,22 @@ def _image(dataset: ImageDataset, index: int, corruption: Corruption | None, str
     return image if corruption is None else corrupted(image, corruption, strength, seed)
 
 
-def _fragile(results: list[CorruptionFigures], clean: float) -> Iterator[str]:
+def _fragile(results: list[CorruptionFigures], clean: float) -> Iterator[Finding]:
     mildest: dict[str, CorruptionFigures] = {}
     for row in results:
         mildest.setdefault(row.corruption, row)
     for row in mildest.values():
         if row.accuracy_ci[1] < clean and row.accuracy < clean - _LOST:
-            yield (
-                f"even mild {row.corruption} ({row.strength:g} {row.unit}) takes accuracy from {100 * clean:.1f} to "
+            text = (
+                f"even mild {row.corruption} ({row.strength:g} {row.unit}) lowers accuracy from {100 * clean:.1f} % to "
                 f"{100 * row.accuracy:.1f} % (n = {row.n})"
+            )
+            yield finding(
+                "fragile-to-corruption",
+                text,
+                corruption=row.corruption,
+                strength=row.strength,
+                before=clean,
+                after=row.accuracy,
+                n=row.n,
             )

@@ -1,0 +1,159 @@
+"""Findings: what a reader of figures should know, each with a stable code. ``docs/findings.md`` says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from facevalue.evidence.record import Record
+from facevalue.support import progress
+
+Severity = Literal["info", "warning", "error"]
+Value = str | int | float | bool | None | tuple[str | int | float, ...]
+
+DOCS = "https://github.com/facevalue/facevalue/blob/main/docs/findings.md"
+"""The page with one section per code."""
+
+
+@dataclass(frozen=True)
+class FindingKind:
+    """What all findings of one code share.
+
+    Attributes
+    ----------
+    severity : ``info`` is worth knowing; with ``warning`` a figure may mislead; with ``error`` a figure or a file is
+        wrong and should not be used.
+    meaning : in one line.
+    """
+
+    severity: Severity
+    meaning: str
+
+
+KINDS: dict[str, FindingKind] = {
+    # The images.
+    "folder-without-image": FindingKind("warning", "A folder beside the class folders holds no image."),
+    "images-outside-classes": FindingKind("warning", "Images lie beside the class folders and are left out."),
+    "unreadable-files": FindingKind("info", "Files cannot be read and are left out."),
+    "class-unreadable": FindingKind("error", "No image of a class can be read."),
+    "contradictory-labels": FindingKind("warning", "The same image is in several classes."),
+    "uneven-classes": FindingKind("info", "One class has at least three times as many images as another."),
+    "copies-not-all-compared": FindingKind("warning", "Too many images look alike to compare every pair."),
+    "file-facts-tell-classes": FindingKind("warning", "The classes can be told apart without looking at the images."),
+    "file-facts-may-tell-classes": FindingKind("info", "File facts tell the classes apart, perhaps by chance."),
+    "file-facts-not-checked": FindingKind("info", "Too few independent groups to check what file facts tell."),
+    "classes-enlarged-unevenly": FindingKind("warning", "More images of one class than of another were enlarged."),
+    "unpublished-checksum": FindingKind("info", "Nobody has published a checksum of a downloaded archive."),
+    # The splits.
+    "leak-across-splits": FindingKind("warning", "The same image or group is in several splits."),
+    "leaks-dropped": FindingKind("warning", "Images that were in several splits were left out."),
+    "new-images-between-splits": FindingKind("warning", "New images belong with images of several splits."),
+    "groups-not-found": FindingKind("warning", "No file is named as the groups of the recipe expect."),
+    "hard-images-known": FindingKind("warning", "Some hard images are in the model's own data and were left out."),
+    # Training.
+    "eps-ramp-too-long": FindingKind("warning", "Adversarial training ends before eps is reached."),
+    "one-step-training-collapsed": FindingKind("warning", "One-step adversarial training collapsed; PGD goes on."),
+    "trial-failed": FindingKind("warning", "A trial of a search could not be trained."),
+    "refit-fits-worse": FindingKind("warning", "Trained again on more images, the model fits its images less well."),
+    "figures-before-refit": FindingKind("warning", "A figure is of the model before it was trained again."),
+    "calibrated-on-hard-images-only": FindingKind("warning", "The model is calibrated on hard images only."),
+    "no-shared-calibration-images": FindingKind("warning", "No calibration images are new to every member."),
+    "no-shared-test-images": FindingKind("warning", "No test images are new to every member."),
+    # Evaluation.
+    "no-test-evaluation": FindingKind("warning", "The model was never evaluated on test images."),
+    "few-images-of-class": FindingKind("warning", "A class has fewer than 30 images."),
+    "no-image-of-class": FindingKind("warning", "A class has no image."),
+    "images-seen-in-training": FindingKind("warning", "Images were used to make the model."),
+    "test-images-left-out": FindingKind("warning", "The model's own test images are not calibrated on."),
+    "small-slice": FindingKind("warning", "A slice has fewer than 30 images."),
+    "slice-value-missing": FindingKind("warning", "Images without a value of the slice column are left out."),
+    "slices-differ-in-classes": FindingKind("warning", "The slices have different shares of the classes."),
+    "forgotten": FindingKind("warning", "Accuracy on the old test images fell."),
+    "no-gain-on-hard-images": FindingKind("warning", "No gain on the hard test images is beyond chance."),
+    "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
+    # Robustness.
+    "low-clean-accuracy": FindingKind("warning", "Clean accuracy is not surely above chance."),
+    "model-not-deterministic": FindingKind("warning", "Two runs of the model disagree."),
+    "unbounded-attack-fails": FindingKind("error", "An attack that may change everything leaves images right."),
+    "gradients-zero": FindingKind("warning", "Gradients are zero or nearly so."),
+    "gradients-misleading": FindingKind("warning", "A step along the gradient does not raise the loss."),
+    "softmax-saturated": FindingKind("warning", "The gradient of cross-entropy is zero in float32."),
+    "gradients-masked": FindingKind("warning", "A defence only hides gradients."),
+    "adaptive-attack-too-weak": FindingKind("warning", "The attack through the defence is weaker than the blind one."),
+    "robust-accuracy-rises": FindingKind("warning", "Robust accuracy rises with eps."),
+    "attack-no-better-than-noise": FindingKind("warning", "An attack is never better than random noise."),
+    "black-box-beats-white-box": FindingKind("warning", "An attack without gradients beats those with gradients."),
+    "robust-accuracy-impossible": FindingKind("error", "More images stay right than is possible at this eps."),
+    "robust-accuracy-implausible": FindingKind("warning", "More images stay right than is known of such networks."),
+    "fragile-to-corruption": FindingKind("warning", "Even a mild everyday corruption lowers accuracy."),
+    "smoothing-lowers-accuracy": FindingKind("warning", "The model loses accuracy behind randomised smoothing."),
+    # Cards of before.
+    "unclassified": FindingKind("warning", "A warning of a card of format 1, which had no codes."),
+}
+"""Every code there is. The page ``docs/findings.md`` has one section for each."""
+
+
+class Finding(Record, frozen=True):
+    """What a reader of figures should know.
+
+    Attributes
+    ----------
+    code : one of :data:`KINDS`; stable, for programs.
+    severity : see :class:`FindingKind`.
+    text : for people, with the figures in it.
+    values : the figures and names of ``text``, for programs.
+    """
+
+    code: str
+    severity: Severity
+    text: str
+    values: dict[str, Value] = {}
+
+    def __post_init__(self) -> None:
+        _kind(self.code)
+
+    def __str__(self) -> str:
+        return f"{self.text} [{self.code}]"
+
+    @property
+    def line(self) -> str:
+        """For the terminal.
+
+        >>> finding("no-image-of-class", "no image of 'cat'", label="cat").line
+        "warning: no image of 'cat' [no-image-of-class]"
+        """
+        return f"{'note' if self.severity == 'info' else 'warning'}: {self}"
+
+    @property
+    def link(self) -> str:
+        """Where the page says what to do."""
+        return f"{DOCS}#{self.code}"
+
+
+def finding(code: str, text: str, **values: Value) -> Finding:
+    """A finding with the severity of its code.
+
+    Raises
+    ------
+    ValueError
+        The code is not registered.
+    """
+    return Finding(code=code, severity=_kind(code).severity, text=text, values=values)
+
+
+def _kind(code: str) -> FindingKind:
+    if code not in KINDS:
+        raise ValueError(f"there is no finding {code!r} in facevalue.evidence.findings.KINDS")
+    return KINDS[code]
+
+
+def say(findings: Iterable[Finding]) -> None:
+    """Tell the person who waits, one line each."""
+    for found in findings:
+        progress.note(found.line)
+
+
+def distinct(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Without repetitions, in order."""
+    return tuple({(found.code, found.text): found for found in findings}.values())
