@@ -28,6 +28,7 @@ from facevalue.errors import ImageError, UsageError
 from facevalue.evidence.card import MANIFEST
 from facevalue.images.preprocessing import Fit, Preprocessing
 from facevalue.support import files, machine, progress
+from facevalue.support.formats import percent
 from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import free_folder
 
@@ -298,6 +299,6 @@ def _uneven(enlarged: Mapping[str, float], rows: pd.DataFrame, size: int) -> lis
         return []
     fits = int(rows[["width", "height"]].min(axis=1).groupby(rows["label"]).quantile(0.05).min())
     return [
-        f"{enlarged[most]:.0%} of {most} but {enlarged[least]:.0%} of {least} had to be enlarged to {size} pixels, and"
-        f" blur may give the class away; `size` {fits} enlarges few"
+        f"{percent(enlarged[most], 0)} of {most} but {percent(enlarged[least], 0)} of {least} had to be enlarged to "
+        f"{size} pixels, and blur may give the class away; `size` {fits} enlarges few"
     ]

@@ -18,6 +18,7 @@ from facevalue.models.features import to_tensor
 from facevalue.robustness.defenses.smoothing import ABSTAINED, Smoothing
 from facevalue.robustness.defenses.smoothing import certify as certify_one
 from facevalue.support import command, progress
+from facevalue.support.formats import percent
 
 _STEPS = 20
 
@@ -42,7 +43,9 @@ def certify_dataset(
                 if answer == label:
                     radii[i] = proven
                 i += 1
-                work.advance(1, f"{100 * (radii[:i] >= 0).mean():.1f} % right, radius {radii[:i].clip(0).mean():.3f}")
+                work.advance(
+                    1, f"{percent(float((radii[:i] >= 0).mean()))} right, radius {radii[:i].clip(0).mean():.3f}"
+                )
     curve = tuple(_at(float(r), radii) for r in np.linspace(0, smoothing.largest, _STEPS + 1))
     return CertificateReport(
         split=dataset.name,
@@ -75,6 +78,6 @@ def _warnings(curve: Sequence[CertifiedAccuracy], base: float, smoothing: Smooth
     smoothed = curve[0]
     if smoothed.accuracy_ci[1] < base:
         yield (
-            f"smoothing with sigma {smoothing.sigma:g} takes accuracy from {100 * base:.1f} to "
-            f"{100 * smoothed.accuracy:.1f} %: the model was not trained for such noise (augment.noise)"
+            f"smoothing with sigma {smoothing.sigma:g} takes accuracy from {percent(base)} to "
+            f"{percent(smoothed.accuracy)}: the model was not trained for such noise (augment.noise)"
         )

@@ -22,7 +22,7 @@ from facevalue.robustness.attacks.bim import BIM
 from facevalue.robustness.attacks.gradients import input_gradient, steepest
 from facevalue.robustness.attacks.threat import Threat
 from facevalue.robustness.attacks.victim import Victim
-from facevalue.support.formats import eps_text
+from facevalue.support.formats import eps_text, percent
 
 SAMPLE = 64
 """Images that :func:`of_model` is asked about at most."""
@@ -87,7 +87,7 @@ def _gradients(model: Victim, x: Tensor) -> list[str]:
     flat = int((climbed.abs().sum(dim=(1, 2, 3)) < _FLAT).sum())
     if flat:
         return [
-            f"the gradient is zero or nearly so on {flat} of {n} images ({_percent(flat / n)}): gradient attacks are "
+            f"the gradient is zero or nearly so on {flat} of {n} images ({percent(flat / n)}): gradient attacks are "
             "blind there, and their robust accuracy is no evidence of robustness"
         ]
     usual, _ = input_gradient(model, x, lambda m, z: nn.functional.cross_entropy(z, m.labels, reduction="none"))
@@ -95,7 +95,7 @@ def _gradients(model: Victim, x: Tensor) -> list[str]:
     down = int((uphill <= model.odds(logits)).sum())
     if down > max(0.1 * n, 1.5):
         return [
-            f"the loss does not go up along its gradient on {down} of {n} images ({_percent(down / n)}; steps of one "
+            f"the loss does not go up along its gradient on {down} of {n} images ({percent(down / n)}; steps of one "
             "grey level): the gradient misleads, and gradient attacks find less than there is"
         ]
     saturated = int((usual.abs().amax(dim=(1, 2, 3)) == 0).sum())
@@ -104,7 +104,7 @@ def _gradients(model: Victim, x: Tensor) -> list[str]:
         margin = float((top[:, 0] - top[:, 1]).median())
         return [
             f"the gradient of cross-entropy is zero in float32 on {saturated} of {n} images "
-            f"({_percent(saturated / n)}; the softmax is saturated, the median logit margin is {margin:.3g}): "
+            f"({percent(saturated / n)}; the softmax is saturated, the median logit margin is {margin:.3g}): "
             "an attack that climbs it would call the model robust; those here climb the log odds"
         ]
     return []
@@ -156,9 +156,9 @@ def rising(results: Sequence[AttackFigures]) -> list[str]:
         if worst_rise is not None:
             _, low, high = worst_rise
             warnings.append(
-                f"robust accuracy rises with eps: {attack} ({norm}) leaves {_percent(low.robust_accuracy)} right at "
-                f"{eps_text(low.eps)} and {_percent(high.robust_accuracy)} at {eps_text(high.eps)} (n = {high.n}), so "
-                "it misses what the smaller ball holds"
+                f"robust accuracy rises with eps: {attack} ({norm}) leaves {percent(low.robust_accuracy)} right at "
+                f"{eps_text(low.eps, norm)} and {percent(high.robust_accuracy)} at {eps_text(high.eps, norm)} "
+                f"(n = {high.n}), so it misses what the smaller ball holds"
             )
     return warnings
 
@@ -171,8 +171,9 @@ def no_better_than_noise(results: Sequence[AttackFigures], noise: Mapping[float,
         if compared and all(row.robust_accuracy >= noise[row.eps] for row in compared):
             row = compared[-1]
             warnings.append(
-                f"{attack} ({norm}) is never better than random noise of the same size: at {eps_text(row.eps)} it "
-                f"leaves {_percent(row.robust_accuracy)} right, noise {_percent(noise[row.eps])} (n = {row.n})"
+                f"{attack} ({norm}) is never better than random noise of the same size: at "
+                f"{eps_text(row.eps, norm)} it leaves {percent(row.robust_accuracy)} right, noise "
+                f"{percent(noise[row.eps])} (n = {row.n})"
             )
     return warnings
 
@@ -188,8 +189,9 @@ def black_box_ahead(results: Sequence[AttackFigures]) -> list[str]:
         late = sum(count for part, count in row.found_by.items() if find(_plain(part)).black_box)
         if late / row.n > allowed:
             warnings.append(
-                f"black box beats white box: at {row.norm} {eps_text(row.eps)} square, which sees no gradient, turned "
-                f"{late} of {row.n} images that the suite's gradient attacks had left: gradients mislead here"
+                f"black box beats white box: at {row.norm} {eps_text(row.eps, row.norm)} square, which sees no "
+                f"gradient, turned {late} of {row.n} images that the suite's gradient attacks had left: "
+                "gradients mislead here"
             )
         if not find(row.attack.partition("(")[0]).black_box:
             continue
@@ -202,8 +204,8 @@ def black_box_ahead(results: Sequence[AttackFigures]) -> list[str]:
             best = min(beside, key=lambda r: r.robust_accuracy)
             if row.robust_accuracy < best.robust_accuracy - allowed:
                 warnings.append(
-                    f"black box beats white box: at {row.norm} {eps_text(row.eps)} {row.attack} leaves "
-                    f"{_percent(row.robust_accuracy)} right and {best.attack} {_percent(best.robust_accuracy)} "
+                    f"black box beats white box: at {row.norm} {eps_text(row.eps, row.norm)} {row.attack} leaves "
+                    f"{percent(row.robust_accuracy)} right and {best.attack} {percent(best.robust_accuracy)} "
                     f"(n = {row.n}): gradients mislead here, or the white-box attack is too short"
                 )
     return warnings
@@ -230,19 +232,19 @@ def too_good(results: Sequence[AttackFigures], card: ModelCard, clean_confusion:
             strongest[row.norm, row.eps] = row
     warnings = []
     for row in strongest.values():
-        at = f"at {row.norm} {eps_text(row.eps)} {row.attack}, the strongest attack of this run, leaves"
+        at = f"at {row.norm} {eps_text(row.eps, row.norm)} {row.attack}, the strongest attack of this run, leaves"
         if row.norm == "linf" and row.eps >= 0.5 and row.robust_accuracy > most + 1.5 / row.n:
             warnings.append(
-                f"{at} {_percent(row.robust_accuracy)} right (n = {row.n}), but mid grey is within reach of every "
-                f"image and more than {_percent(most)}, the most frequent class, cannot be: the attack fails"
+                f"{at} {percent(row.robust_accuracy)} right (n = {row.n}), but mid grey is within reach of every "
+                f"image and more than {percent(most)}, the most frequent class, cannot be: the attack fails"
             )
             continue
         levels = 255 * row.eps / (1 if row.norm == "linf" else math.sqrt(3) * card.preprocessing.size)
         part = next((part for limit, part in _PLAUSIBLE[kind] if levels >= limit - 1e-6), 1.0)
         if row.clean_accuracy > 0 and row.robust_ci[0] > part * row.clean_accuracy:
             warnings.append(
-                f"{at} {_percent(row.robust_accuracy)} right of {_percent(row.clean_accuracy)} (n = {row.n}); networks "
-                f"{kind} keep at most {_percent(part)} of their clean accuracy there without masking gradients: "
+                f"{at} {percent(row.robust_accuracy)} right of {percent(row.clean_accuracy)} (n = {row.n}); networks "
+                f"{kind} keep at most {percent(part)} of their clean accuracy there without masking gradients: "
                 "run the suite, and if it agrees look for what hides the gradients"
             )
     return warnings
@@ -257,8 +259,8 @@ def _low_clean_accuracy(clean_confusion: Sequence[Sequence[int]]) -> list[str]:
     if low > chance:
         return []
     return [
-        f"clean accuracy is {_percent(right / n)} ({_percent(low)} to {_percent(high)}, n = {n}), not surely above the "
-        f"{_percent(chance)} of always giving one answer: there is little for an attack to break"
+        f"clean accuracy is {percent(right / n)} ({percent(low)} to {percent(high)}, n = {n}), not surely above the "
+        f"{percent(chance)} of always giving one answer: there is little for an attack to break"
     ]
 
 
@@ -267,7 +269,3 @@ def _by_attack(results: Sequence[AttackFigures]) -> dict[tuple[str, str], list[A
     for row in sorted(results, key=lambda r: r.eps):
         groups.setdefault((row.attack, row.norm), []).append(row)
     return groups
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.1f} %"

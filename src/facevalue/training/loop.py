@@ -16,6 +16,7 @@ from facevalue.errors import FaceValueError
 from facevalue.models.classifier import Classifier
 from facevalue.models.networks.base import normalise
 from facevalue.support import progress
+from facevalue.support.formats import percent
 from facevalue.training.adversarial import Adversary, method_in, threat_in
 from facevalue.training.augmentation import augment, mixed
 from facevalue.training.checkpoint import Checkpoint, State
@@ -68,7 +69,7 @@ def train_body(
         share = threat_in(hardening, settings.epochs - 1).eps / hardening.eps
         progress.note(
             f"warning: eps grows over {hardening.ramp_epochs} epochs, of which there are {settings.epochs}: "
-            f"training ends with {share:.0%} of it (adversarial.ramp_epochs=0 in `settings`)"
+            f"training ends with {percent(share, 0)} of it (adversarial.ramp_epochs=0 in `settings`)"
         )
 
     def network(images: Tensor) -> Tensor:

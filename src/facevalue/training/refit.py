@@ -13,6 +13,7 @@ from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.support import progress
+from facevalue.support.formats import percent
 from facevalue.training.methods import Trained
 
 BEFORE = "of the model before it was trained once more (refit), which has learned from these images"
@@ -55,6 +56,7 @@ def worse(before: tuple[Classifier, Features], after: tuple[Classifier, Features
     if low <= 0:
         return ""
     return (
-        f"trained once more it knows its own training images less well ({second.mean():.1%} right instead of "
-        f"{first.mean():.1%}), and the choices made before may not suit it; another seed, a lower rate, or no refit"
+        f"trained once more it knows its own training images less well ({percent(float(second.mean()))} right instead "
+        f"of {percent(float(first.mean()))}), and the choices made before may not suit it; another seed, a lower rate, "
+        "or no refit"
     )

@@ -22,7 +22,7 @@ from facevalue.robustness.attacks.examples import Example
 from facevalue.robustness.defenses.base import Defense
 from facevalue.robustness.defenses.distillation import through_softmax
 from facevalue.support import progress
-from facevalue.support.formats import eps_text
+from facevalue.support.formats import eps_text, percent
 
 _BATCH = 32
 
@@ -121,7 +121,7 @@ def transferred(
             queries += int(result.queries.sum())
             seconds += result.seconds
             n += len(y)
-            work.advance(len(y), f"{100 * robust / n:.1f} % robust")
+            work.advance(len(y), f"{percent(robust / n)} robust")
     return AttackFigures(
         attack=attack.title,
         norm=threat.norm,
@@ -151,18 +151,15 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
         pairs = [(b, a) for b, a in zip(blind, adaptive, strict=True) if a.attack == attack]
         b, a = max(pairs, key=lambda pair: pair[0].robust_ci[0] - pair[1].robust_ci[1])
         told = (
-            f"{a.attack} at {eps_text(a.eps)} ({a.norm}) leaves {_percent(b)} right when it ignores the defence and "
-            f"{_percent(a)} when it goes through it (n = {a.n})"
+            f"{a.attack} at {eps_text(a.eps, a.norm)} ({a.norm}) leaves {percent(b.robust_accuracy)} right when it "
+            f"ignores the defence and {percent(a.robust_accuracy)} when it goes through it (n = {a.n})"
         )
         if b.robust_ci[0] > a.robust_ci[1]:
             yield f"{a.defense} only hides gradients: {told}; the second figure is the one that counts"
         b, a = min(pairs, key=lambda pair: pair[0].robust_ci[1] - pair[1].robust_ci[0])
         if b.robust_ci[1] < a.robust_ci[0]:
             yield (
-                f"the attack through {a.defense} is too weak: {a.attack} at {eps_text(a.eps)} ({a.norm}) leaves "
-                f"{_percent(a)} right, and {_percent(b)} when it ignores the defence (n = {a.n}); take the lower figure"
+                f"the attack through {a.defense} is too weak: {a.attack} at {eps_text(a.eps, a.norm)} ({a.norm}) "
+                f"leaves {percent(a.robust_accuracy)} right, and {percent(b.robust_accuracy)} when it ignores the "
+                f"defence (n = {a.n}); take the lower figure"
             )
-
-
-def _percent(row: AttackFigures) -> str:
-    return f"{100 * row.robust_accuracy:.1f} %"

@@ -1,0 +1,38 @@
+"""Every family of named things is looked up in one way."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from facevalue import explanations, export
+from facevalue.errors import UsageError
+from facevalue.models import networks
+from facevalue.robustness import attacks, defenses
+from facevalue.support.registry import look_up
+
+
+@pytest.mark.parametrize(
+    ("find", "registry"),
+    [
+        (attacks.find, attacks.ATTACKS),
+        (defenses.find, defenses.DEFENSES),
+        (explanations.find, explanations.EXPLANATIONS),
+        (export.find, export.EXPORTERS),
+        (networks.find, networks.NETWORKS),
+    ],
+    ids=["attacks", "defenses", "explanations", "exporters", "networks"],
+)
+def test_a_family_finds_its_own_and_suggests_the_nearest(
+    find: Callable[[str], Any], registry: Mapping[str, Any]
+) -> None:
+    for name, entry in registry.items():
+        assert find(name) is entry
+    name = next(iter(registry))
+    with pytest.raises(UsageError, match=rf"there is no .* '{name}x' \(did you mean '{name}'"):
+        find(name + "x")
+
+
+def test_what_is_like_nothing_gets_the_whole_list() -> None:
+    with pytest.raises(UsageError, match=r"^there is no colour 'qqq'; there are: red, green$"):
+        look_up({"red": 1, "green": 2}, "qqq", "colour")
