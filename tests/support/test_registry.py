@@ -5,21 +5,28 @@ from typing import Any
 
 import pytest
 
-from facevalue import explanations, export
 from facevalue.errors import UsageError
-from facevalue.models import networks
-from facevalue.robustness import attacks, defenses
+from facevalue.explanations import EXPLANATIONS
+from facevalue.explanations import find as find_explanation
+from facevalue.export import EXPORTERS
+from facevalue.export import find as find_exporter
+from facevalue.models.networks import NETWORKS
+from facevalue.models.networks import find as find_network
+from facevalue.robustness.attacks import ATTACKS
+from facevalue.robustness.attacks import find as find_attack
+from facevalue.robustness.defenses import DEFENSES
+from facevalue.robustness.defenses import find as find_defense
 from facevalue.support.registry import look_up
 
 
 @pytest.mark.parametrize(
     ("find", "registry"),
     [
-        (attacks.find, attacks.ATTACKS),
-        (defenses.find, defenses.DEFENSES),
-        (explanations.find, explanations.EXPLANATIONS),
-        (export.find, export.EXPORTERS),
-        (networks.find, networks.NETWORKS),
+        (find_attack, ATTACKS),
+        (find_defense, DEFENSES),
+        (find_explanation, EXPLANATIONS),
+        (find_exporter, EXPORTERS),
+        (find_network, NETWORKS),
     ],
     ids=["attacks", "defenses", "explanations", "exporters", "networks"],
 )

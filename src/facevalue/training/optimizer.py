@@ -18,7 +18,7 @@ def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) ->
     timm says which ones decay: not biases and norms, which are vectors.
     """
     torchvision_ready.ready()  # timm imports torchvision
-    from timm.optim import param_groups_weight_decay
+    from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]  # timm lists no exports
 
     head = {id(p) for p in body.head.parameters()}
     tables = []
