@@ -13,7 +13,7 @@ from facevalue.training.settings import FitSettings, OptimizerSettings
 
 
 def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) -> torch.optim.Optimizer:
-    """An optimiser in groups: the body's and the head's parameters, each with and without weight decay.
+    """An optimiser in four groups: the body's and the head's parameters, each with and without weight decay.
 
     timm says which ones decay: not biases and norms, which are vectors.
     """
@@ -23,10 +23,12 @@ def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) ->
     head = {id(p) for p in body.head.parameters()}
     tables = []
     for of_head, lr in ((False, settings.lr), (True, settings.lr * fit.head_lr_factor)):
-        for group in param_groups_weight_decay(body, settings.weight_decay):
+        # Asked with 1, because timm joins the groups where it is 0, and a resumed run needs the same groups.
+        for group in param_groups_weight_decay(body, weight_decay=1.0):
             parameters = [p for p in group["params"] if (id(p) in head) == of_head]
             if parameters:
-                tables.append({**group, "params": parameters, "lr": lr, "initial_lr": lr})
+                decay = settings.weight_decay * group["weight_decay"]
+                tables.append({"params": parameters, "lr": lr, "initial_lr": lr, "weight_decay": decay})
     if settings.name == "adamw":
         return torch.optim.AdamW(tables)
     if settings.name == "adam":
