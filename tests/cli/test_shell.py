@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from facevalue.cli import GROUPS, VERBS
-from facevalue.cli.common.output import as_json, interval, percent, plain
+from facevalue.cli.common.output import as_json, plain
 from facevalue.cli.common.parsing import fractions, settings_of, words
 from facevalue.cli.common.shell import told
 from facevalue.errors import DataError, MissingExtraError, ModelFolderError, UsageError
@@ -260,7 +260,3 @@ def test_json_has_plain_values_alone() -> None:
     assert json.loads(as_json(value)) == {"p": 0.5, "n": 3, "nan": None, "path": "a", "t": [1, None, True], "3": {}}
     with pytest.raises(TypeError, match="object has no form in JSON"):
         plain(object())
-
-
-def test_rates_for_people() -> None:
-    assert (percent(1.0), percent(float("nan")), interval(None)) == ("100.0 %", "-", "-")

@@ -431,7 +431,7 @@ def test_from_the_shell(shelf: Shelf, tmp_path: Path) -> None:
     again = get("real-or-ai-faces", "-o", out)
     assert again.stdout.splitlines()[-1] == f"{out}: 12 images, there already"
     refused(get("lfw", "-o", out, "--from", shelf.address), 2, "is a received set already; choose another --output")
-    refused(get("lfv"), 2, "expected a known set, one of horses-or-humans, lfw, caltech-101")
+    refused(get("lfv"), 2, "no known set 'lfv' (did you mean 'lfw'?); there are: horses-or-humans, lfw, caltech-101")
     assert "horses-or-humans" in get().stdout
 
 

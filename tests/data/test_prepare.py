@@ -251,7 +251,7 @@ def test_classes_that_had_to_be_enlarged_unevenly_are_told(tmp_path: Path, fill:
             image.resize((24, 24)).save(path)
     (warning,) = prepare(raw, tmp_path / "out", Preparation(size=64)).manifest.warnings
     assert warning.code == "classes-enlarged-unevenly"
-    assert warning.text.startswith("100% of b but 0% of a had to be enlarged to 64 pixels")
+    assert warning.text.startswith("100 % of b but 0 % of a had to be enlarged to 64 pixels")
     assert warning.text.endswith("`size` 24 enlarges few")
     assert prepare(raw, tmp_path / "small", Preparation(size=24)).manifest.warnings == ()
 

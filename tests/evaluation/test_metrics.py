@@ -93,7 +93,7 @@ def test_four_classes_against_scikit_learn(ties: bool) -> None:
     assert metrics.average_precision(y, p) == pytest.approx(average_precision_score(np.eye(4)[y], p, average="macro"))
     decided = decision.decide(p)
     np.testing.assert_array_equal(metrics.confusion(y, decided, 4), confusion_matrix(y, decided))
-    assert metrics.balanced_accuracy(y, decided, 4) == pytest.approx(balanced_accuracy_score(y, decided))
+    assert metrics.balanced_accuracy(y, decided) == pytest.approx(balanced_accuracy_score(y, decided))
 
 
 @given(LABELS, st.data())
@@ -109,7 +109,7 @@ def test_what_is_undefined_is_nan() -> None:
     y, p = np.zeros(4, int), np.tile([0.6, 0.4], (4, 1))
     assert np.isnan(metrics.auroc(y, p, 1))
     assert np.isnan(metrics.average_precision(y, p, 1))
-    assert metrics.balanced_accuracy(y, decision.decide(p), 2) == 1.0
+    assert metrics.balanced_accuracy(y, decision.decide(p)) == 1.0
 
 
 def test_calibration_error_by_hand() -> None:

@@ -300,7 +300,7 @@ def test_a_ramp_longer_than_the_training_is_told(
         notes.clear()
         chosen = recipe(**{"adversarial.method": "fast", "adversarial.ramp_epochs": ramp})
         run(splits, tmp_path / str(ramp), chosen)
-        assert sum("training ends at 75% of eps" in text for text in notes) == told
+        assert sum("training ends at 75 % of eps" in text for text in notes) == told
 
 
 def test_it_makes_a_network_robuster_and_keeps_its_best_epoch(splits: dict[str, ImageDataset], tmp_path: Path) -> None:

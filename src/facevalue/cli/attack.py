@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from facevalue.cli.common.output import Json, deliver, interval, percent, png_option, table
+from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import fractions, words
 from facevalue.cli.common.reporters import duration
 from facevalue.cli.common.shell import Seed
 from facevalue.cli.evaluate import confusion_table
+from facevalue.support.formats import eps_text, interval, percent
 
 EXAMPLE = "facevalue attack model images --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
 
@@ -73,7 +74,7 @@ def run(
     columns = ["attack", "norm", "eps", "defense", "n", "clean", "robust", "95 %", "took"]
     rows: list[list[object]] = [
         [
-            *(r.attack, r.norm, f"{r.eps:.5f}"),
+            *(r.attack, r.norm, eps_text(r.eps, r.norm)),
             None if r.defense is None else f"{r.defense}, {'adaptive' if r.adaptive else 'blind'}",
             *(r.n, percent(r.clean_accuracy), percent(r.robust_accuracy), interval(r.robust_ci), duration(r.seconds)),
             *([] if target is None else [percent(r.target_rate)]),
@@ -84,7 +85,10 @@ def run(
         columns.append(f"taken for {target}")
     clean = percent(report.results[0].clean_accuracy)
     noise = [
-        ["random noise", r.norm, f"{r.eps:.5f}", None, r.n, clean, percent(r.accuracy), interval(r.accuracy_ci)]
+        [
+            *("random noise", r.norm, eps_text(r.eps, r.norm), None, r.n),
+            *(clean, percent(r.accuracy), interval(r.accuracy_ci)),
+        ]
         for r in report.noise
     ]
     rows += [[*row, *[None] * (len(columns) - len(row))] for row in noise]
@@ -94,6 +98,6 @@ def run(
         json,
         table("", columns, rows),
         confusion_table(report.classes, report.clean_confusion, "clean"),
-        confusion_table(report.classes, worst.confusion, f"{worst.attack} at eps {worst.eps:.5f}"),
+        confusion_table(report.classes, worst.confusion, f"{worst.attack} at eps {eps_text(worst.eps, worst.norm)}"),
         *(warning.line for warning in report.warnings),
     )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from rich.table import Table
 from typer import Argument
 
-from facevalue.cli.common.output import Json, deliver, interval, percent, png_option, table
+from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.reporters import duration
+from facevalue.support.formats import interval, percent
 
 if TYPE_CHECKING:
     from facevalue.evaluation.comparison import ComparedModel

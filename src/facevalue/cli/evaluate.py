@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.common.output import Json, deliver, interval, percent, png_option, table
+from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import words
 from facevalue.cli.common.shell import Seed
+from facevalue.support.formats import interval, percent
 
 if TYPE_CHECKING:
     from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from facevalue.cli.common.output import Json, deliver, percent
+from facevalue.cli.common.output import Json, deliver
+from facevalue.support.formats import percent
 
 EXAMPLE = "facevalue export model --to onnx -o model.onnx"
 

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from facevalue.cli.common.options import Groups, Model, Overwrite, Resume, Settings
-from facevalue.cli.common.output import Json, deliver, interval, percent, table
+from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import settings_of
 from facevalue.cli.common.shell import Seed
 from facevalue.errors import UsageError
+from facevalue.support.formats import interval, percent
 
 EXAMPLE = "facevalue finetune model hard-images -o model-2 --stages head"
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument
 
-from facevalue.cli.common.output import JSON_ON_STDOUT, Json, deliver, file_option, percent, table
+from facevalue.cli.common.output import JSON_ON_STDOUT, Json, deliver, file_option, table
 from facevalue.cli.common.shell import FAILED, say_error
 from facevalue.errors import UsageError
 from facevalue.support import progress
+from facevalue.support.formats import percent
 
 if TYPE_CHECKING:
     from facevalue.runtime import Predictor

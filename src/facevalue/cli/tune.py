@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from facevalue.cli.common.options import Data, Groups, Network, RecipesSeed, Settings, Size, Weights
-from facevalue.cli.common.output import Json, deliver, percent, table
+from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import settings_of
 from facevalue.errors import UsageError
+from facevalue.support.formats import percent
 
 if TYPE_CHECKING:
     from facevalue.training.search_space import Search

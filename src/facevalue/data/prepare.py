@@ -29,6 +29,7 @@ from facevalue.evidence.card import MANIFEST
 from facevalue.evidence.findings import Finding, finding
 from facevalue.images.preprocessing import Fit, Preprocessing
 from facevalue.support import files, machine, progress
+from facevalue.support.formats import percent
 from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import free_folder
 
@@ -299,7 +300,7 @@ def _uneven(enlarged: Mapping[str, float], rows: pd.DataFrame, size: int) -> lis
         return []
     fits = int(rows[["width", "height"]].min(axis=1).groupby(rows["label"]).quantile(0.05).min())
     text = (
-        f"{enlarged[most]:.0%} of {most} but {enlarged[least]:.0%} of {least} had to be enlarged to {size} pixels, and"
+        f"{percent(enlarged[most], 0)} of {most} but {percent(enlarged[least], 0)} of {least} had to be enlarged to {size} pixels, and"
         f" the blur may tell the class; `size` {fits} enlarges few"
     )
     return [

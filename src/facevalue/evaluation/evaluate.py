@@ -77,7 +77,7 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
         classes=card.classes,
         accuracy=float(right.mean()),
         accuracy_ci=metrics.wilson(int(right.sum()), n),
-        balanced_accuracy=metrics.balanced_accuracy(y, decided, k),
+        balanced_accuracy=metrics.balanced_accuracy(y, decided),
         balanced_accuracy_ci=metrics.mean_of_rates([(int(right[y == c].sum()), int((y == c).sum())) for c in present]),
         auroc=None if np.isnan(auroc) else auroc,
         auroc_ci=None if np.isnan(auroc) else _auroc_ci(auroc, y, p, positive, draws),

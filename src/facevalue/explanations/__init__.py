@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from facevalue.errors import UsageError
 from facevalue.explanations.base import ExplainedImage, Explanation, Heat, Method, Written
 from facevalue.explanations.feature_maps import FeatureMaps
 from facevalue.explanations.gradcam import GradCam
+from facevalue.support.registry import look_up
 
 __all__ = [
     "EXPLANATIONS",
@@ -28,8 +28,6 @@ def find(name: str) -> Method:
     Raises
     ------
     UsageError
-        There is none.
+        There is none; the message names those there are.
     """
-    if name not in EXPLANATIONS:
-        raise UsageError(f"Expected method to be one of {', '.join(EXPLANATIONS)}, but got {name!r}")
-    return EXPLANATIONS[name]
+    return look_up(EXPLANATIONS, name, "method")

@@ -20,6 +20,7 @@ from facevalue.explanations.overlay import side_by_side
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.models.features import to_tensor
 from facevalue.support import files
+from facevalue.support.formats import percent
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
     masks = decision.abstentions(classifier.card.abstention, leaning, novelty)
     captions = []
     for row, winner in enumerate(winners):
-        lean = f"{classes[winner]}, {leaning[row]:.1%}"
+        lean = f"{classes[winner]}, {percent(float(leaning[row]))}"
         reasons = ", ".join(reason for reason, mask in masks.items() if mask[row])
         captions.append(f"abstains ({reasons}), leaning to {lean}" if reasons else lean)
     return captions

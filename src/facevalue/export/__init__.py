@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from facevalue.errors import UsageError
 from facevalue.export.base import Exporter
 from facevalue.export.onnx import OnnxExporter
+from facevalue.support.registry import look_up
 
 EXPORTERS: dict[str, Exporter] = {exporter.name: exporter for exporter in (OnnxExporter(),)}
 
@@ -17,9 +17,7 @@ def find(name: str) -> Exporter:
     UsageError
         There is none; the message lists those there are.
     """
-    if name not in EXPORTERS:
-        raise UsageError(f"there is no export target {name!r}; there are: {', '.join(EXPORTERS)}")
-    return EXPORTERS[name]
+    return look_up(EXPORTERS, name, "export target")
 
 
 __all__ = ["EXPORTERS", "Exporter", "find"]

@@ -22,6 +22,7 @@ from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import features_of
 from facevalue.support import files
+from facevalue.support.formats import percent
 from facevalue.types import Prediction
 
 BATCHES = (1, 2, 3, 5)
@@ -86,7 +87,7 @@ class Exporter(ABC):
             if agreement < 1 or not difference <= self.tolerance:
                 raise ParityError(
                     f"{output} was not written: on {len(chosen)} images its labels agree with the model's on "
-                    f"{agreement:.1%} and its probabilities differ by up to {difference:.2g}; "
+                    f"{percent(agreement)} and its probabilities differ by up to {difference:.2g}; "
                     f"all labels should agree, and probabilities to {self.tolerance:g}"
                 )
             size = partial.stat().st_size

@@ -23,12 +23,11 @@ from facevalue.evidence.records import (
     Evaluation,
     ExportReport,
     FinetuneReport,
-    Interval,
-    NoiseFigures,
 )
 from facevalue.images import decoding
 from facevalue.reports import plots
 from facevalue.support import files
+from facevalue.support.formats import eps_text, interval, percent
 
 SPLITS = ("train", "validation", "calibration", "test")
 _THUMBNAIL = 900  # pixels, the longer side of a gallery image
@@ -121,27 +120,6 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
     )
 
 
-def percent(rate: float, digits: int = 1) -> str:
-    """A rate in [0, 1] for people; never rounded up to 100 or down to 0.
-
-    >>> percent(0.9495), percent(0.99996), percent(1.0)
-    ('95.0 %', '99.996 %', '100.0 %')
-    """
-    text = f"{100 * rate:.{digits}f}"
-    if digits < 4 and ((rate < 1 and float(text) == 100) or (rate > 0 and float(text) == 0)):
-        return percent(rate, digits + 1)
-    return f"{text} %"
-
-
-def interval(ends: Interval | None) -> str:
-    """A 95 % interval of a rate, for people.
-
-    >>> interval((0.923, 0.966))
-    '92.3 to 96.6 %'
-    """
-    return "" if ends is None else f"{percent(ends[0]).removesuffix(' %')} to {percent(ends[1])}"
-
-
 def number(value: float, digits: int = 3) -> str:
     """A number with so many significant digits, thousands separated.
 
@@ -151,14 +129,6 @@ def number(value: float, digits: int = 3) -> str:
     if isinstance(value, int) or abs(value) >= 10**digits:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
-
-
-def eps_text(figures: AttackFigures | NoiseFigures) -> str:
-    """How far an attack could go, as the field writes it: 8/255 for ``linf``, a plain number for other norms."""
-    if figures.norm != "linf":
-        return number(figures.eps)
-    levels = 255 * figures.eps
-    return f"{round(levels) if abs(levels - round(levels)) < 1e-6 else number(levels)}/255"
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from facevalue.models.features import to_tensor
 from facevalue.robustness.defenses.smoothing import ABSTAINED, Smoothing
 from facevalue.robustness.defenses.smoothing import certify as certify_one
 from facevalue.support import progress
+from facevalue.support.formats import percent
 
 _STEPS = 20
 
@@ -43,7 +44,9 @@ def certify_dataset(
                 if answer == label:
                     radii[i] = proven
                 i += 1
-                work.advance(1, f"{100 * (radii[:i] >= 0).mean():.1f} % right, radius {radii[:i].clip(0).mean():.3f}")
+                work.advance(
+                    1, f"{percent(float((radii[:i] >= 0).mean()))} right, radius {radii[:i].clip(0).mean():.3f}"
+                )
     curve = tuple(_at(float(r), radii) for r in np.linspace(0, smoothing.largest, _STEPS + 1))
     return CertificateReport(
         provenance=Provenance.of(dataset, start, seed),
@@ -69,7 +72,7 @@ def _warnings(curve: Sequence[CertifiedAccuracy], base: float, smoothing: Smooth
     smoothed = curve[0]
     if smoothed.accuracy_ci[1] < base:
         text = (
-            f"smoothing with sigma {smoothing.sigma:g} lowers accuracy from {100 * base:.1f} % to "
-            f"{100 * smoothed.accuracy:.1f} %: the model was not trained with such noise (augment.noise)"
+            f"smoothing with sigma {smoothing.sigma:g} lowers accuracy from {percent(base)} to "
+            f"{percent(smoothed.accuracy)}: the model was not trained with such noise (augment.noise)"
         )
         yield finding("smoothing-lowers-accuracy", text, sigma=smoothing.sigma, before=base, after=smoothed.accuracy)

@@ -23,7 +23,7 @@ from facevalue.robustness.attacks.bim import BIM
 from facevalue.robustness.attacks.gradients import input_gradient, steepest
 from facevalue.robustness.attacks.threat import Threat
 from facevalue.robustness.attacks.victim import Victim
-from facevalue.support.formats import eps_text
+from facevalue.support.formats import eps_text, percent
 
 SAMPLE = 64
 """Images that :func:`of_model` is asked about at most."""
@@ -93,7 +93,7 @@ def _gradients(model: Victim, x: Tensor) -> list[Finding]:
     flat = int((climbed.abs().sum(dim=(1, 2, 3)) < _FLAT).sum())
     if flat:
         text = (
-            f"the gradient is zero or nearly so on {flat} of {n} images ({_percent(flat / n)}): gradient attacks "
+            f"the gradient is zero or nearly so on {flat} of {n} images ({percent(flat / n)}): gradient attacks "
             "cannot work there, and their robust accuracy is no evidence of robustness"
         )
         return [finding("gradients-zero", text, images=flat, n=n)]
@@ -102,7 +102,7 @@ def _gradients(model: Victim, x: Tensor) -> list[Finding]:
     down = int((uphill <= model.odds(logits)).sum())
     if down > max(0.1 * n, 1.5):
         text = (
-            f"the loss does not rise along its gradient on {down} of {n} images ({_percent(down / n)}; steps of one "
+            f"the loss does not rise along its gradient on {down} of {n} images ({percent(down / n)}; steps of one "
             "grey level): the gradient is misleading, and gradient attacks are too weak"
         )
         return [finding("gradients-misleading", text, images=down, n=n)]
@@ -112,7 +112,7 @@ def _gradients(model: Victim, x: Tensor) -> list[Finding]:
         margin = float((top[:, 0] - top[:, 1]).median())
         text = (
             f"the gradient of cross-entropy is zero in float32 on {saturated} of {n} images "
-            f"({_percent(saturated / n)}; the softmax is saturated, the median logit margin is {margin:.3g}): "
+            f"({percent(saturated / n)}; the softmax is saturated, the median logit margin is {margin:.3g}): "
             "attacks that use it would report a robust model; the attacks here use the log odds"
         )
         return [finding("softmax-saturated", text, images=saturated, n=n, median_margin=margin)]
@@ -165,8 +165,8 @@ def rising(results: Sequence[AttackFigures]) -> list[Finding]:
         if worst_rise is not None:
             _, low, high = worst_rise
             text = (
-                f"robust accuracy rises with eps: under {attack} ({norm}) it is {_percent(low.robust_accuracy)} at "
-                f"{eps_text(low.eps)} and {_percent(high.robust_accuracy)} at {eps_text(high.eps)} (n = {high.n}), so "
+                f"robust accuracy rises with eps: under {attack} ({norm}) it is {percent(low.robust_accuracy)} at "
+                f"{eps_text(low.eps, low.norm)} and {percent(high.robust_accuracy)} at {eps_text(high.eps, high.norm)} (n = {high.n}), so "
                 "the attack misses images that a smaller eps allows"
             )
             warnings.append(
@@ -191,8 +191,8 @@ def no_better_than_noise(results: Sequence[AttackFigures], noise: Mapping[float,
         if compared and all(row.robust_accuracy >= noise[row.eps] for row in compared):
             row = compared[-1]
             text = (
-                f"{attack} ({norm}) is never better than random noise of the same size: at {eps_text(row.eps)} "
-                f"accuracy is {_percent(row.robust_accuracy)} under attack and {_percent(noise[row.eps])} under noise "
+                f"{attack} ({norm}) is never better than random noise of the same size: at {eps_text(row.eps, row.norm)} "
+                f"accuracy is {percent(row.robust_accuracy)} under attack and {percent(noise[row.eps])} under noise "
                 f"(n = {row.n})"
             )
             warnings.append(
@@ -221,7 +221,7 @@ def black_box_ahead(results: Sequence[AttackFigures]) -> list[Finding]:
         late = sum(count for part, count in row.found_by.items() if find(_plain(part)).black_box)
         if late / row.n > allowed:
             text = (
-                f"black box beats white box: at {row.norm} {eps_text(row.eps)} square, which uses no gradient, "
+                f"black box beats white box: at {row.norm} {eps_text(row.eps, row.norm)} square, which uses no gradient, "
                 f"succeeded on {late} of {row.n} images that the suite's gradient attacks had left: the "
                 "gradients are misleading"
             )
@@ -239,8 +239,8 @@ def black_box_ahead(results: Sequence[AttackFigures]) -> list[Finding]:
             best = min(beside, key=lambda r: r.robust_accuracy)
             if row.robust_accuracy < best.robust_accuracy - allowed:
                 text = (
-                    f"black box beats white box: at {row.norm} {eps_text(row.eps)} robust accuracy is "
-                    f"{_percent(row.robust_accuracy)} under {row.attack} and {_percent(best.robust_accuracy)} under "
+                    f"black box beats white box: at {row.norm} {eps_text(row.eps, row.norm)} robust accuracy is "
+                    f"{percent(row.robust_accuracy)} under {row.attack} and {percent(best.robust_accuracy)} under "
                     f"{best.attack} (n = {row.n}): the gradients are misleading, or the white-box attack has too few "
                     "steps"
                 )
@@ -283,7 +283,7 @@ def too_good(
             strongest[row.norm, row.eps] = row
     warnings = []
     for row in strongest.values():
-        at = f"at {row.norm} {eps_text(row.eps)} robust accuracy is"
+        at = f"at {row.norm} {eps_text(row.eps, row.norm)} robust accuracy is"
         under = f"under {row.attack}, the strongest attack of this run"
         values: dict[str, Value] = {
             "attack": row.attack,
@@ -294,8 +294,8 @@ def too_good(
         }
         if row.norm == "linf" and row.eps >= 0.5 and row.robust_accuracy > most + 1.5 / row.n:
             text = (
-                f"{at} {_percent(row.robust_accuracy)} {under} (n = {row.n}), but mid grey is within reach of every "
-                f"image, so more than {_percent(most)} (the most frequent class) is impossible: the attack fails"
+                f"{at} {percent(row.robust_accuracy)} {under} (n = {row.n}), but mid grey is within reach of every "
+                f"image, so more than {percent(most)} (the most frequent class) is impossible: the attack fails"
             )
             warnings.append(finding("robust-accuracy-impossible", text, **values, possible=most))
             continue
@@ -303,8 +303,8 @@ def too_good(
         part = next((part for limit, part in _PLAUSIBLE[kind] if levels >= limit - 1e-6), 1.0)
         if row.clean_accuracy > 0 and row.robust_ci[0] > part * row.clean_accuracy:
             text = (
-                f"{at} {_percent(row.robust_accuracy)} {under}, and clean accuracy {_percent(row.clean_accuracy)} "
-                f"(n = {row.n}); networks {kind} keep at most {_percent(part)} of their clean accuracy there unless "
+                f"{at} {percent(row.robust_accuracy)} {under}, and clean accuracy {percent(row.clean_accuracy)} "
+                f"(n = {row.n}); networks {kind} keep at most {percent(part)} of their clean accuracy there unless "
                 "gradients are masked: run the suite, and if it agrees, look for what hides the gradients"
             )
             warnings.append(
@@ -328,8 +328,8 @@ def _low_clean_accuracy(clean_confusion: Sequence[Sequence[int]]) -> list[Findin
     if low > chance:
         return []
     text = (
-        f"clean accuracy is {_percent(right / n)} ({_percent(low)} to {_percent(high)}, n = {n}), not surely above the "
-        f"{_percent(chance)} of always giving one answer, so robust accuracy says little"
+        f"clean accuracy is {percent(right / n)} ({percent(low)} to {percent(high)}, n = {n}), not surely above the "
+        f"{percent(chance)} of always giving one answer, so robust accuracy says little"
     )
     return [finding("low-clean-accuracy", text, accuracy=right / n, low=low, high=high, n=n, chance=float(chance))]
 
@@ -339,7 +339,3 @@ def _by_attack(results: Sequence[AttackFigures]) -> dict[tuple[str, str], list[A
     for row in sorted(results, key=lambda r: r.eps):
         groups.setdefault((row.attack, row.norm), []).append(row)
     return groups
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.1f} %"

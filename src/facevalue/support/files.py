@@ -151,8 +151,11 @@ def sha256(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Where to keep what can be made again: ``FACEVALUE_CACHE``, else ``facevalue`` in the user's cache folder."""
+    """Where to keep what can be made again: ``FACEVALUE_CACHE``, else ``facevalue`` in the user's cache folder.
+
+    That folder is the one of the system: on Linux ``XDG_CACHE_HOME``, else ``~/.cache``.
+    """
+    from platformdirs import user_cache_path
+
     own = os.environ.get("FACEVALUE_CACHE")
-    if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facevalue"
+    return Path(own) if own else user_cache_path("facevalue", appauthor=False)

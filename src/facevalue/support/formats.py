@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _LEVELS = 255
+_MOST_DIGITS = 4
 
 
 def number_in(text: str) -> float:
@@ -31,14 +33,46 @@ def number_in(text: str) -> float:
     return value
 
 
-def eps_text(eps: float) -> str:
-    """How people write an eps: as grey levels where it is a whole number of them.
+def percent(rate: float | None, digits: int = 1) -> str:
+    """A rate in [0, 1] as a percentage; a dash where there is none.
+
+    What is not all is never rounded to 100, and what is not nothing never to 0: it gets more digits, four at most.
+
+    >>> percent(0.9495), percent(0.99996), percent(1.0), percent(None)
+    ('95.0 %', '99.996 %', '100.0 %', '-')
+    >>> percent(0.00004), percent(1e-9), percent(1 - 1e-9)
+    ('0.004 %', '< 0.0001 %', '> 99.9999 %')
+    """
+    if rate is None or not math.isfinite(rate):
+        return "-"
+    text = f"{100 * rate:.{digits}f}"
+    all_or_nothing = (rate < 1 and float(text) == 100) or (rate != 0 and float(text) == 0)
+    if all_or_nothing and digits < _MOST_DIGITS:
+        return percent(rate, digits + 1)
+    if all_or_nothing:
+        text = "> 99.9999" if rate > 0.5 else "< 0.0001" if rate > 0 else "> -0.0001"
+    return f"{text} %"
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """A 95 % interval of a rate; a dash where there is none.
+
+    >>> interval((0.923, 0.966)), interval(None)
+    ('92.3 to 96.6 %', '-')
+    """
+    return "-" if ends is None else f"{percent(ends[0]).removesuffix(' %')} to {percent(ends[1])}"
+
+
+def eps_text(eps: float, norm: str = "linf") -> str:
+    """How people write an eps: as grey levels where ``norm`` is ``linf`` and it is a whole number of them.
 
     >>> eps_text(8 / 255), eps_text(0.01), eps_text(0.0)
     ('8/255', '0.01', '0')
+    >>> eps_text(0.2), eps_text(0.2, "l2")
+    ('51/255', '0.2')
     """
     levels = eps * _LEVELS
-    whole = abs(levels - round(levels)) < 1e-6 and 0 < round(levels) < _LEVELS
+    whole = norm == "linf" and abs(levels - round(levels)) < 1e-6 and 0 < round(levels) < _LEVELS
     return f"{round(levels)}/{_LEVELS}" if whole else f"{eps:.4g}"
 
 

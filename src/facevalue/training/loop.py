@@ -18,6 +18,7 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.networks.base import normalise
 from facevalue.models.randomness import own_random_state
 from facevalue.support import progress
+from facevalue.support.formats import percent
 from facevalue.training.adversarial import Adversary, method_in, threat_in
 from facevalue.training.augmentation import augment, mixed
 from facevalue.training.checkpoint import Checkpoint, State
@@ -71,7 +72,7 @@ def train_body(
         share = threat_in(hardening, settings.epochs - 1).eps / hardening.eps
         text = (
             f"eps grows over {hardening.ramp_epochs} epochs, but there are only {settings.epochs}: training ends at "
-            f"{share:.0%} of eps (set adversarial.ramp_epochs=0 in `settings`)"
+            f"{percent(share, 0)} of eps (set adversarial.ramp_epochs=0 in `settings`)"
         )
         say([finding("eps-ramp-too-long", text, share=share, epochs=settings.epochs)])
 

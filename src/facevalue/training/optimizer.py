@@ -5,29 +5,30 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from facevalue.models.networks import torchvision_ready
 from facevalue.models.networks.base import Body
 from facevalue.training.settings import FitSettings, OptimizerSettings
 
 
 def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) -> torch.optim.Optimizer:
-    """An optimiser in four groups: the body's and the head's parameters, each with and without weight decay."""
+    """An optimiser in four groups: the body's and the head's parameters, each with and without weight decay.
+
+    timm says which ones decay: not biases and norms, which are vectors.
+    """
+    torchvision_ready.ready()  # timm imports torchvision
+    from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]  # timm lists no exports
+
     head = {id(p) for p in body.head.parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in body.parameters():
-        if parameter.requires_grad:
-            # Biases and norms are vectors: shrinking them is no regularisation.
-            groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
-    tables = [
-        {
-            "params": parameters,
-            "lr": settings.lr * (fit.head_lr_factor if of_head else 1.0),
-            "initial_lr": settings.lr * (fit.head_lr_factor if of_head else 1.0),
-            "weight_decay": settings.weight_decay if decayed else 0.0,
-        }
-        for (of_head, decayed), parameters in sorted(groups.items())
-    ]
+    tables = []
+    for of_head, lr in ((False, settings.lr), (True, settings.lr * fit.head_lr_factor)):
+        # Asked with 1, because timm joins the groups where it is 0, and a resumed run needs the same groups.
+        for group in param_groups_weight_decay(body, weight_decay=1.0):
+            parameters = [p for p in group["params"] if (id(p) in head) == of_head]
+            if parameters:
+                decay = settings.weight_decay * group["weight_decay"]
+                tables.append({"params": parameters, "lr": lr, "initial_lr": lr, "weight_decay": decay})
     if settings.name == "adamw":
         return torch.optim.AdamW(tables)
     if settings.name == "adam":

@@ -13,6 +13,7 @@ import msgspec
 from facevalue.errors import UsageError
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.networks import find
+from facevalue.support.registry import did_you_mean
 from facevalue.training.settings import (
     AdversarialSettings,
     AugmentSettings,
@@ -179,7 +180,8 @@ def read(name: str, changes: Mapping[str, Setting] | None = None) -> Recipe:
     elif name in built_in():
         encoded = (resources.files("facevalue") / "recipes" / f"{name}.toml").read_bytes()
     else:
-        raise UsageError(f"there is no recipe {name!r}; there are {', '.join(built_in())}, or give a .toml file")
+        near = did_you_mean(name, built_in())
+        raise UsageError(f"there is no recipe {name!r}{near}; there are {', '.join(built_in())}, or give a .toml file")
     try:
         table = tomllib.loads(encoded.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ from facevalue.evidence.findings import Finding, finding, say
 from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
+from facevalue.support.formats import percent
 from facevalue.training.methods import Trained
 
 BEFORE = finding(
@@ -58,8 +59,8 @@ def worse(before: tuple[Classifier, Features], after: tuple[Classifier, Features
     if low <= 0:
         return []
     text = (
-        f"trained again (refit), the model is less accurate on its own training images ({second.mean():.1%} instead of "
-        f"{first.mean():.1%}), and the settings chosen before may not suit it; try another seed, a lower rate, or no "
+        f"trained again (refit), the model is less accurate on its own training images ({percent(float(second.mean()))} instead of "
+        f"{percent(float(first.mean()))}), and the settings chosen before may not suit it; try another seed, a lower rate, or no "
         "refit"
     )
     return [finding("refit-fits-worse", text, before=float(first.mean()), after=float(second.mean()))]

@@ -132,7 +132,9 @@ def test_more_restarts_are_no_weaker(trained: Classifier, some_faces: Faces, thr
 
 
 def test_unknown_names_are_said() -> None:
-    with pytest.raises(UsageError, match=r"no attack 'fgms'; there are: fgsm, bim, pgd, .*suite"):
+    with pytest.raises(
+        UsageError, match=r"no attack 'fgms' \(did you mean 'fgsm'\?\); there are: fgsm, bim, pgd, .*suite"
+    ):
         find("fgms")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from facevalue.data.fetch.known_sets import Fetched, fetch
 from facevalue.data.known import KNOWN
-from facevalue.errors import UsageError
+from facevalue.support.registry import look_up
 
 
 def get_data(name: str, output: Path | str | None = None, *, source: str = "", overwrite: bool = False) -> Fetched:
@@ -26,6 +26,4 @@ def get_data(name: str, output: Path | str | None = None, *, source: str = "", o
     FaceValueError
         An archive cannot be had, or is not what it should be.
     """
-    if name not in KNOWN:
-        raise UsageError(f"expected a known set, one of {', '.join(KNOWN)}, but got {name!r}")
-    return fetch(KNOWN[name], Path(name if output is None else output), source, overwrite)
+    return fetch(look_up(KNOWN, name, "known set"), Path(name if output is None else output), source, overwrite)

@@ -129,21 +129,3 @@ def _cell(value: object) -> str:
         case float():
             return f"{value:.4f}" if math.isfinite(value) else "-"
     return str(value)
-
-
-def percent(rate: float | None) -> str:
-    """A rate in [0, 1] as a percentage; a dash where there is none.
-
-    >>> percent(0.98437), percent(None)
-    ('98.4 %', '-')
-    """
-    return "-" if rate is None or not math.isfinite(rate) else f"{100 * rate:.1f} %"
-
-
-def interval(bounds: Sequence[float] | None) -> str:
-    """A 95 % interval of a rate.
-
-    >>> interval((0.9512, 0.9975))
-    '95.1 - 99.8 %'
-    """
-    return "-" if bounds is None else f"{100 * bounds[0]:.1f} - {100 * bounds[1]:.1f} %"

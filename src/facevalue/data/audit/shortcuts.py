@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue.evidence.findings import Finding, finding
+from facevalue.support.formats import percent
 
 LIMIT = 0.6
 """AUC above which file facts that tell the classes apart are a warning."""
@@ -184,9 +185,9 @@ def _usual(table: pd.DataFrame, fact: str) -> dict[str, str]:
     for label, values in rows.groupby("label")[column]:
         if fact in _NAMES:
             most = values.value_counts()
-            said[str(label)] = f"{most.index[0] or 'none'} ({100 * most.iloc[0] / len(values):.0f} %)"
+            said[str(label)] = f"{most.index[0] or 'none'} ({percent(most.iloc[0] / len(values), 0)})"
         elif column in ("exif", "icc", "progressive"):
-            said[str(label)] = f"{100 * values.mean():.0f} %"
+            said[str(label)] = f"{percent(float(values.mean()), 0)}"
         else:
             low, middle, high = np.percentile(values.to_numpy(float), (5, 50, 95))
             plain = "{:,.0f}" if high >= 100 else "{:.3g}"

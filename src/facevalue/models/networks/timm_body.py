@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, cast
 
 import torch
@@ -13,6 +12,7 @@ from facevalue.errors import UsageError
 from facevalue.images.preprocessing import Filter, Preprocessing
 from facevalue.models.networks import torchvision_ready
 from facevalue.models.networks.base import Body, Network, Triple, new_head
+from facevalue.support.registry import did_you_mean
 
 # timm builds these with an extra output that only its own training loop knows, or with zeroed residual branches.
 _BUILD_OPTIONS: dict[str, dict[str, Any]] = {
@@ -105,8 +105,7 @@ def timm_record(name: str, others: Sequence[str] = ()) -> str:
 
     if timm.is_model(name):
         return name
-    near = get_close_matches(name, [*others, *timm.list_models()], 4)
-    raise UsageError(f"there is no network {name!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+    raise UsageError(f"there is no network {name!r}{did_you_mean(name, [*others, *timm.list_models()], 4)}")
 
 
 def any_timm(name: str, others: Sequence[str] = ()) -> Network:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from facevalue.evidence.records import AttackFigures, AttackReport, CertificateReport, CorruptionReport, Evaluation
 from facevalue.reports.plots.drawing import INK, PALETTE, STYLES, dress, legend, new_figure
+from facevalue.support.formats import interval, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,11 +46,10 @@ def reliability(report: Evaluation) -> Figure:
         markersize=4,
         linestyle="none",
     )
-    low, high = report.ece_ci
     top.text(
         0.03,
         0.95,
-        f"calibration error {100 * report.ece:.1f} % ({100 * low:.1f} to {100 * high:.1f})\n"
+        f"calibration error {percent(report.ece)} ({interval(report.ece_ci)})\n"
         f"dashed: perfect; dotted bars: fewer than {_FEW} images",
         transform=top.transAxes,
         va="top",
@@ -82,7 +82,7 @@ def confusion(matrix: Evaluation | Sequence[Sequence[int]], classes: Sequence[st
     for i, row in enumerate(rows):
         for j, count in enumerate(row):
             ink = "white" if shares[i][j] > 0.6 else INK
-            text = f"{count:,}" if k > 6 else f"{count:,}\n{100 * shares[i][j]:.1f} %"
+            text = f"{count:,}" if k > 6 else f"{count:,}\n{percent(shares[i][j])}"
             axis.text(j, i, text, ha="center", va="center", color=ink, fontsize=9 if k > 6 else 10)
     dress(axis, "decided as", "truly")
     axis.grid(False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from facevalue.errors import UsageError
 from facevalue.robustness.attacks.apgd import APGD
 from facevalue.robustness.attacks.base import Attack
 from facevalue.robustness.attacks.bim import BIM
@@ -14,6 +13,7 @@ from facevalue.robustness.attacks.mifgsm import MIFGSM
 from facevalue.robustness.attacks.pgd import PGD
 from facevalue.robustness.attacks.square import Square
 from facevalue.robustness.attacks.suite import Suite
+from facevalue.support.registry import look_up
 
 _ALL: tuple[Attack, ...] = (
     FGSM(),
@@ -38,6 +38,4 @@ def find(name: str) -> Attack:
     UsageError
         There is none; the message names those there are.
     """
-    if name not in ATTACKS:
-        raise UsageError(f"there is no attack {name!r}; there are: {', '.join(ATTACKS)}")
-    return ATTACKS[name]
+    return look_up(ATTACKS, name, "attack")

@@ -49,7 +49,7 @@ class AdversarialFolder:
 
     def add(self, attack: str, threat: Threat, first: int, result: AttackResult) -> None:
         """Write the images of one batch, the first of which is number ``first`` of all."""
-        name = re.sub(r"[^\w.-]+", "_", f"{attack}-{threat.norm}-{eps_text(threat.eps)}".replace(")", ""))
+        name = re.sub(r"[^\w.-]+", "_", f"{attack}-{threat.norm}-{eps_text(threat.eps, threat.norm)}".replace(")", ""))
         classes = self._images.classes
         for i, image in enumerate(result.adversarial):
             source = Path(self._images.names[first + i])

@@ -27,6 +27,7 @@ from facevalue.robustness.attacks.base import Attack, AttackResult
 from facevalue.robustness.attacks.examples import AN_ATTACK, Example, turned
 from facevalue.robustness.attacks.threat import Norm, Threat
 from facevalue.support import progress
+from facevalue.support.formats import percent
 
 
 def attack_dataset(
@@ -98,7 +99,7 @@ def attack_dataset(
                 clean = result.clean_decisions.cpu()
                 if save_to is not None:
                     save_to.add(tally.attack.title, tally.threat, done, result)
-                work.advance(len(y), f"{what}: {100 * tally.robust_accuracy:.1f} % robust")
+                work.advance(len(y), f"{what}: {percent(tally.robust_accuracy)} robust")
             assert clean is not None
             clean_confusion += metrics.confusion(labels, clean.numpy(), k)
             for threat in threats:

@@ -24,7 +24,7 @@ from facevalue.robustness.attacks.examples import Example
 from facevalue.robustness.defenses.base import Defense
 from facevalue.robustness.defenses.distillation import through_softmax
 from facevalue.support import progress
-from facevalue.support.formats import eps_text
+from facevalue.support.formats import eps_text, percent
 
 _BATCH = 32
 
@@ -127,7 +127,7 @@ def transferred(
             queries += int(result.queries.sum())
             seconds += result.seconds
             n += len(y)
-            work.advance(len(y), f"{100 * robust / n:.1f} % robust")
+            work.advance(len(y), f"{percent(robust / n)} robust")
     return AttackFigures(
         attack=attack.title,
         norm=threat.norm,
@@ -157,8 +157,8 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
         pairs = [(b, a) for b, a in zip(blind, adaptive, strict=True) if a.attack == attack]
         b, a = max(pairs, key=lambda pair: pair[0].robust_ci[0] - pair[1].robust_ci[1])
         told = (
-            f"robust accuracy under {a.attack} at {eps_text(a.eps)} ({a.norm}) is {_percent(b)} when the attack "
-            f"ignores the defence and {_percent(a)} when it goes through it (n = {a.n})"
+            f"robust accuracy under {a.attack} at {eps_text(a.eps, a.norm)} ({a.norm}) is {percent(b.robust_accuracy)} when the attack "
+            f"ignores the defence and {percent(a.robust_accuracy)} when it goes through it (n = {a.n})"
         )
         if b.robust_ci[0] > a.robust_ci[1]:
             text = f"{a.defense} only hides gradients: {told}; only the second figure says what the defence is worth"
@@ -166,8 +166,8 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
         b, a = min(pairs, key=lambda pair: pair[0].robust_ci[1] - pair[1].robust_ci[0])
         if b.robust_ci[1] < a.robust_ci[0]:
             text = (
-                f"the attack through {a.defense} is too weak: robust accuracy under {a.attack} at {eps_text(a.eps)} "
-                f"({a.norm}) is {_percent(a)}, and {_percent(b)} when the attack ignores the defence (n = {a.n}); use "
+                f"the attack through {a.defense} is too weak: robust accuracy under {a.attack} at {eps_text(a.eps, a.norm)} "
+                f"({a.norm}) is {percent(a.robust_accuracy)}, and {percent(b.robust_accuracy)} when the attack ignores the defence (n = {a.n}); use "
                 "the lower figure"
             )
             yield finding("adaptive-attack-too-weak", text, **_values(b, a))
@@ -183,7 +183,3 @@ def _values(blind: AttackFigures, adaptive: AttackFigures) -> dict[str, Value]:
         "adaptive": adaptive.robust_accuracy,
         "n": adaptive.n,
     }
-
-
-def _percent(row: AttackFigures) -> str:
-    return f"{100 * row.robust_accuracy:.1f} %"

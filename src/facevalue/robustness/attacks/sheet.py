@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from facevalue.robustness.attacks.examples import Example
 from facevalue.robustness.attacks.threat import Threat
 from facevalue.support import files
+from facevalue.support.formats import percent
 
 CELL = 224
 _GAP, _TITLE, _CAPTION = 12, 24, 24
@@ -34,9 +35,9 @@ def draw_sheet(examples: Sequence[Example], path: Path) -> Path:
         title = f"{example.attack}, {Threat(example.norm, example.eps)}: an image of {example.label}"
         draw.text((_GAP, top), _fitting(draw, title, font, 3 * CELL), _INK, font)
         cells = (
-            (example.original, f"{example.clean_decision} {_percent(example.clean_probability)}", _INK),
+            (example.original, f"{example.clean_decision} {percent(example.clean_probability)}", _INK),
             (example.perturbation, f"perturbation x {example.magnified:.3g}", _INK),
-            (example.adversarial, f"{example.decision} {_percent(example.probability)}", _RED),
+            (example.adversarial, f"{example.decision} {percent(example.probability)}", _RED),
         )
         for j, (pixels, caption, ink) in enumerate(cells):
             left = _GAP + j * (CELL + _GAP)
@@ -63,8 +64,3 @@ def _fitting(
     while keep > 2 and draw.textlength(text[: keep // 2] + "..." + text[-(keep // 2) :], font) > width:
         keep -= 1
     return text[: keep // 2] + "..." + text[-(keep // 2) :]
-
-
-def _percent(rate: float) -> str:
-    # Never rounded to a certainty that the model did not state.
-    return f"{min(100 * rate, 99.9):.1f} %"

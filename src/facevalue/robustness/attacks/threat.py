@@ -58,7 +58,7 @@ class Threat:
             raise UsageError(f"Expected eps of at most {FARTHEST:g}, which is beyond any image, but got {self.eps:g}")
 
     def __str__(self) -> str:
-        return f"{self.norm} {eps_text(self.eps)}"
+        return f"{self.norm} {eps_text(self.eps, self.norm)}"
 
     def distance(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """(n,) float64 distances of (n, 3, s, s) images from ``x`` in this norm."""

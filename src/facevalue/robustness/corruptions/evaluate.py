@@ -17,6 +17,7 @@ from facevalue.evidence.records import CorruptionFigures, CorruptionReport
 from facevalue.robustness.corruptions import CORRUPTIONS, Corruption, corrupted
 from facevalue.runtime.base import ImagePredictor
 from facevalue.support import machine, progress
+from facevalue.support.formats import percent
 
 _LOST = 0.1
 """A fall of the accuracy by so much at the mildest strength is worth a warning."""
@@ -87,8 +88,8 @@ def _fragile(results: list[CorruptionFigures], clean: float) -> Iterator[Finding
     for row in mildest.values():
         if row.accuracy_ci[1] < clean and row.accuracy < clean - _LOST:
             text = (
-                f"even mild {row.corruption} ({row.strength:g} {row.unit}) lowers accuracy from {100 * clean:.1f} % to "
-                f"{100 * row.accuracy:.1f} % (n = {row.n})"
+                f"even mild {row.corruption} ({row.strength:g} {row.unit}) lowers accuracy from {percent(clean)} to "
+                f"{percent(row.accuracy)} (n = {row.n})"
             )
             yield finding(
                 "fragile-to-corruption",

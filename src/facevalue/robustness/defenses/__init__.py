@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from facevalue.errors import UsageError
 from facevalue.robustness.defenses.base import Defense, defended
 from facevalue.robustness.defenses.bits import Bits
 from facevalue.robustness.defenses.blur import Blur
@@ -10,6 +9,7 @@ from facevalue.robustness.defenses.jpeg import JPEG
 from facevalue.robustness.defenses.median import Median
 from facevalue.robustness.defenses.noise import Noise
 from facevalue.robustness.defenses.tv import TV
+from facevalue.support.registry import look_up
 
 __all__ = ["DEFENSES", "Defense", "defended", "find"]
 
@@ -24,6 +24,4 @@ def find(name: str) -> Defense:
     UsageError
         There is none; the message names those there are.
     """
-    if name not in DEFENSES:
-        raise UsageError(f"there is no defense {name!r}; there are: {', '.join(DEFENSES)}")
-    return DEFENSES[name]
+    return look_up(DEFENSES, name, "defense")
