@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ def check_writable(target: Path) -> None:
     UsageError
         The nearest folder that is there cannot be written to, or is none.
     """
-    near = next((p for p in target.absolute().parents if p.exists()), Path("/"))
+    near = next((p for p in target.absolute().parents if p.exists()), Path(target.absolute().anchor))
     if not near.is_dir() or not os.access(near, os.W_OK | os.X_OK):
         raise UsageError(f"{near} cannot be written to")
 
@@ -69,13 +71,13 @@ def replacing_file(target: Path) -> Iterator[Path]:
                     shutil.copyfileobj(read, write)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=target.suffix)
         os.close(handle)
         partial = Path(name)
         try:
             yield partial
             partial.chmod(0o644)
-            partial.replace(target)
+            patiently(lambda: partial.replace(target))
         finally:
             partial.unlink(missing_ok=True)
 
@@ -97,8 +99,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             partial.chmod(0o755)
             try:
                 if target.exists():
-                    target.rename(old)
-                partial.rename(target)
+                    patiently(lambda: target.rename(old))
+                patiently(lambda: partial.rename(target))
             except BaseException:  # Ctrl-C between the two as well
                 if old.exists() and not target.exists():
                     old.rename(target)
@@ -106,6 +108,20 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def patiently(move: Callable[[], object]) -> None:
+    """Move or remove a file, and try again for a second where Windows refuses because another program has it open.
+
+    Virus scanners and indexers open every new file for a moment. Elsewhere an open file can be moved, so that a
+    refusal is final.
+    """
+    for pause in (0.01, 0.05, 0.2, 0.7) if os.name == "nt" else ():
+        with contextlib.suppress(PermissionError):
+            move()
+            return
+        time.sleep(pause)
+    move()
 
 
 def as_text(name: str) -> str:
@@ -118,9 +134,9 @@ def as_text(name: str) -> str:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, whole or not at all."""
+    """Write ``text`` as UTF-8, whole or not at all; the same bytes on every system."""
     with replacing_file(target) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(target: Path, value: Any) -> None:

@@ -69,7 +69,7 @@ class Checkpoint:
         with files.replacing_folder(self.folder) as partial:
             # Clones: tensors that share memory (kept is weights after a good epoch) cannot be in one file.
             write({n: v.detach().cpu().clone() for n, v in tensors.items()}, partial / TENSORS)
-            (partial / STATE).write_text(json.dumps(plain))
+            (partial / STATE).write_text(json.dumps(plain), encoding="utf-8")
         if self.watch is not None:
             self.watch(state.history)
 
@@ -84,7 +84,7 @@ class Checkpoint:
         if not (self.folder / STATE).is_file():
             return None
         try:
-            plain = json.loads((self.folder / STATE).read_text())
+            plain = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
             tensors = load_file(self.folder / TENSORS)
             identity = plain["identity"]
         except Exception as error:
