@@ -1,9 +1,9 @@
 """Decoded network inputs on disk, for splits that are read every epoch and do not fit into memory.
 
-One file holds the network inputs of one split. Its name is a hash of the images' bytes, the preprocessing and the decoder, so
-that another image, size or version is another file, and a file is only ever read for what it was made from. It is
-written beside its place and renamed, so it is whole or not there; several processes may read it while another makes or
-removes it. Windows does not remove what a process has open: there it stays until nobody reads it.
+One file holds the network inputs of one split. Its name is a hash of the images' bytes, the preprocessing and the
+decoder, so that another image, size or version is another file, and a file is only ever read for what it was made from.
+It is written beside its place and renamed, so it is whole or not there; several processes may read it while another
+makes or removes it. Windows does not remove what a process has open: there it stays until nobody reads it.
 
 Network inputs are read with ``pread``, not through a memory map: the kernel keeps and shares the pages either way, but
 mapped pages count as the process's memory, a page that is not there yet would hold the interpreter's lock, and a file
@@ -36,7 +36,7 @@ from facevalue.images.preprocessing import Preprocessing
 from facevalue.support import files, locks, machine, progress
 
 LIMIT_GB = 16.0
-"""Most that all cached network inputs take together, in 10^9 bytes; ``FACEVALUE_CACHE_GB`` sets another, 0 for no cache."""
+"""Most that all cached network inputs take, in 10^9 bytes; ``FACEVALUE_CACHE_GB`` sets another, 0 for no cache."""
 
 _MAGIC = b"facevalue inputs 1\n"
 _ROW = np.dtype([("sha256", "S64"), ("crc", "<u4")])
@@ -130,7 +130,7 @@ class _Open:
         return 0 if self._stream is None else os.fstat(self._stream.fileno()).st_size
 
     def remove(self) -> None:
-        """Remove the file as far as that goes; where an open file cannot be removed nothing is read from it any more."""
+        """Remove the file; where an open one cannot be removed it is closed first, and no longer read."""
         try:
             self.path.unlink(missing_ok=True)
         except OSError:
@@ -258,7 +258,9 @@ def _write(path: Path, shape: tuple[int, int, int], sha256s: list[str], inputs: 
         files.patiently(lambda: partial.replace(path))
 
 
-def _fill(partial: Path, shape: tuple[int, int, int], rows: NDArray[np.void], inputs: Iterator[NDArray[np.uint8]]) -> None:
+def _fill(
+    partial: Path, shape: tuple[int, int, int], rows: NDArray[np.void], inputs: Iterator[NDArray[np.uint8]]
+) -> None:
     with partial.open("r+b", buffering=0) as stream:
         _take_room(stream, _start(len(rows)) + len(rows) * int(np.prod(shape)))
         stream.seek(_start(len(rows)))
@@ -310,7 +312,7 @@ def _room(folder: Path, path: Path, limit: int) -> int:
 
 
 def _make_room(folder: Path, path: Path, limit: int) -> None:
-    """Remove the network inputs at ``path``, and the longest unused ones, until all others together take at most ``limit``."""
+    """Remove the file at ``path``, and the longest unused others, until those together take at most ``limit`` bytes."""
     path.unlink(missing_ok=True)
     left = sorted(_files(folder), key=lambda file: (file.suffix != _PARTIAL, _used(file)))
     total = sum(_size(file) for file in left)

@@ -48,7 +48,8 @@ def _disk_errors(target: Path) -> Iterator[None]:
                 f"{_NO_ROOM[error.errno]}: {target} was not written; free some space and run again"
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise UsageError(f"{target} cannot be written: {os.strerror(error.errno)}; choose another place") from error
+            choose = "close what has it open, or choose another place" if os.name == "nt" else "choose another place"
+            raise UsageError(f"{target} cannot be written: {os.strerror(error.errno)}; {choose}") from error
         if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
             raise UsageError(f"{target} cannot be written: a file or folder is in the way") from error
         raise
@@ -71,7 +72,7 @@ def replacing_file(target: Path) -> Iterator[Path]:
                     shutil.copyfileobj(read, write)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=target.suffix)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
         os.close(handle)
         partial = Path(name)
         try:

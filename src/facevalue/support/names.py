@@ -1,4 +1,7 @@
-"""File names that every system can hold: Windows forbids some, and Windows and macOS do not tell upper case from lower."""
+"""File names that every system can hold.
+
+Windows forbids some characters and names; Windows and macOS do not tell upper case from lower.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from facevalue.errors import UsageError
@@ -85,7 +85,8 @@ class Checkpoint:
             return None
         try:
             plain = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
-            tensors = load_file(self.folder / TENSORS)
+            # Not load_file: its tensors keep the file mapped, and Windows replaces no folder with a mapped file in it.
+            tensors = load((self.folder / TENSORS).read_bytes())
             identity = plain["identity"]
         except Exception as error:
             raise UsageError(f"{self.folder} cannot be read; train without `resume` to start again") from error
