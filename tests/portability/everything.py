@@ -1,4 +1,4 @@
-"""Import every module; train, predict, evaluate, calibrate, explain, attack, export, scan and prepare. Run by windows.py."""
+"""Import every module, then use the verbs that read and write files. Run by windows.py."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def shell(*arguments: object) -> None:
     try:
         main([str(argument) for argument in arguments])
     except SystemExit as end:
-        assert end.code == 0, arguments
+        if end.code:
+            raise RuntimeError(f"{arguments} ended with {end.code}") from end
 
 
 def cache_of_inputs(folder: Path) -> None:

@@ -1,10 +1,10 @@
-"""What Windows lacks and forbids, put upon this process before anything of the package is imported.
+"""What Windows lacks and forbids, put upon this process before the package is imported.
 
 Run as ``python windows.py PROGRAM.py ARGUMENTS``. It shows what our own code asks of the system, not how Windows behaves:
 ``os.name`` and ``sys.platform`` stay, since the libraries below us were built for this one.
 
-- Modules that are not there: ``fcntl``, ``resource``, ``pwd``, ``grp``, ``termios``, ``tty``, ``pty``, ``syslog``. Libraries may
-  have theirs; what the package imports is refused.
+- Modules that are not there: ``fcntl``, ``resource``, ``pwd``, … Libraries may have theirs; what the package imports is
+  refused.
 - Functions that are not there: ``os.fork``, ``os.pread``, … and signals.
 - A file that this process has open, or mapped, can be neither removed nor replaced, nor a folder above it moved.
 - A file name that Windows forbids cannot be made.
@@ -27,9 +27,9 @@ from typing import Any
 
 MISSING_MODULES = frozenset("fcntl resource pwd grp termios tty pty syslog posix".split())
 MISSING_IN_OS = """
-    fork forkpty pread preadv pwrite pwritev posix_fallocate posix_fadvise sched_getaffinity sched_setaffinity geteuid getuid
-    getegid getgid getgroups mkfifo mknod chown lchown fchown statvfs killpg setsid O_CLOEXEC O_DIRECTORY O_NOFOLLOW O_NONBLOCK
-    sysconf uname wait wait3 wait4 nice getloadavg confstr sendfile
+    fork forkpty pread preadv pwrite pwritev posix_fallocate posix_fadvise sched_getaffinity sched_setaffinity
+    geteuid getuid getegid getgid getgroups mkfifo mknod chown lchown fchown statvfs killpg setsid sysconf uname
+    O_CLOEXEC O_DIRECTORY O_NOFOLLOW O_NONBLOCK wait wait3 wait4 nice getloadavg confstr sendfile
 """.split()
 MISSING_SIGNALS = "SIGKILL SIGHUP SIGALRM SIGUSR1 SIGUSR2 SIGCHLD SIGPIPE SIGQUIT SIGXFSZ SIGSTOP SIGCONT".split()
 FORBIDDEN = re.compile(r'[\x00-\x1f<>:"\\|?*]|[. ]$|^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?$', re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""What the processes of test_spawn.py do: a started process imports it, and shares nothing with the one that starts it."""
+"""What the processes of test_spawn.py do. Each imports this file, and shares nothing with the one that starts it."""
 
 from __future__ import annotations
 

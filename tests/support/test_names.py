@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 from pathlib import Path, PureWindowsPath
 
 import pytest
@@ -18,7 +19,8 @@ WORDS = st.text() | st.sampled_from(["con", "NUL", "nul.tar", "COM1", "lpt9.x.y"
 def holds(name: str) -> bool:
     """Windows's own rules, as Python's ``ntpath`` and Microsoft's «Naming Files, Paths, and Namespaces» have them."""
     plain = not any(c in '<>:"/\\|?*' or ord(c) < 32 for c in name) and name not in ("", ".", "..")
-    return plain and name[-1] not in ". " and not PureWindowsPath(name).is_reserved()
+    reserved = getattr(ntpath, "isreserved", lambda name: PureWindowsPath(name).is_reserved())  # from Python 3.13 on
+    return plain and name[-1] not in ". " and not reserved(name)
 
 
 @given(WORDS)
