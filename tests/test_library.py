@@ -1,4 +1,7 @@
-"""A library, not a process: importing and calling it changes nothing of its host. The command line may."""
+"""A library, not a process: importing and calling it changes nothing of its host. The command line may.
+
+The libraries below are imported first: some set a variable or a filter of their own when they load, once.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ def compare(before, after):
 """
 
 SCAN = """
-import sys, numpy, PIL, pandas
+import sys, numpy, PIL, pandas, cv2, sklearn.linear_model, skimage.filters
 before = state()
 import facevalue as fv
 changed = compare(before, state())
@@ -71,7 +74,7 @@ print(json.dumps([changed, compare(before, state())]))
 """
 
 SCAN_WITH_A_NETWORK = """
-import sys, numpy, PIL, pandas, sklearn.linear_model, cleanlab
+import sys, numpy, PIL, pandas, cv2, sklearn.linear_model, cleanlab, skimage.filters
 from facevalue.models.networks import timm_body, torchvision_ready
 torchvision_ready.ready()
 import timm, torch
