@@ -10,10 +10,10 @@ JOBS ?= 2
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --max-worker-restart=0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check lint format clean
+.PHONY: help setup demo test test-all test-minimum check lint format clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything that work on the project needs
 
@@ -33,8 +33,19 @@ demo: setup ## train, judge, attack, explain and export a small model on real im
 test: setup check ## the whole check: lint, format, types, import floors, doctests, README, tests
 	@$(PYTEST)
 
-test-all: setup check ## the same with the slow tests
-	@$(PYTEST) -m "not gpu and not network"
+test-all: setup check ## the same with the slow tests, and coverage, which must not fall
+	@$(PYTEST) -m "not gpu and not network" --cov --cov-report=term
+
+# Libraries this old warn that what they use of newer ones is deprecated; that is no fault of ours.
+test-minimum: $(VENV)-minimum/.installed ## the tests with the oldest versions that pyproject.toml allows
+	@$(VENV)-minimum/bin/pytest -n $(JOBS) --dist loadfile --max-worker-restart=0 \
+	  -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning
+
+$(VENV)-minimum/.installed: pyproject.toml constraints-minimum.txt
+	@test -x $(VENV)-minimum/bin/python || { echo "making $(VENV)-minimum"; $(PYTHON) -m venv $(VENV)-minimum; }
+	@echo "installing the oldest versions into $(VENV)-minimum (some minutes the first time)"
+	@$(VENV)-minimum/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-minimum.txt -e '.[dev]'
+	@touch $@
 
 check: setup ## lint, format, types and import floors alone
 	@$(BIN)/ruff check
@@ -49,5 +60,5 @@ format: setup ## put the sources in order
 	@$(BIN)/ruff format
 
 clean: ## remove .venv and what tools left behind
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+	@rm -rf $(VENV) $(VENV)-minimum .coverage* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

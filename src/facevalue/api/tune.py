@@ -111,7 +111,7 @@ def tune(
     try:
         import optuna
         from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
     except ImportError as error:
         raise MissingExtraError("optuna", "tune") from error
     if trials < 1:
@@ -124,11 +124,12 @@ def tune(
         changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
     folder = Path(output)
     manifest = _set_up(data, folder, base, searched, groups, prune)
+    journal = str(folder / JOURNAL)  # locked by a file, not by a link, which Windows reserves to administrators
     with _quiet_optuna(), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(
             study_name="facevalue",
-            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            storage=JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1) if prune else None,
             load_if_exists=True,
         )

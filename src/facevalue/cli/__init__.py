@@ -84,6 +84,7 @@ def _face(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what was typed and end the process with its exit code."""
-    prepare_process()
-    code = run(typer.main.get_command(app).main, sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    prepare_process(arguments)
+    code = run(typer.main.get_command(app).main, arguments)
     sys.exit(flush() or code)

@@ -169,10 +169,10 @@ def _from_class(root: Path, folder: Path, split: str) -> Iterator[Listed]:
         inside = path.relative_to(folder)
         yield Listed(
             path=path,
-            key=str(PurePosixPath(path.relative_to(root))),
+            key=path.relative_to(root).as_posix(),
             label=folder.name,
             split=split,
-            parent=str(PurePosixPath(inside.parent)) if len(inside.parts) > 1 else "",
+            parent=inside.parent.as_posix() if len(inside.parts) > 1 else "",
         )
 
 
@@ -197,7 +197,7 @@ def listed_in(table: pd.DataFrame, base: Path, source: str) -> list[Listed]:
         if split not in ("", *SPLITS):
             raise DataError(f"{source}: expected split to be one of {', '.join(SPLITS)}, but got {split!r}")
         extra = tuple((str(c), v) for c, v in row.items() if c not in ("path", "label", "split", "key", "error"))
-        key = PurePosixPath(row["path"]).as_posix()
+        key = Path(row["path"]).as_posix()
         found.append(Listed(path, key, row["label"], split, _below_class(path, row["label"]), extra))
     if not found:
         raise DataError(f"{source} is an empty manifest")

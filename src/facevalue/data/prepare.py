@@ -21,7 +21,7 @@ from facevalue.data.groups import NEAR, with_groups
 from facevalue.data.hashes import phash
 from facevalue.data.leaks import Leak, without_leaks
 from facevalue.data.manifest import COLUMNS, SPLITS, Manifest, read_table
-from facevalue.data.names import class_folder, placed
+from facevalue.data.names import class_folders, placed
 from facevalue.data.scan import Data, scan
 from facevalue.data.splits import DEFAULT, known_splits, with_splits
 from facevalue.errors import ImageError, UsageError
@@ -186,8 +186,7 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
             raise UsageError(f"{output} and {source} lie in each other; choose a place beside it with `output`")
     known = known_splits(how.like) if how.like is not None else {}
     raw = scan(source)
-    for label in raw.classes:
-        class_folder(label)
+    class_folders(raw.classes)
     with files.replacing_folder(output) as folder:
         encoded = folder / ".encoded"
         encoded.mkdir()

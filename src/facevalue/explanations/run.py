@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -20,11 +19,11 @@ from facevalue.explanations.faithfulness import Faithfulness, deletion, pooled
 from facevalue.images.sources import ImageInput, Images, each, name_of
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.runtime.image_files import expand
-from facevalue.support import progress
+from facevalue.support import names, progress
 from facevalue.support.html import ShownInNotebooks
 
 _AT_ONCE = 16  # images in memory
-_LONGEST = 100  # characters of an output file's name that come from the image's
+_LONGEST = 100  # bytes of an output file's name that come from the image's
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,10 +166,10 @@ def _batches(
 
 def _unused(stem: str, taken: set[str]) -> str:
     """A name of its own that every file system takes, also where it does not tell cases apart."""
-    short = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", stem)[:_LONGEST]
-    name, count = short, 1
-    while name.casefold() in taken:
+    name = short = names.portable(stem, _LONGEST)
+    count = 1
+    while names.folded(name) in taken:
         count += 1
         name = f"{short}-{count}"
-    taken.add(name.casefold())
+    taken.add(names.folded(name))
     return name

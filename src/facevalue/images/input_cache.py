@@ -1,22 +1,25 @@
 """Decoded network inputs on disk, for splits that are read every epoch and do not fit into memory.
 
-One file holds the network inputs of one split. Its name is a hash of the images' bytes, the preprocessing and the decoder, so
-that another image, size or version is another file, and a file is only ever read for what it was made from. It is
-written beside its place and renamed, so it is whole or not there; several processes may read it while another makes or
-removes it.
+One file holds the network inputs of one split. Its name is a hash of the images' bytes, the preprocessing and the
+decoder, so that another image, size or version is another file, and a file is only ever read for what it was made from.
+It is written beside its place and renamed, so it is whole or not there; several processes may read it while another
+makes or removes it. Windows does not remove what a process has open: there it stays until nobody reads it.
 
-Network inputs are read with ``pread``, not through a memory map: the kernel keeps and shares the pages either way, but mapped
-pages count as the process's memory, a page that is not there yet would hold the interpreter's lock, and a file that
-someone cuts short would kill the process instead of being decoded anew.
+Network inputs are read with ``pread``, not through a memory map: the kernel keeps and shares the pages either way, but
+mapped pages count as the process's memory, a page that is not there yet would hold the interpreter's lock, and a file
+that someone cuts short would kill the process instead of being decoded anew. Windows has no ``pread``; there threads
+take turns to seek and read. (Elsewhere that would not do: a forked process shares the position in the file.)
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
+import io
 import os
 import shutil
-import tempfile
+import threading
+import uuid
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,10 +33,10 @@ from numpy.typing import NDArray
 from facevalue.errors import UsageError
 from facevalue.images import decoding
 from facevalue.images.preprocessing import Preprocessing
-from facevalue.support import files, machine, progress
+from facevalue.support import files, locks, machine, progress
 
 LIMIT_GB = 16.0
-"""Most that all cached network inputs take together, in 10^9 bytes; ``FACEVALUE_CACHE_GB`` sets another, 0 for no cache."""
+"""Most that all cached network inputs take, in 10^9 bytes; ``FACEVALUE_CACHE_GB`` sets another, 0 for no cache."""
 
 _MAGIC = b"facevalue inputs 1\n"
 _ROW = np.dtype([("sha256", "S64"), ("crc", "<u4")])
@@ -85,27 +88,80 @@ class InputCache:
         if row == len(self.rows) or self.rows["sha256"][row] != sha256.encode():
             return None
         size = int(np.prod(self.shape))
-        try:
-            data = os.pread(self._file.descriptor, size, _start(len(self.rows)) + row * size)
-        except OSError:
-            data = b""
+        data = self._file.read(size, _start(len(self.rows)) + row * size)
         if len(data) != size or zlib.crc32(data) != self.rows["crc"][row]:
-            with suppress(OSError):  # the network input is decoded all the same
-                self.path.unlink()
+            self._file.remove()  # the network input is decoded all the same
             return None
         return np.frombuffer(data, np.uint8).reshape(self.shape)
 
 
 class _Open:
-    """A file descriptor with a shared lock, which tells other processes that the file is in use."""
+    """A file that is read at any place by any thread, with a mark that tells other processes that it is in use.
+
+    It goes to another process by its path; where it has been removed since, nothing is read there.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(self.descriptor, fcntl.LOCK_SH)
+        self.path = path
+        self._turn = threading.Lock()
+        self._mark = locks.Mark(path)
+        try:
+            self._stream: io.FileIO | None = io.FileIO(path)
+        except OSError:
+            self._mark.end()
+            raise
+
+    def read(self, size: int, start: int) -> bytes:
+        """``size`` bytes from ``start`` on; fewer, or none, where the file has not that many or cannot be read."""
+        stream = self._stream
+        try:
+            if stream is None:
+                return b""
+            if hasattr(os, "pread"):
+                return os.pread(stream.fileno(), size, start)
+            with self._turn:
+                stream.seek(start)
+                return stream.read(size)
+        except (OSError, ValueError):  # closed meanwhile by remove(), in another thread
+            return b""
+
+    def size(self) -> int:
+        """Bytes of the file, 0 where it is gone."""
+        return 0 if self._stream is None else os.fstat(self._stream.fileno()).st_size
+
+    def remove(self) -> None:
+        """Remove the file; where an open one cannot be removed it is closed first, and no longer read."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError:
+            self.close()
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Read no more, and say so to others."""
+        with self._turn:
+            if self._stream is not None:
+                self._stream.close()
+                self._stream = None
+                self._mark.end()
+
+    def __reduce__(self) -> tuple[Callable[[Path], _Open], tuple[Path]]:
+        return _again, (self.path,)
 
     def __del__(self) -> None:
-        if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
+        if hasattr(self, "_stream"):
+            self.close()
+
+
+def _again(path: Path) -> _Open:
+    """In another process, the same file; one that can no longer be opened is read as empty."""
+    try:
+        return _Open(path)
+    except OSError:
+        gone = _Open.__new__(_Open)
+        gone.path, gone._turn, gone._stream = path, threading.Lock(), None
+        return gone
 
 
 def cached(
@@ -184,12 +240,11 @@ def _opened(path: Path, shape: tuple[int, int, int]) -> InputCache | None:
         file = _Open(path)
     except FileNotFoundError:
         return None
-    head = os.pread(file.descriptor, len(_MAGIC) + 8, 0)
+    head = file.read(len(_MAGIC) + 8, 0)
     count = int.from_bytes(head[len(_MAGIC) :], "little")
-    size = os.fstat(file.descriptor).st_size
-    if head[: len(_MAGIC)] != _MAGIC or size != _start(count) + count * int(np.prod(shape)):
+    if head[: len(_MAGIC)] != _MAGIC or file.size() != _start(count) + count * int(np.prod(shape)):
         return None
-    table = os.pread(file.descriptor, count * _ROW.itemsize + 4, len(head))
+    table = file.read(count * _ROW.itemsize + 4, len(head))
     if zlib.crc32(table[:-4]) != int.from_bytes(table[-4:], "little"):
         return None
     return InputCache(path, shape, np.frombuffer(table[:-4], _ROW), file)
@@ -198,72 +253,77 @@ def _opened(path: Path, shape: tuple[int, int, int]) -> InputCache | None:
 def _write(path: Path, shape: tuple[int, int, int], sha256s: list[str], inputs: Iterator[NDArray[np.uint8]]) -> None:
     rows = np.zeros(len(sha256s), _ROW)
     rows["sha256"] = sha256s
-    with _partial(path) as (descriptor, partial):
-        # All of the room at once: a full disk is found out before the work, not in the middle of it.
-        os.posix_fallocate(descriptor, 0, _start(len(rows)) + len(rows) * int(np.prod(shape)))
-        os.lseek(descriptor, _start(len(rows)), os.SEEK_SET)
+    with _partial(path) as partial:
+        _fill(partial, shape, rows, inputs)
+        files.patiently(lambda: partial.replace(path))
+
+
+def _fill(
+    partial: Path, shape: tuple[int, int, int], rows: NDArray[np.void], inputs: Iterator[NDArray[np.uint8]]
+) -> None:
+    with partial.open("r+b", buffering=0) as stream:
+        _take_room(stream, _start(len(rows)) + len(rows) * int(np.prod(shape)))
+        stream.seek(_start(len(rows)))
         done = progress.track(inputs, "decoding images once for all epochs", total=len(rows))
         for i, pixels in enumerate(done):
             data = pixels.tobytes()
             rows["crc"][i] = zlib.crc32(data)
-            _write_all(descriptor, data)
+            _write_all(stream, data)
         table = rows.tobytes()
-        os.lseek(descriptor, 0, os.SEEK_SET)
+        stream.seek(0)
         head = _MAGIC + len(rows).to_bytes(8, "little")
-        _write_all(descriptor, head + table + zlib.crc32(table).to_bytes(4, "little"))
-        partial.replace(path)
+        _write_all(stream, head + table + zlib.crc32(table).to_bytes(4, "little"))
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _take_room(stream: io.FileIO, size: int) -> None:
+    """All of the room at once: a full disk is found out before the work, not in the middle of it."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), 0, size)
+    elif shutil.disk_usage(Path(os.fsdecode(stream.name)).parent).free < size:  # Windows and macOS only tell
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _write_all(stream: io.FileIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view) :]
+        view = view[stream.write(view) :]
 
 
 @contextmanager
-def _partial(path: Path) -> Iterator[tuple[int, Path]]:
-    """A new file beside ``path``, locked while it is written: one that nobody locks was left by a killed process."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=_PARTIAL)
+def _partial(path: Path) -> Iterator[Path]:
+    """A new file beside ``path``, marked while it is written: an unmarked one was left by a killed process."""
+    partial = path.with_name(f"{path.stem}.{uuid.uuid4().hex[:12]}{_PARTIAL}")
+    mark = locks.Mark(partial)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor, Path(name)
+        partial.touch()
+        yield partial
     finally:
-        os.close(descriptor)
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
+        mark.end()
 
 
 def _room(folder: Path, path: Path, limit: int) -> int:
     """Bytes that a file at ``path`` may take: what is not in use by others, and half of what the disk has to give."""
     others = [file for file in _files(folder) if file != path]
-    in_use = sum(_size(file) for file in others if _in_use(file))
-    idle = sum(_size(file) for file in others if not _in_use(file))
+    used = [locks.in_use(file) for file in others]
+    in_use = sum(_size(file) for file, held in zip(others, used, strict=True) if held)
+    idle = sum(_size(file) for file, held in zip(others, used, strict=True) if not held)
     return min(limit - in_use, (shutil.disk_usage(folder).free + idle + _size(path)) // 2)
 
 
 def _make_room(folder: Path, path: Path, limit: int) -> None:
-    """Remove the network inputs at ``path``, and the longest unused ones, until all others together take at most ``limit``."""
+    """Remove the file at ``path``, and the longest unused others, until those together take at most ``limit`` bytes."""
     path.unlink(missing_ok=True)
     left = sorted(_files(folder), key=lambda file: (file.suffix != _PARTIAL, _used(file)))
     total = sum(_size(file) for file in left)
     for file in left:
-        if (total > limit or file.suffix == _PARTIAL) and not _in_use(file):
+        if (total > limit or file.suffix == _PARTIAL) and not locks.in_use(file):
             total -= _size(file)
             file.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> list[Path]:
     return [file for file in folder.iterdir() if file.suffix in (".inputs", _PARTIAL)]
-
-
-def _in_use(file: Path) -> bool:
-    try:
-        with file.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 def _size(file: Path) -> int:

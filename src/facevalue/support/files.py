@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ def check_writable(target: Path) -> None:
     UsageError
         The nearest folder that is there cannot be written to, or is none.
     """
-    near = next((p for p in target.absolute().parents if p.exists()), Path("/"))
+    near = next((p for p in target.absolute().parents if p.exists()), Path(target.absolute().anchor))
     if not near.is_dir() or not os.access(near, os.W_OK | os.X_OK):
         raise UsageError(f"{near} cannot be written to")
 
@@ -46,7 +48,8 @@ def _disk_errors(target: Path) -> Iterator[None]:
                 f"{_NO_ROOM[error.errno]}: {target} was not written; free some space and run again"
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise UsageError(f"{target} cannot be written: {os.strerror(error.errno)}; choose another place") from error
+            choose = "close what has it open, or choose another place" if os.name == "nt" else "choose another place"
+            raise UsageError(f"{target} cannot be written: {os.strerror(error.errno)}; {choose}") from error
         if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
             raise UsageError(f"{target} cannot be written: a file or folder is in the way") from error
         raise
@@ -75,7 +78,7 @@ def replacing_file(target: Path) -> Iterator[Path]:
         try:
             yield partial
             partial.chmod(0o644)
-            partial.replace(target)
+            patiently(lambda: partial.replace(target))
         finally:
             partial.unlink(missing_ok=True)
 
@@ -97,8 +100,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             partial.chmod(0o755)
             try:
                 if target.exists():
-                    target.rename(old)
-                partial.rename(target)
+                    patiently(lambda: target.rename(old))
+                patiently(lambda: partial.rename(target))
             except BaseException:  # Ctrl-C between the two as well
                 if old.exists() and not target.exists():
                     old.rename(target)
@@ -106,6 +109,20 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def patiently(move: Callable[[], object]) -> None:
+    """Move or remove a file, and try again for a second where Windows refuses because another program has it open.
+
+    Virus scanners and indexers open every new file for a moment. Elsewhere an open file can be moved, so that a
+    refusal is final.
+    """
+    for pause in (0.01, 0.05, 0.2, 0.7) if os.name == "nt" else ():
+        with contextlib.suppress(PermissionError):
+            move()
+            return
+        time.sleep(pause)
+    move()
 
 
 def as_text(name: str) -> str:
@@ -118,9 +135,9 @@ def as_text(name: str) -> str:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, whole or not at all."""
+    """Write ``text`` as UTF-8, whole or not at all; the same bytes on every system."""
     with replacing_file(target) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(target: Path, value: Any) -> None:

@@ -40,7 +40,7 @@ def cores() -> int:
     """Processors that this process may use, at least 1: those of its affinity, and no more than a container's limit."""
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = CPU_MAX.read_text().split()
+        quota, period = CPU_MAX.read_text(encoding="utf-8").split()
         found = min(found, math.ceil(int(quota) / int(period)))
     except (OSError, ValueError):  # no container, or one without a limit
         pass

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from facevalue.errors import UsageError
@@ -69,7 +69,7 @@ class Checkpoint:
         with files.replacing_folder(self.folder) as partial:
             # Clones: tensors that share memory (kept is weights after a good epoch) cannot be in one file.
             write({n: v.detach().cpu().clone() for n, v in tensors.items()}, partial / TENSORS)
-            (partial / STATE).write_text(json.dumps(plain))
+            (partial / STATE).write_text(json.dumps(plain), encoding="utf-8")
         if self.watch is not None:
             self.watch(state.history)
 
@@ -84,8 +84,9 @@ class Checkpoint:
         if not (self.folder / STATE).is_file():
             return None
         try:
-            plain = json.loads((self.folder / STATE).read_text())
-            tensors = load_file(self.folder / TENSORS)
+            plain = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+            # Not load_file: its tensors keep the file mapped, and Windows replaces no folder with a mapped file in it.
+            tensors = load((self.folder / TENSORS).read_bytes())
             identity = plain["identity"]
         except Exception as error:
             raise UsageError(f"{self.folder} cannot be read; train without `resume` to start again") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from facevalue.data.audit.labels import Suspect, find_suspects
 from facevalue.data.dataset import dataset_of
 from facevalue.data.manifest import Manifest
@@ -24,7 +26,11 @@ def suspicious_labels(manifest: Manifest, network: str, weights: str) -> tuple[S
     classes = manifest.classes
     if len(classes) < 2:
         raise DataError(f"{manifest.source} has one class only; labels can be checked against those of another")
-    classifier = new_classifier(read("probe", {"network.name": network, "network.weights": weights}), classes)
+    recipe = read("probe", {"network.name": network, "network.weights": weights})
+    # A new head is drawn: always the same one, and not from the generator of whoever calls.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        classifier = new_classifier(recipe, classes)
     chosen = dataset_of(manifest, classifier.card.preprocessing, classes)
     features = Extractor(classifier).features(chosen).double().numpy()
     rows = manifest.readable

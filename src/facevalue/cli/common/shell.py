@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import inspect
+import io
 import os
 import shlex
 import signal
@@ -96,8 +97,8 @@ def told(error: BaseException) -> tuple[str, int]:
             return f"interrupted; {_one_line(error) or 'nothing was left half-written'}", INTERRUPTED
         case SystemExit():
             return "", error.code if isinstance(error.code, int) else FAILED
-        case BrokenPipeError():
-            return "", FAILED  # whoever read our output has gone, as `facevalue predict … | head` does
+        case OSError() if _reader_has_gone(error):
+            return "", FAILED
         case ModuleNotFoundError():
             package = (error.name or "").partition(".")[0]
             for extra, packages in _EXTRAS.items():
@@ -111,6 +112,12 @@ def told(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError) or _ran_out_of_memory(error):
         return "out of memory; a smaller --batch-size or --size may help", FAILED
     return f"unexpected {type(error).__name__}: {_one_line(error)} (run again with --debug for the traceback)", FAILED
+
+
+def _reader_has_gone(error: OSError) -> bool:
+    """Whether whoever read our output has gone, as ``facevalue predict … | head`` does."""
+    gone_on_windows = os.name == "nt" and error.errno == errno.EINVAL and not error.filename
+    return isinstance(error, BrokenPipeError) or gone_on_windows
 
 
 def _ran_out_of_memory(error: BaseException) -> bool:
@@ -131,7 +138,9 @@ def run(command: Callable[..., Any], arguments: Sequence[str]) -> int:
     except _WrongUse as error:
         say_error(_usage(error))
         return WRONG_USE
-    except BrokenPipeError:
+    except OSError as error:
+        if not _reader_has_gone(error):
+            raise
         return FAILED
     finally:
         _typed.reset(token)
@@ -147,14 +156,35 @@ def _one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
-def prepare_process() -> None:
-    """What belongs to a process of our own and not to a library: signals, memory, warnings."""
-    # Ending by a signal unwinds, so that what was being written is removed.
-    signal.signal(signal.SIGTERM, _terminate)
-    # Freed memory is kept for the next batch: giving it back costs a network about half of its time on a CPU.
-    machine.keep_memory()
+_RUNTIME_VERBS = ("predict", "serve")
+"""They run no training, and a server should give the memory of a large upload back."""
+
+
+def prepare_process(arguments: Sequence[str] = ()) -> None:
+    """What belongs to a process of our own and not to a library: signals, warnings, text, memory and threads.
+
+    Parameters
+    ----------
+    arguments : what was typed after ``facevalue``.
+    """
+    # Ending by a signal unwinds, so that what was being written is removed. Windows sends SIGBREAK (Ctrl-Break, a
+    # window that is closed) where others send SIGTERM.
+    for name in ("SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
     # Decoders warn about oddities of files that they read all the same.
     warnings.filterwarnings("ignore", module="PIL")
+    # Windows writes redirected text in the code page of the region, which lacks most file names.
+    if "PYTHONIOENCODING" not in os.environ:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    # Freed memory is kept for the next batch: giving it back costs a network about half of its time on a CPU.
+    if next(iter(arguments), "") not in _RUNTIME_VERBS:
+        machine.keep_memory()
+    # torch and others count processors, but not a container's limit.
+    if machine.threads() < (os.cpu_count() or 1):
+        os.environ.setdefault("OMP_NUM_THREADS", str(machine.threads()))
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -165,7 +195,9 @@ def flush() -> int:
     """Flush standard output; the exit code is 1 where its reader has gone."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not _reader_has_gone(error):
+            raise
         # Python would try once more at exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED

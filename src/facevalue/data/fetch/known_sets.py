@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -21,12 +20,13 @@ from facevalue.data.known import Archive, KnownSet
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.evidence.findings import finding, say
 from facevalue.images.decoding import SUFFIXES
-from facevalue.support import files
+from facevalue.support import files, locks
 from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import free_folder
 
 RECEIPT = "received.json"
 MIRROR = "FACEVALUE_MIRROR"
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -99,25 +99,14 @@ def fetch(
 def _alone(waiting: Path) -> Iterator[None]:
     """Hold ``waiting``: two runs that append to one unfinished file would spoil it for both."""
     waiting.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(waiting, os.O_RDONLY)
     try:
-        _lock(descriptor, waiting)
-        try:
+        with locks.alone(waiting / _LOCK) as ours:
+            if not ours:
+                raise FaceValueError(f"another run is fetching into {waiting}; wait until it is done")
             yield
-        finally:
-            with suppress(OSError):  # what arrived stays
-                waiting.rmdir()
     finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, waiting: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise FaceValueError(f"another run is fetching into {waiting}; wait until it is done") from None
-    except OSError:
-        return  # not every file system knows locks
+        with suppress(OSError):  # what arrived stays
+            waiting.rmdir()
 
 
 def _receipt(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from facevalue.errors import UsageError
 from facevalue.robustness.attacks.base import AttackResult
 from facevalue.robustness.attacks.examples import pixels_of
 from facevalue.robustness.attacks.threat import Threat
-from facevalue.support import files
+from facevalue.support import files, names
 from facevalue.support.formats import eps_text
 
 TABLE = "images.csv"
@@ -45,7 +46,11 @@ class AdversarialFolder:
     def __init__(self, folder: Path, dataset: ImageDataset) -> None:
         self._folder, self._images = folder, dataset
         self._rows: list[list[object]] = []
-        self._classes = [f"{i:02d}" if _odd(name) else name for i, name in enumerate(dataset.classes)]
+        often = Counter(map(names.folded, dataset.classes))
+        self._classes = [
+            f"{i:02d}" if _odd(name) or often[names.folded(name)] > 1 else name
+            for i, name in enumerate(dataset.classes)
+        ]
 
     def add(self, attack: str, threat: Threat, first: int, result: AttackResult) -> None:
         """Write the images of one batch, the first of which is number ``first`` of all."""
@@ -60,7 +65,7 @@ class AdversarialFolder:
             Image.fromarray(pixels_of(image)).save(self._folder / path)
             self._rows.append(
                 [
-                    *(path, files.as_text(str(source)), attack, threat.norm, threat.eps, classes[label]),
+                    *(path.as_posix(), files.as_text(str(source)), attack, threat.norm, threat.eps, classes[label]),
                     *(classes[int(result.clean_decisions[i])], classes[int(result.decisions[i])]),
                     *(bool(result.success[i]), float(result.distances[i])),
                 ]
@@ -85,5 +90,5 @@ def saved(folder: Path, dataset: ImageDataset) -> Iterator[AdversarialFolder]:
 
 
 def _odd(name: str) -> bool:
-    """Whether a class's name cannot be a folder's."""
-    return name in ("", ".", "..") or any(c in name for c in "/\\\0:") or len(name.encode(errors="replace")) > 200
+    """Whether a class's name cannot be a folder's on every system."""
+    return names.fault(name) != "" or len(name.encode(errors="replace")) > 200
