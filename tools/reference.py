@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from textwrap import indent
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import typer
@@ -118,8 +119,7 @@ def settings_table(record: type[msgspec.Struct], names: list[str], prefix: str =
     for field in msgspec.structs.fields(record):
         if field.name in names:
             default = "required" if field.required else _toml_value(_value(field))
-            kind = f"`{type_name(hints[field.name])}`"
-            rows.append((f"`{prefix}{field.name}`", meaning[field.name], kind, default))
+            rows.append((f"`{prefix}{field.name}`", meaning[field.name], type_name(hints[field.name]), default))
     return table(("key", "meaning", "type", "default"), rows)
 
 
@@ -240,18 +240,15 @@ def _markdown(text: str) -> str:
 
 
 def type_name(hint: Any) -> str:
-    """A type as its author would write it: ``int | None``, ``"a" | "b"``."""
+    """A type for a reader: "`int` or not set", "`"a"` or `"b"`". A bar would end a table's cell."""
     if hint is type(None):
-        return "None"
-    arguments = getattr(hint, "__args__", ())
-    origin = getattr(hint, "__origin__", None)
-    if origin is not None and "Literal" in str(origin):
-        return " | ".join(json.dumps(a) for a in arguments)
-    if arguments and "Union" in type(hint).__name__ + str(origin):
-        return " | ".join(type_name(a) for a in arguments)
-    if arguments:
-        return f"{hint.__origin__.__name__}[{', '.join('...' if a is ... else type_name(a) for a in arguments)}]"
-    return getattr(hint, "__name__", str(hint))
+        return "not set"
+    arguments = get_args(hint)
+    if get_origin(hint) is Literal:
+        return " or ".join(f"`{json.dumps(a)}`" for a in arguments)
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(type_name(a) for a in arguments)
+    return f"`{hint.__name__}`" if isinstance(hint, type) and not arguments else f"`{hint}`"
 
 
 def anchor(name: str) -> str:
