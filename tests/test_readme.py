@@ -87,9 +87,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory, lfw: Path) -> Path:
     shutil.copytree(lfw, folder / "images")
     with Image.open(lfw / "face" / "face-000.png") as image:
         image.convert("RGB").resize((200, 200)).save(folder / "photo.jpg")
-    small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0}
+    small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 3e-3}
     with contextlib.chdir(folder):
-        facevalue.train("images", "model", recipe="scratch", size=24, epochs=2, settings=small)
+        facevalue.train("images", "model", recipe="scratch", size=24, epochs=6, settings=small)
     return folder
 
 
