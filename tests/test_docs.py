@@ -18,14 +18,18 @@ import typer
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "reference.py")
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    return tool("reference")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,7 @@ def test_every_key_of_a_recipe_is_in_the_reference_with_a_meaning(reference: Mod
     keys |= {f"{table}.{key}" for table in tables for key in plain[table]}
     assert set(rows) == keys
     assert all(rows.values())
-    assert all(f'### `{name}`' in reference.recipes() for name in built_in())
+    assert all(f"### `{name}`" in reference.recipes() for name in built_in())
 
 
 def test_every_record_of_the_card_is_in_the_reference(reference: ModuleType) -> None:
@@ -87,8 +91,12 @@ def test_every_record_of_the_card_is_in_the_reference(reference: ModuleType) -> 
 def test_every_public_function_is_in_the_reference(reference: ModuleType) -> None:
     import facevalue
 
-    named = set(re.findall(r"heading: facevalue\.(\w+)", reference.python_names()))
-    assert {name for name in facevalue.__all__ if callable(getattr(facevalue, name))} == named
+    named = set(re.findall(r"heading: facevalue\.([\w.]+)", reference.python_names()))
+    assert {name for name in facevalue.__all__ if callable(getattr(facevalue, name))} == {
+        name for name in named if "." not in name
+    }
+    attacks = {type(attack).__name__ for attack in facevalue.attacks.ATTACKS.values()}
+    assert {f"attacks.{name}" for name in attacks} | {"sklearn.ImageClassifier"} <= named
 
 
 @pytest.mark.parametrize(
@@ -101,3 +109,30 @@ def test_every_public_function_is_in_the_reference(reference: ModuleType) -> Non
 )
 def test_a_type_is_said_without_bars(reference: ModuleType, hint: object, said: str) -> None:
     assert reference.type_name(hint) == said
+
+
+def test_meanings_are_not_taken_for_types() -> None:
+    text = """What it does; see :func:`facevalue.train` and :class:`~facevalue.ImageDataset`.
+
+Parameters
+----------
+eps : in [0, 1]; ``None``: a : b.
+    More : here.
+a, b : both.
+
+Raises
+------
+UsageError
+    Not : touched.
+"""
+    said = tool("docstrings").readable(text)
+    assert "`facevalue.train` and `ImageDataset`" in said
+    assert "eps\n    in [0, 1]; `None`: a : b.\n    More : here.\na, b\n    both." in said
+    assert "    Not : touched." in said
+
+
+def test_the_python_reference_gives_types_and_meanings(site: Path) -> None:
+    page = (site / "reference" / "python.html").read_text(encoding="utf-8")
+    assert "dotted key" in page  # the meaning of train's `settings`
+    assert ":class:" not in page
+    assert "``" not in page

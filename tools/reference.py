@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from textwrap import indent
-from types import UnionType
+from types import ModuleType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -205,18 +205,34 @@ def schema_type(field: dict[str, Any]) -> str:
 
 
 def python_names() -> str:
-    """A mkdocstrings block for every public name of the package."""
+    """A mkdocstrings block for every public function and class, those of the public modules included."""
     import facevalue
 
     blocks = []
     for name in sorted(facevalue.__all__, key=str.lower):
         value = getattr(facevalue, name)
-        home = getattr(value, "__module__", None)
-        if inspect.ismodule(value) or home is None:
-            continue
-        options = f"    options:\n      heading: facevalue.{name}\n      toc_label: {name}"
-        blocks.append(f"::: {home}.{value.__qualname__}\n{options}")
+        if inspect.ismodule(value):
+            blocks += [_block(f"{name}.{inner}", member, members=False) for inner, member in _classes(value)]
+        elif callable(value):
+            blocks.append(_block(name, value))
     return "\n\n".join(blocks) + "\n"
+
+
+def _classes(module: ModuleType) -> list[tuple[str, type]]:
+    """Public classes that a module or the files below it define, abstract ones left out."""
+    return [
+        (name, value)
+        for name, value in sorted(vars(module).items())
+        if inspect.isclass(value) and value.__module__.startswith(module.__name__)
+        if not name.startswith("_") and not inspect.isabstract(value)
+    ]
+
+
+def _block(name: str, value: Any, *, members: bool = True) -> str:
+    options = f"    options:\n      heading: facevalue.{name}\n      toc_label: {name}"
+    if not members:
+        options += "\n      members: []"
+    return f"::: {value.__module__}.{value.__qualname__}\n{options}"
 
 
 # Text
