@@ -1,7 +1,7 @@
 """Make the project's docstrings readable for mkdocstrings.
 
-Parameters are written ``name : what it means``; numpydoc's parser would take the meaning for a type, which the signature
-gives already. Roles such as ``:func:`a.b``` and double backticks become Markdown.
+Parameters are written ``name : what it means``; numpydoc takes the meaning for a type, and the signature has that
+already. Roles such as ``:func:`a.b``` and double backticks become Markdown.
 """
 
 from __future__ import annotations
