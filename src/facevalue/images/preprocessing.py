@@ -82,6 +82,8 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         image : upright, RGB.
         box : the part of ``image`` that is the image; all of it by default.
 
+        Examples
+        --------
         >>> Preprocessing(size=8).apply(Image.new("RGB", (30, 20), "red"))[0, 0].tolist()
         [255, 0, 0]
         """

@@ -33,16 +33,16 @@ from facevalue.training.settings import (
 class Recipe(Settings, frozen=True):
     """Every setting of a training run.
 
-    ``method`` is ``probe`` (backbone frozen, its features computed once, a linear head), ``finetune`` (head first, then
-    the last stages or all) or ``scratch`` (all weights, from the start). ``positive`` names the class that threshold,
-    AUROC and average precision are about; by default the last of two. ``seed`` is that of splits, starting weights and
-    every draw.
-
-    ``refit``: when all is chosen and calibrated, the same is trained once more, on validation and calibration images
-    too, where images are few: a head on the same features, or a network from the same start, as many epochs as the
-    first one kept. Figures on those two splits, temperature and limits are those of the one that had not seen them
-    (scikit-learn's ``CalibratedClassifierCV`` does so with ``ensemble=False``). Not for adversarial training, which
-    goes by validation until its end.
+    Attributes
+    ----------
+    method : ``probe`` (frozen backbone, its features computed once, a linear head), ``finetune`` (the head first, then
+        the last stages or all) or ``scratch`` (all weights, from random ones).
+    name, about : of the recipe, for people.
+    positive : the class that threshold, AUROC and average precision are about; by default the second of two.
+    seed : of splits, starting weights and every draw.
+    refit : train once more at the end, on validation and calibration images too; test alone stays unseen. Temperature
+        and limits are those of the first training (as scikit-learn's ``CalibratedClassifierCV`` with
+        ``ensemble=False``). Not with adversarial training.
     """
 
     method: Literal["probe", "finetune", "scratch"]

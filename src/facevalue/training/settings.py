@@ -22,7 +22,22 @@ def expect(good: bool, name: str, wanted: str, got: object) -> None:
 
 
 class NetworkSettings(Settings, frozen=True):
-    """Which network, from which weights, on what network input. What is ``None`` comes from the network's record."""
+    """The network, its weights and its input. Where a key is not set, the network's own record decides.
+
+    Attributes
+    ----------
+    name : a network of facevalue, or of timm.
+    weights : ``hub`` (timm's weights), ``none`` (random), or a ``.safetensors`` or ``.pth`` file.
+    convention : normalisation and padding that a weights file expects: ``auto`` (by what is known of the file),
+        ``own`` (the record's), or a convention of the network, such as ``tensorflow``.
+    options : what the network is built with, such as ``widths`` of ``small-cnn``.
+    size : side of the network input in pixels, 8 to 4096.
+    fit : ``squash`` stretches the image to a square, ``crop`` takes the central square, ``pad`` adds grey bars.
+    filter : how the image is resized.
+    crop_fraction : share of the shorter side that ``crop`` keeps, in (0, 1].
+    jpeg_gap : 0 decodes JPEGs whole; 1 to 64 decodes large ones at a part of their size, faster and less exact.
+    mean, std : red, green and blue, of pixels in [0, 1]; the network subtracts the mean and divides by std.
+    """
 
     name: str = "mobilenetv2_100"
     weights: str = "hub"
@@ -38,10 +53,16 @@ class NetworkSettings(Settings, frozen=True):
 
 
 class SplitSettings(Settings, frozen=True):
-    """Shares of the images; the rest is train. ``near``: bits between near-duplicates, -1 for no joining.
+    """Shares of the images in each split; what is left is train.
 
-    ``groups``: what never crosses a split, as ``groups`` of ``train`` says it: ``parent``, ``stem:REGEX``, ``image`` or a
-    manifest's column. Where no image is named so, the usual groups are made.
+    Attributes
+    ----------
+    validation : share for early stopping and the choice of the epoch, above 0.
+    calibration : share for temperature, threshold and abstention, above 0.
+    test : share that is looked at once, at the end, above 0.
+    near : near-duplicates differ in at most so many of 256 bits; -1 joins none.
+    groups : what never crosses a split: ``parent``, ``stem:REGEX``, ``image`` or a manifest's column. Where it
+        matches no image, the usual groups are made.
     """
 
     validation: float = 0.1
@@ -61,7 +82,15 @@ class SplitSettings(Settings, frozen=True):
 
 
 class OptimizerSettings(Settings, frozen=True):
-    """``weight_decay`` is L2 on weights (not biases or norms), decoupled from the gradient for ``adamw``."""
+    """How weights are updated.
+
+    Attributes
+    ----------
+    name : the optimiser.
+    lr : learning rate, above 0.
+    weight_decay : L2 penalty on weights, not on biases and norms; ``adamw`` keeps it apart from the gradient.
+    momentum : of ``sgd`` and ``rmsprop``, in [0, 1).
+    """
 
     name: Literal["rmsprop", "adam", "adamw", "sgd"] = "adamw"
     lr: float = 1e-3
@@ -75,7 +104,17 @@ class OptimizerSettings(Settings, frozen=True):
 
 
 class ScheduleSettings(Settings, frozen=True):
-    """How the learning rate changes by epoch; see :mod:`facevalue.training.schedule`."""
+    """How the learning rate changes from epoch to epoch; see :mod:`facevalue.training.schedule`.
+
+    Attributes
+    ----------
+    name : ``constant``, ``cosine`` (Loshchilov & Hutter 2017, arXiv:1608.03983), ``step`` or ``plateau``.
+    warmup_epochs : epochs in which the rate grows from near 0.
+    factor : ``step`` and ``plateau`` multiply the rate by this, in (0, 1).
+    patience : epochs without a lower validation loss before ``plateau`` acts.
+    step_epochs : epochs between two changes of ``step``.
+    floor : the rate never falls below this share of ``optimizer.lr``.
+    """
 
     name: Literal["constant", "cosine", "step", "plateau"] = "constant"
     warmup_epochs: int = 0
@@ -90,11 +129,22 @@ class ScheduleSettings(Settings, frozen=True):
 
 
 class FitSettings(Settings, frozen=True):
-    """The loop. ``patience`` 0 switches early stopping off; the best weights on validation are kept either way.
+    """The training loop.
 
-    ``monitor`` says by which figure; adversarial training goes by robust validation accuracy whatever it is.
-    ``keep`` = ``last`` keeps the last epoch's instead: where validation is small, or not like what the model will meet,
-    its best epoch is a matter of luck, while a rate that has come down to 0 ends in a good place.
+    Attributes
+    ----------
+    epochs : passes over the training images, at most.
+    batch_size : images in a step.
+    label_smoothing : share of each label that is spread over all classes, in [0, 1).
+    class_weights : ``balanced`` gives rare classes more weight in the loss.
+    patience : epochs without a better validation figure before training stops; 0: never.
+    monitor : the validation figure that chooses the epoch. Adversarial training uses robust accuracy instead.
+    keep : weights of the ``best`` epoch on validation, or of the ``last``. Where validation is small or unlike the
+        images to come, the best epoch is a matter of luck.
+    precision : of the arithmetic; ``auto`` is 32 bits on a CPU.
+    stages : how many of the network's last stages ``finetune`` trains.
+    head_lr_factor : the last layer's learning rate, as a multiple of ``optimizer.lr``.
+    freeze_batchnorm : batch norm keeps the statistics that it came with.
     """
 
     epochs: int = 15
@@ -120,20 +170,26 @@ class FitSettings(Settings, frozen=True):
 class AugmentSettings(Settings, frozen=True):
     """Random changes to training images, the same for every class. 0 or false switches one off.
 
-    Preprocessing: ``flip`` left and right; ``rotation`` up to this share of a full turn either way (Keras's unit: 0.2 is
-    72 degrees); ``zoom`` in or out by up to this share, both sides alike; ``shift`` by up to this share of the side;
-    ``height`` and ``width`` stretched or shrunk by up to this share. What comes in from outside is ``fill``: ``mirror``
-    the image, or ``plain``, a grey drawn for each image, which teaches that empty background mean nothing.
-    Colour: ``brightness``, ``contrast``, ``saturation`` by up to this share; ``grey`` without colour, with this
-    probability (Chen et al. 2020, arXiv:2002.05709).
-    Damage, each with probability ``corruption``: ``jpeg`` saved at a quality from this to 95; ``blur`` up to this radius in
-    pixels; ``rescale`` down to no less than this share and up again.
-    ``randaugment``: strength 1 to 10 of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
-    ``mixup``, ``cutmix``: alpha of the beta distribution (arXiv:1710.09412, arXiv:1905.04899).
-    ``background``: what is not the image's subject becomes a plain grey, drawn for each image, with this
-    probability; see :mod:`facevalue.training.foreground`.
-    ``noise``: Gaussian noise of this deviation on pixels in [0, 1], added last and not clipped: what a network needs
-    that is to stand behind randomised smoothing (Cohen et al. 2019, arXiv:1902.02918).
+    Attributes
+    ----------
+    flip : left and right.
+    rotation : up to this share of a full turn either way (0.2 is 72 degrees, as in Keras).
+    zoom : in or out by up to this share, both sides alike.
+    shift : by up to this share of the side.
+    height, width : stretched or shrunk by up to this share.
+    fill : what comes in from outside: ``mirror`` the image, or ``plain`` grey, drawn for each image.
+    brightness, contrast, saturation : changed by up to this share.
+    grey : colour taken out, with this probability (Chen et al. 2020, arXiv:2002.05709).
+    jpeg : saved at a quality between this and 95; 0: off.
+    blur : up to this radius in pixels.
+    rescale : made smaller, down to no less than this share, and enlarged again.
+    corruption : probability of ``jpeg``, of ``blur`` and of ``rescale``, each by itself.
+    randaugment : strength, 1 to 10, of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
+    mixup, cutmix : alpha of the beta distribution (arXiv:1710.09412, arXiv:1905.04899).
+    background : everything but the foreground is replaced by a plain grey, with this probability; see
+        :mod:`facevalue.training.foreground`.
+    noise : deviation of Gaussian noise on pixels in [0, 1], added last and not clipped: what a network needs for
+        certificates by randomised smoothing (Cohen et al. 2019, arXiv:1902.02918).
     """
 
     flip: bool = False
@@ -171,12 +227,20 @@ class AugmentSettings(Settings, frozen=True):
 class AdversarialSettings(Settings, frozen=True):
     """Training on attacked images; see :mod:`facevalue.training.adversarial`.
 
-    ``method``: ``none``, ``pgd`` (Madry et al. 2018), ``fast`` (Wong et al. 2020), ``trades`` (Zhang et al. 2019) or
-    ``free`` (Shafahi et al. 2019). ``eps`` is in pixels of the network input scaled to [0, 1]: 4/255 is 0.01569.
-    ``share`` of every batch is attacked, the rest stays clean; ``trades`` has ``beta`` for that and attacks all.
-    ``steps`` of ``pgd`` and ``trades``, all together ``reach`` eps long; ``fast`` takes one of 1.25 eps.
-    ``replays`` of every batch by ``free``. ``eps`` grows from 0 over ``ramp_epochs``. After every epoch the validation
-    split is attacked with PGD of ``validation_steps``, and the weights with the best robust accuracy are kept.
+    Attributes
+    ----------
+    method : ``pgd`` (Madry et al. 2018), ``fast`` (Wong et al. 2020), ``trades`` (Zhang et al. 2019), ``free``
+        (Shafahi et al. 2019), or ``none``.
+    norm : of the threat.
+    eps : size of the threat, in pixels of the network input scaled to [0, 1]: 4/255 is 0.01569.
+    share : part of each batch that is attacked, in (0, 1]; ``trades`` attacks all.
+    steps : of ``pgd`` and ``trades``.
+    reach : length of all steps together, as a multiple of eps.
+    beta : weight of the robust part of the loss of ``trades``.
+    replays : how often ``free`` uses each batch.
+    ramp_epochs : epochs in which eps grows from 0.
+    validation_steps : steps of the PGD that attacks validation after each epoch; the weights with the best robust
+        accuracy are kept.
     """
 
     method: Literal["none", "pgd", "fast", "trades", "free"] = "none"
@@ -204,10 +268,14 @@ class AdversarialSettings(Settings, frozen=True):
 class DistillSettings(Settings, frozen=True):
     """Learning from a model instead of from labels; see :mod:`facevalue.training.distillation`.
 
-    ``teacher`` is a model folder; empty for none. ``form``: ``defensive`` (Papernot et al. 2016), ``knowledge`` (Hinton
-    et al. 2015), or ``auto``: defensive where the network is the teacher's own, knowledge where it is another.
-    ``weight`` is the teacher's share of the loss; the rest is the labels'. ``teacher_sha256`` of its weights is filled
-    in.
+    Attributes
+    ----------
+    teacher : a model folder; empty: none.
+    temperature : softens the probabilities, at least 1.
+    weight : the teacher's share of the loss, in (0, 1]; the rest is the labels'.
+    form : ``defensive`` (Papernot et al. 2016), ``knowledge`` (Hinton et al. 2015), or ``auto``: defensive where the
+        network is the teacher's own, knowledge where it is another.
+    teacher_sha256 : of the teacher's weights; filled in by training.
     """
 
     teacher: str = ""
@@ -222,16 +290,20 @@ class DistillSettings(Settings, frozen=True):
 
 
 class ProbeSettings(Settings, frozen=True):
-    """``strengths`` are inverses of the L2 penalty, among which validation chooses.
+    """The linear head of the method ``probe``; see :func:`facevalue.training.probe.fit_probe`.
 
-    ``loss``: ``logistic``, or ``squared`` distances from 1 for the class and 0 for the others, for many more features
-    than images. ``scale``: features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as
-    well, where a network has several; see :func:`facevalue.training.probe.fit_probe`. ``copies`` of every training
-    image (0.5: of every second), changed as ``augment`` says, are learned from beside it; each costs another pass
-    through the backbone. With ``copy_consistency`` they are not learned from but are to score as the image that they are of: by
-    so much the square of the difference counts beside an image's squared error. ``quarter_consistency``: how much the four quarters
-    of an image are to score alike, beside its own squared error; needs a network whose features do not say where
-    things are. Both need ``squared`` loss.
+    Attributes
+    ----------
+    loss : ``logistic``; or ``squared`` distances from 0 and 1, for many more features than images.
+    strengths : inverses of the L2 penalty; validation chooses one.
+    scale : features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as well, where a
+        network has several kinds.
+    copies : copies of every training image, changed as ``augment`` says, to learn from; 0.5: of every second image.
+        Each costs another pass through the backbone.
+    copy_consistency : above 0, copies are not learned from but must score as their image does; weight of the squared
+        difference in the loss. Needs ``squared`` loss and ``copies``.
+    quarter_consistency : weight in the loss of how differently the four quarters of an image score. Needs ``squared``
+        loss and a network whose features do not depend on place.
     """
 
     loss: Literal["logistic", "squared"] = "logistic"
@@ -259,7 +331,14 @@ class ProbeSettings(Settings, frozen=True):
 
 
 class CalibrationSettings(Settings, frozen=True):
-    """See :func:`facevalue.evaluation.calibration.choose_confidence` and :func:`facevalue.evaluation.calibration.novelty_limit`."""
+    """When the model abstains; see :func:`facevalue.evaluation.calibration.choose_confidence`.
+
+    Attributes
+    ----------
+    target : accuracy among the answered images that the confidence limit aims at, in (0, 1).
+    floor : the limit is never below this probability.
+    quantile : share of images like the calibration split's that must not count as novel, in (0, 1).
+    """
 
     target: float = 0.95
     floor: float = 0.6
