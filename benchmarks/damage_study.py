@@ -1,8 +1,10 @@
-"""What it is worth that damaged copies of an image are to score as it does (``probe.copy_consistency``), and by which corruption.
+"""What it is worth that damaged copies of an image are to score as it does (``probe.copy_consistency``), and by which
+corruption.
 
 As in ``sources_study`` LFW and StyleGAN2 are left out, and asked about; FFHQ and StyleGAN are cross-validated. Some
 images of every source are damaged: those of a fold's training images are what the head is held to, the others are
-asked about, saved again by JPEG at two qualities, or shrunk first. By ``real-or-ai/texture``, not quarter_consistency. Nothing here
+asked about, saved again by JPEG at two qualities, or shrunk first. By ``real-or-ai/texture``, not
+quarter_consistency. Nothing here
 sees ``unseen-faces``. Run from the project's root: ``python -m benchmarks.damage_study``.
 """
 

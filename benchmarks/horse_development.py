@@ -1,7 +1,8 @@
 """A development set for small networks on horse or human, so that nothing is chosen by the official images.
 
 Those stand on plain white, the renderings to learn from in landscapes. Here every rendering in colour is cut out
-(GrabCut on a finer network input than training's), laid on white, made grey and 100 pixels wide, and judged by a network that
+(GrabCut on a finer network input than training's), laid on white, made grey and 100 pixels wide, and judged by a
+network that
 has not seen it: three folds by rendering. Its outlines are others than those that training sees, and keep less ground.
 Run from the project's root: ``python -m benchmarks.horse_development [NAME …]``.
 """

@@ -183,7 +183,7 @@ def test_wrong_forms_are_named(model: fv.Classifier, lfw: Path) -> None:
         model.predict(np.zeros((4, 4, 3)))
     with pytest.raises(UsageError, match="uint8 array, but got int"):
         model.predict([3])  # type: ignore[list-item]
-    with pytest.raises(DataError, match="cannot be read.*no probabilities"):
+    with pytest.raises(DataError, match=r"cannot be read.*no probabilities"):
         model.predict_proba([lfw / "gone.png"])
     assert model.predict([lfw / "gone.png"])[0].error is not None
     with pytest.raises(UsageError, match="Expected a model as a Classifier or a model folder, but got int"):
@@ -194,5 +194,5 @@ def test_wrong_forms_are_named(model: fv.Classifier, lfw: Path) -> None:
         fv.ImageDataset.from_arrays(np.zeros((2, 4, 4, 3), np.uint8), [0, 1])
     with pytest.raises(UsageError, match="lacks the column 'label'"):
         fv.ImageDataset.from_dataframe(pd.DataFrame({"path": ["a.png"]}))
-    with pytest.raises(UsageError, match="names? that folder|`output`"):
+    with pytest.raises(UsageError, match="name that folder"):
         fv.train(lfw, resume=True)

@@ -45,7 +45,8 @@ class TuneResult(ShownInNotebooks):
 
     Attributes
     ----------
-    figures : what ``trials.json`` holds: ``best``, ``n``, ``complete``, ``pruned``, ``failed``, ``searched``, ``trials``.
+    figures : what ``trials.json`` holds: ``best``, ``n``, ``complete``, ``pruned``, ``failed``, ``searched``,
+        ``trials``.
     """
 
     folder: Path

@@ -48,7 +48,8 @@ class Preparation:
     Attributes
     ----------
     size : side of the network input in pixels.
-    fit : ``crop`` takes the central network input, which leaves no trace of the old shape; ``squash`` keeps all of the image
+    fit : ``crop`` takes the central network input, which leaves no trace of the old shape; ``squash`` keeps all of
+        the image
         but stretches it, ``pad`` shows the old shape as bars: both can tell classes of different shapes apart.
     format : ``png`` is lossless and not compressed either, so that all files have the same number of bytes (196 kB at
         256 pixels); ``jpeg`` is a tenth of that, but how well an image compresses shows in the size of its file.
@@ -299,7 +300,8 @@ def _uneven(enlarged: Mapping[str, float], rows: pd.DataFrame, size: int) -> lis
         return []
     fits = int(rows[["width", "height"]].min(axis=1).groupby(rows["label"]).quantile(0.05).min())
     text = (
-        f"{percent(enlarged[most], 0)} of {most} but {percent(enlarged[least], 0)} of {least} had to be enlarged to {size} pixels, and"
+        f"{percent(enlarged[most], 0)} of {most} but {percent(enlarged[least], 0)} of {least} had to be enlarged "
+        f"to {size} pixels, and"
         f" the blur may tell the class; `size` {fits} enlarges few"
     )
     return [

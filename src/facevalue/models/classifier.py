@@ -157,7 +157,8 @@ class Classifier(nn.Module, ImagePredictor):
         return new.train(self.training)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
-        """Write a whole model folder: card, weights, ``model.onnx`` with its parity measured, history, manifest, report.
+        """Write a whole model folder: card, weights, ``model.onnx`` with its parity measured, history, manifest,
+        report.
 
         Parameters
         ----------

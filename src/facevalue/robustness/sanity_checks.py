@@ -166,7 +166,8 @@ def rising(results: Sequence[AttackFigures]) -> list[Finding]:
             _, low, high = worst_rise
             text = (
                 f"robust accuracy rises with eps: under {attack} ({norm}) it is {percent(low.robust_accuracy)} at "
-                f"{eps_text(low.eps, low.norm)} and {percent(high.robust_accuracy)} at {eps_text(high.eps, high.norm)} (n = {high.n}), so "
+                f"{eps_text(low.eps, low.norm)} and {percent(high.robust_accuracy)} at "
+                f"{eps_text(high.eps, high.norm)} (n = {high.n}), so "
                 "the attack misses images that a smaller eps allows"
             )
             warnings.append(
@@ -191,7 +192,8 @@ def no_better_than_noise(results: Sequence[AttackFigures], noise: Mapping[float,
         if compared and all(row.robust_accuracy >= noise[row.eps] for row in compared):
             row = compared[-1]
             text = (
-                f"{attack} ({norm}) is never better than random noise of the same size: at {eps_text(row.eps, row.norm)} "
+                f"{attack} ({norm}) is never better than random noise of the same size: at "
+                f"{eps_text(row.eps, row.norm)} "
                 f"accuracy is {percent(row.robust_accuracy)} under attack and {percent(noise[row.eps])} under noise "
                 f"(n = {row.n})"
             )
@@ -221,7 +223,8 @@ def black_box_ahead(results: Sequence[AttackFigures]) -> list[Finding]:
         late = sum(count for part, count in row.found_by.items() if find(_plain(part)).black_box)
         if late / row.n > allowed:
             text = (
-                f"black box beats white box: at {row.norm} {eps_text(row.eps, row.norm)} square, which uses no gradient, "
+                f"black box beats white box: at {row.norm} {eps_text(row.eps, row.norm)} square, which uses no "
+                "gradient, "
                 f"succeeded on {late} of {row.n} images that the suite's gradient attacks had left: the "
                 "gradients are misleading"
             )

@@ -59,8 +59,10 @@ def worse(before: tuple[Classifier, Features], after: tuple[Classifier, Features
     if low <= 0:
         return []
     text = (
-        f"trained again (refit), the model is less accurate on its own training images ({percent(float(second.mean()))} instead of "
-        f"{percent(float(first.mean()))}), and the settings chosen before may not suit it; try another seed, a lower rate, or no "
+        "trained again (refit), the model is less accurate on its own training images "
+        f"({percent(float(second.mean()))} instead of "
+        f"{percent(float(first.mean()))}), and the settings chosen before may not suit it; try another seed, a "
+        "lower rate, or no "
         "refit"
     )
     return [finding("refit-fits-worse", text, before=float(first.mean()), after=float(second.mean()))]

@@ -119,7 +119,8 @@ class Network:
 
     Attributes
     ----------
-    build : ``(classes, size, options) -> Body`` with random weights; ``classes`` k >= 2, ``size`` the network input's side.
+    build : ``(classes, size, options) -> Body`` with random weights; ``classes`` k >= 2, ``size`` the network input's
+        side.
     preprocessing : default preprocessing.
     mean, std : of pixels in [0, 1].
     paper : where it was described.

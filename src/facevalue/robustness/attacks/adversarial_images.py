@@ -39,8 +39,8 @@ def ask_free(folder: Path) -> None:
 class AdversarialFolder:
     """``ATTACK-NORM-EPS/CLASS/NUMBER-NAME.png``, the network inputs without loss, and ``images.csv``.
 
-    Every attacked image is there, turned or not, under its true class: each ``ATTACK-NORM-EPS`` is one folder per class,
-    and the accuracy on it is the attack's robust accuracy, by whatever reads it.
+    Every attacked image is there, turned or not, under its true class: each ``ATTACK-NORM-EPS`` is one folder per
+    class, and the accuracy on it is the attack's robust accuracy, by whatever reads it.
     """
 
     def __init__(self, folder: Path, dataset: ImageDataset) -> None:

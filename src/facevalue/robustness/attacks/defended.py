@@ -157,7 +157,8 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
         pairs = [(b, a) for b, a in zip(blind, adaptive, strict=True) if a.attack == attack]
         b, a = max(pairs, key=lambda pair: pair[0].robust_ci[0] - pair[1].robust_ci[1])
         told = (
-            f"robust accuracy under {a.attack} at {eps_text(a.eps, a.norm)} ({a.norm}) is {percent(b.robust_accuracy)} when the attack "
+            f"robust accuracy under {a.attack} at {eps_text(a.eps, a.norm)} ({a.norm}) is "
+            f"{percent(b.robust_accuracy)} when the attack "
             f"ignores the defence and {percent(a.robust_accuracy)} when it goes through it (n = {a.n})"
         )
         if b.robust_ci[0] > a.robust_ci[1]:
@@ -166,8 +167,10 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
         b, a = min(pairs, key=lambda pair: pair[0].robust_ci[1] - pair[1].robust_ci[0])
         if b.robust_ci[1] < a.robust_ci[0]:
             text = (
-                f"the attack through {a.defense} is too weak: robust accuracy under {a.attack} at {eps_text(a.eps, a.norm)} "
-                f"({a.norm}) is {percent(a.robust_accuracy)}, and {percent(b.robust_accuracy)} when the attack ignores the defence (n = {a.n}); use "
+                f"the attack through {a.defense} is too weak: robust accuracy under {a.attack} at "
+                f"{eps_text(a.eps, a.norm)} "
+                f"({a.norm}) is {percent(a.robust_accuracy)}, and {percent(b.robust_accuracy)} when the attack "
+                f"ignores the defence (n = {a.n}); use "
                 "the lower figure"
             )
             yield finding("adaptive-attack-too-weak", text, **_values(b, a))
