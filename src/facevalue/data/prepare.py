@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 from PIL import Image
 
-from facevalue.data.groups import NEAR, with_groups
+from facevalue.data.groups import NEAR, check_groups, with_groups
 from facevalue.data.hashes import phash
 from facevalue.data.leaks import Leak, without_leaks
 from facevalue.data.manifest import COLUMNS, SPLITS, Manifest, read_table
@@ -47,8 +47,8 @@ class Preparation:
 
     Attributes
     ----------
-    size : side of the network input in pixels.
-    fit : ``crop`` takes the central network input, which leaves no trace of the old shape; ``squash`` keeps all of the image
+    size : side of every image in pixels.
+    fit : ``crop`` takes the central square, which leaves no trace of the old shape; ``squash`` keeps all of the image
         but stretches it, ``pad`` shows the old shape as bars: both can tell classes of different shapes apart.
     format : ``png`` is lossless and not compressed either, so that all files have the same number of bytes (196 kB at
         256 pixels); ``jpeg`` is a tenth of that, but how well an image compresses shows in the size of its file.
@@ -185,7 +185,11 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
         if inside.is_relative_to(outside) or outside.is_relative_to(inside):
             raise UsageError(f"{output} and {source} lie in each other; choose a place beside it with `output`")
     known = known_splits(how.like) if how.like is not None else {}
-    raw = scan(source)
+    raw = scan(
+        source,
+        nested_groups=how.groups is not None,
+        before=lambda named: check_groups(named, how.groups, how.shares if how.like is None else ()),
+    )
     class_folders(raw.classes)
     with files.replacing_folder(output) as folder:
         encoded = folder / ".encoded"
