@@ -5,7 +5,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src ./src
 RUN python -m venv /opt/facevalue \
- && /opt/facevalue/bin/pip install --no-cache-dir ".[serve]" -c constraints.txt
+ && /opt/facevalue/bin/pip install --no-cache-dir ".[serve,heic]" -c constraints.txt
 
 FROM python:3.11-slim
 

@@ -365,7 +365,7 @@ def test_an_archive_in_an_archive_and_folders_that_move(shelf: Shelf, tmp_path: 
     shelf.files |= {"lfw-funneled.tgz": people, "caltech-101.zip": outer}
     local = tuple(replace(a, bytes=None, sha256=hashlib.sha256(shelf.files[a.name]).hexdigest()) for a in both.archives)
     fetch(replace(both, archives=local), tmp_path / "set", mirror=shelf.address, patience=QUICK)
-    listed = list_files(tmp_path / "set")
+    listed = list_files(tmp_path / "set").files
     assert {(f.label, f.parent) for f in listed} == {
         ("human", "Ann"), ("human", "Bob"), ("object", "ant"), ("object", "cup"),
     }  # fmt: skip
@@ -425,7 +425,7 @@ def test_from_the_shell(shelf: Shelf, tmp_path: Path) -> None:
     assert (figures["path"], figures["n"]) == (str(out), 12)
     assert "nobody has published its checksum; the file that came has sha256" in done.stderr
     assert "[unpublished-checksum]" in done.stderr
-    assert {(f.split, f.label) for f in list_files(out)} == {
+    assert {(f.split, f.label) for f in list_files(out).files} == {
         (s, c) for s in ("train", "validation", "test") for c in ("real", "fake")
     }
     again = get("real-or-ai-faces", "-o", out)

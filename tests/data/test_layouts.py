@@ -19,7 +19,7 @@ Fill = Callable[..., Path]
 
 def test_a_folder_a_class_with_folders_below(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "human/Ann", "human/Bob/trip", "object", n=2)
-    listed = list_files(tmp_path)
+    listed = list_files(tmp_path).files
     assert [(f.key, f.label, f.parent) for f in listed] == [
         ("human/Ann/p00.png", "human", "Ann"),
         ("human/Ann/p01.png", "human", "Ann"),
@@ -32,10 +32,10 @@ def test_a_folder_a_class_with_folders_below(tmp_path: Path, fill: Fill) -> None
 
 def test_hidden_and_foreign_files_are_passed_over(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", "b", n=1)
-    for name in ("a/.hidden.png", ".git/x.png", "a/.cache/x.png", "a/notes.txt", "loose.png", "a/Thumbs.db"):
+    for name in ("a/.hidden.png", ".git/x.png", "a/.cache/x.png", "loose.png", "a/Thumbs.db"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((tmp_path / "a/p00.png").read_bytes())
-    assert [f.key for f in list_files(tmp_path)] == ["a/p00.png", "b/p00.png"]
+    assert [f.key for f in list_files(tmp_path).files] == ["a/p00.png", "b/p00.png"]
 
 
 def test_a_folder_without_images_and_images_beside_folders_are_told(tmp_path: Path, fill: Fill) -> None:
@@ -105,14 +105,14 @@ def test_loose_images_leave_nothing_aside(tmp_path: Path, fill: Fill) -> None:
 )
 def test_official_splits(tmp_path: Path, fill: Fill, folders: tuple[str, ...], splits: set[str]) -> None:
     fill(tmp_path, *(f"{split}/{label}" for split in folders for label in ("cat", "dog")), n=1)
-    listed = list_files(tmp_path)
+    listed = list_files(tmp_path).files
     assert {f.split for f in listed} == splits
     assert {f.label for f in listed} == {"cat", "dog"}
 
 
 def test_classes_that_are_called_as_splits_are(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "test", "exam", n=1)
-    assert {f.label for f in list_files(tmp_path)} == {"test", "exam"}
+    assert {f.label for f in list_files(tmp_path).files} == {"test", "exam"}
 
 
 def test_splits_beside_other_folders_are_an_error(tmp_path: Path, fill: Fill) -> None:
@@ -158,7 +158,7 @@ def test_manifests(tmp_path: Path, fill: Fill, suffix: str) -> None:
 
 def test_a_manifest_of_a_folder_a_class_does_not_make_a_class_one_group(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "cat", "dog/Ann", n=6)
-    rows = [{"path": f.key, "label": f.label} for f in list_files(tmp_path)]
+    rows = [{"path": f.key, "label": f.label} for f in list_files(tmp_path).files]
     pd.DataFrame(rows).to_csv(tmp_path / "manifest.csv", index=False)
     from_manifest = with_groups(scan(tmp_path / "manifest.csv"))
     from_folder = with_groups(scan(tmp_path))
@@ -258,7 +258,7 @@ def test_links_are_followed_and_loops_are_cut(tmp_path: Path, fill: Fill) -> Non
     (tmp_path / "data/a/ann/up").symlink_to("../..")
     (tmp_path / "data/a/self").symlink_to(".")
     (tmp_path / "data/a/bob").symlink_to(tmp_path / "far" / "bob")
-    assert [f.key for f in list_files(tmp_path / "data")] == [
+    assert [f.key for f in list_files(tmp_path / "data").files] == [
         "a/ann/p00.png",
         "a/ann/p01.png",
         "a/bob/p00.png",
@@ -271,7 +271,7 @@ def test_a_model_folder_among_the_images_is_no_class(tmp_path: Path, fill: Fill)
     fill(tmp_path, "train/a", "train/b", "test/a", "test/b", "model/images", n=1)
     (tmp_path / "model.training").mkdir()
     (tmp_path / "model" / "card.json").touch()
-    assert {f.label for f in list_files(tmp_path)} == {"a", "b"}
+    assert {f.label for f in list_files(tmp_path).files} == {"a", "b"}
     (tmp_path / "model" / "card.json").unlink()
     with pytest.raises(DataError, match=r"mixes splits .* with other folders \(model\)"):
         list_files(tmp_path)

@@ -81,15 +81,47 @@ def test_flat_images_of_any_colour_hash_alike() -> None:
     assert len({phash(image).tobytes() for image in flat}) == 1
 
 
+def radius(hashes: NDArray[np.uint64]) -> int:
+    """How far the furthest is from the member that all are nearest to."""
+    return int(min(distances(one, hashes).max() for one in hashes))
+
+
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(0, 60), st.sampled_from([4096, 0]))
-def test_clusters_are_those_of_all_pairs(seed: int, kinds: int, near: int, exact: int) -> None:
+def test_clusters_are_stars_within_the_chains_of_all_pairs(seed: int, kinds: int, near: int, exact: int) -> None:
     rng = np.random.default_rng(seed)
     base = rng.integers(0, 2, (kinds, 256))
     bits = base[rng.integers(0, kinds, 80)] ^ (rng.random((80, 256)) < rng.random((80, 1)) * 0.2)
     hashes = np.packbits(bits.astype(np.uint8), axis=1).view(np.uint64)
     found = clusters(hashes, near, exact)
-    assert same_partition(found.labels, by_all_pairs(hashes, near))
-    assert all(label <= i and found.labels[label] == label for i, label in enumerate(found.labels.tolist()))
+    assert same_partition(found.chains, by_all_pairs(hashes, near))
+    for labels in (found.labels, found.chains):
+        assert all(label <= i and labels[label] == label for i, label in enumerate(labels.tolist()))
+    assert (found.chains[found.labels] == found.chains).all()  # no cluster reaches over two chains
+    assert all(radius(hashes[members]) <= near for members in found.groups)
+    for members in found.chained:
+        if radius(hashes[members]) <= near and exact:
+            assert len(set(found.labels[members].tolist())) == 1  # what needs no cut is not cut
+        assert found.cut[members].all() == (len(set(found.labels[members].tolist())) > 1)
+
+
+def test_the_same_hash_is_never_torn_apart() -> None:
+    hashes, _ = planted(50, [20] * 40)
+    found = clusters(np.concatenate([hashes, hashes]), 32)
+    assert (found.labels[:90] == found.labels[90:]).all()
+
+
+@pytest.mark.parametrize("exact", [4096, 0])
+def test_a_chain_is_cut_into_groups_with_a_common_member(exact: int) -> None:
+    # Each differs from the next in 12 bits, and from the one after that in 24: no end is near the other.
+    bits = np.zeros((60, 256), np.uint8)
+    for i in range(1, 20):
+        bits[i:, 12 * i : 12 * i + 12] = 1
+    hashes = np.packbits(bits[:20], axis=1).view(np.uint64)
+    found = clusters(hashes, 24, exact)
+    assert set(found.chains.tolist()) == {0}
+    assert found.cut.all()
+    assert 4 <= len(set(found.labels.tolist())) <= 8
+    assert all(radius(hashes[members]) <= 24 for members in found.groups)
 
 
 def test_many_hashes_by_buckets_as_by_all_pairs() -> None:

@@ -1,5 +1,6 @@
 """No bytes whatever do more than an ImageError, and large images cost nothing before they are refused."""
 
+import importlib.util
 import io
 import os
 import subprocess
@@ -104,13 +105,13 @@ def test_an_empty_file_and_another_kind_of_file() -> None:
 
 def test_a_format_that_is_not_listed_is_refused() -> None:
     stream = io.BytesIO()
-    NOISE.save(stream, "PPM")
+    NOISE.save(stream, "PCX")
     with pytest.raises(ImageError, match="not an image in a known format"):
         decode(stream.getvalue())
 
 
 def test_heic_without_its_plug_in_says_what_to_install() -> None:
-    if "pillow_heif" in sys.modules:
+    if importlib.util.find_spec("pillow_heif") is not None:
         pytest.skip("pillow-heif is installed")
     with pytest.raises(ImageError, match="pip install pillow-heif"):
         decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40)

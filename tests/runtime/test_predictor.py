@@ -52,9 +52,10 @@ def test_answers_are_the_classifier_s(folder: Path, classifier: Classifier, lfw:
 
 def test_files_folders_and_bytes_in_order(folder: Path, lfw: Path, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
-    for name in ("b/2.png", "b/10.PNG", "a/deep/x.jpg", "c.webp", ".hidden/y.png", "notes.txt"):
+    for name in ("b/2.png", "b/10.PNG", "a/deep/x.jpg", "c.webp", ".hidden/y.png"):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         Image.open(lfw / "face" / "face-000.png").save(tree / name, "PNG")
+    (tree / "notes.txt").write_text("no image")
     one = lfw / "not-face" / "not-face-000.png"
     predictor = open_folder(str(folder))
     predictions = list(predictor.predict([str(one), tree, one.read_bytes()]))

@@ -11,6 +11,7 @@ from facevalue.api.common.model_folder import free_place, save
 from facevalue.data.evaluation_data import calibration_data
 from facevalue.data.scan import Data
 from facevalue.evaluation.calibration import calibrated
+from facevalue.evaluation.calibration_images import fit_to_calibrate
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, now, recorded
 from facevalue.models.classifier import Classifier, load
@@ -36,24 +37,27 @@ def calibrate(model: Model, data: Data, output: Path | str | None = None) -> Cla
     UsageError
         ``output`` is taken.
     DataError
-        ``data`` lacks a class, or has one that the model does not know; or the model has learned from all of it.
+        ``data`` lacks a class, or has one that the model does not know; the model has learned from all of it; or its
+        images are too few or wrongly labelled for the purpose.
     """
     folder = None if output is None else free_place(Path(output), overwrite=False)
     classifier = opened(model)
     origin = classifier.origin
     found = calibration_data(classifier.card, None if origin is None else origin.manifest, data)
-    say(found.warnings)
+    outputs = features_of(classifier, found.dataset)
+    warnings = (*found.warnings, *fit_to_calibrate(classifier, found.dataset, outputs))
+    say(warnings)
     # The model's own targets; a card made by hand has no recipe, and takes what the probe has.
     own = classifier.card.recipe.get("calibration")
     settings = read("probe").calibration if own is None else msgspec.convert(own, CalibrationSettings)
     fitted = calibrated(
         classifier,
-        features_of(classifier, found.dataset),
+        outputs,
         target=settings.target,
         floor=settings.floor,
         quantile=settings.quantile,
     )
-    facts = fitted.card.data.changed(warnings=(*fitted.card.data.warnings, *found.warnings))
+    facts = fitted.card.data.changed(warnings=(*fitted.card.data.warnings, *warnings))
     provenance = fitted.card.provenance.changed(command=current_command(), created=now())
     card = fitted.card.changed(evidence=(), data=facts, provenance=provenance)
     fitted = fitted.changed(card)

@@ -19,6 +19,7 @@ from facevalue.evaluation.calibration import calibrated, with_novelty
 from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, recorded
+from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.origin import Origin
 from facevalue.support import files, progress
@@ -30,6 +31,8 @@ from facevalue.training.recipe import Recipe, Setting, as_asked
 from facevalue.training.refit import finished
 from facevalue.training.split_data import split_manifest
 from facevalue.training.studies import expect_same
+
+_TOLD = 5  # warnings of the test figures that are shown; with many classes there can be hundreds
 
 
 @recorded
@@ -119,6 +122,7 @@ def train(
         splits = {s: dataset_of(manifest, classifier.card.preprocessing, manifest.classes, s) for s in SPLITS}
         trained = train_method(classifier, splits, chosen, checkpoint)
         classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
+        _tell(reports[-1])
         card = classifier.card.changed(
             data=data_facts_of(manifest),
             seconds_per_epoch=trained.seconds_per_epoch,
@@ -131,6 +135,13 @@ def train(
         save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)
         checkpoint.clear()
     return load(folder)
+
+
+def _tell(test: Evaluation) -> None:
+    """The first warnings of the test figures; the card has all."""
+    say(test.warnings[:_TOLD])
+    if len(test.warnings) > _TOLD:
+        progress.note(f"{len(test.warnings) - _TOLD} more warnings of the test figures are on the card")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Option
 
-from facevalue.cli.common.output import Json, deliver
+from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.evaluate import evaluation_table
 
 EXAMPLE = "facevalue demo -o facevalue-demo"
@@ -31,6 +31,6 @@ def run(
         json,
         *([evaluation_table([test])] if test else []),
         f"the report:    {folder / 'report.html'}",
-        f"try next:      facevalue predict {folder} {images / 'face'}",
+        f"try next:      facevalue predict {argument(folder)} {argument(images / 'face')}",
         f"the web page:  facevalue serve {folder}   and open http://127.0.0.1:8000",
     )

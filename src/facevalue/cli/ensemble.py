@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from facevalue.cli.common.options import Model, Overwrite
-from facevalue.cli.common.output import Json, deliver
+from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.evaluate import evaluation_table
 
 EXAMPLE = "facevalue ensemble model-a model-b model-c -o together"
@@ -35,5 +35,5 @@ def run(
         figures,
         json,
         evaluation_table(reports),
-        f"{output}: the model folder; next: facevalue predict {output} IMAGE…",
+        f"{output}: the model folder; next: facevalue predict {argument(output)} IMAGE…",
     )

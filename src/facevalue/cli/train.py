@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from facevalue.cli.common.options import Data, Groups, Model, Network, Overwrite, RecipesSeed, Resume, Settings, Weights
-from facevalue.cli.common.output import Json, deliver
+from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
 from facevalue.cli.compare import side_by_side
 from facevalue.cli.evaluate import evaluation_table
@@ -103,5 +103,5 @@ def run(
         {"model": str(output), **summary.to_dict()},
         json,
         evaluation_table([r for r in (summary.train, summary.validation, summary.test) if r is not None]),
-        f"{output}: the model folder; next: facevalue predict {output} IMAGE…",
+        f"{output}: the model folder; next: facevalue predict {argument(output)} IMAGE…",
     )

@@ -93,7 +93,7 @@ class _Found:
 
     def __init__(self, card: ModelCard, known: Manifest | None, data: Data) -> None:
         self.card = card
-        self.manifest = scan(data)
+        self.manifest = scan(data, classes=card.classes)
         self.data = self.manifest.source
         self.given = set(self.manifest.readable["split"]) - {""}
         self._known = pd.DataFrame({"sha256": [], "split": [], "label": []}) if known is None else known.table

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from facevalue.data import hashes, jpeg_tables
 from facevalue.data.hashes import phash
 from facevalue.errors import ImageError
 from facevalue.images import decoding
+from facevalue.images.resize import thumbnail
 
-VERSION = f"2.{hashes.VERSION}"
+VERSION = f"3.{hashes.VERSION}"
 """Changes when a fact is computed in another way; facts of different versions are not mixed."""
 
 NOTHING: dict[str, Any] = {
@@ -47,9 +47,6 @@ _EXIF_IN_TIFF = 34665
 def facts_of(path: Path) -> dict[str, Any]:
     """The facts :data:`NOTHING` names; a file that is no image has the reason in ``error``."""
     facts = dict(NOTHING)
-    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 - these raise nothing
-        # Opening a pipe waits for whoever writes into it, for ever.
-        return facts | {"error": "is no file but a folder, pipe or device"}
     try:
         return facts_of_bytes(decoding.read_bytes(path))
     except ImageError as error:
@@ -91,8 +88,7 @@ def facts_of_pixels(pixels: NDArray[np.uint8]) -> dict[str, Any]:
 
 def _look(image: Image.Image) -> dict[str, Any]:
     """What an image looks like, from a small grey copy."""
-    grey = image.convert("L")
-    grey.thumbnail((_LOOK, _LOOK), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    grey = thumbnail(image.convert("L"), _LOOK, Image.Resampling.BILINEAR)
     look = np.asarray(grey)
     below = np.cumsum(grey.histogram())
     low, high = np.searchsorted(below, (0.01 * look.size, 0.99 * look.size))
@@ -115,7 +111,7 @@ def _header(image: Image.Image) -> dict[str, Any]:
         "height": image.height,
         "format": image.format or "",
         "mode": image.mode,
-        "exif": _EXIF_IN_TIFF in image.getexif() if image.format == "TIFF" else bool(image.info.get("exif")),
+        "exif": _has_exif(image),
         "icc": bool(image.info.get("icc_profile")),
     }
     if isinstance(image, JpegImagePlugin.JpegImageFile):
@@ -127,6 +123,12 @@ def _header(image: Image.Image) -> dict[str, Any]:
             "jpeg_quality": jpeg_tables.quality(image.quantization),
         }
     return found
+
+
+def _has_exif(image: Image.Image) -> bool:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return _EXIF_IN_TIFF in image.tag_v2
+    return bool(image.info.get("exif"))
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:

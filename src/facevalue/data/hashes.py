@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facevalue.images.resize import resize
+
 VERSION = 2
 """Changes with the hash: hashes of different versions cannot be compared."""
 
@@ -32,7 +34,7 @@ def phash(image: Image.Image) -> NDArray[np.uint8]:
     2010, which asks once, and so needs frequencies that small images and strong JPEG do not keep.
     """
     grey = image if image.mode == "L" else image.convert("L")
-    small = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), dtype=np.float64)
+    small = np.asarray(resize(grey, (_SIDE, _SIDE), Image.Resampling.LANCZOS), dtype=np.float64)
     basis, rows, columns, weight = _plan()
     low = (basis @ small @ basis.T)[rows, columns]
     # Rounded, so that the last digit of a machine's arithmetic does not become a bit.

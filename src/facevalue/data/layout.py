@@ -1,33 +1,32 @@
-"""Which files a folder or a manifest names, with their labels and official splits. Nothing is opened here."""
+"""Which files a folder or a manifest names, with their labels and official splits. No image is decoded here."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
 import pandas as pd
 
+from facevalue.data import names_alike
 from facevalue.data.manifest import SPLITS, read_table
+from facevalue.data.split_names import is_filler, is_unlabelled, split_of
 from facevalue.errors import DataError, UsageError
-from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import Finding, finding
-from facevalue.images.decoding import SUFFIXES
+from facevalue.images.walker import PassedOver, Walker
 from facevalue.support.files import as_text
 
 _NAMED = 3  # files or folders that a finding names at most
+_ALIKE = 0.8  # share of sub-folders that all folders have from which they are taken for parallel
+_NUMBERED = re.compile(r"([^\d]*)\d[\d\W_]*")
+_BESIDE = "lies beside the class folders"
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "calibration": "calibration",
-    "test": "test",
-}
+Parts = tuple[str, ...]
+"""A path below the root, in its parts."""
 
 
 @dataclass(frozen=True)
@@ -42,83 +41,225 @@ class Listed:
     extra: tuple[tuple[str, str], ...] = ()
 
 
-def list_files(source: Path, loose: bool = False) -> list[Listed]:
+@dataclass(frozen=True)
+class Listing:
+    """What a folder or a manifest names.
+
+    Attributes
+    ----------
+    files : sorted by key.
+    ignored : path and reason of whatever was passed over.
+    warnings : what may be missing or misnamed, a line each.
+    notes : what was guessed, a line each.
+    """
+
+    files: tuple[Listed, ...]
+    ignored: tuple[dict[str, str], ...] = ()
+    warnings: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How folders say label and split: the parts that are the split's and the label's name, and where files begin."""
+
+    split: int | None
+    label: int
+    below: Mapping[str, int]  # by top folder, how many of its parts come before the class's own files
+
+    def file(self, path: Path, parts: Parts) -> Listed | None:
+        start = self.below.get(parts[0], 1 + max(self.label, self.split or 0))
+        if len(parts) <= start:
+            return None
+        inside = parts[start:-1]
+        return Listed(
+            path=path,
+            key="/".join(parts),
+            label=parts[start - 1] if self.split == 0 else parts[self.label],
+            split="" if self.split is None else split_of(parts[self.split]) or "",
+            parent="/".join(inside),
+        )
+
+
+def list_files(
+    source: Path, loose: bool = False, *, classes: Collection[str] = (), nested_groups: bool = False
+) -> Listing:
     """Every image file of one folder per class, a folder of splits, or a manifest, sorted by key.
 
-    Hidden files and files whose ending is not an image's are passed over.
+    What an image is, :mod:`facevalue.images.walker` decides. Folders that are called as splits are, in any common
+    spelling, are taken for splits where the rest fits; class names are told apart as people do
+    (:mod:`facevalue.data.names_alike`).
 
     Parameters
     ----------
     loose : where no sub-folder holds images, take those in ``source`` itself, with ``""`` for a label.
+    classes : labels that are known already. Folders of these names are classes.
+    nested_groups : whether it is sure that folders below others are no classes but groups.
 
     Raises
     ------
     UsageError
         ``source`` is not there, or is a file of another kind.
     DataError
-        It holds no class folder with images.
+        It holds no class folder with images, or it cannot be told which folders are the classes.
     """
     if source.is_file():
         return _from_manifest(source)
     if not source.is_dir():
         raise UsageError(f"{source} is not there; give a folder with one sub-folder per class, or a manifest")
-    folders = _sub_folders(source)
-    splits = {f.name: SPLIT_FOLDERS[f.name.lower()] for f in folders if f.name.lower() in SPLIT_FOLDERS}
-    odd = [f.name for f in folders if f.name not in splits and any(_images_below(f))]
+    ignored = PassedOver()
+    walker = Walker(source, ignored.add, _refuse)
+    depth = len(source.parts)
+    found = {path.parts[depth:]: path for path in walker.images()}
+    tops = {parts[0] for parts in found if len(parts) > 1}
+    unlabelled = _unlabelled(tops)
+    for name in sorted(unlabelled):
+        n = sum(parts[0] == name for parts in found)
+        ignored.add(source / name, f"its images bear no label ({n} file{'s' * (n != 1)})")
+    found = {parts: path for parts, path in found.items() if parts[0] not in unlabelled}
+    sure = nested_groups or (bool(classes) and {names_alike.label_of(top) for top in tops} <= set(classes))
+    layout = _layout(source, list(found), sure) if tops else None
+    files = [f for parts, path in found.items() if layout is not None and (f := layout.file(path, parts)) is not None]
+    taken = {f.path for f in files}
+    beside = [path for path in found.values() if path not in taken]
+    if not files:
+        if loose and beside:
+            return Listing(tuple(Listed(path, path.name, "") for path in beside), tuple(ignored.to_list()))
+        hint = "the images lie loose in it; put each class into a sub-folder" if beside else "no sub-folder holds any"
+        passed = ignored.line()
+        raise DataError(f"{source} has no images to learn from: {hint}" + (f"; {passed}" if passed else ""))
+    for path in beside:
+        ignored.add(path, _BESIDE)
+    labels = names_alike.joined(f.label for f in files)
+    return Listing(
+        files=tuple(sorted((replace(f, label=labels[f.label]) for f in files), key=lambda f: f.key)),
+        ignored=tuple(ignored.to_list()),
+        warnings=(*_left_aside(source, walker, files, layout, beside, ignored), *names_alike.told(labels)),
+        notes=_said(files, layout),
+    )
+
+
+def _refuse(folder: Path, error: OSError) -> NoReturn:
+    # Going on would train on a part of the images, and say nothing.
+    raise DataError(f"{folder} cannot be listed: {os.strerror(error.errno or 0)}") from error
+
+
+def _unlabelled(tops: Collection[str]) -> set[str]:
+    """Folders of images without labels, beside splits."""
+    return {top for top in tops if is_unlabelled(top)} if any(map(split_of, tops)) else set()
+
+
+def _layout(source: Path, found: Sequence[Parts], sure: bool) -> _Layout:
+    """Which folders are splits and which are classes; :class:`DataError` where that cannot be told."""
+    tops: dict[str, list[Parts]] = {}
+    for parts in found:
+        if len(parts) > 1:
+            tops.setdefault(parts[0], []).append(parts)
+    nested = {top: all(len(parts) > 2 for parts in of_top) for top, of_top in tops.items()}
+    splits = {top: split for top in tops if (split := split_of(top)) is not None}
+    odd = [top for top in tops if top not in splits]
     # A class may be called «test»: splits are official where train/ stands beside another, or where there is nothing
     # but splits and each image lies in a folder within.
     several = "train" in splits.values() and len(set(splits.values())) > 1
-    official = several or (not odd and all(_only_nested(f) for f in folders if f.name in splits))
-    if official and odd:
-        raise DataError(f"{source} mixes splits ({', '.join(splits)}) with other folders ({', '.join(odd[:3])})")
-    found: list[Listed] = []
-    for folder in folders:
-        if official and folder.name in splits:
-            for label in _sub_folders(folder):
-                found.extend(_from_class(source, label, splits[folder.name]))
-        else:
-            found.extend(_from_class(source, folder, ""))
-    if not found:
-        lying = sorted(p for p in source.iterdir() if p.is_file() and p.suffix.lower() in SUFFIXES and p.name[0] != ".")
-        if loose and lying:
-            return [Listed(path, path.name, "") for path in lying]
-        hint = "the images lie loose in it; put each class into a sub-folder" if lying else "no sub-folder holds any"
-        raise DataError(f"{source} has no images to learn from: {hint}")
-    return sorted(found, key=lambda f: f.key)
+    if several or (splits and not odd and all(nested.values())):
+        if odd:
+            raise DataError(
+                f"{source} mixes splits ({', '.join(splits)}) with other folders ({', '.join(odd[:3])}); move those "
+                "elsewhere, or name each train, validation, calibration or test"
+            )
+        if not any(len(parts) > 2 for parts in found):
+            raise DataError(
+                f"{source} holds folders called like splits ({', '.join(splits)}) and no class folders in them; put "
+                "each class into a sub-folder of each split, or rename them if they are the classes"
+            )
+        return _Layout(split=0, label=1, below={top: _first_below(of_top) for top, of_top in tops.items()})
+    if splits and not odd and len(tops) > 1 and not sure:
+        raise DataError(
+            f"{source}: {', '.join(splits)} are called like splits, but images lie loose in them; put each class into "
+            "a sub-folder of each split, or rename them if they are the classes"
+        )
+    if all(nested.values()) and not sure:
+        inside = {top: {parts[1] for parts in of_top} for top, of_top in tops.items()}
+        below = {split_of(name) for names in inside.values() for name in names}
+        if None not in below and "train" in below and len(below) > 1:
+            return _Layout(split=1, label=0, below={})
+        _ask_where_parallel(source, inside)
+    return _Layout(split=None, label=0, below={})
 
 
-def left_aside(source: Path, listed: Sequence[Listed]) -> tuple[Finding, ...]:
-    """What lies in a folder but in none of its classes: folders without an image, and images beside the folders.
+def _first_below(of_split: Sequence[Parts]) -> int:
+    """How many parts come before the files of a class in a split: more than 2 where the split lies in itself again."""
+    depth = 2
+    while True:
+        names = {parts[depth - 1] for parts in of_split}
+        deeper = {parts[depth] for parts in of_split if len(parts) > depth + 1}
+        name = min(names)
+        again = split_of(name) is not None and split_of(name) == split_of(of_split[0][0])
+        if len(names) > 1 or not all(len(parts) > depth + 1 for parts in of_split):
+            return depth
+        if not again and not (is_filler(name) and len(deeper) > 1):
+            return depth
+        depth += 1
 
-    Parameters
-    ----------
-    source : as given to :func:`list_files`.
-    listed : what that returned.
-    """
-    if not source.is_dir() or not any(f.label for f in listed):
+
+def _ask_where_parallel(source: Path, inside: Mapping[str, set[str]]) -> None:
+    """Refuse folders that all hold the same sub-folders: either could be the classes."""
+    sets = [{names_alike.label_of(name) for name in names} for names in inside.values()]
+    common, everything = set.intersection(*sets), set.union(*sets)
+    if len(sets) < 2 or len(common) < 2 or len(common) < _ALIKE * len(everything):
+        return
+    if _numbered(common) and not _numbered(inside):
+        return  # a class cut into numbered parts
+    tops, subs = _named(sorted(inside), str), _named(sorted(common), str)
+    raise DataError(
+        f"{source}: all folders ({tops}) hold the same sub-folders ({subs}), so either could be the classes. If {tops} "
+        "are splits, name them train, validation, calibration or test. If they are the classes, say what the "
+        "sub-folders are with `groups`: parent keeps the images of each together, image takes each by itself"
+    )
+
+
+def _numbered(names: Collection[str]) -> bool:
+    """Whether names differ in a number only, as parts of one thing do."""
+    stems = {match.group(1).strip("-_ ").casefold() if (match := _NUMBERED.fullmatch(name)) else None for name in names}
+    return len(stems) == 1 and None not in stems
+
+
+def _said(files: Sequence[Listed], layout: _Layout | None) -> tuple[Finding, ...]:
+    """What was taken for splits, where that is not plain from their names."""
+    if layout is None or layout.split is None:
         return ()
-    official = any(f.split for f in listed)
-    held = {PurePosixPath(f.key).parts[: 1 + official] for f in listed}
-    splits = [f for f in _sub_folders(source) if f.name.lower() in SPLIT_FOLDERS] if official else []
-    empty: list[str] = []
-    beside: list[str] = []
-    for home in splits or [source]:
-        for path in sorted(home.iterdir()):
-            if path.name.startswith("."):
-                continue
-            name = path.relative_to(source)
-            if path.suffix.lower() in SUFFIXES and not path.is_dir():
-                beside.append(str(name))
-            # A link that leads nowhere may have been meant for a class.
-            elif name.parts not in held and (path.is_dir() or path.is_symlink()) and not _passed_over(path):
-                empty.append(str(name))
+    splits = {PurePosixPath(f.key).parts[layout.split]: f.split for f in files}
+    if layout.split == 0 and all(name.lower() == split for name, split in splits.items()):
+        return ()
+    where = "taken for splits" if layout.split == 0 else "taken for splits, in each class folder"
+    text = f"{where}: " + ", ".join(f"{as_text(name)!r} ({split})" for name, split in sorted(splits.items()))
+    return (finding("taken-for-splits", text, folders=_first(sorted(splits))),)
+
+
+def _left_aside(
+    source: Path,
+    walker: Walker,
+    files: Sequence[Listed],
+    layout: _Layout | None,
+    beside: Sequence[Path],
+    ignored: PassedOver,
+) -> tuple[Finding, ...]:
+    """What lies in a folder but in none of its classes, a line each: folders without an image, images beside them."""
+    deep = 2 if layout is not None and layout.split == 0 else 1
+    held = {PurePosixPath(f.key).parts[:deep] for f in files}
+    splits = {parts[0] for parts in held} if deep == 2 else None
+    links = [path for path, reason in ignored.found if reason.startswith("is a link")]
+    below = [path.relative_to(source).parts for path in (*walker.entered, *links)]
+    empty = {parts for parts in below if len(parts) == deep and parts not in held}
+    names = sorted("/".join(parts) for parts in empty if splits is None or parts[0] in splits)
     told = []
-    if empty:
-        text = f"these folders hold no image, so they are no class: {_named(empty)}"
-        told.append(finding("folder-without-image", text, n=len(empty), folders=_first(empty)))
+    if names:
+        text = f"these folders hold no image, so they are no class: {_named(names)}"
+        told.append(finding("folder-without-image", text, n=len(names), folders=_first(names)))
     if beside:
-        text = f"images that lie beside the class folders are left out: {_named(beside)}"
-        told.append(finding("images-outside-classes", text, n=len(beside), files=_first(beside)))
+        lying = sorted(path.relative_to(source).as_posix() for path in beside)
+        text = f"images that lie beside the class folders are left out: {_named(lying)}"
+        told.append(finding("images-outside-classes", text, n=len(beside), files=_first(lying)))
     return tuple(told)
 
 
@@ -126,61 +267,16 @@ def _first(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(as_text(name) for name in names[:_NAMED])
 
 
-def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, _first(names)))
+def _named(names: Sequence[str], show: Callable[[str], str] = repr) -> str:
+    shown = ", ".join(map(show, _first(names)))
     return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not _passed_over(p))
-
-
-def _passed_over(folder: Path) -> bool:
-    # A model folder may lie among the images it was made from; what its report shows is no class.
-    return folder.name.startswith(".") or os.access(folder / CARD, os.F_OK)
-
-
-def _only_nested(split: Path) -> bool:
-    """Whether images lie in folders within, as classes do in a split, and none loose."""
-    parents = {path.parent == split for path in _images_below(split)}
-    return parents == {False}
-
-
-def _images_below(folder: Path) -> Iterator[Path]:
-    """Image files at any depth, links followed; a link to a folder that it lies in is cut."""
-
-    def refuse(error: OSError) -> NoReturn:
-        # Going on would train on a part of the images, and say nothing.
-        raise DataError(f"{error.filename} cannot be listed: {os.strerror(error.errno or 0)}") from error
-
-    for where, names, file_names in os.walk(folder, followlinks=True, onerror=refuse):
-        names[:] = sorted(n for n in names if not _passed_over(Path(where, n)) and not _leads_back(Path(where, n)))
-        for name in sorted(file_names):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(where, name)
-
-
-def _leads_back(folder: Path) -> bool:
-    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
-
-
-def _from_class(root: Path, folder: Path, split: str) -> Iterator[Listed]:
-    for path in _images_below(folder):
-        inside = path.relative_to(folder)
-        yield Listed(
-            path=path,
-            key=path.relative_to(root).as_posix(),
-            label=folder.name,
-            split=split,
-            parent=inside.parent.as_posix() if len(inside.parts) > 1 else "",
-        )
-
-
-def _from_manifest(source: Path) -> list[Listed]:
+def _from_manifest(source: Path) -> Listing:
     return listed_in(read_table(source), source.parent, str(source))
 
 
-def listed_in(table: pd.DataFrame, base: Path, source: str) -> list[Listed]:
+def listed_in(table: pd.DataFrame, base: Path, source: str) -> Listing:
     """The images that a table names in its column ``path``, relative to ``base``; ``source`` is for messages.
 
     Raises
@@ -191,12 +287,17 @@ def listed_in(table: pd.DataFrame, base: Path, source: str) -> list[Listed]:
     table = table.astype(object).where(table.notna(), "").astype(str)  # what is missing is "", not "nan"
     found = []
     for row in table.to_dict("records"):
-        path = Path(row["path"])
-        path = path if path.is_absolute() else base / path
-        split = SPLIT_FOLDERS.get(row.get("split", "").lower(), row.get("split", ""))
+        path = _as_on_disk(base, row["path"])
+        given = row.get("split", "").strip()
+        split = split_of(given) or given
         if split not in ("", *SPLITS):
             raise DataError(f"{source}: expected split to be one of {', '.join(SPLITS)}, but got {split!r}")
-        extra = tuple((str(c), v) for c, v in row.items() if c not in ("path", "label", "split", "key", "error"))
+        extra = tuple(
+            # A group with a blank at its end is no other group.
+            (str(c), names_alike.label_of(v) if c == "group" else v)
+            for c, v in row.items()
+            if c not in ("path", "label", "split", "key", "error")
+        )
         key = Path(row["path"]).as_posix()
         found.append(Listed(path, key, row["label"], split, _below_class(path, row["label"]), extra))
     if not found:
@@ -204,15 +305,28 @@ def listed_in(table: pd.DataFrame, base: Path, source: str) -> list[Listed]:
     impossible = [f.key for f in found if "\0" in f.key]
     if impossible:
         raise DataError(f"{source} has a path that no file can have: {impossible[0]!r}")
-    if any(not f.label for f in found):
-        raise DataError(f"{source} has no label for {next(f.key for f in found if not f.label)}")
+    if any(not f.label.strip() for f in found):
+        raise DataError(f"{source} has no label for {next(f.key for f in found if not f.label.strip())}")
     if any(f.split for f in found) and not all(f.split for f in found):
         raise DataError(
             f"{source} gives a split to some images only; {next(f.key for f in found if not f.split)} has none"
         )
     if len({f.key for f in found}) != len(found):
         raise DataError(f"{source} names a path twice")
-    return sorted(found, key=lambda f: f.key)
+    labels = names_alike.joined(f.label for f in found)
+    files = sorted((replace(f, label=labels[f.label]) for f in found), key=lambda f: f.key)
+    return Listing(tuple(files), warnings=tuple(names_alike.told(labels)))
+
+
+def _as_on_disk(folder: Path, written: str) -> Path:
+    """The file that a table names: as it is written, else as another system would have written it."""
+    path = folder / written
+    plain = written.isascii() and "\\" not in written and written == written.strip()
+    if plain or "\0" in written or path.exists():
+        return path
+    forms = [written.strip(), written.replace("\\", "/").strip()]
+    forms += [unicodedata.normalize(form, text) for text in tuple(forms) for form in ("NFC", "NFD")]
+    return next((folder / form for form in forms if (folder / form).exists()), path)
 
 
 def _below_class(path: Path, label: str) -> str:

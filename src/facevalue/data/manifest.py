@@ -45,12 +45,16 @@ class Manifest:
     groups : how groups were formed.
     warnings : what a reader of figures made from these images should know.
     images : those that are in memory, by their ``path`` in the table (``memory:000012``).
+    notes : what was guessed of its layout.
+    ignored : path and reason of whatever was passed over, for it is no image or lies in no class.
     """
 
     table: pd.DataFrame
     source: str
     groups: str = "image"
     warnings: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
+    ignored: tuple[dict[str, str], ...] = ()
     images: Mapping[str, bytes | NDArray[np.uint8]] = field(default_factory=dict)
 
     @property
@@ -88,7 +92,12 @@ class Manifest:
         return fingerprint(facts(self.rows(*splits)))
 
     def changed(
-        self, *, groups: str | None = None, warnings: Sequence[Finding] | None = None, **columns: Any
+        self,
+        *,
+        groups: str | None = None,
+        warnings: Sequence[Finding] | None = None,
+        notes: Sequence[Finding] | None = None,
+        **columns: Any,
     ) -> Manifest:
         """A new manifest with columns replaced."""
         return replace(
@@ -96,6 +105,7 @@ class Manifest:
             table=self.table.assign(**columns) if columns else self.table,
             groups=self.groups if groups is None else groups,
             warnings=self.warnings if warnings is None else tuple(warnings),
+            notes=self.notes if notes is None else tuple(notes),
         )
 
     def save(self, path: Path) -> None:
@@ -132,14 +142,17 @@ def read_table(path: Path) -> pd.DataFrame:
         It cannot be parsed.
     """
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path)
-        elif path.suffix in (".csv", ".tsv"):
-            table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
+        elif path.suffix.lower() in (".csv", ".tsv"):
+            separator = "\t" if path.suffix.lower() == ".tsv" else _separator(path)
+            # Excel puts a byte order mark in front.
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         else:
             raise UsageError(f"{path} is neither a folder nor a manifest (.parquet, .csv, .tsv)")
     except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read as a manifest: {' '.join(str(error).split())[:200]}") from error
+    table.columns = [_column(str(c), [str(other) for other in table.columns]) for c in table.columns]
     expect_columns(table, str(path))
     return table
 
@@ -149,3 +162,16 @@ def expect_columns(table: pd.DataFrame, named: str) -> None:
     missing = [c for c in ("path", "label") if c not in table.columns]
     if missing:
         raise UsageError(f"{named} lacks the column {missing[0]!r}; it has: {', '.join(map(str, table.columns))}")
+
+
+def _separator(path: Path) -> str:
+    """What stands between cells: a semicolon where a spreadsheet writes decimal commas, else a comma."""
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        header = stream.readline()
+    return ";" if ";" in header and "," not in header else ","
+
+
+def _column(name: str, all_names: Sequence[str]) -> str:
+    """A column's name; ours are known in capitals and with blanks around them too."""
+    plain = name.strip().lower()
+    return plain if plain in ("path", "label", "split", "group") and plain not in all_names else name

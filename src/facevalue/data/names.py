@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from facevalue.errors import DataError
+from facevalue.images.walker import is_hidden
 from facevalue.support import names as file_names
 
 _LONGEST = 120  # bytes of a name; file systems end at 255
@@ -28,7 +29,7 @@ def class_folder(label: str) -> str:
     DataError
         The label cannot be a folder, or a folder of that name is passed over.
     """
-    if not label or "/" in label or "\0" in label or label.startswith(".") or len(label.encode()) > _LONGEST:
+    if not label or "/" in label or "\0" in label or is_hidden(label) or len(label.encode()) > _LONGEST:
         raise DataError(f"class {label!r} cannot be the name of a folder; rename it")
     if fault := file_names.fault(label):
         raise DataError(f"class {label!r} cannot be the name of a folder on every system, for it {fault}; rename it")

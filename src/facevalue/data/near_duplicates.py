@@ -25,41 +25,61 @@ MISS = 1e-4
 _BLOCK = 1024
 _BUDGET = 1_000_000_000  # pairs compared at most in one table, so that no input takes for ever
 _CHUNK = 4_000_000  # pairs held in memory at a time
+_TRIED = 64  # hashes of a large chain that are tried for having most others near them
 
 Pairs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """What hangs together.
+    """What lies together.
 
     Attributes
     ----------
-    labels : (n,) int64; hashes with the same number are joined by a chain of near ones. Numbers are those of the first
-        member.
+    labels : (n,) int64; hashes with the same number are near one member that they have in common, or the same. Numbers
+        are those of the first member.
+    chains : (n,) int64; hashes with the same number are joined by a chain of near ones, however long. Numbers are
+        those of the first member.
     compared : pairs of hashes that were compared.
     complete : False where crowded hashes would have taken too many comparisons, so that some pairs were passed over.
     """
 
     labels: NDArray[np.int64]
+    chains: NDArray[np.int64]
     compared: int
     complete: bool = True
 
     @property
     def groups(self) -> list[NDArray[np.intp]]:
         """Members of each cluster of at least two, by their first member."""
-        order = np.argsort(self.labels, kind="stable")
-        parts = np.split(order, np.flatnonzero(np.diff(self.labels[order])) + 1)
-        return [part for part in parts if len(part) > 1]
+        return _members(self.labels)
+
+    @property
+    def chained(self) -> list[NDArray[np.intp]]:
+        """Members of each chain of at least two, by their first member."""
+        return _members(self.chains)
+
+    @property
+    def cut(self) -> NDArray[np.bool_]:
+        """(n,) whether a hash is in a chain that was cut into several clusters."""
+        whole: NDArray[np.bool_] = np.zeros(len(self.labels), bool)
+        for members in self.chained:
+            whole[members] = len(np.unique(self.labels[members])) > 1
+        return whole
 
 
 def clusters(hashes: NDArray[np.uint64], near: int = NEAR, exact: int = EXACT) -> Clusters:
-    """Join hashes that differ in at most ``near`` bits, and whatever they are joined with.
+    """Put hashes that differ in at most ``near`` bits from a common member together.
 
-    Few hashes are compared all with all. Many are put into the buckets of several tables: a table's bucket is the value
-    of some bits drawn at random (Indyk & Motwani 1998), and only hashes that share a bucket are compared, bit by bit;
-    so no pair is ever joined that is not near. There are as many tables as it takes to overlook a pair at exactly
-    ``near`` bits with probability :data:`MISS`, whatever the hashes are. The draw is always the same.
+    A chain of near hashes has no end: of a fixed camera's images each is near some other, and all would be one group.
+    So a chain is cut into stars: the hash with most others near it takes them, then the one with most of the rest.
+    Copies of one image are all near it, and stay together.
+
+    Chains are found first. Few hashes are compared all with all. Many are put into the buckets of several tables: a
+    table's bucket is the value of some bits drawn at random (Indyk & Motwani 1998), and only hashes that share a bucket
+    are compared, bit by bit; so no pair is ever joined that is not near. There are as many tables as it takes to
+    overlook a pair at exactly ``near`` bits with probability :data:`MISS`, whatever the hashes are. The draw is always
+    the same.
 
     Parameters
     ----------
@@ -78,10 +98,29 @@ def clusters(hashes: NDArray[np.uint64], near: int = NEAR, exact: int = EXACT) -
             search.compare_all()
         else:
             search.compare_buckets()
-    joined = search.labels()
-    earliest = np.full(len(different), len(hashes))
+    chains = search.labels()
+    stars = chains.copy()
+    for members in _members(chains):
+        stars[members] = members[search.stars(members, exact)]
+    return Clusters(
+        labels=_by_first(stars, first, len(hashes))[copy],
+        chains=_by_first(chains, first, len(hashes))[copy],
+        compared=search.compared,
+        complete=search.complete,
+    )
+
+
+def _by_first(joined: NDArray[np.int64], first: NDArray[np.intp], n: int) -> NDArray[np.int64]:
+    """Labels of different hashes as the number of the first of all hashes that bears each."""
+    earliest = np.full(len(joined), n)
     np.minimum.at(earliest, joined, first)
-    return Clusters(earliest[joined][copy], search.compared, search.complete)
+    return earliest[joined]
+
+
+def _members(labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    order = np.argsort(labels, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    return [part for part in parts if len(part) > 1]
 
 
 def tables_needed(n: int, near: int, miss: float = MISS) -> tuple[int, int]:
@@ -123,6 +162,41 @@ class _Search:
             self._labels = member[component[self._labels]]
             self._found = []
         return self._labels
+
+    def stars(self, members: NDArray[np.intp], exact: int) -> NDArray[np.intp]:
+        """(m,) for each of a chain's members, the place among them of one that stands for its star.
+
+        Up to ``exact`` members, the hash with most others near it comes first; of more, the best of some.
+        """
+        hashes = self.hashes[members]
+        if len(members) <= exact:
+            return self._stars_of_few(hashes)
+        centre = np.full(len(members), -1)
+        left = np.arange(len(members))
+        while len(left):
+            around = self._near(hashes[left[0]], hashes[left])
+            tried = np.flatnonzero(around)[1 : _TRIED if self.compared < _BUDGET else 1]
+            best = max([around, *(self._near(hashes[left[i]], hashes[left]) for i in tried)], key=np.count_nonzero)
+            centre[left[best]] = left[best][0]
+            left = left[~best]
+        return centre
+
+    def _stars_of_few(self, hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
+        near = np.stack([self._near(one, hashes) for one in hashes])
+        centre = np.full(len(hashes), -1)
+        count = near.sum(axis=1)  # of those near each, how many are not taken yet; a centre is one of these
+        while (centre < 0).any():
+            best = int(np.argmax(count))
+            taken = np.flatnonzero(near[best] & (centre < 0))
+            centre[taken] = best
+            count -= near[:, taken].sum(axis=1)
+            count[taken] = -1
+        return centre
+
+    def _near(self, one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        self.compared += len(others)
+        near: NDArray[np.bool_] = distances(one, others) <= self.near
+        return near
 
     def compare_all(self) -> None:
         """Each with each, in blocks that fit a processor's cache."""

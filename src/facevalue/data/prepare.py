@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 from PIL import Image
 
-from facevalue.data.groups import NEAR, with_groups
+from facevalue.data.groups import NEAR, check_groups, with_groups
 from facevalue.data.hashes import phash
 from facevalue.data.leaks import Leak, without_leaks
 from facevalue.data.manifest import COLUMNS, SPLITS, Manifest, read_table
@@ -186,7 +186,11 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
         if inside.is_relative_to(outside) or outside.is_relative_to(inside):
             raise UsageError(f"{output} and {source} lie in each other; choose a place beside it with `output`")
     known = known_splits(how.like) if how.like is not None else {}
-    raw = scan(source)
+    raw = scan(
+        source,
+        nested_groups=how.groups is not None,
+        before=lambda named: check_groups(named, how.groups, how.shares if how.like is None else ()),
+    )
     class_folders(raw.classes)
     with files.replacing_folder(output) as folder:
         encoded = folder / ".encoded"

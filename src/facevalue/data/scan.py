@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.file_facts import NOTHING, facts_of, facts_of_bytes, facts_of_pixels, sha256_of
-from facevalue.data.layout import Listed, left_aside, list_files, listed_in
+from facevalue.data.layout import Listed, list_files, listed_in
 from facevalue.data.manifest import COLUMNS, Manifest, expect_columns
 from facevalue.data.scan_cache import Key, ScanCache, key_of
 from facevalue.errors import DataError
+from facevalue.evidence.findings import finding, say
+from facevalue.images.walker import summary
 from facevalue.support import files, machine, progress
 
 TABLE = "the table"
@@ -30,7 +33,15 @@ Data = Path | str | pd.DataFrame | ImageDataset
 """Labelled images: a folder, a manifest file, a table with ``path`` and ``label``, or a dataset."""
 
 
-def scan(source: Data, *, fresh: bool = False, loose: bool = False) -> Manifest:
+def scan(
+    source: Data,
+    *,
+    fresh: bool = False,
+    loose: bool = False,
+    classes: Collection[str] = (),
+    nested_groups: bool = False,
+    before: Callable[[Manifest], object] | None = None,
+) -> Manifest:
     """Read every image that ``source`` names.
 
     What an earlier scan found is taken for files whose path, size and times are the same. Files that cannot be read
@@ -42,11 +53,13 @@ def scan(source: Data, *, fresh: bool = False, loose: bool = False) -> Manifest:
         with ``path`` and ``label``, or a dataset.
     fresh : read every file, whatever is remembered.
     loose : where no sub-folder holds images, take those that lie in the folder itself, with ``""`` for a label.
+    classes, nested_groups : see :func:`facevalue.data.layout.list_files`.
+    before : called with the manifest of all files before any is read: what names alone can tell is asked there.
 
     Returns
     -------
     The columns :data:`facevalue.data.manifest.COLUMNS`, those of :mod:`facevalue.data.file_facts`, and what a manifest
-    brought. What lies in the folder but in no class is a warning.
+    brought. What lies in the folder but in no class is a warning, and what was passed over is counted in a note.
 
     Raises
     ------
@@ -59,11 +72,18 @@ def scan(source: Data, *, fresh: bool = False, loose: bool = False) -> Manifest:
         return _of_dataset(source)
     if isinstance(source, pd.DataFrame):
         expect_columns(source, TABLE)
-        return _read_all(listed_in(source, Path(), TABLE), TABLE, ScanCache(Path(TABLE)), fresh)
-    folder = Path(source)
-    listed = list_files(folder, loose=loose)
-    manifest = _read_all(listed, str(folder), ScanCache(folder), fresh)
-    return manifest.changed(warnings=left_aside(folder, listed))
+        place, listing = Path(TABLE), listed_in(source, Path(), TABLE)
+    else:
+        place = Path(source)
+        listing = list_files(place, loose=loose, classes=classes, nested_groups=nested_groups)
+    say(listing.notes)
+    passed = summary(listing.ignored)
+    if passed is not None:
+        say([finding("files-passed-over", passed, n=len(listing.ignored))])
+    if before is not None:
+        before(Manifest(_table(listing.files, [NOTHING] * len(listing.files)), str(place)))
+    manifest = _read_all(listing.files, str(place), ScanCache(place), fresh)
+    return replace(manifest, warnings=listing.warnings, notes=listing.notes, ignored=listing.ignored)
 
 
 def _of_dataset(dataset: ImageDataset) -> Manifest:

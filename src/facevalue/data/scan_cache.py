@@ -31,7 +31,8 @@ class ScanCache:
     """
 
     def __init__(self, source: Path) -> None:
-        name = hashlib.sha256(f"{VERSION}\n{Path.cwd() / source}".encode(errors="surrogateescape")).hexdigest()
+        made_by = f"{VERSION}\n{decoding.decoder_version()}"
+        name = hashlib.sha256(f"{made_by}\n{Path.cwd() / source}".encode(errors="surrogateescape")).hexdigest()
         self.path = files.cache_folder() / "scans" / f"{name[:32]}.parquet"
         self._known, self._place = _read(self.path)
         self._now = time.time_ns()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facevalue.data.leaks import find_leaks, told
 from facevalue.data.manifest import SPLITS, Manifest, read_table
+from facevalue.data.names_alike import likeness
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import MANIFEST
 from facevalue.evidence.findings import Finding, finding
@@ -95,7 +96,9 @@ def with_splits(
     for name in SPLITS:
         absent = [c for c in done.classes if not (done.rows(name)["label"] == c).any()]
         if absent:
-            raise DataError(f"class {absent[0]!r} has no readable image in the {name} split of {manifest.source}")
+            alike = [c for c in done.classes if c != absent[0] and likeness(c) == likeness(absent[0])]
+            hint = f"; {alike[0]!r} looks like the same class: give both one name" if alike else ""
+            raise DataError(f"class {absent[0]!r} has no readable image in the {name} split of {manifest.source}{hint}")
     return done
 
 
@@ -203,9 +206,14 @@ def _assigned(
         mine = sorted(pairs["group"][pairs["label"] == label], key=position.__getitem__)
         if len(mine) < len(names):
             rows = int((table["label"] == label).sum())
+            way_out = (
+                "; more groups come with `groups` image, or with a smaller radius of near-duplicates (split.near)"
+                if rows >= len(names)
+                else ""
+            )
             raise DataError(
                 f"class {label!r} has {rows} readable image{'s' * (rows != 1)} in {len(mine)} independent"
-                f" group{'s' * (len(mine) != 1)}; at least {len(names)} are needed, one for each split"
+                f" group{'s' * (len(mine) != 1)}; at least {len(names)} are needed, one for each split{way_out}"
             )
         # Few groups can leave a split empty by chance: it takes the nearest that leaves no split empty behind it, from
         # train where it can, so that what was held out stays held out.

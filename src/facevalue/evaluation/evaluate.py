@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facevalue import decision
 from facevalue.data.dataset import ImageDataset
-from facevalue.evaluation import metrics
+from facevalue.evaluation import doubts, metrics
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import finding
 from facevalue.evidence.provenance import Provenance
@@ -56,8 +56,11 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
 
     auroc, ece = metrics.auroc(y, p, positive), metrics.ece(y, p)
     average_precision = metrics.average_precision(y, p, positive)
+    confusion = metrics.confusion(y, decided, k)
+    doubt = doubts.exchanged(card.classes, confusion)
+    warnings = [*doubts.never_said(card.classes, confusion), *([] if doubt is None else [doubt])]
     counts = {label: int((y == c).sum()) for c, label in enumerate(card.classes)}
-    warnings = [
+    warnings += [
         finding(
             "few-images-of-class",
             f"only {count} image{'s' * (count != 1)} of {label!r}: look at the intervals, not only at the figures",
@@ -86,7 +89,7 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
         ece_ci=metrics.bootstrap(lambda i: metrics.ece(y[i], p[i]), n, draws=draws, around=ece),
         brier=metrics.brier(y, p),
         nll=metrics.nll(y, p),
-        confusion=tuple(tuple(int(v) for v in row) for row in metrics.confusion(y, decided, k)),
+        confusion=tuple(tuple(int(v) for v in row) for row in confusion),
         recall={card.classes[c]: float(right[y == c].mean()) for c in present},
         recall_ci={card.classes[c]: metrics.wilson(int(right[y == c].sum()), int((y == c).sum())) for c in present},
         abstained=n - n_answered,

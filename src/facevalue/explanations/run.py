@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facevalue.errors import DataError, ImageError, UsageError
+from facevalue.errors import DataError, FaceValueError, ImageError, UsageError
 from facevalue.explanations.base import ExplainedImage, Explanation, Heat, Method, as_batch
 from facevalue.explanations.faithfulness import Faithfulness, deletion, pooled
 from facevalue.images.sources import ImageInput, Images, each, name_of
@@ -24,6 +24,7 @@ from facevalue.support.html import ShownInNotebooks
 
 _AT_ONCE = 16  # images in memory
 _LONGEST = 100  # bytes of an output file's name that come from the image's
+_FAILED = "was not explained"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Explanations(ShownInNotebooks):
     Attributes
     ----------
     faithfulness : see :mod:`facevalue.explanations.faithfulness`; ``None`` for methods without heat.
-    unreadable : path and reason of every file that is no readable image.
+    unreadable : path and reason of every file that is no readable image, or about which nothing could be written.
     """
 
     method: str
@@ -102,24 +103,44 @@ def explain_images(classifier: Classifier, images: Images, folder: Path | None, 
     found: list[ExplanationOfImage] = []
     parts: list[Faithfulness] = []
     for batch in _batches(classifier, images, unreadable):
-        files: tuple[tuple[Path, ...], ...] = ((),) * len(batch)
-        if folder is None:
-            assert isinstance(method, Explanation)
-            x = as_batch(classifier, batch)
-            found_heat = method(classifier, x)
-            parts.append(_faithfulness(classifier, x, found_heat))
-            heat: Heat | None = found_heat
-        else:
-            written = method.write(classifier, batch, folder)
-            files, heat = written.files, written.heat
-            parts += [] if written.faithfulness is None else [written.faithfulness]
-        for i, image in enumerate(batch):
-            label = None if heat is None else classifier.card.classes[int(heat.target[i])]
-            found.append(ExplanationOfImage(image.path, files[i], None if heat is None else heat.heat[i], label))
+        for some, files, heat, measured in _explained(classifier, batch, folder, method, unreadable):
+            parts += [] if measured is None else [measured]
+            for i, image in enumerate(some):
+                label = None if heat is None else classifier.card.classes[int(heat.target[i])]
+                found.append(ExplanationOfImage(image.path, files[i], None if heat is None else heat.heat[i], label))
     if not found:
         first = unreadable[0]
-        raise DataError(f"none of the {len(unreadable)} images can be read; {first['path']} {first['reason']}")
+        how_far = "explained" if any(_FAILED in bad["reason"] for bad in unreadable) else "read"
+        raise DataError(f"none of the {len(unreadable)} images can be {how_far}; {first['path']} {first['reason']}")
     return Explanations(method.name, method.paper, tuple(found), pooled(parts) if parts else None, tuple(unreadable))
+
+
+def _explained(
+    classifier: Classifier,
+    batch: list[ExplainedImage],
+    folder: Path | None,
+    method: Method,
+    failed: list[Mapping[str, str]],
+) -> Iterator[tuple[list[ExplainedImage], tuple[tuple[Path, ...], ...], Heat | None, Faithfulness | None]]:
+    """A batch with what was written, its heat and its faithfulness; where that fails, each image by itself."""
+    if folder is None:
+        assert isinstance(method, Explanation)
+        x = as_batch(classifier, batch)
+        heat = method(classifier, x)
+        yield batch, ((),) * len(batch), heat, _faithfulness(classifier, x, heat)
+        return
+    try:
+        written = method.write(classifier, batch, folder)
+    except (FaceValueError, OSError) as error:
+        if isinstance(error, UsageError) and not isinstance(error.__cause__, OSError):
+            raise  # the method is wrong for all of them
+        if len(batch) > 1:
+            for image in batch:
+                yield from _explained(classifier, [image], folder, method, failed)
+        else:
+            failed.append({"path": batch[0].path, "reason": f"{_FAILED}: {error}"})
+    else:
+        yield batch, written.files, written.heat, written.faithfulness
 
 
 def _faithfulness(classifier: Classifier, x: Tensor, heat: Heat) -> Faithfulness:

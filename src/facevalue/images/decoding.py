@@ -17,30 +17,31 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, UnidentifiedImageError, features
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
 from facevalue.errors import ImageError, ImageTooLargeError, UsageError
+from facevalue.images import jpeg_end
+from facevalue.images.colour import Stored, stored, to_rgb
+from facevalue.images.orientation import orientation_of, turned
+from facevalue.images.resize import Box
+from facevalue.images.signatures import HEAD, foreign_format, image_format
 
 MAX_PIXELS = 89_478_485
 """Most pixels an image may have before it is decoded (about 9,400 x 9,400). ``FACEVALUE_MAX_PIXELS`` lowers it."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
-SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .tif .tiff .gif .heic .heif .hif .avif .mpo".split()
-)
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "HEIF", "PPM")
 
 # EXIF orientation: which of the stored edges (0 left, 1 top, 2 right, 3 bottom) become the upright image's.
 _EDGES = dict(enumerate("2103 2301 0321 1032 3012 3210 1230".split(), start=2))
 
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom of a part of an image, in its pixels."""
-
 
 def decoder_version() -> str:
     """What decodes and resamples here. Another version's network inputs may differ by a level."""
-    return f"pillow {pillow_version}, libjpeg-turbo {features.version_feature('libjpeg_turbo') or 'none'}"
+    turbo = features.version_feature("libjpeg_turbo")
+    others = ((name, features.version(name)) for name in ("webp", "avif", "littlecms2"))
+    parts = [f"pillow {pillow_version}", f"libjpeg-turbo {turbo or 'none'}"]
+    return ", ".join([*parts, *(f"{name} {version or 'none'}" for name, version in others)])
 
 
 def pixel_limit() -> int:
@@ -56,9 +57,12 @@ def pixel_limit() -> int:
 def read_bytes(path: Path) -> bytes:
     """A file's bytes; a :class:`ImageError` with the reason where it cannot be read."""
     try:
+        mode = path.stat().st_mode
         # A pipe that someone left in a folder would be waited for without end; one that a shell hands over will not.
-        if stat.S_ISFIFO(path.stat().st_mode) and not str(path).startswith(("/dev/", "/proc/")):
+        if stat.S_ISFIFO(mode) and not str(path).startswith(("/dev/", "/proc/")):
             raise ImageError("is a pipe, not a file")
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+            raise ImageError("is a device or socket, not a file")  # some have no end
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {os.strerror(error.errno or 0)}") from error
@@ -75,7 +79,10 @@ def open_image(data: bytes, max_pixels: int | None = None) -> Image.Image:
     limit = pixel_limit() if max_pixels is None else min(max_pixels, MAX_PIXELS)
     if not data:
         raise ImageError("the file is empty")
-    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftypmif1", b"ftypmsf1"):
+    foreign = foreign_format(data[:HEAD])
+    if foreign is not None:
+        raise ImageError(f"is not an image in a known format, but of the kind {foreign}; convert it to PNG or JPEG")
+    if image_format(data[:HEAD]) == "HEIF":
         _register_heif()
     try:
         image = Image.open(io.BytesIO(data), formats=_known_formats())
@@ -96,8 +103,9 @@ def open_image(data: bytes, max_pixels: int | None = None) -> Image.Image:
 def decode(data: bytes, max_pixels: int | None = None) -> Image.Image:
     """Decode to an upright 8-bit RGB image.
 
-    The first frame is taken; EXIF orientation is applied; 16-bit greys keep their high byte; transparency is laid on
-    white; CMYK and embedded colour profiles are converted to sRGB.
+    The first frame is taken; EXIF orientation is applied; 16-bit greys keep their high byte, and those stored with
+    white as zero are turned round; embedded colour profiles and CMYK are converted to sRGB; transparency is laid on
+    white.
 
     Parameters
     ----------
@@ -107,7 +115,8 @@ def decode(data: bytes, max_pixels: int | None = None) -> Image.Image:
     Raises
     ------
     ImageError
-        The bytes are no image, truncated, too large, or of a kind whose range is unknown (32-bit float).
+        The bytes are no image, truncated, too large, or of a kind whose range is unknown (float, signed, 32 bits), or
+        all that can be read is the preview in a camera's raw file.
     """
     return decode_reduced(data, lambda _width, _height: 1, max_pixels)[0]
 
@@ -129,17 +138,33 @@ def decode_reduced(
     The upright image, and the box in it that the original covers: a side that the reduction does not divide is
     rounded up, and the last pixel is then only partly the image's.
     """
+    ending = jpeg_end.ending_of(data) if data[:2] == b"\xff\xd8" else None
+    if ending is not None and ending.missing:
+        open_image(data, max_pixels)  # what is wrong with the header comes first
+        raise ImageError("is truncated")
+    if ending is None:
+        return _decoded(data, reduction, max_pixels)
+    if ending.scans == 1:
+        # Without the end mark, a decoder that lacks data says so instead of filling in grey.
+        return _decoded(data[: ending.end] + jpeg_end.PADDING, reduction, max_pixels)
+    # Of several scans the decoder wants the end mark. Where the last one is cut, other bits behind it show.
+    image, box = _decoded(data, reduction, max_pixels)
+    other = data[: ending.end] + jpeg_end.GARBAGE + b"\xff\xd9"
+    if _decoded(other, reduction, max_pixels)[0].tobytes() != image.tobytes():
+        raise ImageError("is truncated")
+    return image, box
+
+
+def _decoded(data: bytes, reduction: Callable[[int, int], int], max_pixels: int | None) -> tuple[Image.Image, Box]:
     image = open_image(data, max_pixels)
     try:
         margins = _reduce(image, reduction(*image.size))
+        how: Stored = stored(image)
         image.load()
-        profile = image.info.get("icc_profile")
-        edges = _EDGES.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-        if edges is not None:
-            ImageOps.exif_transpose(image, in_place=True)
-            margins = tuple(margins[int(edge)] for edge in edges)
-        left, top, right, bottom = margins
-        return _to_rgb(image, profile), (left, top, image.width - right, image.height - bottom)
+        orientation = orientation_of(image)
+        image = turned(to_rgb(image, how), orientation)
+        left, top, right, bottom = (margins[int(edge)] for edge in _EDGES.get(orientation, "0123"))
+        return image, (left, top, image.width - right, image.height - bottom)
     except ImageError:
         raise
     except OSError as error:
@@ -155,12 +180,12 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     Raises
     ------
     ImageError
-        It comes from a file that is damaged, or is of a kind whose range is unknown (32-bit float).
+        It comes from a file that is damaged, or is of a kind whose range is unknown (float, signed, 32 bits).
     """
     try:
-        profile = image.info.get("icc_profile")
-        upright = ImageOps.exif_transpose(image)
-        return _to_rgb(image if upright is None else upright, profile)
+        how = stored(image)
+        image.load()
+        return turned(to_rgb(image, how), orientation_of(image))
     except ImageError:
         raise
     except Exception as error:  # a decoder that reads a file only now can raise nearly anything
@@ -179,44 +204,12 @@ def _reduce(image: Image.Image, reduction: int) -> tuple[float, ...]:
     return (0, 0, image.width - drafted[1][2], image.height - drafted[1][3])
 
 
-def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if image.mode == "F":
-        raise ImageError("has 32-bit float pixels, whose range is unknown; convert it to 8 or 16 bits")
-    if image.mode.startswith("I"):
-        # 16-bit greys. The high byte, as decoders do for 16-bit colour.
-        wide = np.asarray(image).astype(np.int64)
-        image = Image.fromarray((np.clip(wide, 0, 65535) >> 8).astype(np.uint8))
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(white, rgba).convert("RGB")
-    if profile and image.mode in ("RGB", "CMYK", "L"):
-        image = _to_srgb(image, profile)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    try:
-        transform = _srgb_transform(profile, image.mode)
-        return image if transform is None else ImageCms.applyTransform(image, transform) or image
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image  # a broken profile, or one for another mode, says nothing: the plain conversion stands
-
-
-@lru_cache(maxsize=16)
-def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower().replace(" ", ""):
-        return None
-    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-
-
 @lru_cache(maxsize=1)
 def _register_heif() -> None:
     try:
         import pillow_heif  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
-        raise ImageError("is a HEIC image; run: pip install pillow-heif") from error
+        raise ImageError("is a HEIC image; run: pip install pillow-heif, or 'facevalue[heic]'") from error
     pillow_heif.register_heif_opener()
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facevalue.errors import UsageError
-from facevalue.images.decoding import Box, decode_reduced
+from facevalue.images.decoding import decode_reduced
+from facevalue.images.resize import Box, resize
 from facevalue.images.sources import ImageInput, encoded, upright
 
 _FILTERS = {
@@ -31,7 +32,7 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     size : side of the network input in pixels.
-    fit : ``squash`` resizes both sides to ``size``; ``crop`` takes the central network input; ``pad`` keeps all of the
+    fit : ``squash`` resizes both sides to ``size``; ``crop`` takes the central square; ``pad`` keeps all of the
         image and fills the rest with mid grey.
     filter : resampling filter; all but ``nearest`` are antialiased.
     crop_fraction : share of the shorter side that ``crop`` keeps, in (0, 1].
@@ -92,16 +93,16 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         width, height = right - x, bottom - y
         if self.fit == "squash":
             same = (width, height) == (side, side) == image.size
-            pixels = image if same else image.resize((side, side), resample, box=(x, y, right, bottom))
+            pixels = image if same else resize(image, (side, side), resample, (x, y, right, bottom))
         elif self.fit == "crop":
             edge = min(width, height) * self.crop_fraction
             left, top = x + (width - edge) / 2, y + (height - edge) / 2
-            pixels = image.resize((side, side), resample, box=(left, top, left + edge, top + edge))
+            pixels = resize(image, (side, side), resample, (left, top, left + edge, top + edge))
         else:
             scale = side / max(width, height)
             inner = (max(1, round(width * scale)), max(1, round(height * scale)))
             pixels = Image.new("RGB", (side, side), (128, 128, 128))
-            whole = image.resize(inner, resample, box=(x, y, right, bottom))
+            whole = resize(image, inner, resample, (x, y, right, bottom))
             pixels.paste(whole, ((side - inner[0]) // 2, (side - inner[1]) // 2))
         return np.asarray(pixels, dtype=np.uint8)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from facevalue.errors import FaceValueError, UsageError
+from facevalue.support import names
 
 _NO_ROOM = {
     errno.ENOSPC: "the disk is full",
@@ -50,6 +51,8 @@ def _disk_errors(target: Path) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             choose = "close what has it open, or choose another place" if os.name == "nt" else "choose another place"
             raise UsageError(f"{target} cannot be written: {os.strerror(error.errno)}; {choose}") from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(f"{target} cannot be written: the name is too long; choose a shorter one") from error
         if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):
             raise UsageError(f"{target} cannot be written: a file or folder is in the way") from error
         raise
@@ -72,7 +75,7 @@ def replacing_file(target: Path) -> Iterator[Path]:
                     shutil.copyfileobj(read, write)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{_start(target)}.", suffix=_ending(target))
         os.close(handle)
         partial = Path(name)
         try:
@@ -93,7 +96,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     target = target.resolve()
     with _disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{_start(target)}."))
         old = partial.with_name(partial.name + ".old")
         try:
             yield partial
@@ -123,6 +126,15 @@ def patiently(move: Callable[[], object]) -> None:
             return
         time.sleep(pause)
     move()
+
+
+def _start(target: Path) -> str:
+    """Enough of a name to know it again; a whole one of 250 bytes has no room for what is put before and behind it."""
+    return names.portable(target.name, 100)
+
+
+def _ending(target: Path) -> str:
+    return target.suffix if len(target.suffix) <= 16 and target.suffix.isascii() else ""
 
 
 def as_text(name: str) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from torch import Tensor
 
+from facevalue.images.resize import resize
 from facevalue.models.features import to_pixels, to_tensor
 from facevalue.models.networks import torchvision_ready
 from facevalue.support.machine import in_order
@@ -133,9 +134,8 @@ def corruption(image: Image.Image, settings: AugmentSettings, rng: np.random.Gen
     if settings.rescale and rescale:
         share = 1 - settings.rescale * amounts[0]
         small = tuple(max(1, round(side * share)) for side in image.size)
-        image = image.resize((small[0], small[1]), Image.Resampling.BICUBIC).resize(
-            image.size, Image.Resampling.BICUBIC
-        )
+        shrunk = resize(image, (small[0], small[1]), Image.Resampling.BICUBIC)
+        image = resize(shrunk, image.size, Image.Resampling.BICUBIC)
     if settings.blur and blur:
         image = image.filter(ImageFilter.GaussianBlur(float(settings.blur * amounts[1])))
     if settings.jpeg and jpeg:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from facevalue.data.groups import with_groups
+from collections.abc import Mapping
+
+from facevalue.data.groups import check_groups, with_groups
 from facevalue.data.manifest import Manifest
 from facevalue.data.scan import Data, scan
 from facevalue.data.splits import with_splits
@@ -21,7 +23,12 @@ def split_manifest(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     """
     split = recipe.split
     near = split.near if split.near >= 0 else None
-    scanned = scan(data)
+    shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
+    scanned = scan(
+        data,
+        nested_groups=groups is not None,
+        before=lambda named: _check_named(named, groups, split.groups, shares),
+    )
     if groups is not None or split.groups is None:
         manifest = with_groups(scanned, groups, near)
     else:
@@ -34,5 +41,14 @@ def split_manifest(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
                 "person or object, say which with `groups`"
             )
             say([finding("groups-not-found", text, groups=split.groups)])
-    shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
+    say(manifest.notes[len(scanned.notes) :])
     return with_splits(manifest, shares, recipe.seed)
+
+
+def _check_named(manifest: Manifest, asked: str | None, recipes: str | None, shares: Mapping[str, float]) -> None:
+    try:
+        check_groups(manifest, asked or recipes, shares)
+    except DataError:
+        if asked is not None or recipes is None:
+            raise
+        check_groups(manifest, None, shares)  # the recipe's own may not be for these names

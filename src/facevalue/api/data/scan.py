@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from facevalue.data.audit import Audit, audit
-from facevalue.data.groups import with_groups
+from facevalue.data.groups import check_groups, with_groups
 from facevalue.data.hashes import NEAR
 from facevalue.data.scan import Data, scan
+from facevalue.data.splits import DEFAULT
+from facevalue.errors import DataError
+from facevalue.evidence.findings import finding
 from facevalue.support import progress
 
 
@@ -45,11 +48,17 @@ def scan_data(
     DataError
         There is no readable image.
     """
-    scanned = scan(data, fresh=fresh, loose=True)
+    scanned = scan(data, fresh=fresh, loose=True, nested_groups=groups is not None)
     if manifest is not None:
         scanned.save(Path(manifest))
     with progress.work("looking for what is wrong", unit="checks"):
         found = audit(with_groups(scanned, groups, near), near)
+    try:
+        check_groups(scanned, groups, DEFAULT)
+    except DataError as error:
+        found = replace(
+            found, notes=(*found.notes, finding("groups-too-few", f"as it is, training needs more: {error}"))
+        )
     if labels:
         from facevalue.training.label_errors import suspicious_labels
 

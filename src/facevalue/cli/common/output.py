@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -32,6 +33,16 @@ def _writable(target: Path | None) -> Path | None:
     except UsageError as error:
         raise typer.BadParameter(str(error)) from error
     return target
+
+
+def argument(path: Path | str) -> str:
+    """A path as a person can type it after a command: quoted, and never taken for an option.
+
+    >>> argument("-dash"), argument("my model")
+    ('./-dash', "'my model'")
+    """
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def file_option(*flags: str, text: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from facevalue.cli.common.options import Groups
-from facevalue.cli.common.output import Json, deliver, printable, table
+from facevalue.cli.common.output import Json, argument, deliver, printable, table
 from facevalue.cli.common.shell import Seed
 
 Fit = Literal["squash", "crop", "pad"]
@@ -69,5 +69,5 @@ def run(
         table("", ("split", *map(printable, done.manifest.classes), "groups"), rows),
         *(printable(w.line) for w in done.manifest.warnings),
         *([f"left out: {left} files; {done.folder / 'left-out.csv'} says which and why"] if left else []),
-        f"{done.folder}: ready; next: facevalue train {done.folder} -o model",
+        f"{done.folder}: ready; next: facevalue train {argument(done.folder)} -o model",
     )

@@ -70,6 +70,7 @@ def _told(found: Audit) -> list[Table | str]:
     findings = [
         ("images", len(found.manifest.readable)),
         ("unreadable files", len(found.manifest.unreadable)),
+        ("passed over", len(found.manifest.ignored)),
         ("groups of identical files", len(copies.duplicates)),
         ("groups of near-duplicates", len(copies.near)),
         ("contradictions", len(copies.contradictions)),

@@ -59,6 +59,8 @@ def find_copies(table: pd.DataFrame, near: int = NEAR) -> Copies:
         rows = table.iloc[members]
         if rows["sha256"].nunique() > 1:
             alike.append(tuple(rows["path"]))
+    for members in found.chained:
+        rows = table.iloc[members]
         if rows["label"].nunique() > 1:
             torn.extend(_contradictions(rows.iloc[:_LARGEST], hashes[members[:_LARGEST]], near))
     return Copies(
@@ -70,9 +72,9 @@ def find_copies(table: pd.DataFrame, near: int = NEAR) -> Copies:
 
 
 def _contradictions(rows: pd.DataFrame, hashes: np.ndarray, near: int) -> list[Contradiction]:
-    """Images of a group that have one of another class near themselves, in the parts that hang together so.
+    """Images of a chain that have one of another class near themselves, in the parts that hang together so.
 
-    A group is a chain: its ends need not look alike, so each image is held only against those near itself.
+    Its ends need not look alike, so each image is held only against those near itself.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

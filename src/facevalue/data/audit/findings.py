@@ -52,6 +52,7 @@ class Audit(ShownInNotebooks):
             "fingerprint": self.manifest.fingerprint(),
             "n": len(self.manifest.readable),
             "unreadable": list(self.manifest.unreadable),
+            "ignored": list(self.manifest.ignored),
             "classes": self.class_counts,
             "counts": self.manifest.counts(),
             "imbalance": self.imbalance,
@@ -65,7 +66,7 @@ class Audit(ShownInNotebooks):
             "shortcut_features": [asdict(f) for f in self.shortcuts.facts],
             "label_errors": None if self.suspects is None else [asdict(s) for s in self.suspects],
             "warnings": [w.to_dict() for w in self.warnings],
-            "notes": [note.to_dict() for note in self.notes],
+            "notes": [note.to_dict() for note in (*self.manifest.notes, *self.notes)],
         }
 
 

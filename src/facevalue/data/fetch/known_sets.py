@@ -19,7 +19,7 @@ from facevalue.data.fetch.unpack import unpack
 from facevalue.data.known import Archive, KnownSet
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.evidence.findings import finding, say
-from facevalue.images.decoding import SUFFIXES
+from facevalue.images.walker import PassedOver, Walker
 from facevalue.support import files, locks
 from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import free_folder
@@ -80,7 +80,7 @@ def fetch(
                 _unpacked(path, archive, partial)
                 facts = {"name": archive.name, "from": source, "bytes": path.stat().st_size, "sha256": sha256}
                 received.append(facts | {"checked_by": archive.checked_by or "nobody: trusted when it first came"})
-            n = sum(p.suffix.lower() in SUFFIXES for p in partial.rglob("*"))
+            n = sum(1 for _ in Walker(partial, PassedOver().add).images())
             receipt = {
                 "name": known.name,
                 "title": known.title,

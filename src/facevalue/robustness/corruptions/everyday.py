@@ -7,6 +7,8 @@ import io
 import numpy as np
 from PIL import Image, ImageFilter
 
+from facevalue.images.resize import resize as resampled
+
 
 def jpeg(image: Image.Image, quality: float, _rng: np.random.Generator) -> Image.Image:
     """Saved as JPEG at this quality, with chroma at half the resolution."""
@@ -30,7 +32,7 @@ def noise(image: Image.Image, levels: float, rng: np.random.Generator) -> Image.
 def resize(image: Image.Image, share: float, _rng: np.random.Generator) -> Image.Image:
     """Shrunk to this share of each side, as thumbnails and messengers do, and left so; no side below 8 pixels."""
     width, height = (max(8, round(share * side)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
+    return resampled(image, (width, height), Image.Resampling.BICUBIC)
 
 
 def crop(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
@@ -65,7 +67,7 @@ def screenshot(image: Image.Image, step: float, rng: np.random.Generator) -> Ima
     """
     scale, gamma, border, quality = _SCREENS[round(step) - 1]
     width, height = (max(8, round(scale * side)) for side in image.size)
-    shown = image.resize((width, height), Image.Resampling.BILINEAR)
+    shown = resampled(image, (width, height), Image.Resampling.BILINEAR)
     table = [round(255 * (value / 255) ** gamma) for value in range(256)]
     edge = max(1, round(border * min(width, height)))
     window = Image.new("RGB", (width + 2 * edge, height + 3 * edge), (236, 236, 236))

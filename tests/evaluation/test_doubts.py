@@ -1,0 +1,81 @@
+"""What a table of truth against decision says that accuracy hides: against closed forms and by counting."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from facevalue.evaluation.doubts import exchanged, never_said, no_better_than_chance
+
+TWO = ("rare", "usual")
+
+
+def test_a_class_that_is_never_said() -> None:
+    told = never_said(TWO, np.array([[0, 9], [0, 90]]))
+    assert [found.code for found in told] == ["class-never-predicted"]
+    assert [found.text for found in told] == [
+        "class 'rare' is never predicted: the model decides for another class on all 9 images of it; accuracy alone "
+        "hides that, so read recall and balanced accuracy"
+    ]
+
+
+def test_many_classes_take_one_line() -> None:
+    classes = [f"c{i:03d}" for i in range(200)]
+    table = np.zeros((200, 200), np.int64)
+    table[:, 0] = 5
+    silent = never_said(classes, table)
+    assert len(silent) == 1
+    assert "'c001', 'c002', 'c003' and 196 more are never predicted" in silent[0].text
+    assert "all 995 images of them" in silent[0].text
+
+
+def test_a_class_that_is_said_and_never_rightly() -> None:
+    told = never_said(("a", "b", "c"), np.array([[0, 5, 0], [3, 40, 0], [0, 0, 9]]))
+    assert [found.text for found in told] == ["class 'a' is never recognised: every decision for or on it is wrong"]
+
+
+def test_worse_than_one_answer_for_all() -> None:
+    (told,) = never_said(TWO, np.array([[5, 4], [20, 70]]))
+    assert told.text == "the model is right on 75 of 99 images; always answering 'usual' would be on 90"
+
+
+@pytest.mark.parametrize(
+    "table", [[[9, 0], [0, 90]], [[5, 4], [3, 87]], [[5, 0], [0, 0]], [[0, 0], [0, 0]], [[1, 8], [1, 89]]]
+)
+def test_nothing_to_say(table: list[list[int]]) -> None:
+    assert never_said(TWO, np.array(table)) == []
+    assert exchanged(TWO, np.array(table)) is None
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(1, 27), (3, 25), (5, 23), (8, 20), (12, 16), (14, 14), (27, 1)])
+def test_two_exchanged_classes_by_a_sign_test(right: int, wrong: int) -> None:
+    table = np.array([[right // 2, wrong - wrong // 2], [wrong // 2, right - right // 2]])
+    found = exchanged(("a", "b"), table)
+    assert (found is not None) == (binomtest(wrong, right + wrong, 0.5, alternative="greater").pvalue < 0.01)
+    if found is not None:
+        assert found.text.startswith(
+            f"labels seem exchanged: {right} of 28 decisions are right as labelled, {wrong} if"
+        )
+        assert "'a' is mostly decided as 'b'" in found.text
+
+
+def test_two_of_four_classes_exchanged() -> None:
+    table = np.diag([20, 0, 20, 0]) + 1
+    table[1, 3] = table[3, 1] = 20
+    found = exchanged(("a", "b", "c", "d"), table)
+    assert found is not None
+    assert "'b' is mostly decided as 'd', 'd' is mostly decided as 'b'" in found.text
+    assert "'a'" not in found.text
+
+
+def test_chance_seldom_looks_like_an_exchange() -> None:
+    rng = np.random.default_rng(0)
+    tables = [rng.multinomial(40, [0.25] * 4).reshape(2, 2) for _ in range(400)]
+    assert np.mean([exchanged(("a", "b"), table) is not None for table in tables]) < 0.03
+
+
+def test_no_better_than_chance_has_its_rate() -> None:
+    rng = np.random.default_rng(1)
+    by_chance = [no_better_than_chance(rng.multinomial(40, [0.25] * 4).reshape(2, 2)) for _ in range(100)]
+    assert np.mean(by_chance) > 0.9
+    assert not no_better_than_chance(np.array([[18, 2], [3, 17]]))
+    assert no_better_than_chance(np.array([[0, 10], [0, 10]]))
