@@ -83,6 +83,9 @@ def test_an_image_in_any_form_has_one_answer(model: fv.Classifier, lfw: Path) ->
     assert [p.path for p in model.predict(forms[:3])] == [str(path), str(path), None]
     many = np.stack([np.repeat(array[..., None], 3, 2)] * 3)
     assert len(model.predict(many)) == 3
+    assert np.array_equal(model.predict_proba(np.stack([array] * 3)), model.predict_proba(many))  # n grey images
+    with pytest.raises(UsageError, match=r"but got uint8 \(25, 25, 4\)"):
+        model.predict(np.zeros((25, 25, 4), np.uint8))
 
 
 def test_a_photograph_turned_by_exif_is_upright_in_memory_too(model: fv.Classifier, lfw: Path) -> None:

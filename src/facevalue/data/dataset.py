@@ -152,8 +152,6 @@ class ImageDataset:
         UsageError
             Lengths differ, a label is none of ``classes``, or something is no image.
         """
-        if isinstance(images, np.ndarray) and images.ndim == 3:
-            images = list(images)  # n grey images
         stored = tuple(_stored(image) for image in each(images))
         names = _names(labels, classes, len(stored))
         known = tuple(sorted(set(names))) if classes is None else tuple(classes)

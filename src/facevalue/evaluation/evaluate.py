@@ -44,6 +44,11 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
     p : (n, k) calibrated probabilities.
     novelty : (n,) distances.
     """
+    if not np.isfinite(p).all():
+        raise FaceValueError(
+            f"the model gave probabilities that are not finite for {int((~np.isfinite(p).all(1)).sum())} of {len(y)} "
+            "images, so it has no figures; its weights may hold NaN"
+        )
     k, n = len(card.classes), len(y)
     positive = card.positive_index
     decided = decision.decide(p, positive, card.threshold)

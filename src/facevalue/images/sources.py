@@ -18,17 +18,18 @@ ImageInput = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
 """One image: a path, the bytes of an image file, a Pillow image, or a uint8 array (h, w, 3) RGB or (h, w) grey."""
 
 Images = ImageInput | Iterable[ImageInput]
-"""One image or many. An array (n, h, w, 3) is n images."""
+"""One image or many. An array (n, h, w, 3) or (n, h, w) is n images."""
 
 
 def is_one(images: Images) -> TypeGuard[ImageInput]:
     """Whether this is one image and not several.
 
-    >>> is_one("a.png"), is_one(["a.png"]), is_one(np.zeros((4, 8, 8, 3), np.uint8))
-    (True, False, False)
+    >>> is_one("a.png"), is_one(["a.png"]), is_one(np.zeros((4, 8, 8, 3), np.uint8)), is_one(np.zeros((4, 8, 8), np.uint8))
+    (True, False, False, False)
     """
     if isinstance(images, np.ndarray):
-        return images.ndim < 4
+        # Up to four values in the last axis are channels; more are the width of grey images.
+        return images.ndim < 3 or (images.ndim == 3 and images.shape[2] <= 4)
     return isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
 
 
@@ -54,13 +55,15 @@ def name_of(image: ImageInput) -> str | None:
 
 
 def checked_array(array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """(h, w, 3) uint8 RGB from an array (h, w, 3) or (h, w).
+    """(h, w, 3) uint8 RGB from an array (h, w, 3), (h, w) or (h, w, 1).
 
     Raises
     ------
     UsageError
         The array has another shape or type, or no pixel.
     """
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
     grey, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
     if array.dtype != np.uint8 or not (grey or colour) or 0 in array.shape:
         raise UsageError(
