@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from facevalue import decision
 from facevalue.data.dataset import ImageDataset
+from facevalue.errors import FaceValueError
 from facevalue.evaluation import doubts, metrics
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import finding

@@ -24,8 +24,8 @@ Images = ImageInput | Iterable[ImageInput]
 def is_one(images: Images) -> TypeGuard[ImageInput]:
     """Whether this is one image and not several.
 
-    >>> is_one("a.png"), is_one(["a.png"]), is_one(np.zeros((4, 8, 8, 3), np.uint8)), is_one(np.zeros((4, 8, 8), np.uint8))
-    (True, False, False, False)
+    >>> is_one("a.png"), is_one(["a.png"]), is_one(np.zeros((8, 8, 3), np.uint8)), is_one(np.zeros((5, 8, 8), np.uint8))
+    (True, False, True, False)
     """
     if isinstance(images, np.ndarray):
         # Up to four values in the last axis are channels; more are the width of grey images.
