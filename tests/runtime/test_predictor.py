@@ -65,7 +65,7 @@ def test_files_folders_and_bytes_in_order(folder: Path, lfw: Path, tmp_path: Pat
         None,
     ]
     assert predictions[0].probabilities == pytest.approx(predictions[-1].probabilities, abs=1e-6)
-    assert next(predictor.predict(one)).probabilities == pytest.approx(predictions[0].probabilities, abs=1e-6)
+    assert predictor.predict(one)[0].probabilities == pytest.approx(predictions[0].probabilities, abs=1e-6)
     assert predictor.predict_bytes(one.read_bytes(), "-").path == "-"
     assert list(predictor.predict([])) == []
     (prediction,) = predictor.stream_named([(str(tree), tree)])

@@ -94,8 +94,9 @@ def _cut(found: Clusters, near: int) -> list[Finding]:
         f"{cut} of {n} images form chains in which each looks nearly like some other, as a fixed camera's images do. "
         f"Chains were cut, so near-duplicates can lie in different splits. {_SETTINGS.format(near=near)}"
     )
-    code = "near-duplicate-chains" if cut >= _MUCH * n else "near-duplicate-chains-cut"
-    return [finding(code, text, cut=cut, n=n, near=near)]
+    if cut >= _MUCH * n:
+        return [finding("near-duplicate-chains", text, cut=cut, n=n, near=near)]
+    return [finding("near-duplicate-chains-cut", text, cut=cut, n=n, near=near)]
 
 
 def check_groups(manifest: Manifest, how: str | None, shares: Collection[str]) -> None:
