@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -132,7 +133,12 @@ def read_table(path: Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
         elif path.suffix in (".csv", ".tsv"):
-            table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
+            data = path.read_bytes()
+            if b"\0" in data:  # pandas before 3.1 cuts the cell there, and another file would be read
+                raise DataError(f"{path} has a path that no file can have: there is a null character in the text")
+            table = pd.read_csv(
+                io.BytesIO(data), sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False
+            )
         else:
             raise UsageError(f"{path} is neither a folder nor a manifest (.parquet, .csv, .tsv)")
     except (ValueError, OSError) as error:
