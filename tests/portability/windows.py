@@ -1,7 +1,7 @@
 """What Windows lacks and forbids, put upon this process before the package is imported.
 
-Run as ``python windows.py PROGRAM.py ARGUMENTS``. It shows what our own code asks of the system, not how Windows
-behaves: ``os.name`` and ``sys.platform`` stay, since the libraries below us were built for this one.
+Run as ``python windows.py PROGRAM.py ARGUMENTS``. It shows what our code asks of the system, not how Windows behaves:
+``os.name`` and ``sys.platform`` stay, since the libraries below us were built for this one.
 
 - Modules that are not there: ``fcntl``, ``resource``, ``pwd``, … Libraries may have theirs; what the package imports is
   refused.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -145,9 +146,12 @@ def read_table(path: Path) -> pd.DataFrame:
         if path.suffix.lower() == ".parquet":
             table = pd.read_parquet(path)
         elif path.suffix.lower() in (".csv", ".tsv"):
+            data = path.read_bytes()
+            if b"\0" in data:  # pandas before 3.1 cuts the cell there, and another file would be read
+                raise DataError(f"{path} has a path that no file can have: there is a null character in the text")
             separator = "\t" if path.suffix.lower() == ".tsv" else _separator(path)
             # Excel puts a byte order mark in front.
-            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            table = pd.read_csv(io.BytesIO(data), sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         else:
             raise UsageError(f"{path} is neither a folder nor a manifest (.parquet, .csv, .tsv)")
     except (ValueError, OSError) as error:
