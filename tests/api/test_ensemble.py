@@ -101,8 +101,8 @@ def test_it_is_a_model_folder_like_any(together: Classifier, made: Classifier, l
     assert fv.export(folder, tmp_path / "out.onnx").label_agreement == 1.0
     predictions = list(fv.predict(folder, [lfw / "face"]))
     assert [v.error for v in predictions] == [None] * 100
-    rows = fv.compare([folder, made.folder], plot=tmp_path / "curves.png")
-    assert [row["method"] for row in rows] == ["ensemble", "scratch"]
+    rows = fv.compare([folder, made.folder], plot=tmp_path / "curves.png").models
+    assert [row.method for row in rows] == ["ensemble", "scratch"]
     json.dumps(TrainSummary.of(together.card).to_dict(), allow_nan=False)
 
 
@@ -175,10 +175,10 @@ def test_what_cannot_be_combined(
         "large": random_member(tmp_path, size=32),
     }.items():
         (tmp_path / name).mkdir()
-        member.save(tmp_path / name)
+        member.write(tmp_path / name)
     with pytest.raises(UsageError, match=r"the classes do not match: .* knows face, not-face; .* knows face, zebra"):
         fv.ensemble([made.folder, tmp_path / "zebra"], tmp_path / "m")
-    with pytest.raises(UsageError, match=r"takes 24 x 24 pixels .* takes 32 x 32 pixels .*--size"):
+    with pytest.raises(UsageError, match=r"takes 24 x 24 pixels .* takes 32 x 32 pixels .*`size`"):
         fv.ensemble([made.folder, tmp_path / "large"], tmp_path / "m")
     with pytest.raises(UsageError, match="is a model folder already"):
         fv.ensemble(members, made.folder)
@@ -196,7 +196,7 @@ def test_images_that_moved_are_found_by_their_bytes(members: list[Path], lfw: Pa
         card = ModelCard.load(copy)
         card.changed(files={**card.files, MANIFEST: files.sha256(copy / MANIFEST)}).save(copy)
         copies.append(copy)
-    with pytest.raises(DataError, match=r"200 of 200 images .* say where they are with --data DIR"):
+    with pytest.raises(DataError, match=r"200 of 200 images .* say where they are with `data`"):
         fv.ensemble(copies, tmp_path / "m")
     whole = fv.ensemble(copies, tmp_path / "m", data=moved)
     test = whole.card.evaluation("test")

@@ -70,15 +70,15 @@ def test_the_old_model_and_its_old_test_figures_stay(
     own = made.card.evaluation("test")
     assert own is not None
     for result in (moved, trained):
-        before = result.reports["old_test_before"]
+        before = result.evaluations["old_test_before"]
         fingerprint = own.provenance.fingerprint
         assert (before.n, before.provenance.fingerprint, before.confusion) == (own.n, fingerprint, own.confusion)
-        assert result.reports["old_test_after"].provenance.fingerprint == fingerprint
+        assert result.evaluations["old_test_after"].provenance.fingerprint == fingerprint
     assert ModelCard.load(made.folder).to_json() == made.card.to_json()
 
 
 def test_the_head_alone_leaves_the_body_bit_for_bit(made: Classifier, moved: FinetuneResult) -> None:
-    before, after = load_file(made.folder / WEIGHTS), load_file(moved.folder / WEIGHTS)
+    before, after = load_file(made.folder / WEIGHTS), load_file(moved.model.folder / WEIGHTS)
     for name in before:
         if name.startswith("body.") and not name.startswith("body.head."):
             assert torch.equal(before[name], after[name]), name
@@ -97,7 +97,7 @@ def test_what_was_forgotten_is_counted_image_by_image(trained: FinetuneResult, m
 
 
 def test_the_card_says_what_was_done(moved: FinetuneResult, made: Classifier, lfw: Path) -> None:
-    card = ModelCard.load(moved.folder)
+    card = ModelCard.load(moved.model.folder)
     [told] = card.of_kind(FinetuneReport)
     assert (told.stages, told.replay) == ("head", 1.0)
     assert told.weights_sha256 == made.card.files[WEIGHTS]
@@ -107,10 +107,10 @@ def test_the_card_says_what_was_done(moved: FinetuneResult, made: Classifier, lf
     assert test is not None
     assert test.n == sum(c.n for c in told.changes)
     assert sum(card.data.counts["test"].values()) == test.n
-    page = (moved.folder / "report.html").read_text()
+    page = (moved.model.folder / "report.html").read_text()
     assert "Before and after fine-tuning" in page
     assert "old test" in page
-    assert fv.evaluate(moved.folder, lfw, split="test", save=False).n == told.changes[0].n
+    assert fv.evaluate(moved.model.folder, lfw, split="test", save=False).n == told.changes[0].n
 
 
 def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
@@ -162,7 +162,7 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     further = fv.finetune(result.model.folder, turned, tmp_path / "further")
     assert HARD_IMAGES_ONLY in further.report.warnings
     other = fv.train(lfw, tmp_path / "other", recipe="probe", network="small-resnet", size=24, settings=changes)
-    both = fv.ensemble([result.model.folder, other.model.folder], tmp_path / "both")
+    both = fv.ensemble([result.model.folder, other.folder], tmp_path / "both")
     assert HARD_IMAGES_ONLY in both.card.data.warnings
     shutil.copytree(hard / "face", tmp_path / "one" / "face")
     with pytest.raises(DataError, match="no not-face for calibration, and the model has learned from its own"):
@@ -172,7 +172,7 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
 
 def test_wrong_use_is_said_before_the_work(made: Classifier, hard: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
-    with pytest.raises(UsageError, match="--lr, --epochs and --set are about --stages"):
+    with pytest.raises(UsageError, match="`lr`, `epochs` and `settings` are about `stages`"):
         fv.finetune(made.folder, hard, out, lr=1e-3)
     with pytest.raises(UsageError, match="head, all or a number"):
         fv.finetune(made.folder, hard, out, stages=0)
@@ -229,7 +229,7 @@ def test_a_strong_penalty_leaves_the_head_where_it_was() -> None:
 
 
 def test_an_ensemble_is_refused(made: Classifier, moved: FinetuneResult, hard: Path, tmp_path: Path) -> None:
-    whole = fv.ensemble([made.folder, moved.folder], tmp_path / "both")
+    whole = fv.ensemble([made.folder, moved.model.folder], tmp_path / "both")
     assert load(whole.folder).card.classes == made.card.classes
     with pytest.raises(UsageError, match="is an ensemble; fine-tune its members"):
         fv.finetune(whole.folder, hard, tmp_path / "m")

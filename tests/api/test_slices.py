@@ -149,5 +149,5 @@ def test_evaluate_keeps_the_slices_on_the_card_and_in_the_page(made: Classifier,
     fv.evaluate(model, data, split="all", slices=["half"])
     [kept] = [e for e in ModelCard.load(model).evidence if getattr(e, "slices", ())]
     assert [s.column for s in kept.slices] == ["half", "age"]  # type: ignore[union-attr]
-    with pytest.raises(UsageError, match="--slices colour"):
+    with pytest.raises(UsageError, match="`slices` colour"):
         fv.evaluate(model, data, slices=["colour"])

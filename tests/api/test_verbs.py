@@ -70,7 +70,7 @@ def test_classes_are_matched_by_name_and_others_name_both_lists(model: Path, lfw
 
 
 def test_compare_gives_the_published_columns_and_draws(model: Path, made: Classifier, tmp_path: Path) -> None:
-    rows = fv.compare([model, made.folder], plot=tmp_path / "curves.png")
+    rows = fv.compare([model, made.folder], plot=tmp_path / "curves.png").to_dict()["models"]
     assert [row["model"] for row in rows] == [str(model), str(made.folder)]
     row = rows[0]
     assert row["gap"] == pytest.approx(row["train_accuracy"] - row["test_accuracy"])

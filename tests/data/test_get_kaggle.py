@@ -211,7 +211,7 @@ def test_without_credentials_nothing_is_asked(kaggle: Kaggle, tmp_path: Path) ->
 
 def test_without_the_package(known_user: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(UsageError, match=r"pip install 'facevalue\[kaggle\]', and log in.* with `source`"):
+    with pytest.raises(UsageError, match=r"pip install 'facevalue\[kaggle\]', and log in.* as `source`"):
         get(tmp_path / "set")
     assert known_user.asked == []
 

@@ -256,7 +256,7 @@ def test_a_policy_that_is_not_there(card, tmp_path):
 
 
 def test_every_figure_and_its_direction_stand_in_the_documentation(root: Path):
-    text = (root / "docs" / "report.md").read_text(encoding="utf-8")
+    text = (root / "docs" / "guides" / "policies.md").read_text(encoding="utf-8")
     for key, figure in FIGURES.items():
         assert f"| `{key}` | {figure.direction} | {figure.meaning} |" in text
     for key in (*ATTACK_FIGURES, *EXPORT_FIGURES):

@@ -124,12 +124,12 @@ def test_a_checkpoint_of_another_training_is_refused(splits: dict[str, ImageData
     with pytest.raises(UsageError, match="another recipe, data or seed"):
         Checkpoint(tmp_path / "a", "other").load()
     (tmp_path / "a" / "state.safetensors").write_bytes(b"half")
-    with pytest.raises(UsageError, match="cannot be read; train without --resume"):
+    with pytest.raises(UsageError, match="cannot be read; train without `resume`"):
         Checkpoint(tmp_path / "a", "same").load()
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
-    with pytest.raises(FaceValueError, match="try a lower --lr"):
+    with pytest.raises(FaceValueError, match="try a lower `lr`"):
         run(
             splits,
             tmp_path / "a",

@@ -37,11 +37,11 @@ def shown(line: str, names: Mapping[str, str] | None = None) -> str:
     """A line for the terminal.
 
     >>> shown("say where with `old`, or `save=False`, and not `other`", {"old": "--old", "save": "--save"})
-    'say where with --old, or --no-save, and not other'
+    'say where with --old, or --no-save, and not `other`'
     """
     known = _names.get() if names is None else names
     line = re.sub(r"`(\w+)=False`", lambda found: "--no-" + found[1].replace("_", "-"), line)
-    return re.sub(r"`(\w+)`", lambda found: known.get(found[1], found[1]), line)
+    return re.sub(r"`(\w+)`", lambda found: known.get(found[1], found[0]), line)
 
 
 def _typed(parameter: inspect.Parameter) -> str:
