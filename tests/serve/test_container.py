@@ -101,7 +101,7 @@ sys.path.insert(0, sys.argv[1])
 import facevalue.cli, facevalue.serve.start
 from facevalue.serve.app import create_app, STATIC
 assert str(STATIC).startswith(sys.argv[1]), STATIC
-create_app(sys.argv[2]).state.model.refresh()
+create_app(sys.argv[2]).state.service.refresh()
 print(*sorted(path.name for path in STATIC.iterdir()))
 """
     done = subprocess.run(
