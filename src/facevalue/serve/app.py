@@ -22,6 +22,7 @@ from facevalue.serve.keys import ApiKey
 from facevalue.serve.limits import BodyLimit
 from facevalue.serve.observing import Observed
 from facevalue.serve.routes import models, predict, protocol
+from facevalue.serve.schemas import with_errors
 from facevalue.serve.served_model import Models, named_folders
 from facevalue.serve.service import ClientGoneError, Service
 from facevalue.serve.settings import Settings
@@ -66,6 +67,8 @@ def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    plain = app.openapi
+    app.openapi = lambda: app.openapi_schema or with_errors(plain())  # type: ignore[method-assign]
     app.state.service = service
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, settings=settings, figures=service.figures)

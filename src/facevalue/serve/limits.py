@@ -71,7 +71,7 @@ class BodyLimit:
         length = headers.get(b"content-length", b"0")
         expected = int(length) if length.isdigit() else 0
         if expected > most:
-            await _drain(receive, 4 * most, self.settings.body_seconds)
+            await _drain(receive, 8 * most, self.settings.body_seconds)
             await refusal_response(_too_large(most))(scope, receive, send)
             return
         if b"transfer-encoding" in headers:
@@ -109,7 +109,7 @@ class BodyLimit:
             complete = not message.get("more_body", False)
             if seen > most:
                 if not complete:
-                    await _drain(receive, 4 * most, seconds)
+                    await _drain(receive, 8 * most, seconds)
                 raise _too_large(most)
             return message
 

@@ -190,5 +190,24 @@ _WHEN = {
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route's ``responses``: each status with its meaning and :class:`Error` as its shape."""
-    return {status: {"model": Error, "description": _WHEN[status]} for status in sorted({401, 405, 500, *statuses})}
+    """For a route's ``responses``: each status with its meaning, and :class:`Error` in JSON whatever else it answers."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {status: {"content": content, "description": _WHEN[status]} for status in sorted({401, 405, 500, *statuses})}
+
+
+def with_errors(document: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAPI document with the shape that :func:`refusals` refers to."""
+    shape = Error.model_json_schema(ref_template="#/components/schemas/{model}")
+    shapes = document["components"]["schemas"]
+    shapes.update(shape.pop("$defs", {}))
+    shapes["Error"] = shape
+    # FastAPI gives every route with parameters an answer 422 of a shape of its own, unless the route has one. Here only
+    # query parameters can be wrong, and routes with those have one.
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    shapes.pop("HTTPValidationError", None)
+    shapes.pop("ValidationError", None)
+    document["components"]["schemas"] = dict(sorted(shapes.items()))
+    return document

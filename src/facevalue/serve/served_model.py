@@ -85,7 +85,8 @@ class ServedModel:
             try:
                 predictor = open_folder(self.folder, max_pixels=self._max_pixels)
             except FaceValueError as error:
-                self._tried, self.problem = stamp, str(error)
+                # Clients are told the model's name, and not where it lies.
+                self._tried, self.problem = stamp, str(error).replace(str(self.folder), f"model {self.name}")
                 kept = "" if self.loaded is None else "; the model before it goes on serving"
                 log.error("model %s could not be loaded: %s%s", self.name, error, kept)
                 return False

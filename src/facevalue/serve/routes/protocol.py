@@ -64,7 +64,11 @@ def router(service: Service) -> APIRouter:
         """The process answers."""
         return Json({"live": True})
 
-    @routes.get("/v2/health/ready", response_model=Ready, responses={**refusals(), 503: {"model": Ready}})
+    @routes.get(
+        "/v2/health/ready",
+        response_model=Ready,
+        responses={**refusals(), 503: {"model": Ready, "description": "A model is not served."}},
+    )
     async def ready() -> Response:
         """200 while every model is served, else 503; ``detail`` says why a newer one could not be loaded."""
         states = {}
