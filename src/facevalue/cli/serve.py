@@ -37,6 +37,7 @@ def run(
     """Answer over HTTP, and in a browser: a page where an image is dropped and the prediction appears."""
     from facevalue import serve
     from facevalue.serve.settings import Settings
+    from facevalue.support import machine
 
     settings = Settings(
         host=host,
@@ -53,6 +54,7 @@ def run(
         log_format=log_format,
         log_level=log_level,
     )
+    machine.return_memory()
     serve.run(models, settings)
 
 

@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 
 from facevalue.errors import ImageError, ImageTooLargeError
 from facevalue.evidence.score_reference import margins
-from facevalue.runtime.predictor import BATCH, Outputs
+from facevalue.runtime.predictor import Outputs
 from facevalue.serve.answers import Refusal
 from facevalue.serve.figures import Figures
 from facevalue.serve.served_model import Loaded
 from facevalue.support import machine
 from facevalue.types import Prediction
+
+BATCH = 4
+"""Most images in one run of the network. On CPUs a larger batch takes no less time an image, and more memory."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Engine:
     def __init__(self, figures: Figures, max_queue: int, threads: int | None = None) -> None:
         self._figures = figures
         self._max_queue = max_queue
-        self._pool = ThreadPoolExecutor(threads or machine.cores() + 1, thread_name_prefix="facevalue")
+        self._pool = ThreadPoolExecutor(threads or machine.cores(), thread_name_prefix="facevalue")
         self._lock = threading.Lock()
         self._ready: deque[Job] = deque()
         self._running = False

@@ -190,7 +190,7 @@ _WHEN = {
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route's ``responses``: each status with its meaning, and :class:`Error` in JSON whatever else it answers."""
+    """For a route's ``responses``: each status with its meaning, and :class:`Error` as JSON."""
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {status: {"content": content, "description": _WHEN[status]} for status in sorted({401, 405, 500, *statuses})}
 

@@ -52,7 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8000
     workers: int = 1
     max_body_bytes: int = 20_000_000
-    max_memory_bytes: int = 100_000_000
+    max_memory_bytes: int = 64_000_000
     max_pixels: int = 50_000_000
     max_files: int = 32
     max_queue: int = 256

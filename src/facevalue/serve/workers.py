@@ -92,6 +92,8 @@ def _work(listener: socket, folders: Mapping[str, Path], settings: Settings, fig
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = figures  # read when prometheus_client is imported, which is below
     from facevalue.serve import logs
     from facevalue.serve.start import serve_on
+    from facevalue.support import machine
 
+    machine.return_memory()
     logs.set_up(settings.log_format, settings.log_level)
     serve_on(listener, folders, settings)
