@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,7 +23,7 @@ from facevalue.serve.keys import ApiKey
 from facevalue.serve.limits import BodyLimit
 from facevalue.serve.observing import Observed
 from facevalue.serve.routes import models, predict, protocol
-from facevalue.serve.schemas import with_errors
+from facevalue.serve.schemas import completed
 from facevalue.serve.served_model import Models, named_folders
 from facevalue.serve.service import ClientGoneError, Service
 from facevalue.serve.settings import Settings
@@ -67,8 +68,7 @@ def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    plain = app.openapi
-    app.openapi = lambda: app.openapi_schema or with_errors(plain())  # type: ignore[method-assign]
+    _complete_document(app, list(service.models), settings.api_key is not None)
     app.state.service = service
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, settings=settings, figures=service.figures)
@@ -97,6 +97,17 @@ def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
+
+
+def _complete_document(app: FastAPI, names: list[str], has_key: bool) -> None:
+    plain = app.openapi
+
+    def whole() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = completed(plain(), names, has_key)
+        return app.openapi_schema
+
+    app.openapi = whole  # type: ignore[method-assign]
 
 
 def _say_errors_in_json(app: FastAPI) -> None:

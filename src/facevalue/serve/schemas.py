@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -152,7 +153,7 @@ class InferRequest(BaseModel):
 
     id: str | None = None
     parameters: dict[str, Any] | None = None
-    inputs: list[RequestTensor]
+    inputs: list[RequestTensor] = Field(min_length=1, max_length=1, description="images or pixels.")
     outputs: list[RequestOutput] | None = None
 
 
@@ -195,19 +196,32 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"content": content, "description": _WHEN[status]} for status in sorted({401, 405, 500, *statuses})}
 
 
-def with_errors(document: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAPI document with the shape that :func:`refusals` refers to."""
-    shape = Error.model_json_schema(ref_template="#/components/schemas/{model}")
+def completed(document: dict[str, Any], names: Sequence[str], has_key: bool) -> dict[str, Any]:
+    """An OpenAPI document with what FastAPI does not see: shapes that routes refer to, model names, the API key."""
     shapes = document["components"]["schemas"]
-    shapes.update(shape.pop("$defs", {}))
-    shapes["Error"] = shape
-    # FastAPI gives every route with parameters an answer 422 of a shape of its own, unless the route has one. Here only
-    # query parameters can be wrong, and routes with those have one.
+    for model in (Error, InferRequest):
+        shape = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        shapes.update(shape.pop("$defs", {}))
+        shapes[model.__name__] = shape
     for methods in document["paths"].values():
         for operation in methods.values():
+            # FastAPI gives every route with parameters an answer 422 of a shape of its own, unless the route has one.
+            # Here only query parameters can be wrong, and routes with those have one.
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
+            for parameter in operation.get("parameters", []):
+                if parameter["name"] == "name":
+                    parameter["schema"]["examples"] = list(names)
     shapes.pop("HTTPValidationError", None)
     shapes.pop("ValidationError", None)
     document["components"]["schemas"] = dict(sorted(shapes.items()))
+    if has_key:
+        document["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        for path, methods in document["paths"].items():
+            for operation in methods.values():
+                if not path.startswith("/v2/health"):
+                    operation["security"] = [{"bearer": []}, {"key": []}]
     return document

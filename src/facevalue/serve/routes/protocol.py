@@ -13,7 +13,6 @@ from facevalue.serve.answers import Json, Refusal
 from facevalue.serve.inference_protocol import HEADER, inputs_of, outputs_of, read_request, write_answer
 from facevalue.serve.schemas import (
     InferAnswer,
-    InferRequest,
     Live,
     ModelMetadata,
     ModelReady,
@@ -28,7 +27,7 @@ _INFER: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": InferRequest.model_json_schema()},
+            "application/json": {"schema": {"$ref": "#/components/schemas/InferRequest"}},
             "application/octet-stream": _BINARY,
         },
     },
