@@ -277,7 +277,7 @@ def test_what_a_client_left_is_dropped(folder: Path, lfw: Path) -> None:
 def test_requests_share_batches(folder: Path, lfw: Path) -> None:
     """Many clients with one image each: fewer runs of the network than images, and every answer is its own."""
     paths = sorted(lfw.rglob("*.png"))[80:120]
-    expected = dict(zip(paths, open_folder(folder).predict_files(paths), strict=True))
+    expected = dict(zip(paths, open_folder(folder).predict(paths), strict=True))
     wrong: list[Path] = []
     with serving(folder) as client:
         start = threading.Barrier(len(paths))

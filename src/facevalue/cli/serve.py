@@ -35,7 +35,7 @@ def run(
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Option(help="What is logged.")] = "info",
 ) -> None:
     """Answer over HTTP, and in a browser: a page where an image is dropped and the prediction appears."""
-    from facevalue import serve
+    from facevalue.serve import run as serve_until_stopped
     from facevalue.serve.settings import Settings
     from facevalue.support import machine
 
@@ -55,7 +55,7 @@ def run(
         log_level=log_level,
     )
     machine.return_memory()
-    serve.run(models, settings)
+    serve_until_stopped(models, settings)
 
 
 def _api_key(file: Path | None) -> str | None:
