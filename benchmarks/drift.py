@@ -76,7 +76,7 @@ def main(streams: int = 100, made_before: str | None = None) -> None:
     }
     strangers = scores(
         predictor,
-        (p.read_bytes() for p in sorted(data("horse-or-human-rgb300", "train", "horses").rglob("*.jpg"))[:300]),
+        (p.read_bytes() for p in sorted(data("horse-or-human-rgb300", "horses").rglob("*.jpg"))[:300]),
     )
     rng = np.random.default_rng(0)
 

@@ -4,7 +4,7 @@ Run from the project's root: ``python -m benchmarks.serving [--seconds S] [--onl
 
 Every server gets the same JPEG files as bodies from keep-alive clients on loopback, ``--seconds`` each for 1, 16 and 64
 clients; all do the same preprocessing. The bare engine is decoding and the network without HTTP, on the same cores.
-Kept are requests a second, p50 and p99, seconds from the process's start to the first answer, memory after the load, and
+Kept are requests a second, p50 and p99, seconds from the start to the first answer, memory after the load, and
 CPU milliseconds a request, which other programs on the machine disturb least. LitServe wants an environment of its
 own: it is made in a temporary folder unless ``--litserve`` names a Python that has it.
 """

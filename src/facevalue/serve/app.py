@@ -27,6 +27,7 @@ from facevalue.serve.schemas import completed
 from facevalue.serve.served_model import Models, named_folders
 from facevalue.serve.service import ClientGoneError, Service
 from facevalue.serve.settings import Settings
+from facevalue.support import machine
 
 STATIC = Path(__file__).with_name("static")
 
@@ -48,6 +49,9 @@ def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
         while True:
             await asyncio.sleep(settings.poll_seconds)
             await run_in_threadpool(service.refresh)
+            if service.engine.rested():
+                # Bodies come in small pieces between which others live on; the heap would keep its largest size.
+                await run_in_threadpool(machine.trim_memory)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

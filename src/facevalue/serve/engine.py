@@ -82,6 +82,7 @@ class Engine:
         self._ready: deque[Job] = deque()
         self._running = False
         self.pending = 0
+        self._has_worked = False
 
     async def judge(
         self, model: Loaded, images: Sequence[bytes | NDArray[np.uint8]], *, heat: bool, seconds: float
@@ -101,6 +102,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         jobs = [Job(model, image, heat, loop.create_future()) for image in images]
         self.pending += len(jobs)
+        self._has_worked = True
         for job in jobs:
             job.future.add_done_callback(self._done)
             self._pool.submit(self._work, job, loop)
@@ -114,6 +116,13 @@ class Engine:
             for job in jobs:
                 job.dropped = True
                 job.future.cancel()  # no effect on what is done
+
+    def rested(self) -> bool:
+        """Whether nothing is under way, for the first time since something was."""
+        rested = self._has_worked and self.pending == 0
+        if rested:
+            self._has_worked = False
+        return rested
 
     def close(self) -> None:
         """Let go of the threads. What was accepted has been answered by then."""

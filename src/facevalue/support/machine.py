@@ -45,6 +45,11 @@ def return_memory() -> bool:
     return all(libc.mallopt(name, value) for name, value in ((m_mmap_threshold, 2**20), (m_arena_max, 2)))
 
 
+def trim_memory() -> bool:
+    """Give what is free in the heap back to the kernel, now; False where the C library is not glibc."""
+    return platform.libc_ver()[0] == "glibc" and bool(ctypes.CDLL(None).malloc_trim(0))
+
+
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 """A container's limit: microseconds of processor time in each period of so many, or ``max``."""
 
