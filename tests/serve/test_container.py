@@ -37,7 +37,9 @@ def test_the_runtime_alone_as_an_ordinary_user() -> None:
     found = instructions()
     installs = [rest for name, rest in found if name == "RUN" and "pip install" in rest]
     assert len(installs) == 1
-    assert re.search(r'/opt/facevalue/bin/python install --no-cache-dir "\.\[serve\]" -c constraints\.txt', installs[0])
+    assert re.search(
+        r'/opt/facevalue/bin/python install --no-cache-dir "\.\[serve,heic\]" -c constraints\.txt', installs[0]
+    )
     last_stage = found[max(i for i, (name, _) in enumerate(found) if name == "FROM") :]
     (user,) = [rest for name, rest in last_stage if name == "USER"]
     assert user.split(":")[0].isdigit()

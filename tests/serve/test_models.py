@@ -14,6 +14,7 @@ from PIL import Image
 
 from facevalue.errors import UsageError
 from facevalue.evidence.card import CARD, ONNX, REPORT, Abstention, ModelCard
+from facevalue.evidence.findings import Finding
 from facevalue.runtime import open_folder
 from facevalue.serve import Settings, run
 from facevalue.serve.served_model import named_folders, version_of
@@ -69,7 +70,7 @@ def test_names() -> None:
 
 def test_version_follows_answers_and_not_evidence(folder: Path) -> None:
     card = ModelCard.load(folder)
-    assert version_of(card.changed(command="x", seconds=5.0)) == version_of(card)
+    assert version_of(card.changed(provenance=card.provenance.changed(command="x", seconds=5.0))) == version_of(card)
     for changed in (
         card.changed(threshold=0.7),
         card.changed(abstention=Abstention(confidence=0.9)),
@@ -99,8 +100,9 @@ def test_evidence_added_to_the_card_keeps_version_and_drift(own_folder: Path, fa
         post(client, ("a.png", face))
         before = client.get("/drift").json()
         assert before["images"] == 1
-        ModelCard.load(own_folder).changed(seconds=9.0).save(own_folder)
-        until(lambda: client.get("/card").json()["seconds"] == 9.0)
+        card = ModelCard.load(own_folder)
+        card.changed(provenance=card.provenance.changed(seconds=9.0)).save(own_folder)
+        until(lambda: client.get("/card").json()["provenance"]["seconds"] == 9.0)
         assert client.get("/drift").json() == before
 
 
@@ -108,19 +110,24 @@ def test_private_parts_are_not_told(own_folder: Path) -> None:
     """Local paths and commands are on the card and in the report, and not in what the server tells."""
     card = ModelCard.load(own_folder)
     secret = "/home/ann/secret-project/pictures"
+    command = f"facevalue train {secret} -o {secret}-model"
+    warning = Finding(
+        code="leak-across-splits",
+        severity="warning",
+        text=f"leaks from {secret}/train",
+        values={"path": f"{secret}/train"},
+    )
     card = card.changed(
-        command=f"facevalue train {secret} -o {secret}-model",
+        provenance=card.provenance.changed(command=command, source=secret),
         data=card.data.changed(
-            source=secret,
-            unreadable=({"path": f"{secret}/x.png", "reason": "is truncated"},),
-            warnings=(f"leaks from {secret}/train to {secret}/test",),
+            unreadable=({"path": f"{secret}/x.png", "reason": "is truncated"},), warnings=(warning,)
         ),
         recipe={"distill": {"teacher": "../secret-project/teacher"}},
     )
     card.save(own_folder)
     (own_folder / REPORT).write_text(
-        f"<html><body>made by <code>{card.command}</code> from {secret} and {secret}/x.png."
-        "<a href='#x'>x</a></body></html>"
+        f"<html><body>made by <code>{command}</code> from {secret} and {secret}/x.png."
+        "<a href='#x'>x</a><img src='data:image/png;base64,aa+/bb/cc/dd=='><script>x = y /a/b/c</script></body></html>"
     )
     with serving(own_folder) as client:
         told = client.get("/card").text
@@ -133,10 +140,12 @@ def test_private_parts_are_not_told(own_folder: Path) -> None:
         assert "secret-project" not in text
         assert "/home/ann" not in text
         assert "facevalue train" not in text
-    assert json.loads(told)["data"]["source"] == "pictures"
+    assert json.loads(told)["provenance"]["source"] == "pictures"
     assert json.loads(told)["classes"] == list(card.classes)
     assert "x.png" in report.text
     assert "<a href='#x'>" in report.text
+    assert "base64,aa+/bb/cc/dd==" in report.text
+    assert "y /a/b/c" in report.text
 
 
 def test_no_report(folder: Path) -> None:

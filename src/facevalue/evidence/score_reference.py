@@ -16,7 +16,8 @@ STEP = 1.02
 LOWEST, HIGHEST = -700, 1400
 """First and last bin: 1e-6 to 1e12."""
 
-Counts = dict[int, int]
+Counts = dict[str, int]
+"""How many scores are in a bin, by the bin's number. JSON has no numbers as keys."""
 
 
 def bin_of(score: float) -> int:
@@ -39,11 +40,11 @@ def counted(scores: Iterable[float]) -> Counts:
     """Scores by bin.
 
     >>> counted([1.0, 1.001, 2.0])
-    {0: 2, 35: 1}
+    {'0': 2, '35': 1}
     """
     counts: Counts = {}
-    for score in sorted(bin_of(score) for score in scores):
-        counts[score] = counts.get(score, 0) + 1
+    for place in sorted(map(bin_of, scores)):
+        counts[str(place)] = counts.get(str(place), 0) + 1
     return counts
 
 

@@ -73,7 +73,7 @@ class Ranks:
         self.n = sum(counts.values())
         self._counts = np.zeros(HIGHEST - LOWEST + 1, np.int64)
         for place, count in counts.items():
-            self._counts[min(HIGHEST, max(LOWEST, place)) - LOWEST] += count
+            self._counts[min(HIGHEST, max(LOWEST, int(place))) - LOWEST] += count
 
     def add(self, score: float, tie: float) -> float:
         """Add a score; returns its p-value: the share of scores above it, itself and its equals by ``tie``."""

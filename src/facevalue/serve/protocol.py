@@ -103,8 +103,10 @@ class GuardedProtocol(HttpToolsProtocol):
         }
         self._refuse(self._status, reasons.get(self._status, "this is no HTTP request"))
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """A request to become a WebSocket is answered as the plain request that it also is."""
+    def _answered_as_plain_request(self) -> None:
+        """A request to become a WebSocket is no reason to log anything: it is a plain request as well."""
+
+    _unsupported_upgrade_warning = _answered_as_plain_request
 
     def _expect_head(self) -> None:
         self._head_bytes = 0

@@ -12,6 +12,9 @@ from facevalue.evidence.card import ModelCard
 _ABSOLUTE = re.compile(r"(?<![\w.:/<-])(?:~|[A-Za-z]:)?/(?:[^\s/'\"<>&,;:()]+/)+([^\s'\"<>&,;:()]*)")
 """A path of at least two parts in running text."""
 
+_NO_TEXT = re.compile(r"""(<script\b.*?</script>|<style\b.*?</style>|data:[\w/+.-]+;base64,[\w+/=]+)""", re.DOTALL)
+"""Where a page has slashes that are no paths."""
+
 _LOCAL = ("source", "path", "teacher", "weights", "output", "data", "members")
 """Keys whose strings are files or folders: only the last part is told."""
 
@@ -28,7 +31,8 @@ def public_report(page: str, card: ModelCard) -> str:
     for secret, shown in secrets:
         for form in {secret, html.escape(secret), html.escape(secret, quote=False), json.dumps(secret)[1:-1]}:
             page = page.replace(form, html.escape(shown))
-    return _ABSOLUTE.sub(r"…/\1", page)
+    parts = _NO_TEXT.split(page)  # text, what is none, text, …
+    return "".join(part if i % 2 else _ABSOLUTE.sub(r"…/\1", part) for i, part in enumerate(parts))
 
 
 def _public(key: str, value: Any) -> Any:
