@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +53,10 @@ class Prediction(ShownInNotebooks):
     def confidence(self) -> float | None:
         """Probability of the class leant to, in [0, 1]."""
         return None if self.leaning is None else self.probabilities[self.leaning]
+
+    def named(self, path: str | None) -> Prediction:
+        """The same for a file of this name."""
+        return self if path is None else replace(self, path=path)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the heat is left out."""

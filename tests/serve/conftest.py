@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,21 +9,21 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
 from facevalue.evidence.card import Abstention
-from facevalue.serve import Settings
-from facevalue.serve.app import create_app
+from facevalue.serve import Settings, sockets
+from facevalue.serve.served_model import named_folders
+from facevalue.serve.start import server_of
 
 from ..runtime.model_folders import write_model
 
 
 @contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[httpx.Client]:
+def serving(*folders: Path, **settings: object) -> Iterator[httpx.Client]:
     """A real server on a free port of this machine, and a client that talks to it."""
-    app = create_app(folder, Settings(poll_seconds=0.05, **settings))  # type: ignore[arg-type]
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", timeout_graceful_shutdown=2))
+    chosen = Settings(**{"poll_seconds": 0.05, "grace_seconds": 2, **settings})  # type: ignore[arg-type]
+    with sockets.listen("127.0.0.1", 0) as listener:
+        server = server_of(named_folders(list(folders)), chosen)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -11,6 +11,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -36,7 +37,9 @@ def test_the_runtime_alone_as_an_ordinary_user() -> None:
     found = instructions()
     installs = [rest for name, rest in found if name == "RUN" and "pip install" in rest]
     assert len(installs) == 1
-    assert re.search(r'"\.\[serve\]" -c constraints\.txt', installs[0])
+    assert re.search(
+        r'/opt/facevalue/bin/python install --no-cache-dir "\.\[serve,heic\]" -c constraints\.txt', installs[0]
+    )
     last_stage = found[max(i for i, (name, _) in enumerate(found) if name == "FROM") :]
     (user,) = [rest for name, rest in last_stage if name == "USER"]
     assert user.split(":")[0].isdigit()
@@ -51,7 +54,7 @@ def test_the_command_is_one_that_the_command_line_knows() -> None:
     verb, folder, *options = json.loads(found["CMD"])
     assert verb == "serve"
     assert Path(folder).parent == Path(found["VOLUME"])
-    assert {option.removeprefix("--") for option in options[::2]} <= set(run.__annotations__)
+    assert {option.removeprefix("--").replace("-", "_") for option in options[::2]} <= set(run.__annotations__)
     assert options[options.index("--port") + 1] == found["EXPOSE"]
 
 
@@ -62,6 +65,46 @@ def test_compose_matches_the_image() -> None:
     assert service["volumes"][0].endswith(f":{found['VOLUME']}:ro")
     assert service["ports"][0].endswith(f":{found['EXPOSE']}")
     assert service["healthcheck"]["test"][1:] == json.loads(found["HEALTHCHECK"].partition("CMD")[2])
+
+
+def test_deployment_and_compose_agree_with_the_image() -> None:
+    found = dict(instructions())
+    deployment, service = yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "facevalue.yaml").read_text())
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsUser"] == int(found["USER"].split(":")[0])
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["args"] == json.loads(found["CMD"])
+    (port,) = container["ports"]
+    assert str(port["containerPort"]) == found["EXPOSE"]
+    assert service["spec"]["ports"][0]["targetPort"] == port["name"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
+    assert container["resources"]["limits"]["memory"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert (
+        deployment["spec"]["selector"]["matchLabels"].items()
+        <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    )
+    from facevalue.serve import Settings
+
+    assert pod["terminationGracePeriodSeconds"] > Settings().grace_seconds + 5
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_there_are(client: httpx.Client) -> None:
+    told = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE))
+    known = told | {f"{name}_{part}" for name in told for part in ("bucket", "sum", "count")}
+    monitoring = ROOT / "deploy" / "monitoring"
+    dashboard = json.loads((monitoring / "grafana.json").read_text())
+    alerts = yaml.safe_load((monitoring / "alerts.yaml").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    asked += [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
+    assert len(asked) > 15
+    for expression in asked:
+        names = re.findall(r"facevalue_\w+", expression)
+        assert names, expression
+        assert set(names) <= known, expression
+        assert expression.count("(") == expression.count(")")
 
 
 def test_the_server_s_extra_and_base_hold_no_torch() -> None:
@@ -101,7 +144,7 @@ sys.path.insert(0, sys.argv[1])
 import facevalue.cli, facevalue.serve.start
 from facevalue.serve.app import create_app, STATIC
 assert str(STATIC).startswith(sys.argv[1]), STATIC
-create_app(sys.argv[2]).state.model.refresh()
+create_app(sys.argv[2]).state.service.refresh()
 print(*sorted(path.name for path in STATIC.iterdir()))
 """
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -32,11 +33,15 @@ def judged(client: httpx.Client, lfw: Path) -> dict[str, object]:
 
 def test_card_and_health(client: httpx.Client, folder: Path) -> None:
     assert client.get("/card").json()["classes"] == ["face", "not-face"]
-    assert client.get("/card").text == ModelCard.load(folder).to_json()
+    whole = json.loads(ModelCard.load(folder).to_json())
+    whole["provenance"]["command"] = ""
+    assert client.get("/card").json() == whole
     assert client.get("/v2/health/live").json() == {"live": True}
     response = client.get("/v2/health/ready")
     assert response.status_code == 200
-    assert response.json() == {"ready": True, "detail": None}
+    answer = response.json()
+    assert (answer["ready"], answer["detail"]) == (True, None)
+    assert answer["models"]["model"]["drift"]["alarm"] is False
     assert "/predict" in client.get("/openapi.json").json()["paths"]
 
 
@@ -60,7 +65,7 @@ def test_metrics_count(folder: Path, another: Path, lfw: Path) -> None:
         client.post("/predict", files={"files": b"text"})
         client.get("/no/such/path")
         text = client.get("/metrics").text
-    assert f'facevalue_verdicts_total{{label="{label}"}} 1.0' in text
+    assert f'facevalue_predictions_total{{label="{label}",model="model"}} 1.0' in text
     assert "facevalue_unreadable_total 1.0" in text
     assert 'facevalue_requests_total{path="/predict",status="422"} 1.0' in text
     assert 'facevalue_requests_total{path="other",status="404"} 1.0' in text
@@ -71,8 +76,8 @@ def test_metrics_count(folder: Path, another: Path, lfw: Path) -> None:
         assert row["reasons"] == ["novel", "uncertain"]
         assert row["label"] is None
         text = client.get("/metrics").text
-    assert 'facevalue_abstentions_total{reason="novel"} 1.0' in text
-    assert "facevalue_verdicts_total{" not in text
+    assert 'facevalue_abstentions_total{model="another",reason="novel"} 1.0' in text
+    assert "facevalue_predictions_total{" not in text
 
 
 def test_not_ready_until_there_is_a_model(folder: Path, tmp_path: Path, lfw: Path) -> None:

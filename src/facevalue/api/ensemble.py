@@ -25,6 +25,7 @@ from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.evidence.findings import finding, say
 from facevalue.evidence.provenance import recorded
+from facevalue.evidence.score_reference import ScoreReference
 from facevalue.models.averaging import averaged
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.features import Extractor
@@ -79,6 +80,8 @@ def ensemble(
     if _complete(splits.get("calibration"), card):
         warnings += [HARD_IMAGES_ONLY] if any(calibrated_on_hard_images_only(member.card) for member in members) else []
         held_out = features["calibration"]
+        logits = held_out.logits(classifier).double().numpy()
+        reference = ScoreReference.of("calibration", held_out.novelty(classifier), logits)
         novelty = novelty_limit(held_out.novelty(classifier)) if card.abstention.novelty is not None else None
         limits = Abstention(
             confidence=choose_confidence(held_out.probabilities(classifier), held_out.y, target=_target(members)),
@@ -87,6 +90,7 @@ def ensemble(
             n=len(held_out.y),
         )
     else:
+        reference = None
         limits = card.abstention.changed(confidence=max(m.card.abstention.confidence for m in members))
         refitted = [
             f"{name} has learned from its own (refit)"
@@ -102,6 +106,7 @@ def ensemble(
     say(warnings)
     card = card.changed(
         abstention=limits,
+        reference=reference,
         data=data_facts_of(manifest).changed(warnings=tuple(warnings)),
         recipe={
             "method": "ensemble",

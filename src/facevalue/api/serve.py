@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from facevalue.serve import run
-from facevalue.serve.settings import Settings
+from facevalue.serve import Settings, run
+from facevalue.serve.served_model import Models
 
 
-def serve(model: Path | str, *, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve a model folder until the process is stopped; the folder may be replaced meanwhile.
+def serve(models: Models, *, host: str = "127.0.0.1", port: int = 8000, settings: Settings | None = None) -> None:
+    """Serve model folders until the process is stopped; each may be replaced meanwhile.
 
     Parameters
     ----------
+    models : a model folder, several (``NAME=FOLDER`` gives a name), or several by name.
     host : address to listen on; ``0.0.0.0`` for all.
     port : to listen on; 0 takes a free one.
+    settings : limits, API key, workers, logs; its ``host`` and ``port`` take the place of those here.
 
     Raises
     ------
     UsageError
-        The folder is no model, or the port is taken.
+        A folder is no model, two have one name, or the port is taken.
     """
-    run(Path(model), Settings(host=host, port=port))
+    run(models, settings or Settings(host=host, port=port))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from facevalue.errors import DataError
 from facevalue.evidence.card import Abstention, ModelCard
+from facevalue.evidence.score_reference import ScoreReference
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.models.networks.distance import RANK
@@ -186,4 +187,7 @@ def calibrated(
         target=target,
         n=len(held_out.y),
     )
-    return classifier.changed(card.changed(abstention=abstention))
+    reference = ScoreReference.of(
+        "calibration", held_out.novelty(classifier), held_out.logits(classifier).double().numpy()
+    )
+    return classifier.changed(card.changed(abstention=abstention, reference=reference))

@@ -13,6 +13,7 @@ from facevalue.evidence.findings import Finding
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.record import Record
 from facevalue.evidence.records import DISTILLATION, AnyEvidence, Evaluation, Evidence
+from facevalue.evidence.score_reference import ScoreReference
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.support import files
 
@@ -108,6 +109,8 @@ class ModelCard(Record, frozen=True):
     threshold : probability of ``positive`` from which the answer is ``positive``.
     temperature : divides the logits before the softmax; fitted on the calibration split.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
+    reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
+        was not trained on.
     files : SHA-256 of the folder's other files, by name.
     """
 
@@ -118,6 +121,7 @@ class ModelCard(Record, frozen=True):
     threshold: float = 0.5
     temperature: float = 1.0
     abstention: Abstention = Abstention()
+    reference: ScoreReference | None = None
     data: DataFacts = DataFacts()
     recipe: dict[str, Any] = {}
     seconds_per_epoch: float | None = None

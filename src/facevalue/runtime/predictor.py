@@ -9,12 +9,17 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from facevalue import decision
 from facevalue.errors import ModelFolderError
 from facevalue.evidence.card import ONNX, ModelCard
 from facevalue.runtime.base import Answer, ImagePredictor
 from facevalue.support import machine
+from facevalue.types import Prediction
 
 PathLike = str | os.PathLike[str]
+
+Outputs = dict[str, NDArray[np.float32]]
+"""The network's outputs by name."""
 
 
 def open_folder(folder: PathLike, *, max_pixels: int | None = None) -> Predictor:
@@ -60,7 +65,7 @@ class Predictor(ImagePredictor):
         side = card.preprocessing.size
         if [[i.name, i.type, i.shape[1:]] for i in self._session.get_inputs()] != [
             ["pixels", "tensor(uint8)", [side, side, 3]]
-        ] or not {"probabilities", "novelty"} <= set(self._outputs):
+        ] or not {"logits", "probabilities", "novelty"} <= set(self._outputs):
             raise ModelFolderError(f"{model} is not a network for {side} x {side} images that facevalue exported")
 
     @property
@@ -70,10 +75,36 @@ class Predictor(ImagePredictor):
 
     def answers(self, pixels: NDArray[np.uint8], heat: bool) -> list[Answer]:
         """One run of the network on (n, s, s, 3) uint8 RGB."""
-        names = ["probabilities", "novelty"] + (["heat"] if heat and self.has_heat else [])
-        found: list[NDArray[np.float32]] = self._session.run(names, {"pixels": pixels})
-        maps = found[2] if len(found) == 3 else [None] * len(pixels)
-        return [Answer(p, float(novelty), one) for p, novelty, one in zip(found[0], found[1], maps, strict=True)]
+        found = self.outputs(pixels, heat=heat)
+        maps = found.get("heat", [None] * len(pixels))
+        rows = zip(found["probabilities"], found["novelty"], maps, strict=True)
+        return [Answer(p, float(novelty), one) for p, novelty, one in rows]
+
+    def outputs(self, pixels: NDArray[np.uint8], *, heat: bool = False) -> Outputs:
+        """``logits``, ``probabilities``, ``novelty``, and ``heat`` where asked for and there: each has a row an image.
+
+        Parameters
+        ----------
+        pixels : (n, s, s, 3) uint8 RGB, as :meth:`pixels_of` makes them.
+        """
+        names = ["logits", "probabilities", "novelty"] + (["heat"] if heat and self.has_heat else [])
+        return dict(zip(names, self._session.run(names, {"pixels": pixels}), strict=True))
+
+    def predict_pixels(self, pixels: NDArray[np.uint8], *, heat: bool = False) -> tuple[list[Prediction], Outputs]:
+        """Predictions on network inputs, for those who decode and make batches themselves.
+
+        Returns
+        -------
+        The predictions, and :meth:`outputs`, which they were made from.
+        """
+        found = self.outputs(pixels, heat=heat)
+        maps = found.get("heat", [None] * len(pixels))
+        rows = zip(found["probabilities"], found["novelty"], maps, strict=True)
+        return [decision.prediction_of(self.card, p, float(novelty), one) for p, novelty, one in rows], found
+
+    def pixels_of(self, data: bytes) -> NDArray[np.uint8]:
+        """The network input (s, s, 3) of an image file's bytes; raises :class:`ImageError`."""
+        return self.card.preprocessing.of(data, self.max_pixels)
 
 
 def _session(model: Path) -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from facevalue.types import Prediction
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a failure
@@ -18,17 +21,34 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a failure
     ----------
     status : HTTP status.
     reason : one line that says what is wrong and what to do.
+    retry_after : seconds after which the client may try again.
+    close : whether the connection is closed, because what is left of the request is not read.
     extra : more keys of the JSON answer.
     """
 
-    def __init__(self, status: int, reason: str, **extra: Any) -> None:
+    def __init__(
+        self, status: int, reason: str, *, retry_after: int | None = None, close: bool = False, **extra: Any
+    ) -> None:
         super().__init__(reason)
-        self.status, self.reason, self.extra = status, reason, extra
+        self.status, self.reason, self.retry_after, self.close, self.extra = status, reason, retry_after, close, extra
 
 
-def refusal_response(refusal: Refusal) -> JSONResponse:
+class Json(Response):
+    """Plain values as compact JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Bytes of the JSON text."""
+        return _ENCODER.encode(content)
+
+
+def refusal_response(refusal: Refusal) -> Json:
     """``{"error": reason, ...}`` with the refusal's status."""
-    return JSONResponse({"error": refusal.reason, **refusal.extra}, refusal.status)
+    headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+    if refusal.close:
+        headers["Connection"] = "close"
+    return Json({"error": refusal.reason, **refusal.extra}, refusal.status, headers)
 
 
 def prediction_as_json(prediction: Prediction, heat: bool) -> dict[str, Any]:

@@ -1,159 +1,117 @@
-"""The HTTP API over a model folder."""
+"""The HTTP API over model folders."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
-from facevalue.images.decoding import pixel_limit
-from facevalue.runtime import Predictor
-from facevalue.serve.answers import Refusal, prediction_as_json, refusal_response, unreadable
-from facevalue.serve.figures import Figures
+from facevalue.serve.answers import Json, Refusal, refusal_response
+from facevalue.serve.docs_page import docs_page
+from facevalue.serve.keys import ApiKey
 from facevalue.serve.limits import BodyLimit
-from facevalue.serve.served_model import ServedModel
+from facevalue.serve.observing import Observed
+from facevalue.serve.routes import models, predict, protocol
+from facevalue.serve.schemas import completed
+from facevalue.serve.served_model import Models, named_folders
+from facevalue.serve.service import ClientGoneError, Service
 from facevalue.serve.settings import Settings
-from facevalue.serve.uploads import FIELD, Upload, images_in
-from facevalue.types import Prediction
+from facevalue.support import machine
 
 STATIC = Path(__file__).with_name("static")
 
-SECURITY = {
-    # The page's own files and the images it was given; no inline script or style, no other host, no frame around it.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
-_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {FIELD: {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                "required": [FIELD],
-            }
-        },
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
-    },
-}
+def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
+    """The server's application, for any ASGI server.
 
-
-def create_app(folder: Path | str, settings: Settings | None = None) -> FastAPI:
-    """The server's application.
-
-    Starts whether or not ``folder`` can be opened; until it can, ``/v2/health/ready`` and ``/predict`` answer 503.
+    Starts whether or not the folders can be opened; until they can, ``/v2/health/ready`` and ``/predict`` answer 503.
 
     Parameters
     ----------
-    folder : model folder; it may be replaced while the application runs.
-    settings : limits; host and port are for :func:`facevalue.serve.run`.
+    folders : a model folder, several, or several by name; each may be replaced while the application runs.
+    settings : limits; address, workers, connections and logs are for :func:`facevalue.serve.run`.
     """
     settings = settings or Settings()
-    model = ServedModel(Path(folder), min(settings.max_pixels, pixel_limit()))
-    figures = Figures()
+    service = Service(named_folders(folders), settings)
 
     async def watch() -> None:
         while True:
             await asyncio.sleep(settings.poll_seconds)
-            await run_in_threadpool(model.refresh)
+            await run_in_threadpool(service.refresh)
+            if service.engine.rested():
+                # Bodies come in small pieces between which others live on; the heap would keep its largest size.
+                await run_in_threadpool(machine.trim_memory)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(model.refresh)
+        await run_in_threadpool(service.refresh)
         watcher = asyncio.create_task(watch())
         yield
         watcher.cancel()
         with suppress(asyncio.CancelledError):
             await watcher
+        service.engine.close()
 
-    # No docs_url: FastAPI's documentation pages load scripts from other hosts. /openapi.json is there.
-    app = FastAPI(title="facevalue", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.model = model
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-
-    @app.middleware("http")
-    async def measure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        begun = time.perf_counter()
-        status = 500
-        try:
-            response = await call_next(request)
-            status = response.status_code
-            response.headers.update(SECURITY)
-            return response
-        finally:
-            route = request.scope.get("route")
-            path = getattr(route, "path", "static" if request.url.path.startswith("/static/") else "other")
-            figures.answered(path, status, time.perf_counter() - begun)
-
+    app = FastAPI(
+        title="facevalue",
+        version=metadata.version("facevalue"),
+        description="Predictions of image classifiers, with calibrated probabilities.",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load scripts from other hosts; /docs is our own
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    _complete_document(app, list(service.models), settings.api_key is not None)
+    app.state.service = service
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, settings=settings, figures=service.figures)
+    if settings.api_key is not None:
+        app.add_middleware(ApiKey, key=settings.api_key)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "X-Model-Name", "X-Model-Version", "X-Leaning", "Retry-After"],
+        )
+    app.add_middleware(Observed, figures=service.figures)
     _say_errors_in_json(app)
-
-    def ready_predictor() -> Predictor:
-        if model.predictor is None:
-            raise Refusal(503, f"no model is loaded: {model.problem or 'not yet; try again in a moment'}")
-        return model.predictor
-
-    @app.post("/predict", openapi_extra={"requestBody": _BODY})
-    async def predict(request: Request, heat: Annotated[bool, Query()] = False) -> dict[str, Any]:
-        """Judge one or several images.
-
-        200 with one row per image in ``results``, in order; a file that is no image has ``error`` set. Where none
-        can be read the answer is 422, or 413 if all are too large, with the rows beside the reason.
-        """
-        predictor = ready_predictor()
-        uploads = await images_in(request, settings.max_files)
-        predictions = await run_in_threadpool(_judge, predictor, uploads, heat)
-        figures.judged(predictions)
-        if all(prediction.error is not None for prediction in predictions):
-            raise unreadable(predictions)
-        return {"results": [prediction_as_json(prediction, heat) for prediction in predictions]}
-
-    @app.get("/card")
-    def card() -> Response:
-        """The card of the model that is served now."""
-        return Response(ready_predictor().card.to_json(), media_type="application/json")
-
-    @app.get("/v2/health/live")
-    def live() -> dict[str, bool]:
-        """The process answers."""
-        return {"live": True}
-
-    @app.get("/v2/health/ready")
-    def ready() -> JSONResponse:
-        """200 while a model is served, else 503; ``detail`` says why a newer one could not be loaded."""
-        is_ready = model.predictor is not None
-        return JSONResponse({"ready": is_ready, "detail": model.problem}, 200 if is_ready else 503)
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        """Figures for Prometheus."""
-        text = figures.text(ready=model.predictor is not None, loads=model.loads)
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
+    for part in (predict, models, protocol):
+        app.include_router(part.router(service))
 
     @app.get("/", include_in_schema=False)
-    def page() -> FileResponse:
+    async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()))
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 
 
-def _judge(predictor: Predictor, uploads: list[Upload], heat: bool) -> list[Prediction]:
-    return list(predictor.stream_named(uploads, heat=heat))
+def _complete_document(app: FastAPI, names: list[str], has_key: bool) -> None:
+    plain = app.openapi
+
+    def whole() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = completed(plain(), names, has_key)
+        return app.openapi_schema
+
+    app.openapi = whole  # type: ignore[method-assign]
 
 
 def _say_errors_in_json(app: FastAPI) -> None:
@@ -163,11 +121,15 @@ def _say_errors_in_json(app: FastAPI) -> None:
     async def refused(_: Request, refusal: Refusal) -> Response:
         return refusal_response(refusal)
 
+    @app.exception_handler(ClientGoneError)
+    async def gone(_: Request, __: ClientGoneError) -> Response:
+        return Json({"error": "the client has gone"}, 499)  # for the log; nobody reads it
+
     @app.exception_handler(HTTPException)
     async def not_found(request: Request, error: HTTPException) -> Response:
-        return JSONResponse({"error": error.detail, "path": request.url.path}, error.status_code, error.headers)
+        return Json({"error": error.detail, "path": request.url.path}, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def wrong(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 422)
+        return Json({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 422)

@@ -1,35 +1,78 @@
-"""The model that is served, and its replacement while it is."""
+"""The models that are served, and their replacement while they are."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
-from facevalue.errors import FaceValueError
-from facevalue.evidence.card import CARD, ONNX
+import msgspec
+
+from facevalue.errors import FaceValueError, UsageError
+from facevalue.evidence.card import CARD, ONNX, ModelCard
 from facevalue.runtime import Predictor, open_folder
+from facevalue.serve.drift_watch import DriftWatch
 
 log = logging.getLogger("facevalue.serve")
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
+Models = Path | str | Sequence[Path | str] | Mapping[str, Path | str]
+"""Model folders, as :func:`named_folders` takes them."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@final
+class Loaded:
+    """A model that was opened, and what is known of it while it serves.
+
+    Attributes
+    ----------
+    version : 12 hexadecimal digits over all that makes its answers; evidence and comments on the card do not count.
+    sha256 : of ``model.onnx``.
+    """
+
+    def __init__(self, name: str, folder: Path, predictor: Predictor) -> None:
+        self.name = name
+        self.folder = folder
+        self.predictor = predictor
+        self.card: ModelCard = predictor.card
+        self.sha256 = self.card.files[ONNX]
+        self.version = version_of(self.card)
+        self.drift = DriftWatch(name, self.card.reference)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What every answer says of the model that gave it."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+
+
+def version_of(card: ModelCard) -> str:
+    """12 hexadecimal digits that change when answers may change."""
+    decides = (card.files[ONNX], card.classes, card.positive, card.threshold, card.abstention, card.preprocessing)
+    return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()[:12]
+
 
 @final
 class ServedModel:
-    """Holds the last predictor that could be opened, and opens the folder anew when its files change.
+    """Holds the last model that could be opened, and opens the folder anew when its files change.
 
     The new model is opened whole before it takes the old one's place; requests under way keep the old one. While the
     folder is broken, missing or half-copied, the old one goes on serving and :attr:`problem` says why.
     """
 
-    def __init__(self, folder: Path, max_pixels: int) -> None:
+    def __init__(self, name: str, folder: Path, max_pixels: int) -> None:
+        self.name = name
         self.folder = folder
         self._max_pixels = max_pixels
         self._lock = threading.Lock()
         self._tried: Stamp | None = None
-        self.predictor: Predictor | None = None
+        self.loaded: Loaded | None = None
         self.problem: str | None = None
         self.loads = 0
 
@@ -42,15 +85,25 @@ class ServedModel:
             try:
                 predictor = open_folder(self.folder, max_pixels=self._max_pixels)
             except FaceValueError as error:
-                self._tried, self.problem = stamp, str(error)
-                kept = "" if self.predictor is None else "; the model before it goes on serving"
-                log.error("the model could not be loaded: %s%s", error, kept)
+                # Clients are told the model's name, and not where it lies.
+                self._tried, self.problem = stamp, str(error).replace(str(self.folder), f"model {self.name}")
+                kept = "" if self.loaded is None else "; the model before it goes on serving"
+                log.error("model %s could not be loaded: %s%s", self.name, error, kept)
                 return False
             if self._stamp() != stamp:
                 return False  # replaced while it was read: card and network may be of two models; look again
-            self._tried, self.problem, self.predictor = stamp, None, predictor
+            new = Loaded(self.name, self.folder, predictor)
+            if self.loaded is not None and self.loaded.version == new.version:
+                new.drift = self.loaded.drift  # evidence was added to the card: the same model goes on
+            self._tried, self.problem, self.loaded = stamp, None, new
             self.loads += 1
-            log.info("serving %s (%s)", predictor.card.network.name, ", ".join(predictor.card.classes))
+            log.info(
+                "serving %s version %s: %s (%s)",
+                self.name,
+                new.version,
+                new.card.network.name,
+                ", ".join(new.card.classes),
+            )
             return True
 
     def _stamp(self) -> Stamp:
@@ -64,3 +117,42 @@ class ServedModel:
             return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
         return tuple(of(self.folder / name) for name in (CARD, ONNX))
+
+
+def named_folders(models: Models) -> dict[str, Path]:
+    """Model folders by the name under which they are served: a folder's own name, unless one is given.
+
+    Parameters
+    ----------
+    models : a folder, several (``NAME=FOLDER`` gives a name), or several by name.
+
+    Raises
+    ------
+    UsageError
+        There is none, a name cannot be in a URL, or two are the same.
+
+    >>> named_folders(["models/faces", "second=models/faces"])
+    {'faces': PosixPath('models/faces'), 'second': PosixPath('models/faces')}
+    """
+    if isinstance(models, Mapping):
+        pairs = [(name, Path(folder)) for name, folder in models.items()]
+    else:
+        pairs = [_named(model) for model in ([models] if isinstance(models, str | Path) else models)]
+    if not pairs:
+        raise UsageError("Expected at least one model folder, but got none")
+    found: dict[str, Path] = {}
+    for name, folder in pairs:
+        if not NAME.fullmatch(name):
+            raise UsageError(f"{name!r} cannot be a model's name in a URL; choose one: NAME={folder}")
+        if name in found:
+            raise UsageError(f"two models are named {name}; choose a name for one: NAME={folder}")
+        found[name] = folder
+    return found
+
+
+def _named(model: Path | str) -> tuple[str, Path]:
+    name, equals, folder = str(model).partition("=")
+    if equals and NAME.fullmatch(name):
+        return name, Path(folder)
+    # The name as typed, also where it is a link; `.` has none until it is resolved.
+    return Path(model).name or Path(model).resolve().name, Path(model)

@@ -1,70 +1,89 @@
-"""Starting the server."""
+"""Starting the server: one process, or several that share the port."""
 
 from __future__ import annotations
 
 import logging
-import logging.config
-import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from socket import socket
+from typing import TYPE_CHECKING
 
-from facevalue.errors import MissingExtraError, UsageError
+from facevalue.errors import MissingExtraError
 from facevalue.runtime import open_folder
+from facevalue.serve import logs, sockets
+from facevalue.serve.served_model import Models, named_folders
 from facevalue.serve.settings import Settings
 
-_FORMAT = "%(asctime)s %(levelname)s %(message)s"
-
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": _FORMAT}},
-    # Everything to standard error: standard output is for results only.
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"}},
-    "loggers": {
-        name: {"handlers": ["stderr"], "level": "INFO", "propagate": False} for name in ("uvicorn", "facevalue")
-    },
-}
+if TYPE_CHECKING:
+    import uvicorn
 
 
-def run(folder: Path | str, settings: Settings | None = None) -> None:
-    """Serve a model folder until told to stop (SIGINT, SIGTERM); requests under way are answered first.
+def run(folders: Models, settings: Settings | None = None) -> None:
+    """Serve model folders until told to stop (SIGINT, SIGTERM); requests under way are answered first.
+
+    Parameters
+    ----------
+    folders : a model folder, several, or several by name. The first is the one that paths without a name ask.
 
     Raises
     ------
     ModelFolderError
-        The folder cannot be opened. (Once the server runs, a broken replacement leaves the old model serving.)
+        A folder cannot be opened. (Once the server runs, a broken replacement leaves the old model serving.)
     UsageError
-        The address is taken or not this machine's.
+        The address is taken or not this machine's; two models have one name.
     MissingExtraError
         The extra ``serve`` is not installed.
     """
+    settings = settings or Settings()
+    named = named_folders(folders)
+    for folder in named.values():
+        open_folder(folder)  # wrong use is said now, in one line
+    listener = sockets.listen(settings.host, settings.port)
+    with listener:
+        logs.set_up(settings.log_format, settings.log_level)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        logging.getLogger("facevalue.serve").info("listening on http://%s:%d", host, listener.getsockname()[1])
+        if settings.workers == 1:
+            serve_on(listener, named, settings)
+        else:
+            from facevalue.serve.workers import supervise
+
+            supervise(listener, named, settings)
+
+
+def serve_on(listener: socket, folders: Mapping[str, Path], settings: Settings) -> None:
+    """Serve on a listening socket in this process, until it is told to stop."""
+    server = server_of(folders, settings)
+    # uvicorn raises KeyboardInterrupt once more after an orderly end; for a server, Ctrl-C is no failure.
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+
+
+def server_of(folders: Mapping[str, Path], settings: Settings) -> uvicorn.Server:
+    """uvicorn's server, with our limits on connections."""
     try:
         import uvicorn
 
         from facevalue.serve.app import create_app
+        from facevalue.serve.protocol import ConnectionLimits, GuardedProtocol
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve") from error
-    settings = settings or Settings()
-    open_folder(folder)  # wrong use is said now, in one line
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except OSError as error:
-        reason = (error.strerror or str(error)).partition(" (")[0]  # Python adds the address, which is said already
-        raise UsageError(
-            f"cannot listen on {settings.host} port {settings.port}: {reason}; choose another `port`"
-        ) from error
-    logging.config.dictConfig(LOGGING)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    logging.getLogger("facevalue.serve").info("listening on http://%s:%d", host, listener.getsockname()[1])
+    limits = ConnectionLimits(
+        max_connections=settings.max_connections,
+        max_head_bytes=settings.max_head_bytes,
+        head_seconds=settings.head_seconds,
+    )
     config = uvicorn.Config(
-        create_app(folder, settings),
+        create_app(dict(folders), settings),
+        http=partial(GuardedProtocol, limits=limits),  # type: ignore[arg-type]
+        loop="auto",  # uvloop where it is installed
         log_config=None,
+        access_log=False,  # observing.py writes a better one
         timeout_graceful_shutdown=settings.grace_seconds,
+        timeout_keep_alive=settings.keep_alive_seconds,  # type: ignore[arg-type]
         server_header=False,
         ws="none",
     )
-    # uvicorn raises KeyboardInterrupt once more after an orderly end; for a server, Ctrl-C is no failure.
-    with listener, suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import final
+from typing import Any, final
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -11,10 +11,22 @@ from starlette.requests import Request
 
 from facevalue.serve.answers import Refusal
 
-FIELD = "files"
+FIELD, ALSO = "files", "file"
 
 Upload = tuple[str | None, bytes]
 """A file's name, as the client gave it, and its bytes."""
+
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+
+BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {"schema": {"type": "object", "properties": {FIELD: _FILES}, "required": [FIELD]}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+"""The request body, for the OpenAPI document."""
 
 
 async def images_in(request: Request, max_files: int) -> list[Upload]:
@@ -25,6 +37,9 @@ async def images_in(request: Request, max_files: int) -> list[Upload]:
     Refusal
         415 another kind of body, 400 a broken one or a part that is no file, 413 too many files, 422 none.
     """
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("identity", ""):
+        raise Refusal(415, f"Expected a body without Content-Encoding, but got {encoding!r}; images are compressed")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind.startswith("image/") or kind == "application/octet-stream":
         found: list[Upload] = [(None, await request.body())]
@@ -36,7 +51,7 @@ async def images_in(request: Request, max_files: int) -> list[Upload]:
             f"Expected a body of type multipart/form-data with images in the field {FIELD}, or of type image/*, "
             f"but got {kind or 'none'}",
         )
-    if not found or not any(data for _, data in found):
+    if not any(data for _, data in found):
         raise Refusal(422, f"there is no image in the request; send one or more in the field {FIELD}")
     return found
 
@@ -54,10 +69,12 @@ async def _files(request: Request, max_files: int) -> list[Upload]:
         form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            raise Refusal(413, f"more than the {max_files} images allowed in one request") from error
-        raise Refusal(400, f"the form cannot be read: {error.message}") from error
+            raise Refusal(413, f"more than the {max_files} images allowed in one request", close=True) from error
+        raise Refusal(400, f"the form cannot be read: {error.message}", close=True) from error
+    except (ValueError, KeyError, LookupError) as error:  # a boundary or charset that is none
+        raise Refusal(400, "the form cannot be read: its type or a part's header is malformed", close=True) from error
     try:
-        parts = form.getlist(FIELD)
+        parts = [*form.getlist(FIELD), *form.getlist(ALSO)]
         files = [part for part in parts if isinstance(part, UploadFile)]
         if len(files) != len(parts):
             raise Refusal(400, f"the field {FIELD} holds text; send each image as a file")

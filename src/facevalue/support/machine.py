@@ -32,6 +32,24 @@ def keep_memory() -> bool:
     return all(libc.mallopt(name, value) for name, value in settings)
 
 
+def return_memory() -> bool:
+    """Tell glibc to return large blocks to the kernel as soon as they are freed, and to share heaps between threads.
+
+    For a process that runs for months and now and then decodes a large photograph: without it the largest ones stay.
+    Does nothing, and returns False, where the C library is another or where the user has set the malloc variables.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    m_mmap_threshold, m_arena_max = -3, -8
+    libc = ctypes.CDLL(None)
+    return all(libc.mallopt(name, value) for name, value in ((m_mmap_threshold, 2**20), (m_arena_max, 2)))
+
+
+def trim_memory() -> bool:
+    """Give what is free in the heap back to the kernel, now; False where the C library is not glibc."""
+    return platform.libc_ver()[0] == "glibc" and bool(ctypes.CDLL(None).malloc_trim(0))
+
+
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 """A container's limit: microseconds of processor time in each period of so many, or ``max``."""
 

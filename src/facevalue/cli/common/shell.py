@@ -41,7 +41,7 @@ _EXTRAS = {
     "train": "captum jinja2 lightning_fabric matplotlib onnx onnxscript pandas pyarrow safetensors scipy skimage"
     " sklearn timm torch torchvision",
     "tune": "optuna",
-    "serve": "fastapi multipart prometheus_client python_multipart uvicorn",
+    "serve": "fastapi httptools multipart prometheus_client python_multipart uvicorn uvloop",
 }
 
 

@@ -1,0 +1,225 @@
+"""Decoding and the network, off the event loop: images of all requests in shared batches, and no more than fit.
+
+A few threads decode. The one that finishes while the network is idle runs it, on all that is decoded by then, and goes
+on while more is; the others go on decoding. So one image alone waits for nobody, and under load batches grow
+by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facevalue.errors import ImageError, ImageTooLargeError
+from facevalue.evidence.score_reference import margins
+from facevalue.runtime.predictor import Outputs
+from facevalue.serve.answers import Refusal
+from facevalue.serve.figures import Figures
+from facevalue.serve.served_model import Loaded
+from facevalue.support import machine
+from facevalue.types import Prediction
+
+BATCH = 4
+"""Most images in one run of the network. On CPUs a larger batch takes no less time an image, and more memory."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One image's answer.
+
+    Attributes
+    ----------
+    prediction : without ``path``, which the request knows.
+    outputs : the network's outputs for this image, by name; empty where it cannot be read.
+    pixels : (s, s, 3) the network input, where heat was asked for.
+    """
+
+    prediction: Prediction
+    outputs: Outputs = field(default_factory=dict)
+    pixels: NDArray[np.uint8] | None = None
+
+
+@final
+class Job:
+    """One image on its way. ``dropped`` once nobody waits for it."""
+
+    def __init__(
+        self, model: Loaded, given: bytes | NDArray[np.uint8], heat: bool, future: asyncio.Future[Judged]
+    ) -> None:
+        self.model = model
+        self.heat = heat
+        self.future = future
+        self.data: bytes | None = given if isinstance(given, bytes) else None
+        self.pixels: NDArray[np.uint8] | None = None if isinstance(given, bytes) else given
+        self.dropped = False
+        self.since = time.perf_counter()
+
+
+@final
+class Engine:
+    """Judges images for all requests of one event loop.
+
+    Parameters
+    ----------
+    max_queue : most images accepted and not yet answered.
+    threads : that decode, and run the network in turn.
+    """
+
+    def __init__(self, figures: Figures, max_queue: int, threads: int | None = None) -> None:
+        self._figures = figures
+        self._max_queue = max_queue
+        self._pool = ThreadPoolExecutor(threads or machine.cores(), thread_name_prefix="facevalue")
+        self._lock = threading.Lock()
+        self._ready: deque[Job] = deque()
+        self._running = False
+        self.pending = 0
+        self._has_worked = False
+
+    async def judge(
+        self, model: Loaded, images: Sequence[bytes | NDArray[np.uint8]], *, heat: bool, seconds: float
+    ) -> list[Judged]:
+        """Judge a request's images, files or network inputs (s, s, 3), in order.
+
+        Where the caller is cancelled, because its client has gone, or where time is up, what is not begun is dropped.
+
+        Raises
+        ------
+        Refusal
+            503 the queue is full, or time is up.
+        """
+        if self.pending + len(images) > self._max_queue:
+            self._figures.refused("queue")
+            raise Refusal(503, f"{self.pending} images are waiting already; try again", retry_after=1)
+        loop = asyncio.get_running_loop()
+        jobs = [Job(model, image, heat, loop.create_future()) for image in images]
+        self.pending += len(jobs)
+        self._has_worked = True
+        for job in jobs:
+            job.future.add_done_callback(self._done)
+            self._pool.submit(self._work, job, loop)
+        try:
+            async with asyncio.timeout(seconds):
+                return [await job.future for job in jobs]
+        except TimeoutError as error:
+            self._figures.refused("time")
+            raise Refusal(503, f"the answer took more than {seconds:g} s; try again", retry_after=1) from error
+        finally:
+            for job in jobs:
+                job.dropped = True
+                job.future.cancel()  # no effect on what is done
+
+    def rested(self) -> bool:
+        """Whether nothing is under way, for the first time since something was."""
+        rested = self._has_worked and self.pending == 0
+        if rested:
+            self._has_worked = False
+        return rested
+
+    def close(self) -> None:
+        """Let go of the threads. What was accepted has been answered by then."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _done(self, _: asyncio.Future[Judged]) -> None:
+        self.pending -= 1
+
+    def _work(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread: decode one image, and run the network unless another thread does."""
+        if job.dropped:
+            self._figures.dropped()
+            return
+        begun = time.perf_counter()
+        waited = begun - job.since
+        try:
+            if job.data is not None:
+                job.pixels = job.model.predictor.pixels_of(job.data)
+                self._figures.stage("decode", time.perf_counter() - begun)
+        except ImageError as error:
+            _deliver(loop, [(job, Judged(_unreadable(error)))])
+            return
+        except Exception as error:  # whatever it is, it is this request's, and the thread goes on
+            loop.call_soon_threadsafe(_fail, [job], error)
+            return
+        finally:
+            job.data = None
+        job.since = time.perf_counter() - waited
+        with self._lock:
+            self._ready.append(job)
+            if self._running:
+                return
+            self._running = True
+        self._run(loop)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread: run the network until nothing is decoded that waits for it."""
+        while batch := self._next():
+            try:
+                self._run_batch(batch, loop)
+            except Exception as error:  # the requests of this batch fail; the others must not wait for ever
+                loop.call_soon_threadsafe(_fail, batch, error)
+
+    def _run_batch(self, batch: list[Job], loop: asyncio.AbstractEventLoop) -> None:
+        begun = time.perf_counter()
+        model, heat = batch[0].model, any(job.heat for job in batch)
+        for job in batch:
+            self._figures.stage("queue", begun - job.since)
+        pixels = np.stack([job.pixels for job in batch if job.pixels is not None])
+        predictions, outputs = model.predictor.predict_pixels(pixels, heat=heat)
+        self._figures.stage("network", time.perf_counter() - begun)
+        self._figures.batch(len(batch))
+        answers = []
+        for i, (job, prediction) in enumerate(zip(batch, predictions, strict=True)):
+            own = {name: rows[i] for name, rows in outputs.items()}
+            answers.append((job, Judged(prediction, own, job.pixels if job.heat else None)))
+        _deliver(loop, answers)
+        self._figures.judged(model.name, predictions)
+        model.drift.observe(zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), strict=True))
+
+    def _next(self) -> list[Job]:
+        """The next batch, of one model, first come first served; empty, and the network free, where nothing waits."""
+        batch: list[Job] = []
+        with self._lock:
+            while self._ready:
+                job = self._ready[0]
+                if job.dropped:
+                    self._ready.popleft()
+                    self._figures.dropped()
+                    continue
+                if batch and (job.model is not batch[0].model or len(batch) >= _most(job.model)):
+                    break
+                batch.append(self._ready.popleft())
+            if not batch:
+                self._running = False
+        return batch
+
+
+def _most(model: Loaded) -> int:
+    return min(BATCH, model.card.network.batch)
+
+
+def _unreadable(error: ImageError) -> Prediction:
+    return Prediction(None, {}, error=str(error), too_large=isinstance(error, ImageTooLargeError))
+
+
+def _deliver(loop: asyncio.AbstractEventLoop, answers: list[tuple[Job, Judged]]) -> None:
+    loop.call_soon_threadsafe(_set, answers)
+
+
+def _set(answers: list[tuple[Job, Judged]]) -> None:
+    for job, answer in answers:
+        if not job.future.done():
+            job.future.set_result(answer)
+
+
+def _fail(jobs: list[Job], error: BaseException) -> None:
+    for job in jobs:
+        if not job.future.done():
+            job.future.set_exception(error)

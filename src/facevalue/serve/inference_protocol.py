@@ -1,0 +1,272 @@
+"""The Open Inference Protocol's requests and answers: JSON and binary tensors.
+
+https://github.com/kserve/open-inference-protocol, and Triton's extension for binary tensors: the JSON, whose length is
+in the header ``Inference-Header-Content-Length``, then each binary tensor's little-endian bytes in order. An element of
+a BYTES tensor is its length as 4 bytes, then itself; in JSON, where bytes cannot be, it is base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from facevalue.evidence.card import ModelCard
+from facevalue.serve.answers import Refusal
+from facevalue.serve.engine import Judged
+
+HEADER = "Inference-Header-Content-Length"
+PIXELS, IMAGES = "pixels", "images"
+DEFAULT_OUTPUTS = ("probabilities", "logits", "novelty", "label", "leaning", "reasons")
+
+Values = NDArray[np.float32] | list[str]
+
+
+class _Tensor(msgspec.Struct):
+    name: str
+    datatype: str
+    shape: list[int]
+    data: Any = None
+    parameters: dict[str, Any] | None = None
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class _Request(msgspec.Struct):
+    inputs: list[_Tensor]
+    id: str | None = None
+    outputs: list[_Output] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Request)
+
+
+@final
+class Asked(NamedTuple):
+    """A request that was read.
+
+    Attributes
+    ----------
+    images : files' bytes, or network inputs (s, s, 3) uint8.
+    outputs : names and whether each goes back in binary.
+    id : given back as it came.
+    """
+
+    images: Sequence[bytes | NDArray[np.uint8]]
+    outputs: list[tuple[str, bool]]
+    id: str | None
+
+
+def inputs_of(card: ModelCard) -> list[dict[str, Any]]:
+    """The inputs, of which a request has one: file bytes, or pixels that the client preprocessed."""
+    side = card.preprocessing.size
+    return [
+        {"name": IMAGES, "datatype": "BYTES", "shape": [-1]},
+        {"name": PIXELS, "datatype": "UINT8", "shape": [-1, side, side, 3]},
+    ]
+
+
+def outputs_of(card: ModelCard, has_heat: bool) -> list[dict[str, Any]]:
+    """The outputs; ``heat`` only goes back where it is asked for."""
+    k = len(card.classes)
+    shapes = {"probabilities": [-1, k], "logits": [-1, k], "novelty": [-1]}
+    known = [{"name": name, "datatype": "FP32", "shape": shape} for name, shape in shapes.items()]
+    known += [{"name": name, "datatype": "BYTES", "shape": [-1]} for name in ("label", "leaning", "reasons")]
+    return [*known, {"name": "heat", "datatype": "FP32", "shape": [-1, -1, -1]}] if has_heat else known
+
+
+def read_request(body: bytes, json_length: str | None, card: ModelCard, has_heat: bool, max_images: int) -> Asked:
+    """Read a request's body.
+
+    Parameters
+    ----------
+    json_length : the header :data:`HEADER`, where the request has it.
+
+    Raises
+    ------
+    Refusal
+        400 it is not as the protocol or the model wants it, 413 too many images.
+    """
+    text, rest = _parts(body, json_length)
+    try:
+        request = _DECODER.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(400, f"the body is no inference request: {error}") from error
+    if len(request.inputs) != 1:
+        raise Refusal(400, f"Expected one input, {IMAGES} or {PIXELS}, but got {len(request.inputs)}")
+    tensor = request.inputs[0]
+    raw, rest = _raw(tensor, rest)
+    if rest:
+        raise Refusal(400, f"{len(rest):,} bytes are left after the last binary tensor")
+    known = [output["name"] for output in outputs_of(card, has_heat)]
+    return Asked(_images(tensor, raw, card, max_images), _asked_outputs(request, known), request.id)
+
+
+def write_answer(answers: Sequence[Judged], asked: Asked, identity: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
+    """The answer's body and headers."""
+    outputs, blobs = [], []
+    for name, binary in asked.outputs:
+        values = _values(name, answers)
+        shape = [len(values)] if isinstance(values, list) else list(values.shape)
+        output: dict[str, Any] = {
+            "name": name,
+            "datatype": "BYTES" if isinstance(values, list) else "FP32",
+            "shape": shape,
+        }
+        if binary:
+            blob = _packed(values)
+            blobs.append(blob)
+            output["parameters"] = {"binary_data_size": len(blob)}
+        else:
+            # The protocol's data is flat in row-major order.
+            output["data"] = values if isinstance(values, list) else values.ravel().tolist()
+        outputs.append(output)
+    answer: dict[str, Any] = {"model_name": identity["name"], "model_version": identity["version"], "outputs": outputs}
+    if asked.id is not None:
+        answer["id"] = asked.id
+    text = msgspec.json.encode(answer)
+    if not blobs:
+        return text, {"Content-Type": "application/json"}
+    return text + b"".join(blobs), {"Content-Type": "application/octet-stream", HEADER: str(len(text))}
+
+
+def _parts(body: bytes, json_length: str | None) -> tuple[bytes, bytes]:
+    if json_length is None:
+        return body, b""
+    if not (json_length.isascii() and json_length.isdigit()) or int(json_length) > len(body):
+        raise Refusal(400, f"{HEADER} should be a length within the body of {len(body):,} bytes")
+    return body[: int(json_length)], body[int(json_length) :]
+
+
+def _raw(tensor: _Tensor, rest: bytes) -> tuple[bytes | None, bytes]:
+    """A tensor's binary data, where it has some, and what is left of the body."""
+    size = (tensor.parameters or {}).get("binary_data_size")
+    if size is None:
+        return None, rest
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(rest):
+        raise Refusal(400, f"binary_data_size of {tensor.name} is not a number of bytes in the body")
+    if tensor.data is not None:
+        raise Refusal(400, f"{tensor.name} has data both in the JSON and in binary")
+    return rest[:size], rest[size:]
+
+
+def _images(
+    tensor: _Tensor, raw: bytes | None, card: ModelCard, max_images: int
+) -> Sequence[bytes | NDArray[np.uint8]]:
+    side = card.preprocessing.size
+    if raw is None and not isinstance(tensor.data, list):
+        raise Refusal(400, f"{tensor.name} has no data")
+    if any(n < 0 for n in tensor.shape) or len(tensor.shape) > 8:
+        raise Refusal(400, f"the shape {tensor.shape[:8]} of {tensor.name} is none")
+    n = tensor.shape[0] if tensor.shape else 0
+    if (tensor.name, tensor.datatype) == (IMAGES, "BYTES"):
+        if math.prod(tensor.shape) != n or n == 0:
+            raise Refusal(400, f"Expected {IMAGES} of shape [n], but got {tensor.shape}")
+        _check_count(n, max_images)
+        found = _decoded(tensor.data) if raw is None else _unpacked(raw)
+        if len(found) != n:
+            raise Refusal(400, f"{IMAGES} has the shape {tensor.shape} but {len(found)} elements")
+        return found
+    if (tensor.name, tensor.datatype) == (PIXELS, "UINT8"):
+        if n == 0 or tensor.shape[1:] != [side, side, 3]:
+            raise Refusal(400, f"Expected {PIXELS} of shape [n, {side}, {side}, 3], but got {tensor.shape}")
+        _check_count(n, max_images)
+        flat = _bytes_of(tensor.data) if raw is None else np.frombuffer(raw, np.uint8)
+        if flat.size != math.prod(tensor.shape):
+            raise Refusal(400, f"{PIXELS} has the shape {tensor.shape} but {flat.size} values")
+        return list(flat.reshape(tensor.shape))
+    raise Refusal(
+        400,
+        f"Expected the input {IMAGES} (BYTES) or {PIXELS} (UINT8), "
+        f"but got {tensor.name[:64]!r} ({tensor.datatype[:16]})",
+    )
+
+
+def _check_count(n: int, most: int) -> None:
+    if n > most:
+        raise Refusal(413, f"more than the {most} images allowed in one request")
+
+
+def _bytes_of(data: list[Any]) -> NDArray[np.uint8]:
+    """(n,) from a flat or nested list of whole numbers in 0 to 255."""
+    try:
+        values = np.array(data)
+    except ValueError as error:  # ragged
+        raise Refusal(400, f"the rows of {PIXELS} differ in length") from error
+    if values.dtype.kind not in "iu" or (values.size and (values.min() < 0 or values.max() > 255)):
+        raise Refusal(400, f"{PIXELS} should hold whole numbers from 0 to 255")
+    return values.astype(np.uint8).ravel()
+
+
+def _decoded(data: list[Any]) -> list[bytes]:
+    found = []
+    for item in data:
+        try:
+            found.append(base64.b64decode(item, validate=True))
+        except (TypeError, ValueError, binascii.Error) as error:
+            raise Refusal(
+                400, f"{IMAGES} in JSON should be base64; binary tensors hold the bytes themselves"
+            ) from error
+    return found
+
+
+def _unpacked(raw: bytes) -> list[bytes]:
+    found, at = [], 0
+    while at < len(raw):
+        size = int.from_bytes(raw[at : at + 4], "little")
+        at += 4 + size
+        if at > len(raw):
+            raise Refusal(400, f"an element of {IMAGES} is longer than its tensor")
+        found.append(raw[at - size : at])
+    return found
+
+
+def _asked_outputs(request: _Request, known: Sequence[str]) -> list[tuple[str, bool]]:
+    by_default = _flag(request.parameters, "binary_data_output", False)
+    if not request.outputs:
+        return [(name, by_default) for name in DEFAULT_OUTPUTS]
+    asked: list[tuple[str, bool]] = []
+    for output in request.outputs:
+        if output.name not in known:
+            raise Refusal(400, f"there is no output {output.name[:64]!r}; there are {', '.join(known)}")
+        if output.name in [name for name, _ in asked]:
+            raise Refusal(400, f"the output {output.name} is asked for twice")
+        asked.append((output.name, _flag(output.parameters, "binary_data", by_default)))
+    return asked
+
+
+def _flag(parameters: dict[str, Any] | None, name: str, default: bool) -> bool:
+    value = (parameters or {}).get(name, default)
+    if not isinstance(value, bool):
+        raise Refusal(400, f"{name} should be true or false")
+    return value
+
+
+def _values(name: str, answers: Sequence[Judged]) -> Values:
+    if name == "label":
+        return [answer.prediction.label or "" for answer in answers]
+    if name == "leaning":
+        return [answer.prediction.leaning or "" for answer in answers]
+    if name == "reasons":
+        return [" ".join(answer.prediction.reasons) for answer in answers]
+    if name == "heat":
+        return np.stack([answer.prediction.heat for answer in answers if answer.prediction.heat is not None])
+    return np.stack([answer.outputs[name] for answer in answers])
+
+
+def _packed(values: Values) -> bytes:
+    if isinstance(values, list):
+        encoded = [value.encode() for value in values]
+        return b"".join(struct.pack("<I", len(item)) + item for item in encoded)
+    return values.astype("<f4").tobytes()

@@ -1,0 +1,227 @@
+"""The shapes of all answers, for the OpenAPI document. A test holds the answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Shape(BaseModel):
+    """Base of all shapes: nothing else is in an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelIdentity(Shape):
+    """Which model answered."""
+
+    name: str = Field(description="The name that the server gives it.")
+    version: str = Field(description="12 hexadecimal digits. They change when the model's answers may change.")
+    sha256: str = Field(description="SHA-256 of model.onnx.")
+
+
+class PredictionRow(Shape):
+    """The prediction on one image."""
+
+    path: str | None = Field(description="The file's name, as the client gave it.")
+    label: str | None = Field(description="The class; null where the model abstains or the file cannot be read.")
+    probabilities: dict[str, float] = Field(description="Calibrated, by class; they sum to 1. Empty beside an error.")
+    abstained: bool
+    reasons: list[str] = Field(description="Why the model abstains: novel, uncertain.")
+    leaning: str | None = Field(description="The class that the model leans to where it abstains, else the label.")
+    threshold: float | None = Field(description="Probability of the positive class from which it is the label.")
+    novelty: float | None = Field(description="Distance from the training images; above 1 the image is novel.")
+    error: str | None = Field(description="Why the file is no readable image.")
+    heat: list[list[float]] | None = Field(
+        default=None, description="With heat=true: rows of numbers in [0, 1] over the network input, or null."
+    )
+
+
+class PredictAnswer(Shape):
+    """One row per image, in order."""
+
+    model: ModelIdentity
+    results: list[PredictionRow]
+
+
+class Error(BaseModel):
+    """Why a request is refused."""
+
+    error: str
+    path: str | None = None
+    results: list[PredictionRow] | None = None
+
+
+class Live(Shape):
+    """The process answers."""
+
+    live: bool
+
+
+class DriftState(Shape):
+    """Whether traffic is still like the calibration images."""
+
+    alarm: bool
+    statistic: str | None = Field(description="novelty or confidence: which moved; null without an alarm.")
+    change: str | None = Field(description="Where to: more novel, less confident, and so on.")
+    alarm_after_images: int | None
+    images: int = Field(description="Images seen since the model was taken in, an image sent again counted once.")
+    repeated: int = Field(description="Images that were sent again and not counted.")
+    wealth: float = Field(description="Evidence of drift, 1 at the start.")
+    alarm_at: float
+    reference: str = Field(description="calibration, or stream where the card has no scores to compare with.")
+    reference_images: int
+
+
+class ModelState(Shape):
+    """How one model is doing."""
+
+    ready: bool
+    version: str | None = Field(description="The version that is served; null where none could be loaded.")
+    detail: str | None = Field(description="Why the newest files could not be loaded; null where they are served.")
+    drift: DriftState | None
+
+
+class Ready(Shape):
+    """Whether every model is served."""
+
+    ready: bool
+    detail: str | None
+    models: dict[str, ModelState]
+
+
+class ModelList(Shape):
+    """All models of this server; the first is the one that /predict asks."""
+
+    models: list[ModelIdentity]
+
+
+class ServerMetadata(Shape):
+    """Open Inference Protocol: the server."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(Shape):
+    """Open Inference Protocol: an input or output."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(Shape):
+    """Open Inference Protocol: a model."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ModelReady(Shape):
+    """Open Inference Protocol: whether a model answers."""
+
+    name: str
+    ready: bool
+
+
+class RequestTensor(BaseModel):
+    """Open Inference Protocol: an input, with its data here or after the JSON."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, Any] | None = None
+    data: list[Any] | None = None
+
+
+class RequestOutput(BaseModel):
+    """Open Inference Protocol: an output that is asked for."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class InferRequest(BaseModel):
+    """Open Inference Protocol: a request."""
+
+    id: str | None = None
+    parameters: dict[str, Any] | None = None
+    inputs: list[RequestTensor] = Field(min_length=1, max_length=1, description="images or pixels.")
+    outputs: list[RequestOutput] | None = None
+
+
+class ResponseTensor(Shape):
+    """Open Inference Protocol: an output."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, Any] | None = None
+    data: list[Any] | None = None
+
+
+class InferAnswer(Shape):
+    """Open Inference Protocol: an answer."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[ResponseTensor]
+
+
+_WHEN = {
+    400: "The request cannot be read.",
+    401: "The API key is missing or wrong.",
+    404: "There is no such model, version or file.",
+    405: "Another method is wanted.",
+    408: "The request's body took too long.",
+    413: "The body, an image or the number of images is too large.",
+    415: "Another kind of body is wanted.",
+    422: "There is no readable image in the request, or a parameter is wrong.",
+    500: "The server failed; the log says more under the request's id.",
+    503: "No model is loaded, or the server is busy: try again after `Retry-After` seconds.",
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's ``responses``: each status with its meaning, and :class:`Error` as JSON."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {status: {"content": content, "description": _WHEN[status]} for status in sorted({401, 405, 500, *statuses})}
+
+
+def completed(document: dict[str, Any], names: Sequence[str], has_key: bool) -> dict[str, Any]:
+    """An OpenAPI document with what FastAPI does not see: shapes that routes refer to, model names, the API key."""
+    shapes = document["components"]["schemas"]
+    for model in (Error, InferRequest):
+        shape = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        shapes.update(shape.pop("$defs", {}))
+        shapes[model.__name__] = shape
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            # FastAPI gives every route with parameters an answer 422 of a shape of its own, unless the route has one.
+            # Here only query parameters can be wrong, and routes with those have one.
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+            for parameter in operation.get("parameters", []):
+                if parameter["name"] == "name":
+                    parameter["schema"]["examples"] = list(names)
+    shapes.pop("HTTPValidationError", None)
+    shapes.pop("ValidationError", None)
+    document["components"]["schemas"] = dict(sorted(shapes.items()))
+    if has_key:
+        document["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        for path, methods in document["paths"].items():
+            for operation in methods.values():
+                if not path.startswith("/v2/health"):
+                    operation["security"] = [{"bearer": []}, {"key": []}]
+    return document
