@@ -67,7 +67,7 @@ def ridge(
     learned: Ints,
     asked: Ints,
     strength: float,
-    heedless: Sequence[tuple[Ints, float]] = (),
+    differences: Sequence[tuple[Ints, float]] = (),
 ) -> Floats:
     """Scores of the images ``asked``, by what has learned from others.
 
@@ -76,12 +76,12 @@ def ridge(
     table : see :func:`products`.
     goals : (n,) or (n, k), of the images that may be learned from.
     learned, asked : the places of images.
-    heedless : places of differences whose scores are to be nothing, and what the square of each counts.
+    differences : places of differences whose scores are to be nothing, and what the square of each counts.
     """
-    rows = np.concatenate([learned, *(places for places, _ in heedless)])
+    rows = np.concatenate([learned, *(places for places, _ in differences)])
     weights = np.ones(len(rows), np.float32)
     end = len(learned)
-    for places, weight in heedless:
+    for places, weight in differences:
         start, end = end, end + len(places)
         weights[start:end] = np.sqrt(weight)
     wanted = np.zeros((len(rows), *goals.shape[1:]), np.float32)

@@ -93,9 +93,9 @@ class Study:
             learned = np.flatnonzero(np.isin(self.source, sources) & (self.fold != fold))
             asked = np.flatnonzero(self.home & (self.fold == fold))
             table, level = centred(self.table, learned, len(goals)), goals[learned].mean(0)
-            heedless = [(quarters_of(learned, len(goals)), quarter_consistency / QUARTERS)]
+            differences = [(quarters_of(learned, len(goals)), quarter_consistency / QUARTERS)]
             every = np.concatenate([asked, self.away])
-            found = ridge(table, goals - level, learned, every, strength, heedless) + level
+            found = ridge(table, goals - level, learned, every, strength, differences) + level
             at_home[asked] = found[: len(asked)]
             away.append(found[len(asked) :])
         return at_home[self.home], away

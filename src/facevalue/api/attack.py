@@ -11,7 +11,7 @@ from facevalue.data.scan import Data
 from facevalue.evidence.provenance import recorded
 from facevalue.evidence.records import AttackReport
 from facevalue.reports import plots
-from facevalue.robustness.attacks.adversarial_images import ask_free, saved
+from facevalue.robustness.attacks.adversarial_images import check_free, saved
 from facevalue.robustness.attacks.base import Attack
 from facevalue.robustness.attacks.campaign import attack_dataset
 from facevalue.robustness.attacks.defended import attack_defended, defense_of
@@ -62,7 +62,7 @@ def attack(
         An attack, the norm, the target or an eps is unknown, or ``save_images`` holds something already.
     """
     if save_images is not None:
-        ask_free(Path(save_images))
+        check_free(Path(save_images))
     context = EvaluationContext.of(model, data, limit=limit, seed=seed, save=save)
     classifier, dataset = context.classifier, context.dataset
     defense = defense_of(classifier) if defense is None else defense

@@ -11,7 +11,7 @@ from facevalue.api.common.model_folder import free_place, save
 from facevalue.data.evaluation_data import calibration_data
 from facevalue.data.scan import Data
 from facevalue.evaluation.calibration import calibrated
-from facevalue.evaluation.calibration_images import fit_to_calibrate
+from facevalue.evaluation.calibration_images import check_calibration_images
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, now, recorded
 from facevalue.models.classifier import Classifier, load
@@ -45,7 +45,7 @@ def calibrate(model: Model, data: Data, output: Path | str | None = None) -> Cla
     origin = classifier.origin
     found = calibration_data(classifier.card, None if origin is None else origin.manifest, data)
     outputs = features_of(classifier, found.dataset)
-    warnings = (*found.warnings, *fit_to_calibrate(classifier, found.dataset, outputs))
+    warnings = (*found.warnings, *check_calibration_images(classifier, found.dataset, outputs))
     say(warnings)
     # The model's own targets; a card made by hand has no recipe, and takes what the probe has.
     own = classifier.card.recipe.get("calibration")

@@ -63,7 +63,7 @@ def ensemble(
     folder = None if output is None else free_place(Path(output), overwrite)
     members = [opened(model) for model in models]
     names = [m.folder.name if m.folder is not None else f"model {i + 1}" for i, m in enumerate(members)]
-    _ask_alike(names, members)
+    _check_compatible(names, members)
     manifest = joined([_learned(name, member) for name, member in zip(names, members, strict=True)])
     manifest = found_again(manifest, SPLITS, data, "data")
     classifier = averaged(members)
@@ -130,7 +130,7 @@ def _learned(name: str, member: Classifier) -> Manifest:
     return learned_manifest(member.origin.manifest, member.card)
 
 
-def _ask_alike(names: Sequence[str], members: Sequence[Classifier]) -> None:
+def _check_compatible(names: Sequence[str], members: Sequence[Classifier]) -> None:
     if len(members) < 2:
         raise UsageError("an ensemble needs at least two models")
     first = members[0].card

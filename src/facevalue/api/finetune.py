@@ -40,7 +40,7 @@ from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.head import moved_head
 from facevalue.training.loop import train_body
 from facevalue.training.methods import checkpoint_beside
-from facevalue.training.plan import ByValidation
+from facevalue.training.plan import ValidationPlan
 from facevalue.training.recipe import Recipe, Setting, read
 
 LR, EPOCHS = 5e-5, 5
@@ -66,8 +66,8 @@ class FinetuneResult(ShownInNotebooks):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        card, told = self.model.card, self.report
-        old, hard = told.changes
+        card, report = self.model.card, self.report
+        old, hard = report.changes
         test = card.evaluation("test")
         return {
             "model": None if self.model.folder is None else str(self.model.folder),
@@ -75,13 +75,13 @@ class FinetuneResult(ShownInNotebooks):
             "forgotten": as_loss(old),
             "gained": {**as_loss(hard), "accuracy": hard.change, "ci": list(hard.change_ci)},
             "test": None if test is None else test.to_dict(),
-            "stages": told.stages,
-            "replay": told.replay,
-            "replayed": told.replayed,
-            "left_out": told.left_out,
+            "stages": report.stages,
+            "replay": report.replay,
+            "replayed": report.replayed,
+            "left_out": report.left_out,
             "temperature": card.temperature,
             "abstention": card.abstention.to_dict(),
-            "warnings": [warning.to_dict() for warning in told.warnings],
+            "warnings": [warning.to_dict() for warning in report.warnings],
             "seconds": card.provenance.seconds,
             "seed": card.provenance.seed,
         }
@@ -187,7 +187,7 @@ def finetune(
     else:
         mixed = held(mixed)
         with _checkpoint(folder, recipe, before, mixed, resume) as checkpoint:
-            plan = ByValidation(recipe, mixed["validation"])
+            plan = ValidationPlan(recipe, mixed["validation"])
             after, history = train_body(before, mixed["train"], plan, recipe, checkpoint)
         extractor = Extractor(after)
         features = {name: extractor.of(part) for name, part in mixed.items()}
@@ -206,7 +206,7 @@ def finetune(
         compare_pairs(f"{name} test", before, features_before[name], after, features_after[name])
         for name in ("old", "hard")
     )
-    told = FinetuneReport(
+    report = FinetuneReport(
         model="in memory" if before.folder is None else before.folder.name,
         weights_sha256=before.weights_sha256(),
         stages=str(stages),
@@ -227,10 +227,10 @@ def finetune(
         images={**known.images, **hard.images},
     )
     reports = [evaluate_dataset(after, mixed[split], features=features[split]) for split in reversed(SPLITS)]
-    told_apart = {
+    after_reports = {
         f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name]) for name in ("old", "hard")
     }
-    earlier = {
+    before_reports = {
         f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name]) for name in asked
     }
     card = after.card.changed(
@@ -238,18 +238,18 @@ def finetune(
         recipe={
             **recipe.to_dict(),
             "hardened": list(before.card.hardened),
-            "finetune": told.changed(changes=()).to_dict(),
+            "finetune": report.changed(changes=()).to_dict(),
         },
         provenance=provenance_of(whole, start, seed),
         seconds_per_epoch=float(np.mean([line["seconds"] for line in history])),
         files={},
-        evidence=(*reversed(reports), *told_apart.values(), told),
+        evidence=(*reversed(reports), *after_reports.values(), report),
     )
     after = after.changed(card, origin=Origin(whole, tuple(history)))
     if folder is not None:
         after = load(save(after, folder, overwrite=overwrite, parity=mixed["test"], start=start))
         _beside(folder, recipe, before, mixed).clear()
-    every = {**earlier, **told_apart}
+    every = {**before_reports, **after_reports}
     names = {"old_before": "old_test_before", "old_after": "old_test_after"}
     return FinetuneResult(after, {names.get(key, key): report for key, report in every.items()})
 

@@ -27,12 +27,12 @@ from facevalue.support.output_folder import free_folder
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import resolved
 from facevalue.training.methods import Trained, checkpoint_beside, identity, new_classifier, train_method
-from facevalue.training.recipe import Recipe, Setting, as_asked
+from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.refit import finished
 from facevalue.training.split_data import split_manifest
-from facevalue.training.studies import expect_same
+from facevalue.training.studies import check_same_study
 
-_TOLD = 5  # warnings of the test figures that are shown; with many classes there can be hundreds
+_SHOWN_WARNINGS = 5  # warnings of the test figures that are shown; with many classes there can be hundreds
 
 
 @recorded
@@ -103,7 +103,7 @@ def train(
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
     }
-    chosen = resolved(as_asked(recipe, seed=seed, named=asked, settings=settings))
+    chosen = resolved(configured(recipe, seed=seed, named=asked, settings=settings))
     if eps is not None and chosen.adversarial.method == "none":
         raise UsageError("`eps` is about adversarial training; say which with `adversarial`: pgd, fast, trades or free")
     if distill_temperature is not None and not chosen.distill.teacher:
@@ -122,7 +122,7 @@ def train(
         splits = {s: dataset_of(manifest, classifier.card.preprocessing, manifest.classes, s) for s in SPLITS}
         trained = train_method(classifier, splits, chosen, checkpoint)
         classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
-        _tell(reports[-1])
+        _show_warnings(reports[-1])
         card = classifier.card.changed(
             data=data_facts_of(manifest),
             seconds_per_epoch=trained.seconds_per_epoch,
@@ -137,11 +137,11 @@ def train(
     return load(folder)
 
 
-def _tell(test: Evaluation) -> None:
+def _show_warnings(test: Evaluation) -> None:
     """The first warnings of the test figures; the card has all."""
-    say(test.warnings[:_TOLD])
-    if len(test.warnings) > _TOLD:
-        progress.note(f"{len(test.warnings) - _TOLD} more warnings of the test figures are on the card")
+    say(test.warnings[:_SHOWN_WARNINGS])
+    if len(test.warnings) > _SHOWN_WARNINGS:
+        progress.note(f"{len(test.warnings) - _SHOWN_WARNINGS} more warnings of the test figures are on the card")
 
 
 @contextmanager
@@ -214,11 +214,11 @@ def train_sizes(
         raise UsageError(f"expected sizes that are all different, but got {', '.join(map(str, sizes))}")
     folder = Path(output)
     # The recipe itself and not its name: a file may be another by the time that the study goes on.
-    whole = as_asked(recipe, seed=seed, settings=settings)
+    whole = configured(recipe, seed=seed, settings=settings)
     asked = {"data": str(data), "sizes": list(sizes), "groups": groups, "recipe": whole.to_dict()}
     begun = (folder / STUDY).is_file()
     if resume and begun:
-        expect_same(folder / STUDY, asked)
+        check_same_study(folder / STUDY, asked)
     else:
         free_folder(folder, STUDY, "a study of sizes", overwrite)
         folder.mkdir(parents=True, exist_ok=True)

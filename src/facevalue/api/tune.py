@@ -26,11 +26,11 @@ from facevalue.support import files, progress
 from facevalue.support.html import ShownInNotebooks
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
-from facevalue.training.recipe import Recipe, Setting, as_asked
-from facevalue.training.search_space import Between, Search, ask_comparable, plain, typed, usual, value_at
+from facevalue.training.recipe import Recipe, Setting, configured
+from facevalue.training.search_space import Between, Search, check_comparable, default_space, plain, typed, value_at
 from facevalue.training.split_data import split_manifest
-from facevalue.training.studies import expect_same
-from facevalue.training.trials import BEST, TRIALS, changed, finished, said, write
+from facevalue.training.studies import check_same_study
+from facevalue.training.trials import BEST, TRIALS, best_summary, changed, finished, write
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -118,9 +118,9 @@ def tune(
     if trials < 1:
         raise UsageError(f"expected `trials` to be at least 1, but got {trials}")
     named: dict[str, Setting | None] = {"network": network, "weights": weights, "size": size, "epochs": epochs}
-    base = as_asked(recipe, seed=seed, named=named, settings=settings)
-    searched = typed(space, base) if space else usual(base)
-    ask_comparable(searched)
+    base = configured(recipe, seed=seed, named=named, settings=settings)
+    searched = typed(space, base) if space else default_space(base)
+    check_comparable(searched)
     for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
         changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
     folder = Path(output)
@@ -144,7 +144,7 @@ def tune(
                 trial = study.ask()
                 _run(study, trial, manifest, base, searched, folder)
                 write(study, folder, base, searched)
-                work.advance(detail=said(study))
+                work.advance(detail=best_summary(study))
     figures = write(study, folder, base, searched) | {"command": current_command()}
     if figures["best"] is None:
         raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
@@ -177,7 +177,7 @@ def _set_up(
         "seed": base.seed,
     }
     if (folder / SETUP).is_file() and (folder / MANIFEST).is_file():
-        expect_same(folder / SETUP, setup)
+        check_same_study(folder / SETUP, setup)
         seen = Manifest(pd.read_parquet(folder / MANIFEST), setup["data"])
         return seen if isinstance(data, Path | str) else replace(seen, images=scan(data).images)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -237,7 +237,7 @@ def _run(
             checkpoint.clear()
         trained = train_method(classifier, splits, recipe, checkpoint)
         value = validation_loss(trained.classifier, trained.features["validation"])
-        for name, figure in _told(trained).items():
+        for name, figure in _validation_figures(trained).items():
             trial.set_user_attr(name, figure)
         study.tell(trial, value)
     except optuna.TrialPruned:
@@ -269,7 +269,7 @@ def validation_loss(classifier: Classifier, features: Features) -> float:
     return float(torch.nn.functional.cross_entropy(tempered, torch.from_numpy(features.y)))
 
 
-def _told(trained: Trained) -> dict[str, float]:
+def _validation_figures(trained: Trained) -> dict[str, float]:
     features = trained.features["validation"]
     right = features.logits(trained.classifier).argmax(1).numpy() == features.y
     return {"validation_accuracy": float(right.mean()), "epochs": len(trained.history), "seconds": trained.seconds}

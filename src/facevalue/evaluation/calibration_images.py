@@ -7,7 +7,7 @@ import numpy as np
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import DataError
 from facevalue.evaluation import metrics
-from facevalue.evaluation.doubts import exchanged, no_better_than_chance
+from facevalue.evaluation.confusion_checks import exchanged, no_better_than_chance
 from facevalue.evidence.findings import Finding, finding
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
@@ -22,7 +22,7 @@ ENOUGH = 100
 """Different images from which the limit on novelty is measured; with fewer it is guessed from the largest."""
 
 
-def fit_to_calibrate(classifier: Classifier, dataset: ImageDataset, outputs: Features) -> tuple[Finding, ...]:
+def check_calibration_images(classifier: Classifier, dataset: ImageDataset, outputs: Features) -> tuple[Finding, ...]:
     """Warnings about images that a model is to be calibrated on.
 
     Raises
@@ -51,18 +51,18 @@ def fit_to_calibrate(classifier: Classifier, dataset: ImageDataset, outputs: Fea
         raise DataError(
             f"{doubt.text}; calibrated on them, the model would be unsure where it is right. Mend the labels"
         )
-    told = []
+    found = []
     if no_better_than_chance(confusion):
         right = int(np.trace(confusion))
         text = (
             f"on these {len(dataset)} images the model decides no better than chance ({right} right): "
             "the temperature will say that it knows nothing; are the labels and the images the right ones?"
         )
-        told.append(finding("calibration-labels-by-chance", text, right=right, n=len(dataset)))
+        found.append(finding("calibration-labels-by-chance", text, right=right, n=len(dataset)))
     if different < ENOUGH:
         text = (
             f"calibrated on {different} different images only: the limits are rough, and that on novelty is guessed "
             f"from the largest distance seen; {ENOUGH} images or more measure it"
         )
-        told.append(finding("few-calibration-images", text, n=different, enough=ENOUGH))
-    return tuple(told)
+        found.append(finding("few-calibration-images", text, n=different, enough=ENOUGH))
+    return tuple(found)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facevalue import decision
 from facevalue.data.dataset import ImageDataset
-from facevalue.evaluation import doubts, metrics
+from facevalue.evaluation import confusion_checks, metrics
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import finding
 from facevalue.evidence.provenance import Provenance
@@ -57,8 +57,8 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
     auroc, ece = metrics.auroc(y, p, positive), metrics.ece(y, p)
     average_precision = metrics.average_precision(y, p, positive)
     confusion = metrics.confusion(y, decided, k)
-    doubt = doubts.exchanged(card.classes, confusion)
-    warnings = [*doubts.never_said(card.classes, confusion), *([] if doubt is None else [doubt])]
+    doubt = confusion_checks.exchanged(card.classes, confusion)
+    warnings = [*confusion_checks.never_predicted(card.classes, confusion), *([] if doubt is None else [doubt])]
     counts = {label: int((y == c).sum()) for c, label in enumerate(card.classes)}
     warnings += [
         finding(

@@ -151,7 +151,7 @@ class Explanation(Method, ABC):
         """Write ``NAME-METHOD.png`` for each image: as the network sees it, and with the heat over it."""
         x = as_batch(classifier, images)
         found = self(classifier, x)
-        captions = verdict_captions(classifier, x)
+        captions = prediction_captions(classifier, x)
         paths = []
         for image, heat, target, caption in zip(images, found.heat, found.target, captions, strict=True):
             about = f"{self.name} for {classifier.card.classes[int(target)]}"
@@ -171,7 +171,7 @@ def as_batch(classifier: Classifier, images: Sequence[ExplainedImage]) -> Tensor
     return to_tensor(np.stack([image.pixels for image in images]), classifier.mean.device)
 
 
-def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
+def prediction_captions(classifier: Classifier, x: Tensor) -> list[str]:
     """One line an image: what the classifier says of it, how sure it is, and whether it abstains."""
     classes = classifier.card.classes
     with frozen(classifier), torch.no_grad():

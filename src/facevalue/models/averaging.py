@@ -43,13 +43,13 @@ def averaged(members: Sequence[Classifier]) -> Classifier:
         batch=body.batch,
     )
     thresholds = {m.card.threshold for m in members if m.card.positive == first.positive}
-    copy_consistency = len(thresholds) == 1 and all(m.card.positive == first.positive for m in members)
+    same_threshold = len(thresholds) == 1 and all(m.card.positive == first.positive for m in members)
     card = ModelCard(
         classes=first.classes,
         positive=first.positive,
         preprocessing=first.preprocessing,
         network=facts,
-        threshold=first.threshold if copy_consistency else 0.5,
+        threshold=first.threshold if same_threshold else 0.5,
         abstention=Abstention(novelty=1.0 if body.novelties else None),
         provenance=Provenance(seed=first.provenance.seed),
     )

@@ -25,10 +25,10 @@ def write(tensors: Mapping[str, Tensor], path: Path) -> None:
     try:
         save_file({name: value.contiguous() for name, value in tensors.items()}, path)
     except SafetensorError as error:
-        told = re.search(r"(?:\(os error |Os \{ code: )(\d+)", str(error))  # safetensors from 0.6 on, and before
-        if told is None:
+        code = re.search(r"(?:\(os error |Os \{ code: )(\d+)", str(error))  # safetensors from 0.6 on, and before
+        if code is None:
             raise
-        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

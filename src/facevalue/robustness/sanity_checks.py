@@ -267,7 +267,7 @@ def _plain(part: str) -> str:
     return part.partition("-")[0]
 
 
-def too_good(
+def implausibly_robust(
     results: Sequence[AttackFigures], card: ModelCard, clean_confusion: Sequence[Sequence[int]]
 ) -> list[Finding]:
     """A finding where the strongest attack of an eps leaves more right than can be, or than is plausible.

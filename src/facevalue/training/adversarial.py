@@ -59,7 +59,7 @@ class Adversary:
     resisted: int = 0
     _carried: Tensor | None = None
 
-    def lessons(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> Iterator[tuple[Tensor, Tensor]]:
+    def batch_losses(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> Iterator[tuple[Tensor, Tensor]]:
         """The losses to step along for one batch, one after another, each with the logits (n, k) it is of.
 
         The caller takes the backward pass and the step before it asks for the next.

@@ -119,7 +119,7 @@ def train_body(
             if plan.keeps(history):
                 kept = {name: value.detach().cpu().clone() for name, value in body.state_dict().items()}
             checkpoint.save(State(body.state_dict(), kept, optimizer.state_dict(), history))
-            work.advance(detail=_told(line))
+            work.advance(detail=_progress_text(line))
     body.load_state_dict(kept)
     for parameter in body.parameters():
         parameter.requires_grad_(True)
@@ -165,7 +165,7 @@ def _learn(
             )
             return plain if teacher is None or taught is None else teacher.loss(logits, taught, plain)
 
-        for loss, logits in adversary.lessons(network, x, target, loss_of):
+        for loss, logits in adversary.batch_losses(network, x, target, loss_of):
             if not torch.isfinite(loss):
                 raise FaceValueError(f"the loss became {loss.item()} in epoch {epoch + 1}; try a lower `lr`")
             step(loss)
@@ -175,7 +175,7 @@ def _learn(
     return {"train_loss": total / seen, "train_accuracy": right / seen}
 
 
-def _told(line: Mapping[str, Any]) -> str:
+def _progress_text(line: Mapping[str, Any]) -> str:
     """A history line as the progress says it: those of its figures that there are."""
     names = {
         "train_loss": "loss",

@@ -26,7 +26,7 @@ from facevalue.support import progress
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
 from facevalue.training.loop import train_body
-from facevalue.training.plan import Again, ByValidation
+from facevalue.training.plan import RefitPlan, ValidationPlan
 from facevalue.training.probe import Probe, fit_probe, refit
 from facevalue.training.probe_features import differences, probe_features
 from facevalue.training.recipe import Recipe
@@ -40,7 +40,7 @@ class Trained:
     ----------
     seconds : of training alone: without reading the images, calibration, evaluation and export.
     seconds_per_epoch : of the loop; for a probe, of computing the features once.
-    again : with ``refit``, the classifier that has learned from all but test, and its features of ``train`` and
+    refitted : with ``refit``, the classifier that has learned from all but test, and its features of ``train`` and
         ``test``. What chooses and calibrates is answered by the other, which has not learned from it.
     """
 
@@ -49,7 +49,7 @@ class Trained:
     history: list[dict[str, Any]]
     seconds: float
     seconds_per_epoch: float
-    again: tuple[Classifier, Mapping[str, Features]] | None = None
+    refitted: tuple[Classifier, Mapping[str, Features]] | None = None
 
 
 @own_random_state
@@ -111,22 +111,24 @@ def _loop(
         probe = _fit(classifier.body, train, validation, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
-    plan = ByValidation(recipe, splits["validation"], 1.0 if teacher is None else teacher.softening)
+    plan = ValidationPlan(recipe, splits["validation"], 1.0 if teacher is None else teacher.softening)
     once, lines = train_body(classifier, splits["train"], plan, recipe, checkpoint, teacher)
-    twice = None
+    refitted_model = None
     if recipe.refit:
         every = splits["train"].joined(splits["validation"], splits["calibration"], name="train")
-        twice, _ = train_body(classifier, every, Again(lines, recipe.fit), recipe, checkpoint.inside("again"), teacher)
+        refitted_model, _ = train_body(
+            classifier, every, RefitPlan(lines, recipe.fit), recipe, checkpoint.inside("again"), teacher
+        )
     seconds = time.perf_counter() - start
 
     def answers(classifier: Classifier, *names: str) -> dict[str, Features]:
         extractor = Extractor(classifier)
         return {name: extractor.of(splits[name]) for name in names}
 
-    again = None
-    if twice is not None:
-        again = twice, answers(twice, "train", "test")
-        if not again[1]["train"].logits(twice).isfinite().all():  # in the first training validation says so
+    refitted = None
+    if refitted_model is not None:
+        refitted = refitted_model, answers(refitted_model, "train", "test")
+        if not refitted[1]["train"].logits(refitted_model).isfinite().all():  # in the first training validation says so
             raise FaceValueError("the second training (refit) ended in what is not a number; try a lower `lr`")
     return Trained(
         classifier=once,
@@ -134,7 +136,7 @@ def _loop(
         history=[*history, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
-        again=again,
+        refitted=refitted,
     )
 
 
@@ -145,13 +147,13 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     parts = probe_features(classifier, splits, recipe)
     computed = time.perf_counter()
     probe = _fit(classifier.body, parts["train"], parts["validation"], recipe)
-    once, again = with_head(classifier, probe), None
+    once, refitted = with_head(classifier, probe), None
     if recipe.refit:
         every = parts["train"].joined(parts["validation"], parts["calibration"])
         with progress.work("fitting the head to all but test", unit="fits"):
             balanced, kinds = recipe.fit.class_weights == "balanced", classifier.body.kinds
-            apart = differences(every, recipe.probe)
-            again = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, apart))
+            ignored = differences(every, recipe.probe)
+            refitted = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, ignored))
     seconds = time.perf_counter() - start
 
     # Copies that are learned from stand behind the images themselves.
@@ -163,7 +165,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
         history=probe.history,
         seconds=seconds,
         seconds_per_epoch=computed - start,
-        again=None if again is None else (again, {name: own[name] for name in ("train", "test")}),
+        refitted=None if refitted is None else (refitted, {name: own[name] for name in ("train", "test")}),
     )
 
 

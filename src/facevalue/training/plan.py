@@ -61,7 +61,7 @@ class Plan(Protocol):
 
 
 @dataclass(frozen=True)
-class ByValidation:
+class ValidationPlan:
     """A training that images held out decide on.
 
     Attributes
@@ -114,7 +114,7 @@ class ByValidation:
 
 
 @dataclass(frozen=True)
-class Again:
+class RefitPlan:
     """A finished training with the same recipe, to be run again on more images with nothing held out.
 
     As many epochs as it kept, at its rates (Goodfellow, Bengio & Courville 2016, *Deep Learning*, algorithm 7.2).

@@ -210,7 +210,7 @@ def _fits(
         return _logistic(x, y, balanced)
     if not differences:
         return _squared(x, y, balanced)
-    return _heedless(x, y, balanced, differences, space.unit)
+    return _squared_with_differences(x, y, balanced, differences, space.unit)
 
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
@@ -254,7 +254,7 @@ def _squared(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Ca
     return fit
 
 
-def _heedless(
+def _squared_with_differences(
     x: NDArray[np.float64],
     y: NDArray[np.int64],
     balanced: bool,

@@ -128,7 +128,7 @@ Setting = bool | int | float | str | None | Sequence["Setting"] | Mapping[str, "
 """A value of a recipe, as TOML holds it; ``None`` is no change."""
 
 
-def as_asked(
+def configured(
     recipe: str,
     *,
     seed: int | None = None,

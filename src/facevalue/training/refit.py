@@ -24,7 +24,7 @@ BEFORE = finding(
 
 
 def finished(
-    once: Classifier, trained: Trained, splits: Mapping[str, ImageDataset]
+    first: Classifier, trained: Trained, splits: Mapping[str, ImageDataset]
 ) -> tuple[Classifier, tuple[Evaluation, ...]]:
     """The model to keep and its evaluations, a split each: ``once``, or what was trained once more.
 
@@ -33,21 +33,21 @@ def finished(
 
     Parameters
     ----------
-    once : what ``trained`` holds, calibrated.
+    first : what ``trained`` holds, calibrated.
     """
-    classifier, warned = once, list[Finding]()
+    classifier, warned = first, list[Finding]()
     after: Mapping[str, Features] = {}
-    if trained.again is not None:
-        classifier, after = trained.again
-        classifier = with_novelty(classifier, after["train"]).changed(once.card)
-        warned = worse((once, trained.features["train"]), (classifier, after["train"]))
+    if trained.refitted is not None:
+        classifier, after = trained.refitted
+        classifier = with_novelty(classifier, after["train"]).changed(first.card)
+        warned = worse((first, trained.features["train"]), (classifier, after["train"]))
     say(warned)
     reports = []
     for split in SPLITS:
-        own, features = (classifier, after) if split in after else (once, trained.features)
+        own, features = (classifier, after) if split in after else (first, trained.features)
         report = evaluate_dataset(own, splits[split], features=features[split])
-        more = warned if own is classifier else [BEFORE]
-        reports.append(report.changed(warnings=(*report.warnings, *more)))
+        own_warnings = warned if own is classifier else [BEFORE]
+        reports.append(report.changed(warnings=(*report.warnings, *own_warnings)))
     return classifier, tuple(reports)
 
 

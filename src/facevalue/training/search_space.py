@@ -148,7 +148,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def usual(recipe: Recipe) -> dict[str, Search]:
+def default_space(recipe: Recipe) -> dict[str, Search]:
     """Where to look where the user says nothing: around the recipe's own rate, and how strongly it is held back.
 
     Raises
@@ -180,7 +180,7 @@ def typed(space: Space, recipe: Recipe) -> dict[str, Search]:
     }
 
 
-def ask_comparable(space: Space) -> None:
+def check_comparable(space: Space) -> None:
     """Raise where a setting would change what is measured rather than what is trained."""
     for key in space:
         if key.partition(".")[0] in FIXED:

@@ -10,11 +10,11 @@ from typing import Any
 from facevalue.errors import UsageError
 
 
-def expect_same(setup: Path, asked: Mapping[str, Any]) -> None:
+def check_same_study(setup: Path, asked: Mapping[str, Any]) -> None:
     """Raise ``UsageError`` where the study that wrote ``setup`` was asked something else than this one is."""
     before = json.loads(setup.read_text(encoding="utf-8"))
-    told = json.loads(json.dumps(asked))  # a tuple there is a list here
-    other = sorted(key for key in told if told[key] != before.get(key))
+    wanted = json.loads(json.dumps(asked))  # a tuple there is a list here
+    other = sorted(key for key in wanted if wanted[key] != before.get(key))
     if other:
         where = f"{setup.parent} holds a study that differs in its {other[0]}"
         raise UsageError(f"{where}; give the same, or choose another `output`")

@@ -39,8 +39,8 @@ def _rows(study: Study) -> list[dict[str, Any]]:
 
 
 def _row(number: int, trial: FrozenTrial) -> dict[str, Any]:
-    told = ("validation_accuracy", "epochs", "seconds", "error")
-    more = {name: trial.user_attrs[name] for name in told if name in trial.user_attrs}
+    names = ("validation_accuracy", "epochs", "seconds", "error")
+    more = {name: trial.user_attrs[name] for name in names if name in trial.user_attrs}
     curve = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
     return {
         "number": number,
@@ -57,7 +57,7 @@ def _best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return min(complete, key=lambda row: float(row["validation_loss"]), default=None)
 
 
-def said(study: Study) -> str:
+def best_summary(study: Study) -> str:
     """The best trial so far in a few words, or nothing."""
     best = _best(_rows(study))
     return "" if best is None else f"lowest validation loss {best['validation_loss']:.4f} in trial {best['number']}"

@@ -175,7 +175,7 @@ def test_too_good(trained: Classifier) -> None:
     table = ((48, 2), (3, 47))
     good = [figures("fgsm", 8 / 255, 0.9), figures("pgd", 8 / 255, 0.8)]
     good = [r.changed(robust_ci=(r.robust_accuracy - 0.08, 1.0)) for r in good]
-    (warning,) = sanity_checks.too_good(good, trained.card, table)
+    (warning,) = sanity_checks.implausibly_robust(good, trained.card, table)
     assert warning.code == "robust-accuracy-implausible"
     assert (
         "at linf 8/255 robust accuracy is 80.0 % under pgd, the strongest attack of this run, and clean accuracy "
@@ -183,12 +183,15 @@ def test_too_good(trained: Classifier) -> None:
     ) in warning.text
     assert "trained on clean images alone keep at most 50.0 %" in warning.text
     hardened = trained.card.changed(recipe={"adversarial": {"method": "pgd"}})
-    assert sanity_checks.too_good(good, hardened, table) == []
+    assert sanity_checks.implausibly_robust(good, hardened, table) == []
     # Mid grey is within reach of all: no more than the most frequent class can be right, whatever the training.
-    (warning,) = sanity_checks.too_good([figures("suite", 0.5, 0.6)], hardened, table)
+    (warning,) = sanity_checks.implausibly_robust([figures("suite", 0.5, 0.6)], hardened, table)
     assert (warning.code, warning.severity) == ("robust-accuracy-impossible", "error")
     assert "more than 50.0 % (the most frequent class) is impossible" in warning.text
-    assert sanity_checks.too_good([figures("suite", 0.5, 0.5).changed(robust_ci=(0.4, 0.6))], hardened, table) == []
+    assert (
+        sanity_checks.implausibly_robust([figures("suite", 0.5, 0.5).changed(robust_ci=(0.4, 0.6))], hardened, table)
+        == []
+    )
 
 
 def test_a_gradient_that_leads_down(make_linear: Callable[..., Classifier], some_faces: Faces) -> None:

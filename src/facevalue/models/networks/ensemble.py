@@ -43,15 +43,15 @@ class Member(nn.Module):
         unknown = sorted(set(specification) - set(_SPECIFICATION))
         if unknown:
             raise ValueError(f"a member has no {unknown[0]!r}; it knows: {', '.join(_SPECIFICATION)}")
-        told = {**_SPECIFICATION, **specification}
-        self.body = build(told["name"], classes, size, told["options"])
-        self.temperature = float(told["temperature"])
-        self.limit: float | None = told["novelty"]
-        self.order: list[int] | None = told["order"]
+        values = {**_SPECIFICATION, **specification}
+        self.body = build(values["name"], classes, size, values["options"])
+        self.temperature = float(values["temperature"])
+        self.limit: float | None = values["novelty"]
+        self.order: list[int] | None = values["order"]
         features = self.body.head.in_features
         rank = min(features, RANK)
-        self.register_buffer("mean", torch.tensor(told["mean"]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(told["std"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(values["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(values["std"]).view(1, 3, 1, 1), persistent=False)
         if self.limit is not None:
             self.register_buffer("novelty_means", torch.zeros(classes, features))
             self.register_buffer("novelty_basis", torch.zeros(features, rank))
@@ -151,7 +151,7 @@ def _build(classes: int, size: int, options: Mapping[str, Any]) -> Body:
     return Ensemble(classes, size, list(options["members"]))
 
 
-def _alone(network: Network) -> dict[str, Any]:
+def _member_options(network: Network) -> dict[str, Any]:
     return {"name": network.name, "mean": network.mean, "std": network.std}
 
 
@@ -160,5 +160,5 @@ ENSEMBLE = Network(
     build=_build,
     preprocessing=Preprocessing(size=128, filter="bilinear"),
     paper="Lakshminarayanan et al. 2017, arXiv:1612.01474",
-    options={"members": (_alone(SMALL_RESNET), _alone(SMALL_INCEPTION))},
+    options={"members": (_member_options(SMALL_RESNET), _member_options(SMALL_INCEPTION))},
 )

@@ -183,8 +183,8 @@ def fill(body: Body, state: Mapping[str, Tensor], network: Network, source: str)
     if missing or unexpected or reshaped:
         shapes = [f"{n} {tuple(given[n].shape)} instead of {tuple(own[n].shape)}" for n in reshaped]
         parts = (("missing", missing), ("unknown", unexpected), ("of another shape", shapes))
-        told = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in parts if names)
-        raise WeightsError(f"{source} does not fit {network.name}: {told}")
+        mismatches = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in parts if names)
+        raise WeightsError(f"{source} does not fit {network.name}: {mismatches}")
     target.load_state_dict({n: v for n, v in given.items() if n in own}, strict=False)
 
 

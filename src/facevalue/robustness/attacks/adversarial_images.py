@@ -23,7 +23,7 @@ TABLE = "images.csv"
 _COLUMNS = "file source attack norm eps label clean_decision decision success distance".split()
 
 
-def ask_free(folder: Path) -> None:
+def check_free(folder: Path) -> None:
     """Raise, before the long work and not after it, where the images would stand among others.
 
     Raises
@@ -48,7 +48,7 @@ class AdversarialFolder:
         self._rows: list[list[object]] = []
         often = Counter(map(names.folded, dataset.classes))
         self._classes = [
-            f"{i:02d}" if _odd(name) or often[names.folded(name)] > 1 else name
+            f"{i:02d}" if _unusable_as_folder(name) or often[names.folded(name)] > 1 else name
             for i, name in enumerate(dataset.classes)
         ]
 
@@ -82,13 +82,13 @@ class AdversarialFolder:
 @contextmanager
 def saved(folder: Path, dataset: ImageDataset) -> Iterator[AdversarialFolder]:
     """A folder of images that stands at ``folder`` when the block ends well, and not at all otherwise."""
-    ask_free(folder)
+    check_free(folder)
     with files.replacing_folder(folder) as partial:
         made = AdversarialFolder(partial, dataset)
         yield made
         made.finish()
 
 
-def _odd(name: str) -> bool:
+def _unusable_as_folder(name: str) -> bool:
     """Whether a class's name cannot be a folder's on every system."""
     return names.fault(name) != "" or len(name.encode(errors="replace")) > 200

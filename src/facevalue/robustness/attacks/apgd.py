@@ -58,11 +58,11 @@ class APGD(Attack):
         """One loss, one rival and one start after another, each only for the images that stand."""
         worst = Worst(model, x, threat)
         for loss in self.losses:
-            ways = [model] if loss == "ce" else model.ways(model.logits(x), self.rivals)
-            for way in ways * self.restarts:
-                clean = x[worst.standing]
+            views = [model] if loss == "ce" else model.per_boundary(model.logits(x), self.rivals)
+            for view in views * self.restarts:
+                clean = x[worst.remaining]
                 start = threat.random_point(clean, generator)
-                worst.add(self._climb(way.only(worst.standing), start, clean, threat, _LOSSES[loss]))
+                worst.add(self._climb(view.only(worst.remaining), start, clean, threat, _LOSSES[loss]))
                 if worst.done:
                     return worst.images
         return worst.images

@@ -66,27 +66,27 @@ class Worst:
         self._model, self._x, self._threat = model, x, threat
         self._odds = torch.full((len(x),), float("-inf"), dtype=x.dtype, device=x.device)
         self.images = x.clone()
-        self.standing = torch.arange(len(x), device=x.device)
+        self.remaining = torch.arange(len(x), device=x.device)
 
     @property
     def done(self) -> bool:
         """Whether no image stands."""
-        return len(self.standing) == 0
+        return len(self.remaining) == 0
 
-    def left(self) -> tuple[Victim, Tensor]:
+    def remaining_inputs(self) -> tuple[Victim, Tensor]:
         """The model and the clean images of those that stand."""
-        return self._model.only(self.standing), self._x[self.standing]
+        return self._model.only(self.remaining), self._x[self.remaining]
 
     def add(self, found: Tensor, by: str = "") -> None:
         """Judge candidates for the images that stand, (m, 3, s, s), and keep those that are worse than the last."""
-        view, clean = self.left()
+        view, clean = self.remaining_inputs()
         found = self._threat.project(found, clean)
         logits = view.logits(found)
         broken = broken_when_rounded(view, logits, found, clean, self._threat)
         odds = view.odds(logits)
-        worse = broken | (odds > self._odds[self.standing])
-        rows = self.standing[worse]
+        worse = broken | (odds > self._odds[self.remaining])
+        rows = self.remaining[worse]
         self.images[rows], self._odds[rows] = found[worse], odds[worse]
         if by:
             view.only(broken).found(by)
-        self.standing = self.standing[~broken]
+        self.remaining = self.remaining[~broken]

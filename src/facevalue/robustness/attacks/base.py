@@ -161,12 +161,12 @@ class Attack(ABC):
             clean_decisions = classifier.decide(logits)
             unrounded = _Judged(classifier, x.clone(), clean_decisions.clone(), model.reached(logits))
             rounded = unrounded
-            standing = ((clean_decisions == y) & (y != target if target is not None else True)).nonzero()[:, 0]
-            if threat.eps > 0 and len(standing):
-                model, clean = model.only(standing), x[standing]
-                floor = model.odds(logits[standing])
+            attacked = ((clean_decisions == y) & (y != target if target is not None else True)).nonzero()[:, 0]
+            if threat.eps > 0 and len(attacked):
+                model, clean = model.only(attacked), x[attacked]
+                floor = model.odds(logits[attacked])
                 if gradient is not None:
-                    model = model.knowing(clean, gradient[standing], logits[standing])
+                    model = model.with_known_gradient(clean, gradient[attacked], logits[attacked])
                 # Only the search: what it finds is judged by the classifier as it is.
                 with fused(classifier, clean[:1]):
                     found = self.run(model, clean, threat, torch.Generator().manual_seed(seed)).detach()
@@ -175,13 +175,13 @@ class Attack(ABC):
                 grid = threat.rounded(found, clean)
                 # Most linf attacks end on the grid but for float error: those need no second look.
                 off = (found - grid).abs().amax(dim=(1, 2, 3)) > FLOAT_ERROR
-                unrounded.take_better(model, standing, torch.where(per_image(off), found, grid), floor)
-                rounded = unrounded.restored(standing[off], x, clean_decisions)
-                rounded.take_better(model.only(off), standing[off], grid[off], floor[off])
-                lost = unrounded.reached[standing] & ~rounded.reached[standing]
+                unrounded.take_better(model, attacked, torch.where(per_image(off), found, grid), floor)
+                rounded = unrounded.restored(attacked[off], x, clean_decisions)
+                rounded.take_better(model.only(off), attacked[off], grid[off], floor[off])
+                lost = unrounded.reached[attacked] & ~rounded.reached[attacked]
                 if lost.any():
                     filled = threat.filled(found[lost], clean[lost])
-                    rounded.take_better(model.only(lost), standing[lost], filled, floor[lost])
+                    rounded.take_better(model.only(lost), attacked[lost], filled, floor[lost])
         return AttackResult(
             labels=y,
             adversarial=rounded.images,

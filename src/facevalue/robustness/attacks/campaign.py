@@ -76,7 +76,7 @@ def attack_dataset(
     k = len(dataset.classes)
     aim = None if target is None else dataset.classes.index(target)
     tallies = [_Tally(attack, threat, k, aim) for attack in chosen for threat in threats]
-    calm = {threat.eps: 0 for threat in threats}
+    right_under_noise = {threat.eps: 0 for threat in threats}
     clean_confusion = np.zeros((k, k), np.int64)
     done = 0
     with progress.work("attacking", total=len(dataset) * len(tallies)) as work:
@@ -103,12 +103,12 @@ def attack_dataset(
             assert clean is not None
             clean_confusion += metrics.confusion(labels, clean.numpy(), k)
             for threat in threats:
-                calm[threat.eps] += _right_under_noise(classifier, x, y, clean, threat, seed + done)
+                right_under_noise[threat.eps] += _right_under_noise(classifier, x, y, clean, threat, seed + done)
             done += len(y)
     results = tuple(tally.figures(dataset.classes) for tally in tallies)
     noise = tuple(
         NoiseFigures(norm=norm, eps=e, n=done, accuracy=right / done, accuracy_ci=metrics.wilson(right, done))
-        for e, right in calm.items()
+        for e, right in right_under_noise.items()
     )
     sample = dataset.some(sanity_checks.SAMPLE, seed)
     x, y = _tensors(sample.pixels(), sample.labels)
@@ -118,7 +118,7 @@ def attack_dataset(
     table = clean_confusion.tolist()
     warnings = [*doubts, *sanity_checks.of_results(results, {r.eps: r.accuracy for r in noise}, table)]
     if target is None:
-        warnings += sanity_checks.too_good(results, classifier.card, table)
+        warnings += sanity_checks.implausibly_robust(results, classifier.card, table)
     report = AttackReport(
         provenance=Provenance.of(dataset, start, seed),
         classes=dataset.classes,

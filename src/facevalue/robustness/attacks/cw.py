@@ -64,7 +64,7 @@ class CW(Attack):
     def _linf(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
         worst = Worst(model, x, threat)
         for i in range(self.starts):
-            view, clean = worst.left()
+            view, clean = worst.remaining_inputs()
             start = threat.random_point(clean, generator) if i else clean
             worst.add(self._climb(view, start, clean, threat))
             if worst.done:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from facevalue.errors import UsageError
 from facevalue.robustness.attacks.base import Attack, Threat, Victim
-from facevalue.robustness.attacks.borders import nearest, onto_border
+from facevalue.robustness.attacks.decision_boundary import nearest_boundary, project_to_boundary
 
 
 @final
@@ -23,7 +23,7 @@ class DeepFool(Attack):
     Attributes
     ----------
     steps : at most.
-    overshoot : how much further than to the border each step goes, as a part of the way.
+    overshoot : how much further than to the border each step goes, as a share of the step.
     rivals : classes looked at, those with the largest logits on the clean image; each costs a gradient a step.
     """
 
@@ -43,14 +43,14 @@ class DeepFool(Attack):
         """Steps from the clean image."""
         x_adv = x.clone()
         active = torch.arange(len(x), device=x.device)
-        ways = model.ways(model.logits(x), self.rivals)
+        views = model.per_boundary(model.logits(x), self.rivals)
         for _ in range(self.steps):
             here = x_adv[active]
-            margin, gradient, logits = nearest([way.only(active) for way in ways], here, threat.norm)
+            margin, gradient, logits = nearest_boundary([view.only(active) for view in views], here, threat.norm)
             going = ~model.only(active).reached(logits)
             if not going.any():
                 break
             active, here, margin, gradient = active[going], here[going], margin[going], gradient[going]
-            step = onto_border(here, margin, gradient, threat.norm) - here
+            step = project_to_boundary(here, margin, gradient, threat.norm) - here
             x_adv[active] = (here + (1 + self.overshoot) * step).clamp(0, 1)
         return x_adv

@@ -156,13 +156,15 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
     for attack in dict.fromkeys(row.attack for row in adaptive):
         pairs = [(b, a) for b, a in zip(blind, adaptive, strict=True) if a.attack == attack]
         b, a = max(pairs, key=lambda pair: pair[0].robust_ci[0] - pair[1].robust_ci[1])
-        told = (
+        comparison = (
             f"robust accuracy under {a.attack} at {eps_text(a.eps, a.norm)} ({a.norm}) is "
             f"{percent(b.robust_accuracy)} when the attack "
             f"ignores the defence and {percent(a.robust_accuracy)} when it goes through it (n = {a.n})"
         )
         if b.robust_ci[0] > a.robust_ci[1]:
-            text = f"{a.defense} only hides gradients: {told}; only the second figure says what the defence is worth"
+            text = (
+                f"{a.defense} only hides gradients: {comparison}; only the second figure says what the defence is worth"
+            )
             yield finding("gradients-masked", text, **_values(b, a))
         b, a = min(pairs, key=lambda pair: pair[0].robust_ci[1] - pair[1].robust_ci[0])
         if b.robust_ci[1] < a.robust_ci[0]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from facevalue.errors import UsageError
 from facevalue.robustness.attacks.ascent import Worst, broken_when_rounded
 from facevalue.robustness.attacks.base import Attack, Threat, Victim
-from facevalue.robustness.attacks.borders import onto_border
+from facevalue.robustness.attacks.decision_boundary import project_to_boundary
 from facevalue.robustness.attacks.gradients import input_gradient
 from facevalue.robustness.attacks.threat import per_image
 
@@ -34,7 +34,7 @@ class FAB(Attack):
     restarts : starts in all; the first is the clean image, the others are random.
     rivals : classes tried, those with the largest logits on the clean image.
     most : how much of the clean image's projection is taken in at most.
-    overshoot : of each projection, as a part of the way.
+    overshoot : of each projection, as a share of the step.
     back : what is kept of the perturbation after the border was crossed.
     """
 
@@ -59,12 +59,12 @@ class FAB(Attack):
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
         """One start and one rival after another, each only for the images that stand."""
         worst = Worst(model, x, threat)
-        ways = model.ways(model.logits(x), self.rivals)
+        views = model.per_boundary(model.logits(x), self.rivals)
         for restart in range(self.restarts):
-            for way in ways:
-                clean = x[worst.standing]
+            for view in views:
+                clean = x[worst.remaining]
                 start = threat.random_point(clean, generator) if restart else clean
-                worst.add(self._search(way.only(worst.standing), start, clean, threat))
+                worst.add(self._search(view.only(worst.remaining), start, clean, threat))
                 if worst.done:
                     return worst.images
         return worst.images
@@ -103,7 +103,7 @@ class FAB(Attack):
 
         def beyond(point: Tensor) -> Tensor:
             there = margin + (gradient * (point - here)).sum(dim=(1, 2, 3))
-            return onto_border(point, there, gradient, threat.norm) - point
+            return project_to_boundary(point, there, gradient, threat.norm) - point
 
         from_here, from_clean = beyond(base), beyond(clean)
         near, far = (per_image(threat.distance(move, torch.zeros_like(move))) for move in (from_here, from_clean))

@@ -20,7 +20,7 @@ def input_gradient(model: Victim, x: Tensor, loss: Loss = Victim.odds) -> tuple[
     One forward and one backward pass, or none where the answer is known; none for the parameters. What is not finite,
     or not connected to the pixels at all, is 0.
     """
-    known = model.known(x) if loss is Victim.odds else None
+    known = model.known_gradient(x) if loss is Victim.odds else None
     if known is not None:
         model.count()
         model.count()
@@ -30,7 +30,7 @@ def input_gradient(model: Victim, x: Tensor, loss: Loss = Victim.odds) -> tuple[
 
 
 def input_gradients(models: Sequence[Victim], x: Tensor, loss: Loss) -> tuple[list[Tensor], Tensor]:
-    """The gradient for each of several ways to see one model and the same images; one forward, a backward each."""
+    """The gradient for each of several views of one model and the same images; one forward, a backward each."""
     first, *_ = models
     gradients = []
     with torch.enable_grad():

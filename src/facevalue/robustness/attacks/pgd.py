@@ -44,7 +44,7 @@ class PGD(Attack):
             return ascend(model, threat.random_point(x, generator), x, threat, self.steps, step)
         worst = Worst(model, x, threat)
         for _ in range(self.restarts):
-            view, clean = worst.left()
+            view, clean = worst.remaining_inputs()
             worst.add(ascend(view, threat.random_point(clean, generator), clean, threat, self.steps, step))
             if worst.done:
                 break

@@ -43,9 +43,9 @@ class Suite(Attack):
         """One part after another."""
         worst = Worst(model, x, threat)
         for name, attack in self.parts:
-            view, clean = worst.left()
+            view, clean = worst.remaining_inputs()
             worst.add(attack.run(view, clean, threat, generator), by=name)
-            model.log.say(f"{name}: {len(worst.standing)} of {len(x)} stand")
+            model.log.say(f"{name}: {len(worst.remaining)} of {len(x)} stand")
             if worst.done:
                 break
         return worst.images

@@ -95,7 +95,7 @@ class Victim:
         new._rivals = rivals
         return new
 
-    def ways(self, logits: Tensor, most: int) -> list[Victim]:
+    def per_boundary(self, logits: Tensor, most: int) -> list[Victim]:
         """Itself for each border that may be crossed: one, or where any of more than two classes will do, one a class.
 
         At most ``most`` classes, those with the largest ``logits`` (n, k) first.
@@ -105,13 +105,13 @@ class Victim:
         ranked = self._levelled(logits).scatter(1, self.labels[:, None], float("-inf")).argsort(1, descending=True)
         return [self.towards(ranked[:, i]) for i in range(min(most, self.classes - 1))]
 
-    def knowing(self, x: Tensor, gradient: Tensor, logits: Tensor) -> Victim:
+    def with_known_gradient(self, x: Tensor, gradient: Tensor, logits: Tensor) -> Victim:
         """The same, with the answer to what an attack that starts at ``x`` asks first: gradient of the odds, logits."""
         new = copy.copy(self)
         new._known = (x, gradient, logits)
         return new
 
-    def known(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+    def known_gradient(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
         """Gradient of :meth:`odds` and logits at ``x``, where it is the very tensor that they are known for."""
         return self._known[1:] if self._known is not None and self._known[0] is x else None
 

@@ -92,16 +92,16 @@ class DefendedBody(Body):
         self.spatial = inner.spatial
         self.defense = defense
         self.seed = seed
-        self.asked = 0
+        self.calls = 0
         self.register_buffer("mean", torch.tensor(card.network.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.network.std).view(1, 3, 1, 1), persistent=False)
 
     def maps(self, x: Tensor) -> Tensor:
         draws = self.defense.draws
         # Every question gets draws of its own, as it would in service; one after another they follow from the seed.
-        state = np.random.SeedSequence((self.seed, self.asked)).generate_state(1, np.uint64)
+        state = np.random.SeedSequence((self.seed, self.calls)).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0] >> 1))
-        self.asked += 1
+        self.calls += 1
         copies = x if draws == 1 else x.repeat(draws, 1, 1, 1)
         return self.inner.maps(normalise(self.defense(copies, generator), self.mean, self.std))
 

@@ -2,7 +2,7 @@
 
 Features of ``real-or-ai/texture`` of all images of ``real-or-ai-face`` and of their quarters are computed once; then
 every ``probe.quarter_consistency`` is judged as in ``texture_study``, among the images outside each seed's test split.
-Run from the project's root: ``python -m benchmarks.steady_study``.
+Run from the project's root: ``python -m benchmarks.consistency_study``.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def right(
     for learned, judged in StratifiedKFold(folds, shuffle=True, random_state=0).split(among, y[among]):
         some = among[np.random.default_rng(0).permutation(learned)[: round(share * len(learned))]]
         held = among[judged]
-        heedless = [(quarters_of(some, len(y)), quarter_consistency / QUARTERS)] if quarter_consistency else []
-        count += int(((ridge(table, goals, some, held, strength, heedless) > 0) == (goals[held] > 0)).sum())
+        differences = [(quarters_of(some, len(y)), quarter_consistency / QUARTERS)] if quarter_consistency else []
+        count += int(((ridge(table, goals, some, held, strength, differences) > 0) == (goals[held] > 0)).sum())
     return count / len(among)
 
 
@@ -57,7 +57,7 @@ def main() -> None:
             f"strength {strength}": mean([right(gram, y, some, quarter_consistency, strength) for some in among])
             for strength in STRENGTHS
         }
-        keep("steady_study", {"folds": FOLDS, "accuracy": table})
+        keep("consistency_study", {"folds": FOLDS, "accuracy": table})
     curves: dict[str, dict[str, float]] = {}
     for name, quarter_consistency in (("as the recipe", recipe.quarter_consistency), ("not quarter_consistency", 0.0)):
         curve = curves.setdefault(name, {})
@@ -67,7 +67,7 @@ def main() -> None:
                 [right(gram, y, some, quarter_consistency, recipe.strengths[0], folds, share) for some in among]
             )
         curves[name] = {key: curve[key] for key in sorted(curve, key=int)}
-        keep("steady_study", {"folds": FOLDS, "accuracy": table, "accuracy_by_images_learned": curves})
+        keep("consistency_study", {"folds": FOLDS, "accuracy": table, "accuracy_by_images_learned": curves})
 
 
 if __name__ == "__main__":

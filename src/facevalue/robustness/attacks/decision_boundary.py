@@ -14,16 +14,16 @@ from facevalue.robustness.attacks.victim import Victim
 _NEWTON = 12
 
 
-def nearest(ways: Sequence[Victim], x: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:
+def nearest_boundary(views: Sequence[Victim], x: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:
     """Of each image the margin (n,) to the border that is nearest by its gradient, that gradient, and the logits.
 
     Parameters
     ----------
-    ways : the model by the borders that it may be led across, from :meth:`Victim.ways`.
+    views : the model by the borders that it may be led across, from :meth:`Victim.per_boundary`.
     x : (n, 3, s, s) in [0, 1].
     """
-    gradients, logits = input_gradients(ways, x, Victim.margin)
-    margins = torch.stack([way.margin(logits) for way in ways])
+    gradients, logits = input_gradients(views, x, Victim.margin)
+    margins = torch.stack([view.margin(logits) for view in views])
     slopes = torch.stack([_dual_length(gradient, norm) for gradient in gradients])
     best = (margins.abs() / slopes.clamp_min(1e-12)).argmin(dim=0)
     gradient = gradients[0]
@@ -32,7 +32,7 @@ def nearest(ways: Sequence[Victim], x: Tensor, norm: Norm) -> tuple[Tensor, Tens
     return margins.gather(0, best[None])[0], gradient, logits
 
 
-def onto_border(x: Tensor, margin: Tensor, gradient: Tensor, norm: Norm) -> Tensor:
+def project_to_boundary(x: Tensor, margin: Tensor, gradient: Tensor, norm: Norm) -> Tensor:
     """The point of [0, 1] nearest to ``x`` where a linear margin is 0; (n, 3, s, s).
 
     It is ``x`` moved along the steepest direction and clipped, by a length at which margin and what the gradient makes

@@ -5,7 +5,7 @@ As in ``sources_study`` LFW and StyleGAN2 are left out, and asked about; FFHQ an
 images of every source are damaged: those of a fold's training images are what the head is held to, the others are
 asked about, saved again by JPEG at two qualities, or shrunk first. By ``real-or-ai/texture``, not
 quarter_consistency. Nothing here
-sees ``unseen-faces``. Run from the project's root: ``python -m benchmarks.damage_study``.
+sees ``unseen-faces``. Run from the project's root: ``python -m benchmarks.corruption_study``.
 """
 
 from __future__ import annotations
@@ -107,13 +107,13 @@ def main() -> None:
             learned = np.flatnonzero(~away & (fold != held))
             copied = np.flatnonzero(np.isin(some, learned))
             starts = [differences + (number * ROUNDS + part) * m for part in range(ROUNDS)]
-            heedless = (
+            differences = (
                 [(np.concatenate([start + copied for start in starts]), copy_consistency)] if copy_consistency else []
             )
             level = goals[learned].mean()
             asked = np.arange(differences)
             less = centred(table, learned, differences)
-            scores = ridge(less, goals - level, learned, asked, strength, heedless) + level
+            scores = ridge(less, goals - level, learned, asked, strength, differences) + level
             figures = {}
             for i, how in enumerate(("clean", *ASKED)):
                 places = np.arange(n) if how == "clean" else some
@@ -131,7 +131,7 @@ def main() -> None:
     for number, how in enumerate(COPIES):
         result |= {f"{how}, {copy_consistency:g}": judged(number, copy_consistency) for copy_consistency in ALIKE}
     settings_of = {"recipe": RECIPE, "folds": FOLDS, "left_out": LEFT_OUT, "damaged_of_each": DAMAGED, "rounds": ROUNDS}
-    keep("damage_study", {**settings_of, "accuracy": result})
+    keep("corruption_study", {**settings_of, "accuracy": result})
 
 
 if __name__ == "__main__":

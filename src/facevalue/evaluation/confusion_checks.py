@@ -13,7 +13,7 @@ SURE = 0.01
 """Chance below which something is taken for no chance."""
 
 
-def never_said(classes: Sequence[str], confusion: NDArray[np.int64]) -> list[Finding]:
+def never_predicted(classes: Sequence[str], confusion: NDArray[np.int64]) -> list[Finding]:
     """A warning for classes that have images and are never, or hardly ever, decided for: none where there is none.
 
     Parameters
@@ -24,23 +24,23 @@ def never_said(classes: Sequence[str], confusion: NDArray[np.int64]) -> list[Fin
     n = int(truth.sum())
     silent = [i for i in range(len(classes)) if truth[i] and not decided[i]]
     wrong = [i for i in range(len(classes)) if truth[i] and decided[i] and not right[i]]
-    told = []
+    found = []
     if silent:
         images = int(truth[silent].sum())
         text = (
             f"{_named(classes, silent)} never predicted: the model decides for another class on all {images} images of "
             f"{'it' if len(silent) == 1 else 'them'}; accuracy alone hides that, so read recall and balanced accuracy"
         )
-        told.append(finding("class-never-predicted", text, labels=tuple(classes[i] for i in silent), n=images))
+        found.append(finding("class-never-predicted", text, labels=tuple(classes[i] for i in silent), n=images))
     if wrong:
         text = f"{_named(classes, wrong)} never recognised: every decision for or on it is wrong"
-        told.append(finding("class-never-recognised", text, labels=tuple(classes[i] for i in wrong)))
+        found.append(finding("class-never-recognised", text, labels=tuple(classes[i] for i in wrong)))
     usual = int(truth.max()) if n else 0
     if (truth > 0).sum() > 1 and usual > int(right.sum()):
         name = classes[int(truth.argmax())]
         text = f"the model is right on {int(right.sum())} of {n} images; always answering {name!r} would be on {usual}"
-        told.append(finding("no-better-than-one-answer", text, right=int(right.sum()), n=n, label=name, usual=usual))
-    return told
+        found.append(finding("no-better-than-one-answer", text, right=int(right.sum()), n=n, label=name, usual=usual))
+    return found
 
 
 def exchanged(classes: Sequence[str], confusion: NDArray[np.int64]) -> Finding | None:
