@@ -110,11 +110,11 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
 
     code, errors = stopped_after(15, signal.SIGKILL, "--resume")
     assert code == -signal.SIGKILL, errors
-    assert "going on after epoch " in errors
+    assert "resuming after epoch " in errors
     assert not model.exists()
 
     other = facevalue("train", lfw, "-o", model, "--resume", "--seed", 1, epochs=epochs)
-    refused(other, 2, "holds a training with another recipe, data or seed")
+    refused(other, 2, "belongs to a training run with another recipe, data or seed")
 
     done = facevalue("train", lfw, "-o", model, "--resume", epochs=epochs)
     assert done.returncode == 0, done.stderr

@@ -104,7 +104,7 @@ def test_a_killed_study_goes_on(lfw: Path, tmp_path: Path) -> None:
     process.wait()
     before = (out / JOURNAL).read_text()
     done = subprocess.run([*command, "--json", str(tmp_path / "f.json")], capture_output=True, text=True, check=True)
-    assert "going on after epoch" in done.stderr
+    assert "resuming after epoch" in done.stderr
     assert (out / JOURNAL).read_text().startswith(before)
     figures = json.loads((tmp_path / "f.json").read_text())
     assert [row["state"] for row in figures["trials"]] == ["complete", "complete"]

@@ -1,4 +1,4 @@
-"""The three ways to train: probe, finetune, scratch."""
+"""The three training methods: probe, finetune and scratch."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from facevalue.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained classifier, not yet calibrated, and its features of every split.
+    """A trained classifier before calibration, and its features of every split.
 
     Attributes
     ----------
-    seconds : of training alone: without reading the images, calibration, evaluation and export.
-    seconds_per_epoch : of the loop; for a probe, of computing the features once.
-    refitted : with ``refit``, the classifier that has learned from all but test, and its features of ``train`` and
-        ``test``. What chooses and calibrates is answered by the other, which has not learned from it.
+    seconds : of training alone, without calibration, evaluation and export.
+    seconds_per_epoch : of the training loop; for a probe, of one pass that computes the features.
+    refitted : with ``refit``, the classifier trained on all splits except test, and its features of ``train`` and
+        ``test``. Model choice and calibration use ``classifier``, which has not seen those images.
     """
 
     classifier: Classifier
@@ -54,7 +54,7 @@ class Trained:
 
 @own_random_state
 def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
-    """The network of a recipe with its starting weights and a new head; the same for the same seed."""
+    """The untrained classifier of a recipe: initial weights and a new head; the same for the same seed."""
     torch.manual_seed(recipe.seed)
     preprocessing = recipe.preprocessing()
     wanted = recipe.network
@@ -85,12 +85,12 @@ def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
 def train_method(
     classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
 ) -> Trained:
-    """Train as the recipe says.
+    """Train with the method of the recipe.
 
     Parameters
     ----------
-    splits : ``train``, ``validation``, ``calibration`` and ``test``; the last two are only passed through the network,
-        and with ``refit`` calibration is learned from in the end.
+    splits : ``train``, ``validation``, ``calibration`` and ``test``. Only features are computed of the last two; with
+        ``refit`` the second training also uses calibration.
     """
     if recipe.method == "probe":
         return _probe(classifier, splits, recipe)
@@ -105,7 +105,7 @@ def _loop(
     teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
     if recipe.method == "finetune":
-        # Head first (Kumar et al. 2022, arXiv:2202.10054): a random head's gradients would spoil the backbone.
+        # Head first (Kumar et al. 2022, arXiv:2202.10054): gradients of a random head would distort the backbone.
         extractor = Extractor(classifier)
         train, validation = (extractor.of(splits[name], f"head first: {name}") for name in ("train", "validation"))
         probe = _fit(classifier.body, train, validation, recipe)
@@ -128,8 +128,10 @@ def _loop(
     refitted = None
     if refitted_model is not None:
         refitted = refitted_model, answers(refitted_model, "train", "test")
-        if not refitted[1]["train"].logits(refitted_model).isfinite().all():  # in the first training validation says so
-            raise FaceValueError("the second training (refit) ended in what is not a number; try a lower `lr`")
+        if (
+            not refitted[1]["train"].logits(refitted_model).isfinite().all()
+        ):  # the first training checks the validation loss
+            raise FaceValueError("the second training (refit) ended with NaN or infinite logits; try a lower `lr`")
     return Trained(
         classifier=once,
         features=answers(once, *splits),
@@ -150,13 +152,13 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     once, refitted = with_head(classifier, probe), None
     if recipe.refit:
         every = parts["train"].joined(parts["validation"], parts["calibration"])
-        with progress.work("fitting the head to all but test", unit="fits"):
+        with progress.work("fitting the head to all splits except test", unit="fits"):
             balanced, kinds = recipe.fit.class_weights == "balanced", classifier.body.kinds
             ignored = differences(every, recipe.probe)
             refitted = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, ignored))
     seconds = time.perf_counter() - start
 
-    # Copies that are learned from stand behind the images themselves.
+    # Rows of copies come after those of the images themselves.
     own = {name: part.rows(0, len(splits[name])) for name, part in parts.items()}
 
     return Trained(
@@ -190,11 +192,11 @@ def with_head(classifier: Classifier, probe: Probe) -> Classifier:
 
 
 def identity(recipe: Recipe, fingerprint: str) -> str:
-    """What makes two trainings the same."""
+    """A digest that is equal for two training runs with the same recipe, data and seed."""
     text = json.dumps([recipe.to_dict(), fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def checkpoint_beside(output: Path, recipe: Recipe, fingerprint: str) -> Checkpoint:
-    """The checkpoint folder of a model folder to be: its name with ``.training``."""
+    """The checkpoint folder for a future model folder: its name plus ``.training``."""
     return Checkpoint(output.with_name(output.name + ".training"), identity(recipe, fingerprint))
