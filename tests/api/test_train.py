@@ -218,7 +218,7 @@ def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) ->
     assert not torch.allclose(*heads)
     assert made[1].card.evaluation("test").accuracy > 0.6  # type: ignore[union-attr]
     with pytest.raises(
-        UsageError, match="quarter_consistency is not for small-cnn at 24 pixels: its features say where"
+        UsageError, match="quarter_consistency cannot be used with small-cnn at 24 pixels: its features depend on"
     ):
         flat = {
             "network.options": {"widths": [4], "dense": 8},
