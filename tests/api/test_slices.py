@@ -84,7 +84,7 @@ def test_images_without_a_value_are_left_out_and_counted() -> None:
     found = study("gender", values, np.zeros(85, np.int64), np.zeros(85, np.int64), CLASSES)
     assert (found.missing, sum(s.n for s in found.slices)) == (5, 80)
     [warning] = [w for w in found.warnings if w.code == "slice-value-missing"]
-    assert warning.text == "gender: 5 images without a value left out"
+    assert warning.text == "gender: left out 5 images without a value"
 
 
 def test_numbers_are_binned_alike_and_few_values_are_not() -> None:
