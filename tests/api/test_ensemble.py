@@ -234,7 +234,7 @@ def test_a_member_that_kept_nothing_for_calibration_is_named(
     result = fv.ensemble([members[1], tmp_path / "again"], tmp_path / "together")
     told = [note for note in notes if "[no-shared-calibration-images]" in note]
     assert len(told) == 1
-    assert "(again has learned from its own (refit))" in told[0]
+    assert "(again was also trained on its own (refit))" in told[0]
     assert result.card.evaluation("calibration") is None
     assert result.card.abstention.confidence >= load(members[1]).card.abstention.confidence
 

@@ -1,4 +1,4 @@
-"""``serve``: answer over HTTP."""
+"""``serve``: predictions over HTTP."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from facevalue.serve.settings import Settings
 
 
 def serve(model: Path | str, *, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve a model folder until the process is stopped; the folder may be replaced meanwhile.
+    """Serve a model folder until the process is stopped. The folder may be replaced while it is served.
 
     Parameters
     ----------
     host : address to listen on; ``0.0.0.0`` for all.
-    port : to listen on; 0 takes a free one.
+    port : port to listen on; 0 chooses a free one.
 
     Raises
     ------
     UsageError
-        The folder is no model, or the port is taken.
+        The folder is not a model, or the port is in use.
     """
     run(Path(model), Settings(host=host, port=port))
