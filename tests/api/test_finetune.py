@@ -165,7 +165,9 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     both = fv.ensemble([result.model.folder, other.model.folder], tmp_path / "both")
     assert HARD_IMAGES_ONLY in both.card.data.warnings
     shutil.copytree(hard / "face", tmp_path / "one" / "face")
-    with pytest.raises(DataError, match="no hard images of not-face for calibration, and the model was trained on its own"):
+    with pytest.raises(
+        DataError, match="no hard images of not-face for calibration, and the model was trained on its own"
+    ):
         fv.finetune(made.folder, tmp_path / "one", tmp_path / "no", stages="all", epochs=1)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("no")] == []
 

@@ -30,7 +30,9 @@ def test_many_classes_take_one_line() -> None:
 
 def test_a_class_that_is_said_and_never_rightly() -> None:
     found = never_predicted(("a", "b", "c"), np.array([[0, 5, 0], [3, 40, 0], [0, 0, 9]]))
-    assert [warning.text for warning in found] == ["class 'a' is never recognised: every prediction for or on it is wrong"]
+    assert [warning.text for warning in found] == [
+        "class 'a' is never recognised: every prediction for or on it is wrong"
+    ]
 
 
 def test_worse_than_one_answer_for_all() -> None:

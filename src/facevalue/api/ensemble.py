@@ -126,7 +126,9 @@ def ensemble(
 
 def _learned(name: str, member: Classifier) -> Manifest:
     if member.origin is None:
-        raise UsageError(f"{name} has no manifest of its training images, which an ensemble needs to evaluate on others")
+        raise UsageError(
+            f"{name} has no manifest of its training images, which an ensemble needs to evaluate on others"
+        )
     return learned_manifest(member.origin.manifest, member.card)
 
 

@@ -154,7 +154,9 @@ def finetune(
     recipe = _recipe(before.card, stages, lr, epochs, {"seed": seed, **(settings or {})})
     seed = recipe.seed
     if before.origin is None:
-        raise UsageError("this classifier has no manifest of its training images, which fine-tuning needs to replay them")
+        raise UsageError(
+            "this classifier has no manifest of its training images, which fine-tuning needs to replay them"
+        )
     known = found_again(learned_manifest(before.origin.manifest, before.card), SPLITS, old, "old")
     hard, left_out = hard_manifest(scan(data), known, before.card.classes, groups, seed)
     say(hard.warnings)

@@ -87,8 +87,8 @@ def tune(
 
     The images are split as by ``train`` with the same seed; no trial reads the calibration and test images. Trials are
     compared by their validation loss at their best temperature, because the temperature is fitted later. The first
-    trial is the recipe unchanged. A tree-structured Parzen estimator (Bergstra et al. 2011) proposes the others; a trial
-    stops early if it is worse than the median at the same epoch (Golovin et al. 2017).
+    trial is the recipe unchanged. A tree-structured Parzen estimator (Bergstra et al. 2011) proposes the others; a
+    trial stops early if it is worse than the median at the same epoch (Golovin et al. 2017).
 
     Calling ``tune`` again resumes an interrupted study, even within a trial. With more ``trials`` it extends a finished
     study, and makes the same trials as a single call would.
@@ -137,7 +137,8 @@ def tune(
         with progress.work("searching", trials, "trials") as work:
             work.advance(len(finished(study)))
             while len(finished(study)) < trials:
-                # A new sampler for every trial, so that a resumed study proposes the same trials as an uninterrupted one.
+                # A new sampler for every trial, so that a resumed study proposes the same trials as an uninterrupted
+                # one.
                 number = len(finished(study))
                 study.sampler = optuna.samplers.TPESampler(seed=base.seed + number, n_startup_trials=5)
                 trial = study.ask()

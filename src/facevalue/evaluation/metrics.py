@@ -135,9 +135,9 @@ def bootstrap(
 ) -> Interval:
     """Bootstrap interval over images (Efron 1979): ``statistic`` takes (n,) indices drawn with replacement.
 
-    Draws with an undefined statistic (NaN, e.g. a class is missing) are skipped. By default the percentile interval; with
-    ``around`` (the statistic of all images) the basic interval, for figures that resampling biases upwards, such as a
-    calibration error. Both ends are at least 0.
+    Draws with an undefined statistic (NaN, e.g. a class is missing) are skipped. By default the percentile interval;
+    with ``around`` (the statistic of all images) the basic interval, for figures that resampling biases upwards, such
+    as a calibration error. Both ends are at least 0.
     """
     # Ours: scipy's returns NaN if one draw is undefined, and refuses a single image. Otherwise the results are equal.
     rng = np.random.default_rng(seed)

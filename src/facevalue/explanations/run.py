@@ -93,7 +93,8 @@ def explain_images(classifier: Classifier, images: Images, folder: Path | None, 
     Raises
     ------
     UsageError
-        The method does not support this network, there is no image, or the method writes files and ``folder`` is ``None``.
+        The method does not support this network, there is no image, or the method writes files and ``folder`` is
+        ``None``.
     DataError
         No file can be read or explained.
     """

@@ -75,7 +75,9 @@ class Exporter(ABC):
         """
         start = time.perf_counter()
         if not len(dataset):
-            raise DataError("an export needs images to measure its parity on, but there is none; give some with `images`")
+            raise DataError(
+                "an export needs images to measure its parity on, but there is none; give some with `images`"
+            )
         chosen = dataset.some(limit)
         model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
         with files.replacing_file(output) as partial:

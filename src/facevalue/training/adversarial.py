@@ -117,8 +117,8 @@ class Adversary:
     def _free(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> Iterator[tuple[Tensor, Tensor]]:
         """Free training (Shafahi et al. 2019, arXiv:1904.12843): each batch is replayed several times.
 
-        One backward pass gives the gradients for weights and attack. The perturbation carries over from batch to batch and
-        is 0 at the start of each epoch.
+        One backward pass gives the gradients for weights and attack. The perturbation carries over from batch to batch
+        and is 0 at the start of each epoch.
         """
         m = self._attacked_of(x)
         away = torch.zeros_like(x[:m])
@@ -176,9 +176,10 @@ def method_in(settings: AdversarialSettings, history: Sequence[Line]) -> str:
 def collapsed(method: str, history: Sequence[Line], robust_accuracy: float, ramp_epochs: int = 0) -> bool:
     """Whether one-step training has collapsed in the last epoch (*catastrophic overfitting*, Wong et al. 2020).
 
-    The network has then learned to fool the one step, and a multi-step attack breaks nearly every image: robust accuracy
-    falls below half of the best so far. The loop restores the best weights and continues with ``pgd``. Epochs in which
-    eps still grows are not compared: an untrained network that always predicts one class has a high robust accuracy.
+    The network has then learned to fool the one step, and a multi-step attack breaks nearly every image: robust
+    accuracy falls below half of the best so far. The loop restores the best weights and continues with ``pgd``. Epochs
+    in which eps still grows are not compared: an untrained network that always predicts one class has a high robust
+    accuracy.
     """
     best = max((line["validation_robust_accuracy"] for line in history[ramp_epochs:]), default=0.0)
     return method == "fast" and robust_accuracy < 0.5 * best

@@ -54,10 +54,10 @@ def fit_probe(
     images the classes are always separable, and it depends on the few images nearest to the boundary; squared loss uses
     all images (Hui & Belkin 2021, arXiv:2006.07322).
 
-    ``differences`` are penalised for changing the scores. Differences between the quarters of an image show its content,
-    not the traces of a camera or generator, which are everywhere; differences between an image and its re-saved copy
-    show only how it was saved. Speaker recognition removes variation between recordings the same way (Hatch et al. 2006,
-    *Within-class covariance normalization for SVM-based speaker recognition*).
+    ``differences`` are penalised for changing the scores. Differences between the quarters of an image show its
+    content, not the traces of a camera or generator, which are everywhere; differences between an image and its
+    re-saved copy show only how it was saved. Speaker recognition removes variation between recordings the same way
+    (Hatch et al. 2006, *Within-class covariance normalization for SVM-based speaker recognition*).
 
     Parameters
     ----------

@@ -28,9 +28,9 @@ def finished(
 ) -> tuple[Classifier, tuple[Evaluation, ...]]:
     """The model to keep, and its evaluations on all splits.
 
-    Without ``refit`` that is ``first``. With it, the second model is kept, with the temperature and limits of the first.
-    The second is evaluated only on ``train`` and ``test``; the figures on validation and calibration are of the first,
-    which was not trained on them.
+    Without ``refit`` that is ``first``. With it, the second model is kept, with the temperature and limits of the
+    first. The second is evaluated only on ``train`` and ``test``; the figures on validation and calibration are of the
+    first, which was not trained on them.
 
     Parameters
     ----------

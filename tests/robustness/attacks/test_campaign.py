@@ -196,7 +196,7 @@ def test_a_target(trained: Classifier, faces: ImageDataset) -> None:
     assert (after[0] == clean[0]).all()  # images of the target are left alone
     assert row.target_rate == pytest.approx((after[1, 0] - clean[1, 0]) / clean[1, 1])
     assert row.target_rate > 0
-    with pytest.raises(UsageError, match="no class 'horse' to aim at; there are: face, not-face"):
+    with pytest.raises(UsageError, match="no class 'horse' for `target`; the classes are face, not-face"):
         attack_dataset(trained, faces.some(4), ["bim"], "linf", [8 / 255], target="horse")
 
 

@@ -74,7 +74,9 @@ def save(
     free_place(folder, overwrite)
     origin = classifier.origin
     if origin is None:
-        raise UsageError("a model folder needs the training images' manifest, and this classifier has none: use `train`")
+        raise UsageError(
+            "a model folder needs the training images' manifest, and this classifier has none: use `train`"
+        )
     images = (parity_images(classifier) if parity is None else parity).some(PARITY_IMAGES)
     with files.replacing_folder(folder) as partial:
         lines = "".join(json.dumps(line) + "\n" for line in origin.history)

@@ -86,7 +86,9 @@ def augment_data(
     chosen = read(recipe, {"seed": seed, "network.size": size, **(settings or {})})
     on = switched_on(chosen.augment)
     if not on:
-        raise UsageError(f"the recipe {chosen.name} does not change images; switch something on, e.g. augment.flip=true")
+        raise UsageError(
+            f"the recipe {chosen.name} does not change images; switch something on, e.g. augment.flip=true"
+        )
     if rows < 1 or epochs < 1:
         raise UsageError(f"expected `rows` and `epochs` to be at least 1, but got {rows} and {epochs}")
     manifest = scan(data)

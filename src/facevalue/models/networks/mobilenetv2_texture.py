@@ -50,9 +50,9 @@ class Reading:
     Raises
     ------
     ValueError
-        ``levels`` is empty or has a group outside the first five; a zoom is not between 1 and 8, or 1 is missing; a view
-        is unknown, or ``upright`` is missing; ``wide`` names the first group, which has no such block; or ``wide_at`` has
-        a number that is not in ``zooms``.
+        ``levels`` is empty or has a group outside the first five; a zoom is not between 1 and 8, or 1 is missing; a
+        view is unknown, or ``upright`` is missing; ``wide`` names the first group, which has no such block; or
+        ``wide_at`` has a number that is not in ``zooms``.
     """
 
     levels: Sequence[int]

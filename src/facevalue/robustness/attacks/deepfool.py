@@ -1,4 +1,4 @@
-"""DeepFool: again and again to the nearest border, as if the classifier were linear."""
+"""DeepFool: repeated steps to the nearest decision boundary of the linearised classifier."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from facevalue.robustness.attacks.decision_boundary import nearest_boundary, pro
 @final
 @dataclass(frozen=True)
 class DeepFool(Attack):
-    """Steps to the nearest of the borders that the gradients promise, until one is crossed.
+    """Steps to the nearest linearised decision boundary until one is crossed.
 
-    It looks for the least perturbation, whatever the threat's eps; it succeeds where that is inside the ball.
+    It looks for the smallest perturbation, independent of the threat's eps, and succeeds if that is inside the ball.
 
     Attributes
     ----------
-    steps : at most.
-    overshoot : how much further than to the border each step goes, as a share of the step.
-    rivals : classes looked at, those with the largest logits on the clean image; each costs a gradient a step.
+    steps : maximum number of steps.
+    overshoot : how far each step goes beyond the boundary, as a share of its length.
+    rivals : number of classes to consider: those with the largest logits on the clean image. Each costs one gradient
+        per step.
     """
 
     name: ClassVar[str] = "deepfool"
