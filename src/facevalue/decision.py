@@ -13,7 +13,7 @@ Floats = NDArray[np.floating]
 
 
 def decide(p: Floats, positive: int | None = None, threshold: float = 0.5) -> NDArray[np.int64]:
-    """(n,) predicted class: the most probable; or, with ``positive``, that class if its probability is >= ``threshold``.
+    """(n,) predicted class: the most probable; with ``positive``, that class if its probability is >= ``threshold``.
 
     >>> decide(np.array([[0.35, 0.65]]), positive=1, threshold=0.7).tolist()
     [0]

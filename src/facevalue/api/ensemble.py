@@ -97,7 +97,7 @@ def ensemble(
         text = f"there are no calibration images that are new to all members{why}: the members' own limits are used"
         warnings.append(finding("no-shared-calibration-images", text))
     if not _complete(splits.get("test"), card):
-        text = "there are no test images that are new to all members, so there is no test accuracy: train them on the same splits"
+        text = "no test images are new to all members, so there is no test accuracy: train them on the same splits"
         warnings.append(finding("no-shared-test-images", text))
     say(warnings)
     card = card.changed(

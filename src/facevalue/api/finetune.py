@@ -147,7 +147,7 @@ def finetune(
         raise UsageError(f"{own[0]} is fixed by the model; you can change optimizer, schedule, fit and augment")
     if stages == "head" and (lr is not None or epochs is not None or settings):
         raise UsageError(
-            "`lr`, `epochs` and `settings` need `stages` N or all; with head alone, nothing is trained by gradient descent"
+            "`lr`, `epochs` and `settings` need `stages` N or all; the head alone is fitted without gradient descent"
         )
     if before.card.network.name == "ensemble":
         raise UsageError(f"{model} is an ensemble; fine-tune its members and combine them again")
@@ -166,8 +166,8 @@ def finetune(
     absent = [c for i, c in enumerate(before.card.classes) if not (of_hard["calibration"].labels == i).any()]
     if absent and not kept:
         raise DataError(
-            f"there are no hard images of {absent[0]} for calibration, and the model was trained on its own calibration "
-            "images (refit); add hard images of every class"
+            f"there are no hard images of {absent[0]} for calibration, and the model was trained on its own "
+            "calibration images (refit); add hard images of every class"
         )
     extractor = Extractor(before)
     asked = {"old": of_old["test"], "hard": of_hard["test"]}

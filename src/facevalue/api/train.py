@@ -65,7 +65,7 @@ def train(
     ----------
     data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, a manifest file, a table
         with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`.
-    output : the model folder to create; ``None`` keeps the classifier in memory, and ``classifier.save`` writes it later.
+    output : the model folder to create; ``None`` keeps the classifier in memory (``classifier.save`` writes it later).
     recipe : ``probe``, ``finetune``, ``scratch``, another recipe's name, or a TOML file.
     groups : images that must stay in one split, see :func:`facevalue.data.groups.with_groups`; by default the recipe's.
     seed : by default the recipe's, which is 0 unless set.

@@ -56,7 +56,7 @@ def check_calibration_images(classifier: Classifier, dataset: ImageDataset, outp
         right = int(np.trace(confusion))
         text = (
             f"on these {len(dataset)} images the model is no better than chance ({right} right), so the calibrated "
-            "probabilities will be nearly equal for all classes; check that the labels and the images are the right ones"
+            "probabilities will be nearly equal for all classes; check that labels and images belong together"
         )
         found.append(finding("calibration-labels-by-chance", text, right=right, n=len(dataset)))
     if different < ENOUGH:

@@ -33,7 +33,8 @@ def never_predicted(classes: Sequence[str], confusion: NDArray[np.int64]) -> lis
         )
         found.append(finding("class-never-predicted", text, labels=tuple(classes[i] for i in silent), n=images))
     if wrong:
-        text = f"{_named(classes, wrong)} never recognised: every prediction for or on {'it' if len(wrong) == 1 else 'them'} is wrong"
+        them = "it" if len(wrong) == 1 else "them"
+        text = f"{_named(classes, wrong)} never recognised: every prediction for or on {them} is wrong"
         found.append(finding("class-never-recognised", text, labels=tuple(classes[i] for i in wrong)))
     usual = int(truth.max()) if n else 0
     if (truth > 0).sum() > 1 and usual > int(right.sum()):

@@ -77,7 +77,7 @@ class Classifier(nn.Module, ImagePredictor):
         return self._origin
 
     def answers(self, pixels: NDArray[np.uint8], heat: bool) -> list[Answer]:
-        """Answers for network inputs (n, s, s, 3) uint8 RGB, as :meth:`predict` needs them; keeps mode and gradients."""
+        """Answers for network inputs (n, s, s, 3) uint8 RGB, for :meth:`predict`; keeps mode and gradients."""
         x = torch.from_numpy(pixels).to(self.mean.device).permute(0, 3, 1, 2).float() / 255
         with frozen(self), torch.inference_mode():
             maps = self.maps(x)
@@ -129,9 +129,10 @@ class Classifier(nn.Module, ImagePredictor):
         ).sqrt()
 
     def heat(self, maps: Tensor, winner: Tensor) -> Tensor:
-        """(n, h, w) positive part of the class activation map (Zhou et al. 2016, arXiv:1512.04150) of class ``winner`` (n,).
+        """(n, h, w) positive part of the class activation map (CAM) of class ``winner`` (n,).
 
-        Only for bodies that are ``pooled``. For these it equals Grad-CAM up to a positive factor.
+        Zhou et al. 2016, arXiv:1512.04150. Only for bodies that are ``pooled``. For these it equals Grad-CAM up to a
+        positive factor.
         """
         # A weighted sum against the one-hot winner: gathers with a data-dependent index export less well.
         weights = nn.functional.one_hot(winner, self.body.head.out_features).to(maps.dtype) @ self.body.head.weight

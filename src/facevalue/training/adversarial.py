@@ -103,7 +103,7 @@ class Adversary:
         return found.detach()
 
     def _trades(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> tuple[Tensor, Tensor]:
-        """TRADES (Zhang et al. 2019, arXiv:1901.08573): clean loss plus divergence between clean and attacked outputs."""
+        """TRADES (Zhang et al. 2019, arXiv:1901.08573): clean loss plus divergence of clean and attacked outputs."""
         with frozen(self.classifier), self.autocast(), torch.no_grad():
             own = self.classifier.logits(x).float().softmax(1)
         # The divergence has its minimum, and so no gradient, at the clean image: start a small distance away.

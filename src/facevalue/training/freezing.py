@@ -21,7 +21,7 @@ def unfreeze(body: Body, settings: FitSettings) -> list[nn.Module]:
 
 
 def set_mode(body: Body, unfrozen: list[nn.Module], settings: FitSettings) -> None:
-    """Train mode for trained stages. Batch norm keeps its statistics in frozen stages; with ``freeze_batchnorm`` in all."""
+    """Set train mode for trained stages, else eval. With ``freeze_batchnorm`` all batch norms are in eval mode."""
     if settings.stages == "all":
         body.train()
     else:

@@ -164,7 +164,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class _Space:
-    """The coordinates in which a head is fitted: centred, scaled features, projected to the span of the images if few."""
+    """The coordinates in which a head is fitted: centred, scaled features; projected to their span if n < d."""
 
     mean: NDArray[np.float64]
     unit: NDArray[np.float64]

@@ -64,7 +64,7 @@ def best_summary(study: Study) -> str:
 
 
 def write(study: Study, folder: Path, base: Recipe, searched: Mapping[str, Search]) -> dict[str, Any]:
-    """Write ``trials.json`` and, once a trial is complete, ``best.toml`` and ``trials.png``; return the first's values."""
+    """Write ``trials.json`` and, once a trial is complete, ``best.toml`` and ``trials.png``. Returns the figures."""
     rows = _rows(study)
     best = _best(rows)
     states = [row["state"] for row in rows]

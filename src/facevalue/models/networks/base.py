@@ -162,7 +162,7 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def new_head(features: int, classes: int) -> nn.Linear:
-    """A last layer with PyTorch's initialisation. All bodies use this function, so that all heads start the same way."""
+    """A last layer with PyTorch's initialisation. All bodies use this function, so all heads start the same way."""
     return nn.Linear(features, classes)
 
 

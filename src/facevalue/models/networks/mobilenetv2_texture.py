@@ -152,7 +152,7 @@ class Levels(nn.Module):
         return torch.cat(folded, dim=1)
 
     def parts(self, maps: Tensor) -> list[Tensor]:
-        """(n, c, positions) of each level from the output of :meth:`forward`; positions are not in their original order."""
+        """(n, c, positions) of each level from the output of :meth:`forward`; positions are in another order."""
         v = len(self.views)
         widths = [v * c * by * by for c, by in zip(self.channels, self.folds, strict=True)]
         split = torch.split(maps, widths, dim=1)

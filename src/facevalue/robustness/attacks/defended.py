@@ -162,9 +162,7 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
             f"ignores the defence and {percent(a.robust_accuracy)} when it goes through it (n = {a.n})"
         )
         if b.robust_ci[0] > a.robust_ci[1]:
-            text = (
-                f"{a.defense} only hides gradients: {comparison}; the second figure is the worth of the defence"
-            )
+            text = f"{a.defense} only hides gradients: {comparison}; the second figure is the worth of the defence"
             yield finding("gradients-masked", text, **_values(b, a))
         b, a = min(pairs, key=lambda pair: pair[0].robust_ci[1] - pair[1].robust_ci[0])
         if b.robust_ci[1] < a.robust_ci[0]:

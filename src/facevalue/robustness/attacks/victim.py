@@ -95,9 +95,10 @@ class Victim:
         return new
 
     def per_boundary(self, logits: Tensor, most: int) -> list[Victim]:
-        """Views for each decision boundary to cross: one per wrong class if untargeted with more than two classes, else one.
+        """One view per decision boundary that the attack may cross.
 
-        At most ``most`` classes, those with the largest ``logits`` (n, k) first.
+        One per wrong class for an untargeted attack with more than two classes, else one in all. At most ``most``
+        classes, those with the largest ``logits`` (n, k) first.
         """
         if self.target is not None or self.classes == 2:
             return [self]
