@@ -1,4 +1,4 @@
-"""A class that is never said, labels that are exchanged, and too few images to calibrate on: said, or refused."""
+"""Warnings or errors for classes never predicted, exchanged labels, and too few calibration images."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_enough_images_say_nothing(made: Path, tmp_path: Path, notes: list[str])
     assert "calibrated on 40 different images only" in told
 
 
-def test_a_rare_class_that_is_never_said(tmp_path: Path, fill: Callable[..., Path], notes: list[str]) -> None:
+def test_a_rare_class_that_is_never_predicted(tmp_path: Path, fill: Callable[..., Path], notes: list[str]) -> None:
     fill(tmp_path / "images", "usual", n=90)
     fill(tmp_path / "images", "rare", n=9, first=5000)
     model = fv.train(

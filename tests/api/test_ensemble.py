@@ -106,7 +106,7 @@ def test_it_is_a_model_folder_like_any(together: Classifier, made: Classifier, l
     json.dumps(TrainSummary.of(together.card).to_dict(), allow_nan=False)
 
 
-def test_members_with_other_maps_have_no_heat_and_those_with_alike_have(
+def test_heat_needs_members_with_maps_of_one_size(
     together: Classifier, made: Classifier, lfw: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="gradcam needs feature maps, and ensemble has none"):

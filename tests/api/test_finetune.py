@@ -1,4 +1,4 @@
-"""Going on with a model on a hard set: what is split, mixed, measured, and told."""
+"""Fine-tuning on hard images: splits, mixing, measurements and warnings."""
 
 from __future__ import annotations
 

@@ -150,10 +150,10 @@ def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> No
     assert again.card.files["weights.safetensors"] == more.files["weights.safetensors"]
 
 
-def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_the_clean_ones(
+def test_copy_consistency_brings_predictions_on_corrupted_and_clean_images_closer(
     lfw: Path, tmp_path: Path
 ) -> None:
-    """Against the same head without, on test images and damaged copies of them."""
+    """Against the same head without it, on test images and corrupted copies of them."""
     changes: dict[str, Any] = {
         "network.options": {"widths": [8, 16]},
         "network.weights": "none",
@@ -169,7 +169,7 @@ def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_
     }
     models = [
         fv.train(lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, settings=changes | given)
-        for name, given in (("plain", {}), ("alike", more))
+        for name, given in (("plain", {}), ("consistent", more))
     ]
     table = pd.read_parquet(models[0].folder / "manifest.parquet")
     files = table["path"][table["split"] == "test"]
@@ -194,7 +194,7 @@ def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_
             fv.train(lfw, tmp_path / "no", recipe="probe", settings=changes | wrong | {"augment.jpeg": 20})
 
 
-def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) -> None:
+def test_a_quarter_consistent_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "network.options": {"widths": [8, 16]},
         "network.weights": "none",

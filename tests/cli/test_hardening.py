@@ -12,7 +12,7 @@ from facevalue.cli import evaluate, train
 from .conftest import Shell
 
 
-def test_evaluate_writes_damage_and_certificate(
+def test_evaluate_writes_corruptions_and_certificate(
     lfw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,8 @@ SPELLINGS = {
     "my_train_data,1_train,trainImages,x_train,trainval,entraînement,训练集",
     "validation": "val,Valid,validation,validation_set,valset,val2017,dev,dev_set,Validating,Validation Data",
     "calibration": "calibration,Calib,calibration_set",
-    "test": "test,Testing,TEST_SET,test-set,testset,seg_test,eval,evaluation,test2017,TestImages,test_data,PublicTest,prueba",
+    "test": "test,Testing,TEST_SET,test-set,testset,seg_test,eval,evaluation,test2017,TestImages,test_data,PublicTest,"
+    "prueba",
 }
 
 

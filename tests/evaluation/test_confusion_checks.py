@@ -9,7 +9,7 @@ from facevalue.evaluation.confusion_checks import exchanged, never_predicted, no
 TWO = ("rare", "usual")
 
 
-def test_a_class_that_is_never_said() -> None:
+def test_a_class_that_is_never_predicted() -> None:
     found = never_predicted(TWO, np.array([[0, 9], [0, 90]]))
     assert [warning.code for warning in found] == ["class-never-predicted"]
     assert [warning.text for warning in found] == [

@@ -27,7 +27,7 @@ PLENTY = 10**7
 
 
 class Source:
-    """Squares of noise that counts how often each is decoded."""
+    """Images of noise that counts how often each is decoded."""
 
     def __init__(self, n: int, first: int = 0) -> None:
         self.pixels = np.random.default_rng(first).integers(0, 256, (n, SIDE, SIDE, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The loop: it learns, goes on bit for bit after being stopped, and trains only what it is told to."""
+"""The training loop: it learns, resumes bit for bit, and trains only the stages of the settings."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_weight_decay_spares_biases_and_norms_and_the_head_has_its_rate(name: st
     assert sum(len(g["params"]) for g in groups) == len(list(body.parameters()))
 
 
-def test_balanced_class_weights_make_classes_weigh_alike() -> None:
+def test_balanced_class_weights_give_classes_equal_weight() -> None:
     labels = np.array([0] * 90 + [1] * 10)
     weights = class_weights(labels, 2, FitSettings(class_weights="balanced")).numpy()
     assert weights[0] * 90 == pytest.approx(weights[1] * 10)

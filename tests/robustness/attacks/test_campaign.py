@@ -88,7 +88,7 @@ def test_published_form(outcome: Outcome) -> None:
     keys = "attack norm eps n clean_accuracy robust_accuracy robust_ci confusion seconds adaptive".split()
     assert set(keys) <= set(row)
     assert row["adaptive"] is False
-    # Rows the truth, columns the decision, in the order of `classes`; the clean and the adversarial one alike.
+    # Rows are the true classes, columns the predictions, in the order of `classes`; for clean and adversarial tables.
     for table in (plain["clean_confusion"], row["confusion"]):
         assert [len(line) for line in table] == [2, 2]
         assert [sum(line) for line in table] == [30, 30]
