@@ -1,11 +1,11 @@
-"""Attacks beside the Adversarial Robustness Toolbox: the same images, settings and processor, in one run.
+"""Speed of our attacks and the Adversarial Robustness Toolbox's, with the same images and settings, in one run.
 
-PGD-10 and FGSM at several eps, seconds and robust accuracy of both sides, with and without glibc told to keep memory,
-each in a process of its own, taking turns. Then the suite's time per image as the images become more.
+Measures seconds and robust accuracy of PGD-10 and FGSM at several eps, with and without glibc set to keep memory. Each
+side runs in its own process, in turns. Then it measures the suite's time per image for growing numbers of images.
 
-Run from the project's root: ``python -m benchmarks.attack_speed MODEL DATA [N] [ROUNDS] [SUITE_MODEL]``, where MODEL is
-a model folder (such as ``facevalue train human-or-object --recipe probe --network mobilenetv2_100`` makes), DATA the
-folder it was made from, and SUITE_MODEL another one of it for the suite, which on a large network input takes long.
+Run from the project's root: ``python -m benchmarks.attack_speed MODEL DATA [N] [ROUNDS] [SUITE_MODEL]``. MODEL is a
+model folder, such as from ``facevalue train human-or-object --recipe probe --network mobilenetv2_100``; DATA is its
+training folder; SUITE_MODEL is another model of DATA for the suite, which is slow on a large network input.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from facevalue.robustness.attacks.pgd import PGD
 from facevalue.support import machine
 
 STEPS, BATCH = 10, 32
-LEVELS = (0.25, 1, 4)  # of 255: where hardly an image breaks, where some do, and where all do
+LEVELS = (0.25, 1, 4)  # in 1/255: almost no image breaks, some break, all break
 SUITE_N = (8, 16, 32)
 
 
@@ -44,7 +44,7 @@ def images_of(model: str, data: str, n: int) -> tuple[Any, torch.Tensor, torch.T
 
 
 def of_ours(model: str, data: str, n: int) -> dict[str, Any]:
-    """Seconds and robust accuracy (before rounding, as the toolbox counts) of our side; judging included."""
+    """Seconds (evaluation included) and robust accuracy (before rounding, as in the toolbox) of our attack."""
     classifier, x, y = images_of(model, data, n)
     figures: dict[str, Any] = {}
     for name, attack in (("fgsm", FGSM()), ("pgd-10", PGD(steps=STEPS))):
@@ -66,7 +66,7 @@ def of_ours(model: str, data: str, n: int) -> dict[str, Any]:
 
 
 def of_toolbox(model: str, data: str, n: int) -> dict[str, Any]:
-    """The same of the toolbox: its attack, then one forward pass to judge it."""
+    """The same for the toolbox: its attack, then one forward pass to evaluate it."""
     from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentPyTorch
     from art.estimators.classification import PyTorchClassifier
 
@@ -112,23 +112,24 @@ def of_toolbox(model: str, data: str, n: int) -> dict[str, Any]:
 
 
 class Plain(torch.nn.Module):
-    """The classifier as the toolbox takes it: pixels in, logits out."""
+    """The classifier for the toolbox: pixels in, logits out."""
 
     def __init__(self, classifier: Any) -> None:
         super().__init__()
         self.classifier = classifier
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.classifier.logits(x.float())  # some of the toolbox's attacks ask with doubles
+        return self.classifier.logits(x.float())  # some of the toolbox's attacks pass float64
 
 
 def of_suite(model: str, data: str, _n: int) -> dict[str, Any]:
-    """Seconds an image of the suite at one eps, for ever more images."""
+    """Seconds per image of the suite at one eps, for growing numbers of images."""
     figures: dict[str, Any] = {}
     classifier, x, y = images_of(model, data, max(SUITE_N))
     for levels in (1, 4):
         for count in SUITE_N:
-            # The images are in the order of their classes: every so many-th, so that all counts are alike.
+            # Images are sorted by class: take them at equal distances, so that the class shares are equal for every
+            # count.
             rows = torch.arange(0, max(SUITE_N), max(SUITE_N) // count)
             result = find("suite")(classifier, x[rows], y[rows], Threat("linf", levels / 255))
             figures[f"{levels}/255, n = {count}"] = {
@@ -144,7 +145,7 @@ SIDES = {"ours": of_ours, "toolbox": of_toolbox, "suite": of_suite}
 
 
 def one(side: str, model: str, data: str, n: int, kept: bool) -> dict[str, Any]:
-    """One side in a process of its own."""
+    """Run one side in its own process."""
     command = [sys.executable, "-m", "benchmarks.attack_speed", "--side", side, model, data, str(n), str(int(kept))]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ})
     figures: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
@@ -170,7 +171,7 @@ def main(model: str, data: str, n: str = "64", rounds: str = "3", suite_model: s
         }
         for memory in ("kept memory", "plain")
     }
-    # What a user of each side meets: the command line keeps memory, the toolbox leaves that to its user.
+    # The defaults of each side: our command line keeps memory, the toolbox leaves that to its user.
     ratios["as delivered"] = {
         what: medians["ours, kept memory"][what] / medians["toolbox, plain"][what] for what in medians["toolbox, plain"]
     }

@@ -1,4 +1,4 @@
-"""Robust accuracy under our attacks and the Adversarial Robustness Toolbox's, on the same images with like settings.
+"""Robust accuracy under our attacks and the Adversarial Robustness Toolbox's, with the same images and settings.
 
 Run from the project's root: ``python -m benchmarks.attack_strength MODEL DATA [N]``, where MODEL is a model folder of
 two classes (such as ``python -m benchmarks.robustness human-or-object --models DIR`` leaves in DIR) and DATA the folder
@@ -34,16 +34,16 @@ from facevalue.support import machine
 STEPS, TRIALS, BATCH = 10, 200, 50
 LEVELS = (1, 2)
 Theirs = Callable[[Any, Threat], Any]
-"""An estimator and a threat to one of the toolbox's attacks."""
+"""Takes an estimator and a threat, returns an attack of the toolbox."""
 
 
 def threat_of(norm: Any, levels: float, side: int) -> Threat:
-    """So many grey levels: each at most (``linf``), or as root mean square over the image (``l2``)."""
+    """A threat of this many grey levels: the maximum (``linf``) or the root mean square over the image (``l2``)."""
     return Threat(norm, levels / 255 * (1 if norm == "linf" else np.sqrt(3) * side))
 
 
 def pairs() -> Iterator[tuple[str, str, Attack, Theirs]]:
-    """Name, norm, ours, theirs; the toolbox's C&W and DeepFool look for the least L2 perturbation whatever the eps."""
+    """Name, norm, our attack, theirs. The toolbox's C&W and DeepFool minimise the L2 perturbation for any eps."""
     from art.attacks import evasion
 
     quiet: dict[str, Any] = {"batch_size": BATCH, "verbose": False}
@@ -83,7 +83,7 @@ def pairs() -> Iterator[tuple[str, str, Attack, Theirs]]:
 
 
 def left(classifier: Classifier, found: np.ndarray[Any, Any], x: torch.Tensor, y: torch.Tensor, threat: Threat) -> Any:
-    """(n,) images that stay right, where only what is inside the ball counts."""
+    """(n,) images that stay correct; perturbations outside the ball do not count."""
     inside = threat.distance(torch.from_numpy(found), x) <= threat.eps + 1e-6
     tried = torch.where(inside[:, None, None, None], torch.from_numpy(found), x)
     with torch.no_grad():
@@ -91,7 +91,7 @@ def left(classifier: Classifier, found: np.ndarray[Any, Any], x: torch.Tensor, y
 
 
 def right(classifier: Classifier, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """(n,) right on the clean images."""
+    """(n,) clean images that are classified correctly."""
     with torch.no_grad():
         return classifier.decide(classifier.logits(x)) == y
 
@@ -119,7 +119,7 @@ def main(model: str, data: str, n: int = 100) -> None:
             threat = threat_of(norm, levels, side)
             result = ours(classifier, x, y, threat)
             start = time.perf_counter()
-            # C&W and DeepFool know no eps: what they found for the first is judged for the others too.
+            # C&W and DeepFool do not depend on eps: their result for the first eps is used for the others.
             free = name in ("cw", "deepfool")
             if not free or name not in remembered:
                 np.random.seed(0)  # noqa: NPY002 - the toolbox draws from NumPy's global state
@@ -138,7 +138,7 @@ def main(model: str, data: str, n: int = 100) -> None:
             )
             print(rows[-1], file=sys.stderr, flush=True)
     suites = []
-    # As it is, but for fewer trials of the black box: its part is not what is compared here.
+    # The default suite with fewer trials of the Square attack, which is not compared here.
     suite = Suite(
         parts=tuple((name, replace(a, trials=TRIALS) if isinstance(a, Square) else a) for name, a in Suite().parts)
     )

@@ -1,9 +1,9 @@
-"""Peak memory of one epoch in random order, as the number of images grows.
+"""Peak memory of one epoch in random order, for growing numbers of images.
 
 ``python -m benchmarks.batch_memory [--images 1000,100000]``. The files are hard links to 300 real images, resized
-to 128 x 128, in a temporary folder; each run is a process of its own. ``held`` is the process with its list of images
-before it decodes the first; ``peak`` is after the epoch. From disk, every link counts as an image of its own, so that
-the cache is as large as it would be.
+to 128 x 128, in a temporary folder; each run has its own process. ``held`` is the memory with the list of images,
+before the first is decoded; ``peak`` is after the epoch. In the runs from disk every link counts as a separate image,
+so that the cache has its real size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SQUARE, BATCH, DISTINCT = 96, 32, 300
 
 
 def links(folder: Path, n: int) -> None:
-    """``n`` image files that take the room of :data:`DISTINCT`."""
+    """``n`` image files that use the disk space of :data:`DISTINCT`."""
     sources = sorted(data("human-or-object", "human").rglob("*.jpg"))[::10][:DISTINCT]
     for i, source in enumerate(sources[:n]):
         Image.open(source).convert("RGB").resize((128, 128)).save(folder / f"{i:07}.jpg", quality=85)
@@ -69,7 +69,7 @@ def epoch(folder: Path, cache: Path | None) -> dict[str, float]:
 
 
 def peak() -> float:
-    """Of this process so far, in MiB."""
+    """Peak memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -1,4 +1,4 @@
-"""What each choice of a recipe is worth, one changed at a time: what the studies of layers and of training share."""
+"""Compares choices in a recipe, one changed at a time, for ``layer_study`` and ``scratch_study``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def study(
 
     Parameters
     ----------
-    folder : below the measuring set; ``flags`` are about it, and left out where ``--data`` names another.
+    folder : in the measuring set; ``flags`` apply to it, and are left out if ``--data`` names another folder.
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("names", nargs="*", metavar="NAME")
@@ -47,5 +47,5 @@ def study(
             "runs": runs,
         }
         print(choice, {k: v for k, v in table[choice].items() if k != "runs"})
-        # After each choice: what is measured so far is not lost if the next is stopped.
+        # Saved after each choice, so that results are kept if the run is interrupted.
         keep(name, {"recipe": recipe, "choices": table})

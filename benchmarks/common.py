@@ -1,4 +1,4 @@
-"""What the benchmarks share: where the images are, and how a result is kept."""
+"""Helpers of the benchmarks: the location of the images, and the result files."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def data(*parts: str) -> Path:
 
 
 def mobilenet() -> str:
-    """The given MobileNetV2 weights."""
+    """Path of the MobileNetV2 weights of the measuring set."""
     return str(data("weights", "mobilenetv2_100.imagenet1k.safetensors"))
 
 
 def facevalue(*arguments: str) -> tuple[dict[str, Any] | list[Any], float]:
-    """Run the command line as a user would; returns its JSON and the seconds of the whole process."""
+    """Run a command of the command line; returns its JSON and the seconds of the whole process."""
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
         start = time.perf_counter()
@@ -46,7 +46,7 @@ def facevalue(*arguments: str) -> tuple[dict[str, Any] | list[Any], float]:
 
 
 def shown(text: str) -> str:
-    """A command as anyone could type it: without this machine's folders."""
+    """A command without the folders of this machine."""
     return (
         re.sub(re.escape(tempfile.gettempdir()) + r"/(tmp\w{8}/)?", "", text)
         .replace(str(data()), "$FACEVALUE_DATA")
@@ -56,7 +56,7 @@ def shown(text: str) -> str:
 
 
 def keep(name: str, figures: dict[str, Any]) -> None:
-    """Write ``benchmarks/results/NAME.json`` with what made it."""
+    """Write ``benchmarks/results/NAME.json`` with the command and the versions."""
     processor = next(
         (
             line.partition(":")[2].strip()
@@ -77,7 +77,7 @@ def keep(name: str, figures: dict[str, Any]) -> None:
 
 
 def kept(name: str) -> dict[str, Any]:
-    """What an earlier run left in ``benchmarks/results/NAME.json``."""
+    """The contents of ``benchmarks/results/NAME.json`` from an earlier run."""
     return dict(json.loads((RESULTS / f"{name}.json").read_text()))
 
 
@@ -93,18 +93,18 @@ SHOWN = (
 
 
 def essentials(report: dict[str, Any]) -> dict[str, Any]:
-    """The figures of an evaluation that a table quotes."""
+    """The figures of an evaluation for a table."""
     return {key: report[key] for key in SHOWN}
 
 
 def summary(runs: Sequence[dict[str, Any]], split: str = "test") -> dict[str, Any]:
-    """Mean, least and most accuracy over seeds."""
+    """Mean, lowest and highest accuracy over seeds."""
     accuracies = [run[split]["accuracy"] for run in runs]
     return {"accuracy_mean": mean(accuracies), "accuracy_min": min(accuracies), "accuracy_max": max(accuracies)}
 
 
 def train(out: Path, *arguments: str) -> dict[str, Any]:
-    """Train a model folder and return what a table quotes of it."""
+    """Train a model folder and return its figures for a table."""
     figures, seconds = facevalue("train", *arguments, "-o", str(out))
     assert isinstance(figures, dict)
     return {

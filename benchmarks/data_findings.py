@@ -1,9 +1,9 @@
-"""What bad data does, shown on real images: leaking splits, shortcuts, planted copies under another label.
+"""The effects of bad data on real images: leaking splits, shortcuts, copies under another label.
 
-``leak`` trains the small CNN on the horse-or-human renderings, split by image and split by rendering, and asks how
-accurate each looks, and how accurate it is on the official validation images, which no training image resembles.
-``shortcuts`` asks ``data scan`` whether file facts tell the classes apart. ``copies`` plants copies of twenty images
-under the other label, resized and saved again as JPEG of quality 60, and counts those that are found.
+``leak`` trains the small CNN on the horse-or-human renderings, split by image and split by rendering. It compares the
+test accuracy of each with the accuracy on the official validation images, which differ from all training images.
+``shortcuts`` runs ``data scan`` to see whether file facts separate the classes. ``copies`` adds copies of twenty images
+under the other label, resized and saved again as JPEG of quality 60, and counts how many are found.
 
 Run from the project's root: ``python -m benchmarks.data_findings [leak] [shortcuts] [copies]``.
 """
@@ -31,7 +31,7 @@ PLANTED = 20
 
 
 def crossing(model: Path) -> dict[str, int]:
-    """Of a trained model's own images: renderings, and those that are in more than one split."""
+    """Number of renderings of a model's images, and of those in more than one split."""
     table = pd.read_parquet(model / "manifest.parquet")
     names = table["key"].map(lambda key: RENDERING.match(Path(key).stem)[1])
     splits = table.groupby(names)["split"].nunique()
@@ -39,7 +39,7 @@ def crossing(model: Path) -> dict[str, int]:
 
 
 def leak() -> dict[str, Any]:
-    """The same recipe under both splits."""
+    """Train the same recipe with both splits."""
     found: dict[str, Any] = {}
     for name, how in SPLITS.items():
         runs = []
@@ -61,7 +61,7 @@ def leak() -> dict[str, Any]:
 
 
 def shortcuts() -> dict[str, Any]:
-    """File facts of two sets."""
+    """Shortcuts by file facts in two datasets."""
     found = {}
     for name in ("human-or-object", "real-or-ai-face"):
         figures, _ = facevalue("data", "scan", str(data(name)))
@@ -71,7 +71,7 @@ def shortcuts() -> dict[str, Any]:
 
 
 def copies() -> dict[str, Any]:
-    """Twenty planted contradictions in each of two sets."""
+    """Twenty contradictions, added to each of two datasets."""
     found = {}
     for name in ("real-or-ai-face", "horse-or-human-rgb300"):
         with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +79,7 @@ def copies() -> dict[str, Any]:
             for label in sorted(p for p in data(name).iterdir() if p.is_dir()):
                 (root / label.name).symlink_to(label)
             first, second = sorted(p.name for p in root.iterdir())
-            # The second class gets real files, so that copies can stand beside them.
+            # The second class gets real files instead of links, so that copies can be added.
             files = sorted((root / second).resolve().iterdir())
             (root / second).unlink()
             (root / second).mkdir()

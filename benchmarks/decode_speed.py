@@ -1,7 +1,7 @@
-"""How fast files become network inputs, against Pillow alone; threads against processes; the second epoch from disk.
+"""Speed of decoding files to network inputs: against Pillow alone, threads against processes, decoded against cached.
 
-``python -m benchmarks.decode_speed [--images 1000] [--rounds 3]``. Every ratio is of two sides that took turns in one
-run, each at its best round. One side is what a script would write, ``Image.open(path).convert("RGB").resize(...)``.
+``python -m benchmarks.decode_speed [--images 1000] [--rounds 3]``. The sides of every ratio run in turns; the best
+round of each counts. The baseline is ``Image.open(path).convert("RGB").resize(...)``, as in most scripts.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def pillow(path: Path) -> NDArray[np.uint8]:
 
 
 def simple(path: Path) -> NDArray[np.uint8]:
-    """The same by simplejpeg, whose array must become Pillow's image to be resampled."""
+    """The same with simplejpeg, whose array must become a Pillow image for resampling."""
     array = simplejpeg.decode_jpeg(path.read_bytes(), colorspace="RGB")
     image = Image.frombuffer("RGB", (array.shape[1], array.shape[0]), array, "raw", "RGB", 0, 1)
     return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
@@ -73,7 +73,7 @@ def simple_decodes(path: Path) -> Any:
 
 
 def best(sides: dict[str, Callable[[], None]], rounds: int, images: int) -> dict[str, float]:
-    """Images a second of each side, its best round; the sides take turns."""
+    """Images per second of each side in its best round; the sides run in turns."""
     seconds = dict.fromkeys(sides, float("inf"))
     for _ in range(rounds):
         for name, side in sides.items():
@@ -84,7 +84,7 @@ def best(sides: dict[str, Callable[[], None]], rounds: int, images: int) -> dict
 
 
 def one_by_one(files: Sequence[Path], rounds: int, reads: dict[str, Read]) -> dict[str, Any]:
-    """Each way of reading, in one thread."""
+    """Each way of decoding, in one thread."""
 
     def all_of(read: Read) -> Callable[[], None]:
         return lambda: [read(path) for path in files] and None
@@ -97,7 +97,7 @@ def one_by_one(files: Sequence[Path], rounds: int, reads: dict[str, Read]) -> di
 
 
 def difference(files: Sequence[Path]) -> dict[str, Any]:
-    """Levels between facevalue's network inputs and those of Pillow alone; of reduced network inputs and whole ones."""
+    """Differences in levels: facevalue against Pillow alone, and reduced against full-size decoding."""
     rows = [(pillow(path).astype(int), whole(path).astype(int), reduced(path).astype(int)) for path in files]
     gaps = [np.abs(b - c) for _, b, c in rows]
     return {
@@ -120,7 +120,7 @@ def large(folder: Path, files: Sequence[Path]) -> list[Path]:
 
 @contextmanager
 def lock_held() -> Iterator[None]:
-    """A thread that computes in Python all the time, as a badly written training loop would."""
+    """A thread that computes in Python all the time, like an inefficient training loop."""
     stop = threading.Event()
 
     def compute() -> None:
@@ -137,14 +137,14 @@ def lock_held() -> Iterator[None]:
 
 
 def workers(files: Sequence[Path], rounds: int) -> dict[str, Any]:
-    """One thread, threads and processes, all of them giving network inputs to this process."""
+    """One thread, several threads and several processes; all return network inputs to this process."""
 
     def in_threads() -> None:
         for _ in machine.in_order(whole, files, ahead=128):
             pass
 
     with ProcessPoolExecutor(machine.cores(), mp_context=multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(whole, files[:64]))  # the processes are up
+        list(pool.map(whole, files[:64]))  # start the processes before the timing
 
         def in_processes() -> None:
             for _ in pool.map(whole, files, chunksize=4):
@@ -162,7 +162,7 @@ def workers(files: Sequence[Path], rounds: int) -> dict[str, Any]:
 
 
 def from_disk(folder: Path, files: Sequence[Path], rounds: int) -> dict[str, Any]:
-    """An epoch in random order decoded anew, and from the cache."""
+    """An epoch in random order: decoded, and from the cache."""
     plain = ImageDataset(
         paths=tuple(files),
         labels=np.zeros(len(files), np.int64),

@@ -1,8 +1,8 @@
-"""What defences are worth: plain, adversarially trained and distilled networks, each attacked blind and adaptively.
+"""Defences compared: standard, adversarially trained and distilled networks, attacked blind and adaptively.
 
 Small networks on real images. Run from the project's root: ``python -m benchmarks.defences [human-or-object|horse]
-[--epochs N] [--limit N] [--few N]``; ``--quick`` takes few epochs and images, to see that it runs. ``limit`` images
-meet single attacks, ``few`` the suite, defences before the network and the certificate. One seed.
+[--epochs N] [--limit N] [--few N]``; ``--quick`` uses few epochs and images, for a trial run. Single attacks use
+``limit`` images; the suite, input defences and the certificate use ``few``. One seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DEFENSES = ("jpeg", "blur", "median", "bits", "noise", "tv")
 
 
 def rows(report: dict[str, Any] | list[Any]) -> dict[str, Any]:
-    """An attack's table without what is the same in all its rows."""
+    """An attack's table, without the values that are the same in all rows."""
     assert isinstance(report, dict)
     shown = ("attack", "eps", "defense", "adaptive", "clean_accuracy", "robust_accuracy", "robust_ci", "seconds")
     return {

@@ -1,8 +1,9 @@
-"""Real or AI face, gone on with a hard set: what is won there and what is lost of the old.
+"""Fine-tuning on hard images for real or AI faces: gains on the hard images and losses on the old ones.
 
-A model that learned FFHQ and StyleGAN is fine-tuned (the head alone) on 1,600 faces of two other sources of photographs
-and two other generators, both classes alike. Judged on its old test images and on hard ones kept from it, each before
-and after, and on ``unseen-faces``, whose sources it knows afterwards and whose images it does not.
+A model of FFHQ and StyleGAN is fine-tuned (head only) on 1,600 faces of two other sources of photographs and two other
+generators, half of each class. It is evaluated before and after, on its old test images, on held-out hard images, and
+on ``unseen-faces``, which has other images of the new sources.
+
 Run from the project's root: ``python -m benchmarks.hard_set [NAME …] [--seeds 0,1,2]``.
 """
 
@@ -23,7 +24,7 @@ TOLD = ("old_test_before", "old_test_after", "hard_before", "hard_after", "forgo
 def measure(flags: tuple[str, ...], seed: str, scratch: Path) -> dict[str, Any]:
     before, after = scratch / "before", scratch / "after"
     run = train(before, str(data("real-or-ai-face")), *flags, "--seed", seed)
-    # Not a folder a group: a source would be in one split altogether.
+    # Not one group per folder: all images of a source would be in one split.
     hard = (str(before), str(data("faces-by-source")), "-o", str(after), "--groups", "image", "--seed", seed)
     figures, _ = facevalue("finetune", *hard)
     assert isinstance(figures, dict)
@@ -52,7 +53,7 @@ def main() -> None:
                 when: {source: mean([run["unseen_recall"][when][source] for run in runs]) for source in UNSEEN}
                 for when in ("before", "after")
             }
-            # After each seed: what is measured so far is not lost if the next is stopped.
+            # Saved after each seed, so that results are kept if the run is interrupted.
             keep(f"hard_set.{name}", {"unseen_recall_mean": means, "runs": runs})
 
 

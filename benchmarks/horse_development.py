@@ -1,10 +1,9 @@
-"""A development set for small networks on horse or human, so that nothing is chosen by the official images.
+"""A development set for small networks on horse or human, so that the official images choose nothing.
 
-Those stand on plain white, the renderings to learn from in landscapes. Here every rendering in colour is cut out
-(GrabCut on a finer network input than training's), laid on white, made grey and 100 pixels wide, and judged by a
-network that
-has not seen it: three folds by rendering. Its outlines are others than those that training sees, and keep less ground.
-Run from the project's root: ``python -m benchmarks.horse_development [NAME …]``.
+The official images have a white background, the training renderings landscapes. Here every colour rendering is cut out
+(GrabCut on a finer image than in training), put on white, turned grey and resized to 100 pixels. Each is classified by
+a network that has not seen it, in three folds by rendering. The masks differ from those in training, and keep less of
+the ground. Run from the project's root: ``python -m benchmarks.horse_development [NAME …]``.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ GREY, COLOUR = data("horse-or-human-grey100", "train"), data("horse-or-human-rgb
 CLASSES = ("horses", "humans")
 FOLDS = 3
 SIDE = 150
-"""GrabCut's network input; training has 80."""
+"""Side of the image for GrabCut; training uses 80."""
 PLAUSIBLE = (0.04, 0.6)
-"""Shares of the network input that a subject may cover; images beyond are left out."""
+"""Range of the share that the foreground may cover; other images are left out."""
 UPRIGHT = ("--recipe", "horse-or-human/cnn-upright")
 RESIDUAL = ("--recipe", "horse-or-human/resnet-scratch")
 CHOICES = {
@@ -46,7 +45,7 @@ CHOICES = {
 
 
 def cut_out(path: Path) -> Image.Image | None:
-    """A rendering's subject on white, grey, 100 pixels wide; ``None`` where no plausible one is found."""
+    """A rendering's foreground on white, in grey, 100 pixels wide; ``None`` if the mask is not plausible."""
     with Image.open(path) as file:
         image = np.asarray(file.convert("RGB"))
     mask = cv2.morphologyEx(masks.foreground_mask(image).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
@@ -62,7 +61,7 @@ def cut_out(path: Path) -> Image.Image | None:
 
 
 def cut_outs(folder: Path) -> None:
-    """All of them, one folder per class."""
+    """Write all cut-outs, one folder per class."""
     masks.SIDE = SIDE
     for label in CLASSES:
         (folder / label).mkdir(parents=True)
@@ -78,7 +77,7 @@ def rendering(path: Path) -> str:
 
 
 def split(source: Path, judged: Path, fold: int, folder: Path) -> None:
-    """``train/`` and ``test/`` of a fold as links: renderings to learn from, and cut-outs of the others."""
+    """``train/`` and ``test/`` of a fold as links: training renderings, and cut-outs of the others."""
     for label in CLASSES:
         names = sorted({rendering(path) for path in (source / label).iterdir()})
         held = {name for i, name in enumerate(names) if i % FOLDS == fold}
@@ -90,7 +89,7 @@ def split(source: Path, judged: Path, fold: int, folder: Path) -> None:
 
 
 def main(names: list[str]) -> None:
-    # Choices that are named come to those that are there already.
+    # Choices named on the command line are added to the existing results.
     table: dict[str, Any] = kept("horse_development")["choices"] if names else {}
     with tempfile.TemporaryDirectory() as scratch:
         judged = Path(scratch) / "white"
@@ -104,7 +103,7 @@ def main(names: list[str]) -> None:
                     runs.append(train(Path(folder) / "model", str(Path(folder) / "fold"), *flags))
             recall = {label: mean([run["test"]["recall"][label] for run in runs]) for label in CLASSES}
             table[name] = {"recall": recall, "balanced_accuracy": mean(list(recall.values())), "runs": runs}
-            # After each choice: what is measured so far is not lost if the next is stopped.
+            # Saved after each choice, so that results are kept if the run is interrupted.
             keep("horse_development", {"folds": FOLDS, "choices": table})
 
 

@@ -1,9 +1,9 @@
 """Horse or human on the official grey split: a probe, the small CNN with and without augmentation, a small ResNet.
 
-The official validation images are the test split and nothing is chosen by them; validation and calibration are carved
-out of train by rendering, and ``-again`` learns from those too in the end (``refit``). ``-in-colour`` learns from the
-same renderings as published, at 300 pixels and in colour, in which foreground is told from their background more
-surely. Run from the project's root: ``python -m benchmarks.horse_or_human``.
+The official validation images are the test split and choose nothing. Validation and calibration are split off train by
+rendering; ``-again`` also trains on those in the end (``refit``). ``-in-colour`` trains on the published renderings, at
+300 pixels and in colour, where foreground masks are more reliable. Run from the project's root:
+``python -m benchmarks.horse_or_human``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RECIPES = {
 
 @contextmanager
 def source(name: str) -> Iterator[Path]:
-    """The folder with ``train/`` and the official images that a recipe learns from and is judged on."""
+    """The folder with ``train/`` and the official images for a recipe."""
     if "-in-colour" not in name:
         yield GREY
         return

@@ -1,7 +1,8 @@
-"""What each choice in the small CNN is worth: layers, filters, kernels, dropout, L2, early stopping, plateau.
+"""The effect of each choice in the small CNN: layers, filters, kernels, dropout, L2, early stopping, plateau.
 
-One choice is changed at a time, on the official grey split of horse-or-human, and judged on validation (carved out of
-train by rendering), so that the official images stay unseen: their figure is in the runs, for the reader alone.
+One choice is changed at a time, on the official grey split of horse-or-human, and compared on validation (split off
+train by rendering). The official images choose nothing; their figures are in the results for information only.
+
 Run from the project's root: ``python -m benchmarks.layer_study [NAME …] [--epochs N] [--seeds 0,1,2] [--data DIR]``.
 """
 

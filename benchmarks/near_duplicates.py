@@ -1,8 +1,8 @@
 """Near-duplicate search at 10 thousand, 100 thousand and 1 million hashes: seconds, growth, recall by distance.
 
-In a hundredth of the hashes a copy is planted, at distances up to the very end of the radius and beyond it. At 10 and
-20 thousand the answer is compared with that of all pairs. Run from the project's root:
-``python -m benchmarks.near_duplicates [LARGEST]``.
+One hundredth of the hashes are copies, at distances up to the radius and beyond. At 10 and 20 thousand hashes the
+result is compared with a search over all pairs. Run from the project's root: ``python -m benchmarks.near_duplicates
+[LARGEST]``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ APART = (1, 4, 8, 16, 24, 28, 30, 31, 32, 33, 36, 48)
 
 
 def planted(n: int, seed: int = 0) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """``n`` hashes of which the last hundredth are copies of the first, with so many bits changed."""
+    """``n`` hashes; the last hundredth are copies of the first ones with some bits changed."""
     rng = np.random.default_rng(seed)
     copies = n // 100
     hashes = rng.integers(0, 2**64, (n - copies, 4), dtype=np.uint64)
@@ -36,7 +36,7 @@ def planted(n: int, seed: int = 0) -> tuple[NDArray[np.uint64], NDArray[np.int64
 
 
 def measured(n: int, exact: int | None = None) -> tuple[dict[str, Any], NDArray[np.int64]]:
-    """One search; joined pairs beyond the radius would be false."""
+    """One search; also counts joined pairs beyond the radius, which would be errors."""
     hashes, apart = planted(n)
     start = time.perf_counter()
     found = clusters(hashes, NEAR) if exact is None else clusters(hashes, NEAR, exact)
@@ -55,7 +55,7 @@ def measured(n: int, exact: int | None = None) -> tuple[dict[str, Any], NDArray[
 
 
 def crowd(name: str, hashes: NDArray[np.uint64]) -> dict[str, Any]:
-    """What would blow up a search that is not careful."""
+    """Inputs on which a naive search takes quadratic time or memory."""
     start = time.perf_counter()
     found = clusters(hashes, NEAR)
     groups = len(np.unique(found.labels))

@@ -1,10 +1,10 @@
 """Our near-duplicate search beside faiss's binary indexes: seconds, peak memory and recall, in one run.
 
-Every search is a process of its own; ``megabytes`` is its peak above what it had before the search. Hashes and planted
-copies are those of :mod:`benchmarks.near_duplicates`. faiss is asked for every pair within the radius by
-``range_search``; joining them to clusters is not counted against it. What would take more than minutes is asked for the
-first rows only, which hold all originals of the planted copies, and scaled (``asked`` below ``n``); building the index
-is never scaled. ``crowd`` is a set in which every hash is within the radius of every other.
+Every search runs in its own process; ``megabytes`` is its peak above the memory before the search. Hashes and copies
+are those of :mod:`benchmarks.near_duplicates`. faiss finds every pair within the radius by ``range_search``; the time
+to join them to clusters is not included. Searches that would take many minutes use only the first rows, which include
+all originals of the copies, and their time is scaled (``asked`` below ``n``); the time to build the index is not
+scaled. In ``crowd`` every hash is within the radius of every other.
 
 Needs ``faiss-cpu``, which facevalue itself does not. Run from the project's root:
 ``python -m benchmarks.near_duplicates_faiss [LARGEST]``.
@@ -32,10 +32,10 @@ WAYS = (
     "flat",
     *(f"multi {way}" for way in ("12x21 flips 0", "12x21 flips 1", "12x21 flips 2", "16x16 flips 1")),
 )
-"""Of ``IndexBinaryMultiHash``: tables x bits of a bucket, and bits by which a bucket looked into may differ."""
+"""Settings of ``IndexBinaryMultiHash``: tables x bits per bucket, and bits by which searched buckets may differ."""
 
-PAIRS = 1e10  # a flat search compares so many at most
-ASKED = 20_000  # rows that the slow ones are asked for at most
+PAIRS = 1e10  # largest number of comparisons of a flat search
+ASKED = 20_000  # largest number of queries for the slow indexes
 
 
 def crowd(n: int) -> NDArray[np.uint64]:
@@ -45,7 +45,7 @@ def crowd(n: int) -> NDArray[np.uint64]:
 
 
 def asked(way: str, n: int) -> int:
-    """How many rows a search is asked for."""
+    """Number of query rows."""
     if way == "flat":
         return min(n, max(n // 100, int(PAIRS / n)))
     return n if way in ("ours", "multi 12x21 flips 0", "multi 12x21 flips 1") else min(n, ASKED)
@@ -72,9 +72,9 @@ def megabytes(kind: str) -> float:
 def measured(way: str, hashes: NDArray[np.uint64], apart: NDArray[np.int64]) -> dict[str, Any]:
     """One search in this process."""
     n, rows = len(hashes), asked(way, len(hashes))
-    clusters(planted(1000)[0], NEAR)  # what is imported at the first call is imported
+    clusters(planted(1000)[0], NEAR)  # the first call imports modules
     index = None if way == "ours" else index_of(way)
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak is of what comes now
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: reset the peak
     before = megabytes("VmRSS")
     start = time.perf_counter()
     if index is None:
@@ -85,7 +85,7 @@ def measured(way: str, hashes: NDArray[np.uint64], apart: NDArray[np.int64]) -> 
         codes = hashes.view(np.uint8).reshape(n, -1)
         index.add(codes)
         added = time.perf_counter() - start
-        ends, _, found = index.range_search(codes[:rows], NEAR + 1)  # faiss's radius is not in it
+        ends, _, found = index.range_search(codes[:rows], NEAR + 1)  # faiss excludes the radius itself
         seconds = added + (time.perf_counter() - start - added) * n / rows
         ends = ends.astype(np.int64)
         joined = np.array([n - len(apart) + i in found[ends[i] : ends[i + 1]] for i in range(len(apart))], bool)
@@ -97,7 +97,7 @@ def measured(way: str, hashes: NDArray[np.uint64], apart: NDArray[np.int64]) -> 
 
 
 def in_a_process(way: str, what: str, n: int) -> dict[str, Any]:
-    """``measured`` in a process of its own, so that peak memory is its own."""
+    """Run ``measured`` in a separate process, so that the peak memory is only its own."""
     command = [sys.executable, "-m", "benchmarks.near_duplicates_faiss", "one", way, what, str(n)]
     answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return dict(json.loads(answer.splitlines()[-1]))
@@ -115,7 +115,7 @@ def main(largest: int = 1_000_000) -> None:
     runs: list[dict[str, Any]] = []
     for n in (n for n in (10_000, 100_000, 1_000_000) if n <= largest):
         ours = None
-        for way in (*WAYS, "ours"):  # ours once more at the end: how far the machine can be believed
+        for way in (*WAYS, "ours"):  # ours again at the end, to see how stable the machine is
             run = in_a_process(way, "planted", n)
             ours = ours or run["seconds"]
             runs.append(run | {"times_ours": run["seconds"] / ours})

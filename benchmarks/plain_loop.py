@@ -1,7 +1,7 @@
-"""What people copy: a frozen backbone recomputed every epoch under a linear head. The other side of ``probe_speed``.
+"""The baseline of ``probe_speed``: a common training loop with a frozen backbone that is recomputed every epoch.
 
-``python -m benchmarks.plain_loop DATA WEIGHTS EPOCHS [SEED]``. DATA has ``train/`` and ``validation/``, or a folder a
-class.
+``python -m benchmarks.plain_loop DATA WEIGHTS EPOCHS [SEED]``. DATA has ``train/`` and ``validation/``, or one folder
+per class.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from facevalue.models.networks import torchvision_ready
 
 
 class Folder(Dataset):
-    """One folder per class, decoded anew at every access, as such loops do."""
+    """Images in one folder per class, decoded at every access, as such loops do."""
 
     def __init__(self, root: Path) -> None:
         names = sorted(p.name for p in root.iterdir() if p.is_dir())
@@ -56,7 +56,7 @@ def main(data: str, weights: str, epochs: int, seed: int = 0) -> None:
         parameter.requires_grad_(name.startswith("classifier"))
     optimizer = torch.optim.Adam(model.get_classifier().parameters(), lr=1e-3)
     for epoch in range(epochs):
-        model.eval()  # the backbone is frozen, its batch norm too
+        model.eval()  # the backbone is frozen, including its batch norm
         for x, y in DataLoader(train, batch_size=32, shuffle=True):
             loss = nn.functional.cross_entropy(model(x), y)
             optimizer.zero_grad()

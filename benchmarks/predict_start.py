@@ -16,7 +16,7 @@ from benchmarks.common import FACEVALUE, data, facevalue, keep, mobilenet
 
 
 def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak resident megabytes of a process, by the operating system's account."""
+    """Seconds and peak resident megabytes of a process, as measured by the operating system."""
     start = time.perf_counter()
     pid = os.posix_spawn(
         command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
@@ -37,7 +37,9 @@ def main(runs: int = 7) -> None:
         with tempfile.TemporaryDirectory() as folder:
             model = str(Path(folder) / "model")
             facevalue("train", str(data("horse-or-human-grey100")), "-o", model, *arguments)
-            measured([FACEVALUE, "predict", model, image])  # once, so that every file is in the page cache
+            measured(
+                [FACEVALUE, "predict", model, image]
+            )  # once before the timing, so that every file is in the page cache
             pairs = [measured([FACEVALUE, "predict", model, image]) for _ in range(runs)]
         seconds, megabytes = [p[0] for p in pairs], [p[1] for p in pairs]
         results[name] = {

@@ -1,6 +1,8 @@
-"""The whole probe, process start to saved model folder, beside a plain loop over five epochs, in one run.
+"""Time of a probe, from process start to saved model folder, and of a plain loop over five epochs, in one run.
 
-Both with and without glibc told to keep memory. The two sides take turns, so that a machine that slows down slows both.
+Both with and without glibc set to keep memory. The two sides run in turns, so that a slow phase of the machine affects
+both.
+
 Run from the project's root: ``python -m benchmarks.probe_speed [DATASET] [ROUNDS]``.
 """
 

@@ -1,7 +1,7 @@
-"""Products of texture features with each other, from which any ridge regression on them is solved in seconds.
+"""Gram matrices of texture features, from which any ridge regression on them is solved in seconds.
 
-There are many times more features than images: what a study varies (images learned from, penalties, goals) is then
-a matter of a few thousand rows. Rows are images, and differences between images that a head is not to heed.
+There are many times more features than images, so a study that varies training images, penalties or targets only needs
+a matrix of a few thousand rows. Rows are images, and feature differences that should not change the scores.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUARTERS = 4
 def scale(x: NDArray[np.float32], known: NDArray[np.float32], kinds: Sequence[int]) -> None:
     """Scale features (…, d) in place as ``probe.scale = "kind"`` does, by the statistics of ``known`` (n, d)."""
     start, length = 0, 0.0
-    for width in kinds:  # a kind at a time, for memory
+    for width in kinds:  # one kind at a time, to save memory
         part, own = x[..., start : start + width], known[:, start : start + width]
         level = own.mean(0)
         own = own - level
@@ -38,7 +38,7 @@ def scale(x: NDArray[np.float32], known: NDArray[np.float32], kinds: Sequence[in
 
 
 def products(classifier: Classifier, chosen: ImageDataset) -> NDArray[np.float32]:
-    """(5n, 5n), of all rows with each other: rows are the images, then how their quarters deviate."""
+    """(5n, 5n) Gram matrix: the rows are the images, then the deviations of their quarters."""
     x = Extractor(classifier, quarters=True).features(chosen).numpy()
     n, _, d = x.shape
     scale(x, x[:, 0], classifier.body.kinds)
@@ -49,12 +49,12 @@ def products(classifier: Classifier, chosen: ImageDataset) -> NDArray[np.float32
 
 
 def quarters_of(images: Ints, n: int) -> Ints:
-    """Where :func:`products` of ``n`` images has the quarters of some of them."""
+    """Rows of the quarters of some images in :func:`products` of ``n`` images."""
     return (n + QUARTERS * images[:, None] + np.arange(QUARTERS)).ravel()
 
 
 def centred(table: NDArray[np.float32], learned: Ints, n: int) -> NDArray[np.float32]:
-    """The same of features less the mean of the images ``learned``, of ``n`` in all; differences have no mean."""
+    """The matrix for features centred on the mean of the ``learned`` images of ``n``; differences stay uncentred."""
     less = table.copy()
     less[:n] -= less[learned].mean(0)
     less[:, :n] -= less[:, learned].mean(1, keepdims=True)
@@ -67,21 +67,21 @@ def ridge(
     learned: Ints,
     asked: Ints,
     strength: float,
-    heedless: Sequence[tuple[Ints, float]] = (),
+    differences: Sequence[tuple[Ints, float]] = (),
 ) -> Floats:
-    """Scores of the images ``asked``, by what has learned from others.
+    """Scores of the images ``asked`` by ridge regression on the images ``learned``.
 
     Parameters
     ----------
     table : see :func:`products`.
-    goals : (n,) or (n, k), of the images that may be learned from.
-    learned, asked : the places of images.
-    heedless : places of differences whose scores are to be nothing, and what the square of each counts.
+    goals : (n,) or (n, k) targets of the images.
+    learned, asked : positions of training and test images.
+    differences : rows of differences whose scores should be 0, and the weight of the square of each.
     """
-    rows = np.concatenate([learned, *(places for places, _ in heedless)])
+    rows = np.concatenate([learned, *(places for places, _ in differences)])
     weights = np.ones(len(rows), np.float32)
     end = len(learned)
-    for places, weight in heedless:
+    for places, weight in differences:
         start, end = end, end + len(places)
         weights[start:end] = np.sqrt(weight)
     wanted = np.zeros((len(rows), *goals.shape[1:]), np.float32)

@@ -1,7 +1,7 @@
 """Real or AI face: recipes on held-out images of the same source and on unseen sources, clean and laundered.
 
-``unseen-faces`` is for testing only; one threshold, the model's own, holds for all of it. Run from the project's root:
-``python -m benchmarks.real_or_ai [NAME …] [--seeds 0,1,2] [--add]``.
+``unseen-faces`` is for testing only; all of it is evaluated with the model's own threshold. Run from the project's
+root: ``python -m benchmarks.real_or_ai [NAME …] [--seeds 0,1,2] [--add]``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from PIL import Image
 from benchmarks.common import SEEDS, data, facevalue, keep, kept, mean, mobilenet, summary, train
 
 Source = tuple[str, tuple[str, ...]]
-"""A label and the parts of a folder's name."""
+"""Label and source from the name of a folder."""
 
 RECIPES = {
     "probe": ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet()),
-    # Three epochs: what two cores do in a few minutes.
+    # Three epochs take a few minutes on two cores.
     "finetune": ("--recipe", "finetune", "--network", "mobilenetv2_100", "--weights", mobilenet(), "--epochs", "3"),
     "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet()),
     "texture-unseen": ("--recipe", "real-or-ai/texture-unseen", "--weights", mobilenet()),
@@ -37,7 +37,7 @@ LAUNDERINGS: dict[str, tuple[int, int] | None] = {
     "jpeg q60, 768 px": (768, 60),
     "jpeg q40, 512 px": (512, 40),
 }
-"""The longest side and the quality with which a messenger saves an image again."""
+"""Longest side and JPEG quality with which a messenger saves an image again."""
 
 
 def laundered(source: Path, target: Path, longest: int, quality: int) -> None:
@@ -48,7 +48,7 @@ def laundered(source: Path, target: Path, longest: int, quality: int) -> None:
 
 
 def manifest(path: Path, sources: Mapping[str, Source], saving: tuple[int, int] | None = None) -> Path:
-    """A CSV of path, label and source; with ``saving``, of images saved again beside it."""
+    """Write a CSV of path, label and source; with ``saving``, of images saved again beside it."""
     path.parent.mkdir(parents=True)
     with path.open("w", newline="") as stream:
         rows = csv.writer(stream)
@@ -72,7 +72,7 @@ def by_source(model: Path, table: Path, *flags: str) -> dict[str, dict[str, Any]
 
 
 def unseen(model: Path, scratch: Path, launderings: Sequence[str]) -> dict[str, Any]:
-    """Recall on each unseen source with its interval, by the model's own threshold; generators beside photographs."""
+    """Recall with its interval on each unseen source, with the model's own threshold."""
     figures: dict[str, Any] = {}
     sources = {source: (label, ("unseen-faces", label, source)) for source, label in UNSEEN.items()}
     for how in launderings:
@@ -93,7 +93,7 @@ def unseen(model: Path, scratch: Path, launderings: Sequence[str]) -> dict[str, 
 
 
 def of_runs(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means of balanced accuracy over the runs that have it, for each unseen generator and laundering."""
+    """Mean balanced accuracy over the runs that have it, for each unseen generator and laundering."""
     return {
         how: {
             name: mean([run["unseen"][how]["balanced_accuracy"][name] for run in runs if how in run["unseen"]])
@@ -119,10 +119,10 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 model = Path(folder) / "model"
                 run = train(model, str(data("real-or-ai-face")), *RECIPES[name], "--seed", seed)
-                # Laundered for the first seed only: it triples the images.
+                # Laundered only for the first seed, because it triples the number of images.
                 launderings = list(LAUNDERINGS)[: 1 if runs or given.clean else None]
                 runs.append({**run, "unseen": unseen(model, Path(folder), launderings)})
-            # After each seed: what is measured so far is not lost if the next is stopped.
+            # Saved after each seed, so that results are kept if the run is interrupted.
             keep(f"real_or_ai.{name}", {**summary(runs), "unseen_balanced_accuracy_mean": of_runs(runs), "runs": runs})
 
 

@@ -1,7 +1,8 @@
-"""Real or AI face, trained on several sources with one generator and one source of photographs left out in turn.
+"""Real or AI face: trained on several sources, with one generator and one source of photographs left out in turn.
 
-What a user meets is neither the cameras nor the generators that a model was trained on. Each row trains on the other
-sources and is judged on those left out, clean and laundered, real and AI apart, by the model's own threshold.
+In use, images come from other cameras and generators than those in training. Each row trains on all sources but two and
+is evaluated on those two, clean and laundered, real and AI separately, with the model's own threshold.
+
 Run from the project's root:
 ``python -m benchmarks.real_or_ai_sources [--recipe NAME] [--seeds 0] [--rows 0,1] [--add]``.
 """
@@ -25,7 +26,7 @@ TRAINED = {
     "stylegan2-omi": ("ai", ("faces-by-source", "ai", "stylegan2-omi")),
     "stable-diffusion-2.1": ("ai", ("faces-by-source", "ai", "stable-diffusion-2.1")),
 }
-# Where a source has images for testing only, a model that has not seen the source is judged on those.
+# If a source has images for testing only, models that have not seen the source are evaluated on those.
 TESTED = {
     **TRAINED,
     "utkface": ("real", ("unseen-faces", "real", "utkface")),
@@ -33,7 +34,7 @@ TESTED = {
     "stable-diffusion-2.1": ("ai", ("unseen-faces", "ai", "stable-diffusion-2.1")),
 }
 HOME = ("ffhq", "stylegan")
-"""Of ``real-or-ai-face``, the set that recipes are measured on elsewhere."""
+"""The sources of ``real-or-ai-face``, the dataset of the other benchmarks."""
 LEFT_OUT = (
     ("utkface", "stylegan2-omi"),
     ("utkface", "stable-diffusion-2.1"),
@@ -45,7 +46,7 @@ LEFT_OUT = (
 def measure(out: tuple[str, str], recipe: str, seed: str, launderings: list[str], scratch: Path) -> dict[str, Any]:
     known = {name: entry for name, entry in TRAINED.items() if name not in out}
     model = scratch / "model"
-    # Not a folder a group: a source would be in one split altogether.
+    # Not one group per folder: all images of a source would be in one split.
     flags = ("--recipe", recipe, "--weights", mobilenet(), "--groups", "image", "--seed", seed)
     run = train(model, str(manifest(scratch / "train" / "manifest.csv", known)), *flags)
     run["arguments"] = " ".join(flags)
@@ -86,12 +87,12 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as scratch:
                 runs.append(measure(out, given.recipe, seed, launderings, Path(scratch)))
             rows[row] = {**summarised(runs), "runs": runs}
-            # After each seed: what is measured so far is not lost if the next is stopped.
+            # Saved after each seed, so that results are kept if the run is interrupted.
             keep(name, {"recipe": given.recipe, "rows": rows})
 
 
 def summarised(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over the runs of a row."""
+    """Means over the runs (seeds) of a row."""
     home = [run["held_out_home"]["accuracy"] for run in runs if "held_out_home" in run]
     return {
         "held_out_accuracy": mean([run["test"]["accuracy"] for run in runs]),

@@ -1,11 +1,11 @@
 """Robust accuracy of standard and of adversarially trained networks, by the suite, at 1, 2, 4 and 8/255.
 
-The two of a pair are the same network on the same splits and network input, and every eps meets the same images.
-``published`` is the published form of the question: MobileNetV2 at 224 pixels, FGSM at eps 0.01, clean accuracy and the
-adversarial confusion matrix.
+Both models of a pair have the same network, splits and input size, and every eps uses the same images. ``published``
+repeats the published setting: MobileNetV2 at 224 pixels, FGSM at eps 0.01, clean accuracy and the adversarial confusion
+matrix.
 
 Run from the project's root: ``python -m benchmarks.robustness [NAME …] [--models DIR]``. With ``--models`` the model
-folders stay in DIR, and one that is there already is taken as it is. One seed.
+folders stay in DIR, and existing ones are used without training. One seed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOBILENET = ("--network", "mobilenetv2_100", "--weights", mobilenet())
 
 @dataclass(frozen=True)
 class Pair:
-    """What both networks share, what each adds, and how many images are attacked."""
+    """The settings of a pair: those of both networks, those of each, and the number of attacked images."""
 
     common: tuple[str, ...]
     standard: tuple[str, ...]
@@ -58,7 +58,7 @@ PAIRS = {
 
 
 def made(models: Path, name: str, *arguments: str) -> tuple[Path, dict[str, Any]]:
-    """A model folder and what its training said; trained now, or taken as it is."""
+    """A model folder and its training figures; trained now unless it exists."""
     folder, kept = models / name, models / f"{name}.figures.json"
     if folder.exists():
         return folder, json.loads(kept.read_text())
@@ -68,7 +68,7 @@ def made(models: Path, name: str, *arguments: str) -> tuple[Path, dict[str, Any]
 
 
 def attacked(model: Path, images: str, limit: str, attacks: str, eps: str) -> dict[str, Any]:
-    """The attacks' table, with confusion matrices, and noise and warnings beside it."""
+    """The attack table with confusion matrices, noise figures and warnings."""
     report, seconds = facevalue("attack", str(model), images, "--limit", limit, "--attacks", attacks, "--eps", eps)
     assert isinstance(report, dict)
     return {
@@ -105,7 +105,7 @@ def compare(name: str, models: Path) -> None:
 
 
 def publish(models: Path) -> None:
-    """The published form, and what a worst case says of the same model."""
+    """The published setting, and the suite on the same model."""
     folder, training = made(models, PUBLISHED, *HUMAN_OR_OBJECT, "--recipe", "probe", *MOBILENET)
     fgsm = attacked(folder, HUMAN_OR_OBJECT[0], "400", "fgsm", "0.01")
     curve = attacked(folder, HUMAN_OR_OBJECT[0], "100", "fgsm,pgd", EPS)

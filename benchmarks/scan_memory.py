@@ -18,7 +18,7 @@ from benchmarks.common import FACEVALUE, keep
 
 
 def write(folder: Path, n: int) -> None:
-    """Small images, a thousand a sub-folder, two classes."""
+    """Write small images in two classes, a thousand per sub-folder."""
     rng = np.random.default_rng(0)
     for i in range(n):
         path = folder / ("ab"[i % 2]) / f"{i // 1000:04}" / f"{i:07}.png"
@@ -28,7 +28,7 @@ def write(folder: Path, n: int) -> None:
 
 
 def measured(command: list[str]) -> dict[str, float]:
-    """Seconds and peak resident megabytes of a process, by the operating system's account."""
+    """Seconds and peak resident megabytes of a process, as measured by the operating system."""
     start = time.perf_counter()
     pid = os.posix_spawn(
         command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]

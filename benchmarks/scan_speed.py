@@ -1,8 +1,8 @@
-"""``facevalue data scan``'s pass over all images, cold and warm, beside imagededup and plain Pillow, in one run.
+"""Speed of ``facevalue data scan``, without and with its cache, against imagededup and plain Pillow, in one run.
 
-Cold and warm are about what facevalue remembers; the files are in the page cache for all. The peer is run by another
-Python, since it wants other versions: ``IMAGEDEDUP_PYTHON=/path/to/python``. Without it that row is left out, and said
-so. Run from the project's root: ``python -m benchmarks.scan_speed [MOST]``.
+Cold and warm refer to facevalue's own cache; the files are always in the page cache. imagededup needs other package
+versions and so another Python: ``IMAGEDEDUP_PYTHON=/path/to/python``. Without it that row is left out, with a note. Run
+from the project's root: ``python -m benchmarks.scan_speed [MOST]``.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ print(time.perf_counter() - start)
 
 
 def decoded(path: Path) -> tuple[int, int]:
-    """Plain Pillow: the whole image as RGB."""
+    """Plain Pillow: decode the whole image as RGB."""
     with Image.open(path) as image:
         return image.convert("RGB").size
 
 
 def rate(n: int, work: Callable[[], object]) -> dict[str, float]:
-    """Seconds and files a second."""
+    """Seconds, and files per second."""
     start = time.perf_counter()
     work()
     seconds = time.perf_counter() - start
@@ -50,7 +50,7 @@ def rate(n: int, work: Callable[[], object]) -> dict[str, float]:
 
 
 def peer(paths: Sequence[Path], scratch: Path) -> dict[str, float | str]:
-    """imagededup's PHash alone: no checksum, no facts, no audit."""
+    """Only imagededup's PHash: no checksum, no file facts, no audit."""
     python = os.environ.get("IMAGEDEDUP_PYTHON")
     if python is None:
         print("imagededup: not measured; set IMAGEDEDUP_PYTHON to a Python that has it")

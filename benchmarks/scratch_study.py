@@ -1,4 +1,4 @@
-"""Why networks from scratch stay at chance on real or AI faces, and what gets them off it.
+"""Why networks from scratch stay at chance on real or AI faces, and which changes help.
 
 One choice of ``real-or-ai/inception-scratch`` is changed at a time. Run from the project's root:
 ``python -m benchmarks.scratch_study [NAME …] [--seeds 0,1,2] [--data DIR]``.

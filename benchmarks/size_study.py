@@ -1,4 +1,4 @@
-"""What a larger network input costs and gives: the small CNN at 150 and at 300 pixels, as published, in one table.
+"""Cost and benefit of a larger network input: the small CNN at 150 and 300 pixels, as published, in one table.
 
 Trained on the colour half of horse-or-human, split by rendering. Run from the project's root:
 ``python -m benchmarks.size_study [--sizes 150,300] [--epochs 15] [--seeds 0,1,2] [--data DIR]``.

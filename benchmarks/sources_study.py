@@ -1,7 +1,7 @@
-"""What further sources to learn from are worth to ``real-or-ai/texture``, at home and elsewhere, and what they cost.
+"""The effect of more training sources on ``real-or-ai/texture``, on the same and on other sources, and their cost.
 
-LFW and StyleGAN2 are left out, and asked about; images of the other four sources are cross-validated. Features are
-computed once. Nothing here sees ``unseen-faces``. Run from the project's root:
+LFW and StyleGAN2 are held out for testing; images of the other four sources are cross-validated. Features are computed
+once. ``unseen-faces`` is not used. Run from the project's root:
 ``python -m benchmarks.sources_study [RECIPE]``.
 """
 
@@ -35,13 +35,13 @@ LEARNED = {
 }
 FOLDS = 5
 BORDERS = (-0.1, -0.05, 0.0, 0.05, 0.1)
-"""Scores, where -1 is AI and 1 real, from which an image is called real."""
+"""Thresholds on the score (-1 is AI, 1 is real) above which an image counts as real."""
 SETTINGS = ((0.02, 200), (0.08, 30), (0.08, 200), (0.08, 1000), (0.5, 200), (2.0, 3))
 """``probe.quarter_consistency`` and the strength."""
 
 
 def folds_of(source: NDArray[np.str_]) -> Ints:
-    """(n,) a fold for every image, each source dealt out evenly."""
+    """(n,) fold of every image; the images of each source are spread evenly over the folds."""
     fold = np.zeros(len(source), np.int64)
     for name in TRAINED:
         of_source = np.random.default_rng(0).permutation(np.flatnonzero(source == name))
@@ -52,20 +52,20 @@ def folds_of(source: NDArray[np.str_]) -> Ints:
 def figures(
     home: Floats, real: Floats, away: Floats, is_real: NDArray[np.bool_], border: float = 0.0
 ) -> dict[str, float]:
-    """Of scores at home and of those left out, of which ``real`` and ``is_real`` say what is right."""
+    """Figures of the scores of training sources (``real``: the truth) and of held-out sources (``is_real``)."""
     told = away > border
     return {
         "home_accuracy": float(((home > border) == real).mean()),
         f"recall_{REAL}": float(told[is_real].mean()),
         f"recall_{AI}": float((~told[~is_real]).mean()),
         "left_out_balanced_accuracy": float((told[is_real].mean() + (~told[~is_real]).mean()) / 2),
-        # Both are scores of a kind of their own: how well they rank, whatever the border.
+        # AUROC: how well the scores rank, independent of the threshold.
         "left_out_auroc": auroc(is_real.astype(np.int64), np.stack([-away, away], 1), 1),
     }
 
 
 def sources(recipe: str) -> tuple[Classifier, ImageDataset, NDArray[np.str_]]:
-    """The recipe's network as it starts, the images of all sources, and (n,) their sources."""
+    """The recipe's network before training, the images of all sources, and (n,) the source of each."""
     classifier = new_classifier(read(recipe, {"network.weights": mobilenet()}), ("ai", "real"))
     with tempfile.TemporaryDirectory() as folder:
         found = scan(manifest(Path(folder) / "all" / "manifest.csv", TRAINED))
@@ -74,7 +74,7 @@ def sources(recipe: str) -> tuple[Classifier, ImageDataset, NDArray[np.str_]]:
 
 
 class Study:
-    """Features of all sources, and who learns from whom."""
+    """Features of all sources, and the training and test images of each fold."""
 
     def __init__(self, recipe: str) -> None:
         classifier, chosen, self.source = sources(recipe)
@@ -86,16 +86,16 @@ class Study:
     def scores(
         self, sources: tuple[str, ...], goals: Floats, quarter_consistency: float, strength: float
     ) -> tuple[Floats, list[Floats]]:
-        """Of every image at home by what has not learned from it, and of those left out, a fold each."""
+        """Cross-validated scores of the training sources, and scores of the held-out sources for each fold."""
         at_home = np.zeros_like(goals)
         away = []
         for fold in range(FOLDS):
             learned = np.flatnonzero(np.isin(self.source, sources) & (self.fold != fold))
             asked = np.flatnonzero(self.home & (self.fold == fold))
             table, level = centred(self.table, learned, len(goals)), goals[learned].mean(0)
-            heedless = [(quarters_of(learned, len(goals)), quarter_consistency / QUARTERS)]
+            differences = [(quarters_of(learned, len(goals)), quarter_consistency / QUARTERS)]
             every = np.concatenate([asked, self.away])
-            found = ridge(table, goals - level, learned, every, strength, heedless) + level
+            found = ridge(table, goals - level, learned, every, strength, differences) + level
             at_home[asked] = found[: len(asked)]
             away.append(found[len(asked) :])
         return at_home[self.home], away
@@ -119,7 +119,7 @@ def main(recipe: str = "real-or-ai/texture") -> None:
     every = LEARNED["and both"]
     scores = study.scores(every, signs, *own)
     result["by_border"] = {f"{border:g}": study.judged(*scores, border) for border in BORDERS}
-    # A score a source, and the higher of the real ones against the higher of the generated ones.
+    # One score per source: the highest of the real sources against the highest of the generated ones.
     by_source = study.scores(every, (study.source[:, None] == np.array(every)).astype(float), *own)
     real = np.array([TRAINED[source][0] == "real" for source in every])
     apart = [part[:, real].max(1) - part[:, ~real].max(1) for part in (by_source[0], *by_source[1])]

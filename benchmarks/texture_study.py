@@ -1,9 +1,9 @@
-"""What the texture network's parts are worth on real or AI faces.
+"""The contribution of each part of the texture network on real or AI faces.
 
-Features of all images of ``real-or-ai-face`` are computed once, with every zoom and mirrored, and parts of them
-are judged by cross-validation with a ridge classifier in place of the probe: for each seed of the recipe among the
-images outside that seed's test split. The table has the means over the seeds, so that an image of one seed's test
-split takes part through the others. ``unseen-faces`` takes none.
+Features of all images of ``real-or-ai-face`` are computed once, with every zoom and mirrored. Parts of them are
+evaluated by cross-validation with a ridge classifier in place of the probe, for each seed on the images outside that
+seed's test split. The table has the means over the seeds, so an image in one seed's test split still takes part through
+the other seeds. ``unseen-faces`` is not used.
 Run from the project's root: ``python -m benchmarks.texture_study``.
 """
 
@@ -31,10 +31,10 @@ ZOOMS, LEVELS, WIDE = (1, 2), (1, 2, 3, 4), (1, 2)
 PENALTIES = (0.1, 0.03, 0.01, 0.003, 0.001)
 FOLDS = 5
 POWERS = {"each": 1.0, "kind": 0.5, "kinds alike": 0.0}
-"""Of a part's width, that it decides with. The first two are what ``probe.scale`` knows."""
+"""Powers of a part's width that set its weight. The first two are available as ``probe.scale``."""
 
 Part = tuple[int, str]
-"""A zoom, and a level (``3``) or a group read inside (``wide 2``)."""
+"""A zoom, and a level (``3``) or a group that is read inside (``wide 2``)."""
 
 
 def parts_at(zooms: Iterable[int], levels: Iterable[int] = LEVELS, wide: Iterable[int] = ()) -> list[Part]:
@@ -61,7 +61,7 @@ def features(recipe: Recipe) -> tuple[NDArray[np.float32], dict[Part, int], Imag
 
 
 def kernels(x: NDArray[np.float32], widths: Mapping[Part, int]) -> dict[Part, NDArray[np.float32]]:
-    """Products of all images' features, part by part."""
+    """Gram matrices of all images' features, part by part."""
     found, start = {}, 0
     for part, width in widths.items():
         values = x[:, start : start + width] - x[:, start : start + width].mean(0)
@@ -75,14 +75,14 @@ def kernels(x: NDArray[np.float32], widths: Mapping[Part, int]) -> dict[Part, ND
 def joined(
     kernels: Mapping[Part, NDArray[np.float32]], widths: Mapping[Part, int], parts: Iterable[Part], power: float = 0.5
 ) -> NDArray[np.float32]:
-    """The product of several parts together; how much a part decides grows with this power of its width."""
+    """The Gram matrix of several parts; the weight of a part grows with this power of its width."""
     total = np.sum([kernels[part] * np.float32(widths[part] ** power) for part in parts], axis=0)
     scaled: NDArray[np.float32] = total / np.trace(total) * np.float32(len(total))
     return scaled
 
 
 def right(kernel: NDArray[np.float32], y: NDArray[np.int64], among: NDArray[np.int64]) -> float:
-    """Of the best penalty, by cross-validation."""
+    """Cross-validated accuracy with the best penalty."""
     target = np.where(y == 1, 1, -1).astype(np.float32)
     counts = np.zeros(len(PENALTIES))
     for learned, judged in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(among, y[among]):
@@ -95,7 +95,7 @@ def right(kernel: NDArray[np.float32], y: NDArray[np.int64], among: NDArray[np.i
 
 
 def outside_test(chosen: ImageDataset) -> list[NDArray[np.int64]]:
-    """Places of the images outside the recipe's test split, seed by seed."""
+    """Positions of the images outside the recipe's test split, for each seed."""
     found = []
     for seed in SEEDS:
         table = split_manifest(data(FOLDER), read(RECIPE, {"seed": seed}), None).table

@@ -1,8 +1,8 @@
-"""facevalue: image classifiers that people can trust, with the proof beside them.
+"""facevalue: train image classifiers, measure how far they can be trusted, and use them.
 
-The verbs are those of the command line: ``facevalue.train(...)``, ``facevalue.evaluate(...)``, …; ``facevalue.open`` is
-the runtime's predictor and needs no torch, ``facevalue.load`` the classifier to evaluate, attack and explain. Importing
-this loads none of them: each comes when it is first used.
+The verbs have the names of the commands: ``facevalue.train(...)``, ``facevalue.evaluate(...)``, …
+``facevalue.open`` opens a model folder for prediction without torch; ``facevalue.load`` opens it as a classifier to
+evaluate, attack and explain. ``import facevalue`` is fast: each name is imported at its first use.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def __dir__() -> list[str]:
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
-        # The import system hangs every module on its package. `export` and `serve` are packages, but the names here
-        # are the verbs'; `from facevalue.export import ...` finds the package all the same.
+        # The import system sets every submodule as an attribute of its package. `export` and `serve` are packages, but
+        # `facevalue.export` must stay the verb; `from facevalue.export import ...` still finds the package.
         if not (isinstance(value, ModuleType) and ":" in _HOMES.get(name, "")):
             super().__setattr__(name, value)
 

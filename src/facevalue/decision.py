@@ -1,4 +1,4 @@
-"""From probabilities to an answer, or to none: the one rule of evaluation, attacks, export and runtime."""
+"""From probabilities to a prediction or an abstention: one rule for evaluation, attacks, export and runtime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Floats = NDArray[np.floating]
 
 
 def decide(p: Floats, positive: int | None = None, threshold: float = 0.5) -> NDArray[np.int64]:
-    """(n,) class decided for: the likeliest, or for two classes ``positive`` where its probability is >= ``threshold``.
+    """(n,) predicted class: the most probable; with ``positive``, that class if its probability is >= ``threshold``.
 
     >>> decide(np.array([[0.35, 0.65]]), positive=1, threshold=0.7).tolist()
     [0]
@@ -27,11 +27,11 @@ def decide(p: Floats, positive: int | None = None, threshold: float = 0.5) -> ND
 
 
 def abstentions(limits: Abstention, leaning: Floats, novelty: Floats) -> dict[Reason, NDArray[np.bool_]]:
-    """(n,) masks, by reason, of images that a model does not answer.
+    """(n,) masks, by reason, of the images on which a model abstains.
 
     Parameters
     ----------
-    leaning : (n,) calibrated probability of the class decided for.
+    leaning : (n,) calibrated probability of the predicted class.
     novelty : (n,) distance from the training data.
 
     >>> masks = abstentions(Abstention(confidence=0.6, novelty=2.0), np.array([0.9, 0.55]), np.array([2.5, 1.0]))
@@ -47,14 +47,14 @@ def abstentions(limits: Abstention, leaning: Floats, novelty: Floats) -> dict[Re
 def prediction_of(
     card: ModelCard, p: Floats, novelty: float, heat: NDArray[np.float32] | None = None, path: str | None = None
 ) -> Prediction:
-    """The prediction on one image.
+    """The prediction for one image.
 
     Parameters
     ----------
     p : (k,) calibrated probabilities, in the order of ``card.classes``.
     novelty : distance from the training data.
-    heat : (h, w) class activation map of the class decided for; scaled here to a maximum of 1.
-    path : the image's file, where there is one.
+    heat : (h, w) class activation map of the predicted class; scaled here to a maximum of 1.
+    path : the image's file, if there is one.
     """
     limit = card.abstention.novelty
     winner = int(decide(p[None], card.positive_index, card.threshold)[0])
@@ -74,12 +74,12 @@ def prediction_of(
 
 
 def unreadable(error: ImageError, path: str | None = None) -> Prediction:
-    """The prediction on a file that is no readable image: no label, and the reason as ``error``."""
+    """The prediction for a file that is not a readable image: no label, and the reason as ``error``."""
     too_large = isinstance(error, ImageTooLargeError)
     return Prediction(label=None, probabilities={}, path=path, error=str(error), too_large=too_large)
 
 
 def _scaled(heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(h, w) in [0, 1]; all zero where nothing spoke for the class."""
+    """(h, w) in [0, 1]; all zero if no region supports the class."""
     top = float(heat.max())
     return heat / np.float32(top) if top > 0 else np.zeros_like(heat)

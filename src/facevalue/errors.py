@@ -1,46 +1,46 @@
-"""What can go wrong, as one tree.
+"""The exceptions of facevalue, as one class tree.
 
-Every message is one line that says what is wrong and what to do about it. The command line prints it without a
-traceback and ends with the class's ``exit_code``: 1 the work failed, 2 wrong use.
+Every message is one line that says what is wrong and what to do. The command line prints it without a traceback and
+exits with the class's ``exit_code``: 1 the work failed, 2 wrong use.
 """
 
 from __future__ import annotations
 
 
 class FaceValueError(Exception):
-    """Base of every error that facevalue raises on purpose."""
+    """Base class of all errors that facevalue raises deliberately."""
 
     exit_code = 1
 
 
 class UsageError(FaceValueError):
-    """A path, name or setting that the caller gave cannot be right."""
+    """A path, name or setting from the caller is invalid."""
 
     exit_code = 2
 
 
 class DataError(FaceValueError):
-    """The images cannot serve: none, one class only, too few, or classes that do not match the model's."""
+    """The images cannot be used: none, only one class, too few, or classes that do not match the model's."""
 
 
 class ImageError(FaceValueError):
-    """One file is not a readable image. The message is the reason alone, without the path."""
+    """A file is not a readable image. The message is the reason only, without the path."""
 
 
 class ImageTooLargeError(ImageError):
-    """One file has more pixels than allowed; it was not decoded."""
+    """An image has more pixels than allowed; it was not decoded."""
 
 
 class ModelFolderError(UsageError):
-    """A model folder is missing, incomplete, altered or from another version."""
+    """A model folder is missing, incomplete, was altered or is from another version."""
 
 
 class WeightsError(UsageError):
-    """A weights file does not fit the network, or cannot be had."""
+    """A weights file does not fit the network, or cannot be read or downloaded."""
 
 
 class ParityError(FaceValueError):
-    """An exported file does not answer as the model does."""
+    """The predictions of an exported file differ from the model's."""
 
 
 class PolicyError(FaceValueError):
@@ -48,7 +48,7 @@ class PolicyError(FaceValueError):
 
 
 class MissingExtraError(UsageError):
-    """A part of facevalue is used whose optional packages are not installed."""
+    """An optional package that this feature needs is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; run: pip install 'facevalue[{extra}]'")

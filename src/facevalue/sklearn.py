@@ -1,4 +1,4 @@
-"""A scikit-learn face: an image classifier that works in ``cross_val_score``, ``GridSearchCV`` and pipelines."""
+"""A scikit-learn estimator that works in ``cross_val_score``, ``GridSearchCV`` and pipelines."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = ["ImageClassifier"]
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     """:func:`facevalue.train` as a scikit-learn estimator, in memory.
 
-    ``fit`` splits the images it is given once more, by ``groups``, for early stopping, calibration and a test of its
-    own. The parameters are those of :func:`facevalue.train`.
+    ``fit`` splits its images by ``groups`` into train, validation, calibration and test. The parameters are those of
+    :func:`facevalue.train`.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         ----------
         X : (n,) paths, or arrays (n, h, w, 3) uint8, or whatever :meth:`facevalue.ImageDataset.from_arrays` takes.
         y : (n,) class names or numbers.
-        groups : (n,) what stays together in the splits that ``fit`` makes.
+        groups : (n,) images with equal values stay in one of the splits that ``fit`` makes.
         """
         labels = np.asarray(y)
         self.classes_: NDArray[Any] = np.unique(labels)
@@ -98,7 +98,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
         return probabilities
 
     def predict(self, X: Images) -> NDArray[Any]:  # noqa: N803
-        """(n,) the class decided for, abstained or not: scikit-learn's scores know no «I don't know»."""
+        """(n,) predicted classes, also where the model would abstain, because scikit-learn's scores need a class."""
         check_is_fitted(self, "model_")
         known = {str(label): label for label in self.classes_.tolist()}
         leaning = [prediction.leaning for prediction in self.model_.stream(X)]

@@ -1,4 +1,4 @@
-"""The answer to one image."""
+"""The prediction for one image."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from facevalue.support.html import ShownInNotebooks
 
 Reason = Literal["novel", "uncertain"]
-"""Why a model abstains: the image is unlike its training data, or the probability is below the limit."""
+"""Why a model abstains: the image is far from its training data, or the probability is below the limit."""
 
 
 @dataclass(frozen=True)
 class Prediction(ShownInNotebooks):
-    """A label, or the reasons why there is none.
+    """A label, or the reasons for abstaining, or an error.
 
     Attributes
     ----------
-    label : the class decided for, or ``None`` where the model abstains or the file could not be read.
+    label : the predicted class; ``None`` if the model abstains or the file could not be read.
     probabilities : calibrated, by class name in the model's order; they sum to 1. Empty when ``error`` is set.
-    threshold : the probability of ``positive`` from which the answer is ``positive`` (two classes only).
+    threshold : the probability from which the positive class is predicted (two classes only).
     reasons : why the model abstains; empty when it does not.
-    novelty : distance from the training data, in units of the limit on the card (over 1 is ``novel``).
-    leaning : the most that can be said when abstaining: the class that would have been decided for.
-    heat : (h, w) float32 in [0, 1], what in the image spoke for ``leaning``; only if asked and the network has it.
-    path : the file, where there was one.
+    novelty : distance from the training data, divided by the card's limit (above 1 is ``novel``).
+    leaning : the predicted class, also if the model abstains; ``None`` if the file could not be read.
+    heat : (h, w) float32 in [0, 1], the regions that support ``leaning``; only if requested and supported.
+    path : the file, if there is one.
     error : why the file could not be read, else ``None``.
-    too_large : whether that is because it has more pixels than allowed.
+    too_large : whether the reason is that it has more pixels than allowed.
     """
 
     label: str | None
@@ -46,12 +46,12 @@ class Prediction(ShownInNotebooks):
 
     @property
     def abstained(self) -> bool:
-        """Whether the image was read and the model declined to answer."""
+        """Whether the image was read and the model abstains."""
         return self.error is None and bool(self.reasons)
 
     @property
     def confidence(self) -> float | None:
-        """Probability of the class leant to, in [0, 1]."""
+        """Probability of ``leaning``, in [0, 1]."""
         return None if self.leaning is None else self.probabilities[self.leaning]
 
     def named(self, path: str | None) -> Prediction:

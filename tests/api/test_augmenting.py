@@ -56,6 +56,6 @@ def test_settings_that_change_nothing_are_not_told() -> None:
 
 
 def test_a_recipe_without_augmentation_is_wrong_use_and_nothing_is_written(lfw: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="horse-or-human/cnn leaves images as they are"):
+    with pytest.raises(UsageError, match="horse-or-human/cnn does not change images"):
         facevalue.augment_data(lfw, tmp_path / "c.png", recipe="horse-or-human/cnn")
     assert list(tmp_path.iterdir()) == []

@@ -105,16 +105,16 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
     code, errors = stopped_after(3, signal.SIGINT)
     assert code == 130, errors
     last = errors.splitlines()[-1]
-    assert last == f"error: interrupted; {checkpoint} holds what was learned; go on with --resume"
+    assert last == f"error: interrupted; progress is saved in {checkpoint}; continue with --resume"
     assert beside(tmp_path) == {"whole", "model.training"}
 
     code, errors = stopped_after(15, signal.SIGKILL, "--resume")
     assert code == -signal.SIGKILL, errors
-    assert "going on after epoch " in errors
+    assert "resuming after epoch " in errors
     assert not model.exists()
 
     other = facevalue("train", lfw, "-o", model, "--resume", "--seed", 1, epochs=epochs)
-    refused(other, 2, "holds a training with another recipe, data or seed")
+    refused(other, 2, "belongs to a training run with another recipe, data or seed")
 
     done = facevalue("train", lfw, "-o", model, "--resume", epochs=epochs)
     assert done.returncode == 0, done.stderr
@@ -224,7 +224,7 @@ def test_the_images_are_found_from_elsewhere_and_missed_when_gone(lfw: Path, tmp
     assert facevalue(*export, cwd=there).returncode == 0
     (there / "model.onnx").unlink()
     (here / "images").rename(tmp_path / "moved")
-    refused(facevalue(*export, cwd=there), 1, "are no longer where they were; give others with --images DIR")
+    refused(facevalue(*export, cwd=there), 1, "are no longer where they were; name other images with --images DIR")
     assert beside(there) == set()
     assert facevalue(*export, "--images", "../moved", cwd=there).returncode == 0
     assert beside(there) == {"model.onnx"}

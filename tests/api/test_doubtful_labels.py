@@ -1,4 +1,4 @@
-"""A class that is never said, labels that are exchanged, and too few images to calibrate on: said, or refused."""
+"""Warnings or errors for classes never predicted, exchanged labels, and too few calibration images."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_copies_of_one_image_are_one_image(made: Path, tmp_path: Path) -> None:
 
 def test_exchanged_labels_are_refused_and_named_when_judged(made: Path, tmp_path: Path) -> None:
     wrong = table(tmp_path / "wrong.csv", others(made, 14, exchanged=True))
-    with pytest.raises(DataError, match=r"labels seem exchanged: 0 of 28 .*Mend the labels"):
+    with pytest.raises(DataError, match=r"labels seem exchanged: 0 of 28 .*Correct the labels"):
         fv.calibrate(made / "model", wrong, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     warnings = fv.evaluate(made / "model", wrong, save=False).warnings
@@ -88,7 +88,7 @@ def test_labels_drawn_by_lot_are_told(made: Path, tmp_path: Path, notes: list[st
     rows = others(made, 20)
     drawn = [(path, ("dark", "bright")[(i // 2) % 2]) for i, (path, _) in enumerate(rows)]
     fv.calibrate(made / "model", table(tmp_path / "lot.csv", drawn), tmp_path / "out")
-    assert any("decides no better than chance (20 right)" in note for note in notes)
+    assert any("is no better than chance (20 right)" in note for note in notes)
 
 
 def test_enough_images_say_nothing(made: Path, tmp_path: Path, notes: list[str]) -> None:
@@ -100,7 +100,7 @@ def test_enough_images_say_nothing(made: Path, tmp_path: Path, notes: list[str])
     assert "calibrated on 40 different images only" in told
 
 
-def test_a_rare_class_that_is_never_said(tmp_path: Path, fill: Callable[..., Path], notes: list[str]) -> None:
+def test_a_rare_class_that_is_never_predicted(tmp_path: Path, fill: Callable[..., Path], notes: list[str]) -> None:
     fill(tmp_path / "images", "usual", n=90)
     fill(tmp_path / "images", "rare", n=9, first=5000)
     model = fv.train(

@@ -106,7 +106,7 @@ def test_it_is_a_model_folder_like_any(together: Classifier, made: Classifier, l
     json.dumps(TrainSummary.of(together.card).to_dict(), allow_nan=False)
 
 
-def test_members_with_other_maps_have_no_heat_and_those_with_alike_have(
+def test_heat_needs_members_with_maps_of_one_size(
     together: Classifier, made: Classifier, lfw: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="gradcam needs feature maps, and ensemble has none"):
@@ -234,7 +234,7 @@ def test_a_member_that_kept_nothing_for_calibration_is_named(
     result = fv.ensemble([members[1], tmp_path / "again"], tmp_path / "together")
     told = [note for note in notes if "[no-shared-calibration-images]" in note]
     assert len(told) == 1
-    assert "(again has learned from its own (refit))" in told[0]
+    assert "(again was also trained on its own (refit))" in told[0]
     assert result.card.evaluation("calibration") is None
     assert result.card.abstention.confidence >= load(members[1]).card.abstention.confidence
 

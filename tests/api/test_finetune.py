@@ -1,4 +1,4 @@
-"""Going on with a model on a hard set: what is split, mixed, measured, and told."""
+"""Fine-tuning on hard images: splits, mixing, measurements and warnings."""
 
 from __future__ import annotations
 
@@ -165,7 +165,9 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     both = fv.ensemble([result.model.folder, other.folder], tmp_path / "both")
     assert HARD_IMAGES_ONLY in both.card.data.warnings
     shutil.copytree(hard / "face", tmp_path / "one" / "face")
-    with pytest.raises(DataError, match="no not-face for calibration, and the model has learned from its own"):
+    with pytest.raises(
+        DataError, match="no hard images of not-face for calibration, and the model was trained on its own"
+    ):
         fv.finetune(made.folder, tmp_path / "one", tmp_path / "no", stages="all", epochs=1)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("no")] == []
 
@@ -178,7 +180,7 @@ def test_wrong_use_is_said_before_the_work(made: Classifier, hard: Path, tmp_pat
         fv.finetune(made.folder, hard, out, stages=0)
     with pytest.raises(UsageError, match="is a model folder already"):
         fv.finetune(made.folder, hard, made.folder)
-    with pytest.raises(UsageError, match="is the model to go on with"):
+    with pytest.raises(UsageError, match="is the model to fine-tune"):
         fv.finetune(made.folder, hard, made.folder, overwrite=True)
     with pytest.raises(UsageError, match=r"network\.name is the model's own"):
         fv.finetune(made.folder, hard, out, stages="all", settings={"network.name": "small-cnn"})

@@ -99,7 +99,7 @@ def test_a_photograph_turned_by_exif_is_upright_in_memory_too(model: fv.Classifi
     assert opened.size == (60, 40)  # the caller's image stays as it is
 
 
-def test_memory_and_folder_answer_alike(model: fv.Classifier, lfw: Path, tmp_path: Path) -> None:
+def test_memory_and_folder_give_the_same_predictions(model: fv.Classifier, lfw: Path, tmp_path: Path) -> None:
     folder = model.save(tmp_path / "model")
     images = sorted((lfw / "face").iterdir())[:5]
     assert np.allclose(fv.open(folder).predict_proba(images), model.predict_proba(images), atol=1e-5)

@@ -84,10 +84,10 @@ def test_images_without_a_value_are_left_out_and_counted() -> None:
     found = study("gender", values, np.zeros(85, np.int64), np.zeros(85, np.int64), CLASSES)
     assert (found.missing, sum(s.n for s in found.slices)) == (5, 80)
     [warning] = [w for w in found.warnings if w.code == "slice-value-missing"]
-    assert warning.text == "gender: 5 images without a value left out"
+    assert warning.text == "gender: left out 5 images without a value"
 
 
-def test_numbers_are_binned_alike_and_few_values_are_not() -> None:
+def test_many_numbers_are_binned_evenly_and_few_are_not() -> None:
     rng = np.random.default_rng(0)
     ages = [str(a) for a in rng.integers(0, 90, 500)]
     names, where = binned("age", [*ages, ""])
@@ -145,7 +145,7 @@ def test_evaluate_keeps_the_slices_on_the_card_and_in_the_page(made: Classifier,
     assert "0 to 19" in page
     right = sum(s.n * s.accuracy for s in report.slices[0].slices)
     assert right == pytest.approx(report.accuracy * report.n)
-    # Asked again by one column: what is known by the other stays.
+    # Evaluated again by one column: the slices by the other stay on the card.
     fv.evaluate(model, data, split="all", slices=["half"])
     [kept] = [e for e in ModelCard.load(model).evidence if getattr(e, "slices", ())]
     assert [s.column for s in kept.slices] == ["half", "age"]  # type: ignore[union-attr]

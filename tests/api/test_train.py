@@ -150,10 +150,8 @@ def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> No
     assert again.card.files["weights.safetensors"] == more.files["weights.safetensors"]
 
 
-def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_the_clean_ones(
-    lfw: Path, tmp_path: Path
-) -> None:
-    """Against the same head without, on test images and damaged copies of them."""
+def test_copy_consistency_brings_predictions_on_corrupted_and_clean_images_closer(lfw: Path, tmp_path: Path) -> None:
+    """Against the same head without it, on test images and corrupted copies of them."""
     changes: dict[str, Any] = {
         "network.options": {"widths": [8, 16]},
         "network.weights": "none",
@@ -169,7 +167,7 @@ def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_
     }
     models = [
         fv.train(lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, settings=changes | given)
-        for name, given in (("plain", {}), ("alike", more))
+        for name, given in (("plain", {}), ("consistent", more))
     ]
     table = pd.read_parquet(models[0].folder / "manifest.parquet")
     files = table["path"][table["split"] == "test"]
@@ -194,7 +192,7 @@ def test_a_probe_whose_copies_are_to_score_alike_answers_damaged_images_more_as_
             fv.train(lfw, tmp_path / "no", recipe="probe", settings=changes | wrong | {"augment.jpeg": 20})
 
 
-def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) -> None:
+def test_a_quarter_consistent_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "network.options": {"widths": [8, 16]},
         "network.weights": "none",
@@ -218,7 +216,7 @@ def test_a_steady_probe_learns_what_quarters_share(lfw: Path, tmp_path: Path) ->
     assert not torch.allclose(*heads)
     assert made[1].card.evaluation("test").accuracy > 0.6  # type: ignore[union-attr]
     with pytest.raises(
-        UsageError, match="quarter_consistency is not for small-cnn at 24 pixels: its features say where"
+        UsageError, match="quarter_consistency cannot be used with small-cnn at 24 pixels: its features depend on"
     ):
         flat = {
             "network.options": {"widths": [4], "dense": 8},
@@ -239,7 +237,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
         return fv.train(lfw, tmp_path / name, recipe="scratch", size=24, epochs=6, settings=changes, resume=resume)
 
     whole = again("whole")
-    stop = StopAfter(2, "training again on all but test")
+    stop = StopAfter(2, "training again on all splits except test")
     with progress.using(stop), pytest.raises(KeyboardInterrupt, match="go on with --resume"):
         again("parts")
     parts = again("parts", resume=True)
@@ -276,7 +274,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
 def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) -> None:
     changes = {"refit": True, "network.name": "small-cnn", "network.options": {"widths": [8, 16], "dense": 32}}
     changes |= {"optimizer.name": "sgd", "schedule.warmup_epochs": 0, "fit.batch_size": 128}
-    with pytest.raises(FaceValueError, match=r"second training \(refit\) ended in what is not a number"):
+    with pytest.raises(FaceValueError, match=r"second training \(refit\) ended with NaN or infinite logits"):
         fv.train(lfw, tmp_path / "nan", recipe="scratch", size=24, epochs=1, lr=1e6, settings=changes)
     assert not (tmp_path / "nan").exists()
     outputs = [

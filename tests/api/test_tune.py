@@ -18,7 +18,7 @@ import facevalue as fv
 from facevalue.api.tune import JOURNAL, SETUP, TuneResult
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.training.recipe import read
-from facevalue.training.search_space import Between, OneOf, ask_comparable, read_space, spec, to_toml, usual
+from facevalue.training.search_space import Between, OneOf, check_comparable, default_space, read_space, spec, to_toml
 
 SPACE = {"optimizer.lr": Between(1e-4, 1e-1, log=True), "network.options.widths": OneOf(([8, 16], [4, 8]))}
 
@@ -104,7 +104,7 @@ def test_a_killed_study_goes_on(lfw: Path, tmp_path: Path) -> None:
     process.wait()
     before = (out / JOURNAL).read_text()
     done = subprocess.run([*command, "--json", str(tmp_path / "f.json")], capture_output=True, text=True, check=True)
-    assert "going on after epoch" in done.stderr
+    assert "resuming after epoch" in done.stderr
     assert (out / JOURNAL).read_text().startswith(before)
     figures = json.loads((tmp_path / "f.json").read_text())
     assert [row["state"] for row in figures["trials"]] == ["complete", "complete"]
@@ -216,9 +216,9 @@ def test_spaces_from_a_file_and_what_may_not_be_searched(tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"expected one table \[search\]"):
         read_space(file)
     with pytest.raises(UsageError, match="changes what is measured"):
-        ask_comparable({"split.test": Between(0.1, 0.3)})
+        check_comparable({"split.test": Between(0.1, 0.3)})
     with pytest.raises(UsageError, match="chooses its strength by itself"):
-        usual(read("probe"))
+        default_space(read("probe"))
     with pytest.raises(UsageError, match="colour"):
         fv.tune(tmp_path, tmp_path / "s", recipe="scratch", space={"augment.colour": Between(0, 1)})
 

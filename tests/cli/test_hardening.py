@@ -12,7 +12,7 @@ from facevalue.cli import evaluate, train
 from .conftest import Shell
 
 
-def test_evaluate_writes_damage_and_certificate(
+def test_evaluate_writes_corruptions_and_certificate(
     lfw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -49,11 +49,8 @@ def test_evaluate_writes_damage_and_certificate(
         (("--recipe", "scratch", "--eps", "1/255,2/255", "--adversarial", "pgd"), "expected one number such as 4/255"),
         (("--recipe", "scratch", "--eps", "4", "--adversarial", "pgd"), "expected eps to be above 0 and, for linf"),
         (("--recipe", "scratch", "--eps", "1e400", "--adversarial", "pgd"), "expected numbers such as 2/255 or 0.01"),
-        (("--recipe", "scratch", "--eps", "4/255"), "--eps is about adversarial training"),
-        (
-            ("--recipe", "scratch", "--distill-temperature", "5"),
-            "--distill-temperature is about learning from a teacher",
-        ),
+        (("--recipe", "scratch", "--eps", "4/255"), "--eps needs adversarial training"),
+        (("--recipe", "scratch", "--distill-temperature", "5"), "--distill-temperature needs a teacher"),
     ],
 )
 def test_wrong_use_is_one_line(shell: Shell, lfw: Path, arguments: tuple[str, ...], told: str) -> None:

@@ -18,7 +18,7 @@ from facevalue.data.split_names import is_unlabelled, split_of
 from facevalue.data.splits import with_splits
 from facevalue.errors import DataError
 from facevalue.runtime.image_files import expand
-from facevalue.training.recipe import as_asked
+from facevalue.training.recipe import configured
 from facevalue.training.split_data import split_manifest
 
 Fill = Callable[..., Path]
@@ -268,15 +268,15 @@ def test_few_groups_are_told_before_anything_is_read(
     read: list[object] = []
     monkeypatch.setattr("facevalue.data.scan.facts_of", lambda path: read.append(path))
     with pytest.raises(DataError, match=r"'ai' has 2 groups \(p, q; taken by parent\).*at least 4.*`groups` image"):
-        split_manifest(tmp_path, as_asked("probe"), None)
+        split_manifest(tmp_path, configured("probe"), None)
     with pytest.raises(DataError, match=r"has 1 group \(p; taken by stem:\^\.\)"):
-        split_manifest(tmp_path, as_asked("probe"), "stem:^.")
+        split_manifest(tmp_path, configured("probe"), "stem:^.")
     assert read == []
 
 
 def test_few_groups_taken_image_by_image(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "ai/p", "ai/q", "real/r", "real/t", n=10)
-    assert set(split_manifest(tmp_path, as_asked("probe"), "image").counts()) == {
+    assert set(split_manifest(tmp_path, configured("probe"), "image").counts()) == {
         "train",
         "validation",
         "calibration",

@@ -156,7 +156,7 @@ def test_folders_are_opened(small_resnet, tmp_path):
     images(tmp_path / "in", "a/1.png", "b/2.png")
     assert len(explain_images(small_resnet, [tmp_path / "in"], tmp_path / "out", find("gradcam")).files) == 2
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="holds no image"):
+    with pytest.raises(UsageError, match="has no image files"):
         explain_images(small_resnet, [tmp_path / "empty"], tmp_path / "out", find("gradcam"))
     with pytest.raises(UsageError, match="no image to explain"):
         explain_images(small_resnet, [], tmp_path / "out", find("gradcam"))

@@ -57,7 +57,7 @@ def test_the_classifier_is_left_as_it_is(
 
 
 def test_every_kind_of_image_file_agrees(exporter: Exporter, make: Make, lfw: Path, tmp_path: Path) -> None:
-    """Rotated by EXIF, CMYK, grey, palette, 16 bit, alpha: the two halves must read them alike."""
+    """Rotated by EXIF, CMYK, grey, palette, 16 bit, alpha: training side and runtime must read them the same way."""
     folder = tmp_path / "images"
     source = Image.open(lfw / "face" / "face-000.png").resize((40, 30)).convert("RGB")
     exif = Image.Exif()

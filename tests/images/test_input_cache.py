@@ -22,12 +22,12 @@ from facevalue.support import progress
 
 SIDE = 16
 BYTES = SIDE * SIDE * 3
-GEOMETRY = Preprocessing(size=SIDE)
+PREPROCESSING = Preprocessing(size=SIDE)
 PLENTY = 10**7
 
 
 class Source:
-    """Squares of noise that counts how often each is decoded."""
+    """Images of noise that counts how often each is decoded."""
 
     def __init__(self, n: int, first: int = 0) -> None:
         self.pixels = np.random.default_rng(first).integers(0, 256, (n, SIDE, SIDE, 3), dtype=np.uint8)
@@ -66,7 +66,7 @@ def only(folder: Path) -> Path:
 def test_squares_come_back_and_are_decoded_once(tmp_path: Path) -> None:
     source = Source(20)
     for _ in range(2):
-        cache = cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+        cache = cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
         assert cache is not None
         assert len(cache) == 20
         for sha256, pixels in zip(source.sha256s, source.pixels, strict=True):
@@ -79,8 +79,8 @@ def test_squares_come_back_and_are_decoded_once(tmp_path: Path) -> None:
 
 def test_order_and_repeats_make_no_other_file(tmp_path: Path) -> None:
     source = Source(6)
-    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
-    again = cached([*reversed(source.sha256s), source.sha256s[0]], GEOMETRY, source, tmp_path, PLENTY)
+    cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
+    again = cached([*reversed(source.sha256s), source.sha256s[0]], PREPROCESSING, source, tmp_path, PLENTY)
     assert again is not None
     assert len(again) == 6
     assert len(source.decoded) == 6
@@ -89,10 +89,10 @@ def test_order_and_repeats_make_no_other_file(tmp_path: Path) -> None:
 def test_another_geometry_or_image_is_another_file(tmp_path: Path) -> None:
     source, more = Source(4), Source(5)
     for sha256s, preprocessing in (
-        (source.sha256s, GEOMETRY),
+        (source.sha256s, PREPROCESSING),
         (source.sha256s, Preprocessing(size=SIDE, fit="pad")),
         (source.sha256s, Preprocessing(size=SIDE, jpeg_gap=2)),
-        (more.sha256s, GEOMETRY),
+        (more.sha256s, PREPROCESSING),
     ):
         cached(sha256s, preprocessing, more, tmp_path, PLENTY)
     assert len(files(tmp_path)) == 4
@@ -100,16 +100,16 @@ def test_another_geometry_or_image_is_another_file(tmp_path: Path) -> None:
 
 def test_another_decoder_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Source(3)
-    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
     monkeypatch.setattr("facevalue.images.decoding.pillow_version", "0.1")
-    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
     assert len(files(tmp_path)) == 2
 
 
 def test_what_has_no_room_is_not_held(tmp_path: Path) -> None:
     source = Source(50)
     limit = 4096 + 20 * BYTES
-    cache = cached(source.sha256s, GEOMETRY, source, tmp_path, limit)
+    cache = cached(source.sha256s, PREPROCESSING, source, tmp_path, limit)
     assert cache is not None
     assert len(cache) == 20
     held = [cache.get(sha256) for sha256 in source.sha256s]
@@ -121,33 +121,33 @@ def test_the_longest_unused_makes_room(tmp_path: Path) -> None:
     limit = 3 * (4096 + 10 * BYTES)
     for first in range(3):
         source = Source(10, first)
-        cached(source.sha256s, GEOMETRY, source, tmp_path, limit)
+        cached(source.sha256s, PREPROCESSING, source, tmp_path, limit)
         for path in tmp_path.iterdir():
             os.utime(path, ns=(0, path.stat().st_mtime_ns - 10**9))
     used = Source(10, 0)
-    cached(used.sha256s, GEOMETRY, used, tmp_path, limit)  # now the second is the longest unused
+    cached(used.sha256s, PREPROCESSING, used, tmp_path, limit)  # now the second is the longest unused
     assert used.decoded == []
     new = Source(10, 3)
-    cached(new.sha256s, GEOMETRY, new, tmp_path, limit)
+    cached(new.sha256s, PREPROCESSING, new, tmp_path, limit)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= limit
     for first, decoded in ((0, 0), (2, 0), (3, 0)):
         source = Source(10, first)
-        cached(source.sha256s, GEOMETRY, source, tmp_path, limit)
+        cached(source.sha256s, PREPROCESSING, source, tmp_path, limit)
         assert len(source.decoded) == decoded
 
 
 def test_what_is_in_use_is_not_removed_to_make_room(tmp_path: Path) -> None:
     limit = 4096 + 11 * BYTES
     used, new = Source(10, 0), Source(10, 1)
-    held = cached(used.sha256s, GEOMETRY, used, tmp_path, limit)
+    held = cached(used.sha256s, PREPROCESSING, used, tmp_path, limit)
     assert held is not None
     with noted() as notes:
-        assert cached(new.sha256s, GEOMETRY, new, tmp_path, limit) is None
+        assert cached(new.sha256s, PREPROCESSING, new, tmp_path, limit) is None
     assert len(notes) == 1
     assert "no room" in notes[0]
     np.testing.assert_array_equal(held.get(used.sha256s[3]), used.pixels[3])
     del held
-    assert cached(new.sha256s, GEOMETRY, new, tmp_path, limit) is not None
+    assert cached(new.sha256s, PREPROCESSING, new, tmp_path, limit) is not None
 
 
 def corruption(path: Path, position: int) -> None:
@@ -159,13 +159,13 @@ def corruption(path: Path, position: int) -> None:
 @pytest.mark.parametrize("where", ["mark", "table", "cut", "empty"])
 def test_a_damaged_file_is_made_anew(tmp_path: Path, where: str) -> None:
     source = Source(8)
-    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
     (path,) = tmp_path.iterdir()
     if where in ("mark", "table"):
         corruption(path, {"mark": 3, "table": 100}[where])
     else:
         path.write_bytes(path.read_bytes()[: {"cut": -1, "empty": 0}[where]])
-    cache = cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    cache = cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
     assert cache is not None
     assert len(source.decoded) == 16
     for sha256, pixels in zip(source.sha256s, source.pixels, strict=True):
@@ -173,9 +173,9 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, where: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_a_square_damaged_meanwhile_is_not_given(tmp_path: Path, cut: bool) -> None:
+def test_an_input_damaged_meanwhile_is_not_given(tmp_path: Path, cut: bool) -> None:
     source = Source(8)
-    cache = cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    cache = cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
     assert cache is not None
     path = only(tmp_path)
     if cut:
@@ -198,14 +198,14 @@ def test_an_error_while_decoding_leaves_nothing(tmp_path: Path) -> None:
         return source(i)
 
     with pytest.raises(DataError, match=r"x\.jpg is truncated"):
-        cached(source.sha256s, GEOMETRY, lost, tmp_path, PLENTY)
+        cached(source.sha256s, PREPROCESSING, lost, tmp_path, PLENTY)
     assert files(tmp_path) == []
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / "abc.xyz.partial").write_bytes(b"left")
     source = Source(2)
-    cached(source.sha256s, GEOMETRY, source, tmp_path, PLENTY)
+    cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
     assert files(tmp_path) == [".inputs"]
 
 
@@ -213,12 +213,12 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_input_cache import GEOMETRY, PLENTY, Source, cached, noted
+from test_input_cache import PREPROCESSING, PLENTY, Source, cached, noted
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 source = Source(100)
 with noted() as notes:
-    assert cached(source.sha256s, GEOMETRY, source, Path(sys.argv[1]), PLENTY) is None
+    assert cached(source.sha256s, PREPROCESSING, source, Path(sys.argv[1]), PLENTY) is None
 assert source.decoded == [], "found out before the work"
 print(*notes, sep="\\n")
 """
@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_made_is_one_note(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     source = Source(2)
     with noted() as notes:
-        assert cached(source.sha256s, GEOMETRY, source, tmp_path / "file" / "inputs", PLENTY) is None
+        assert cached(source.sha256s, PREPROCESSING, source, tmp_path / "file" / "inputs", PLENTY) is None
     assert len(notes) == 1
     assert "Not a directory" in notes[0]
 
@@ -253,7 +253,7 @@ def test_the_limit_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert default_folder() == tmp_path / "inputs"
     monkeypatch.setenv("FACEVALUE_CACHE_GB", "0")
     source = Source(2)
-    assert cached(source.sha256s, GEOMETRY, source) is None
+    assert cached(source.sha256s, PREPROCESSING, source) is None
     assert source.decoded == []
     assert list(tmp_path.iterdir()) == []
     for wrong in ("much", "-1", "nan", "inf"):
@@ -264,7 +264,7 @@ def test_the_limit_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 @pytest.fixture
 def some(tmp_path: Path, fill: Callable[..., Path]) -> ImageDataset:
-    return dataset_of(scan(fill(tmp_path / "data", "a", "b", n=7)), GEOMETRY, ("a", "b"))
+    return dataset_of(scan(fill(tmp_path / "data", "a", "b", n=7)), PREPROCESSING, ("a", "b"))
 
 
 def test_images_are_the_same_from_the_cache(some: ImageDataset, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from facevalue.images import jpeg_end
 from facevalue.images.decoding import decode, decode_reduced, open_image, read_bytes
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.int64), (8, 1))
-PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize((400, 300))
+IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize((400, 300))
 
 
 def read(data: bytes) -> NDArray[np.uint8]:
@@ -112,7 +112,7 @@ def test_netpbm(pgm: bool) -> None:
         data = b"P5\n# a comment\n64 8\n65535\n" + (RAMP * 257).astype(">u2").tobytes()
         np.testing.assert_array_equal(read(data)[..., 0], RAMP)
     else:
-        np.testing.assert_array_equal(read(written(PICTURE, "PPM")), np.asarray(PICTURE))
+        np.testing.assert_array_equal(read(written(IMAGE, "PPM")), np.asarray(IMAGE))
 
 
 def test_grey_of_16_bits_with_a_transparent_value() -> None:
@@ -171,7 +171,7 @@ def test_an_srgb_profile_leaves_every_byte() -> None:
     renamed = profile.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
     assert renamed != profile
     for one in (profile, renamed):
-        np.testing.assert_array_equal(read(written(PICTURE, "PNG", icc_profile=one)), np.asarray(PICTURE))
+        np.testing.assert_array_equal(read(written(IMAGE, "PNG", icc_profile=one)), np.asarray(IMAGE))
 
 
 def grey_profile(gamma: float) -> bytes:
@@ -222,7 +222,7 @@ def odd_exif(orientation: int, order: str = "<") -> bytes:
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG"])
 def test_only_the_orientation_of_odd_exif_data_matters(kind: str, order: str) -> None:
-    wide = PICTURE.crop((0, 0, 96, 48))
+    wide = IMAGE.crop((0, 0, 96, 48))
     plain = read(written(wide, kind, **({"lossless": True} if kind == "WEBP" else {})))
     options = {"lossless": True} if kind == "WEBP" else {}
     seen = read(written(wide, kind, exif=odd_exif(6, order), **options))
@@ -231,8 +231,8 @@ def test_only_the_orientation_of_odd_exif_data_matters(kind: str, order: str) ->
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])
 def test_an_orientation_that_means_nothing_turns_nothing(orientation: int) -> None:
-    seen = read(written(PICTURE, "JPEG", exif=odd_exif(orientation)))
-    np.testing.assert_array_equal(seen, read(written(PICTURE, "JPEG")))
+    seen = read(written(IMAGE, "JPEG", exif=odd_exif(orientation)))
+    np.testing.assert_array_equal(seen, read(written(IMAGE, "JPEG")))
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
@@ -240,7 +240,7 @@ def test_an_orientation_that_means_nothing_turns_nothing(orientation: int) -> No
     "exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0XX", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"]
 )
 def test_broken_exif_data_costs_no_image(exif: bytes) -> None:
-    assert read(written(PICTURE, "JPEG", exif=exif)).shape == (300, 400, 3)
+    assert read(written(IMAGE, "JPEG", exif=exif)).shape == (300, 400, 3)
 
 
 def cut(data: bytes, share: float) -> bytes:
@@ -253,7 +253,7 @@ def cut(data: bytes, share: float) -> bytes:
 def test_a_jpeg_that_is_cut_before_an_end_mark_is_truncated(
     mode: str, options: dict[str, object], share: float
 ) -> None:
-    data = written(PICTURE.convert(mode), "JPEG", quality=90, **options)
+    data = written(IMAGE.convert(mode), "JPEG", quality=90, **options)
     decode(data)
     with pytest.raises(ImageError, match="is truncated"):
         decode(cut(data, share))
@@ -262,7 +262,7 @@ def test_a_jpeg_that_is_cut_before_an_end_mark_is_truncated(
 
 
 def test_a_download_that_was_filled_up_with_zeros_is_truncated() -> None:
-    data = written(PICTURE, "JPEG", quality=90)
+    data = written(IMAGE, "JPEG", quality=90)
     half = data[: len(data) // 2]
     for ending in (bytes(len(data) // 2), bytes(len(data) // 2) + b"\xff\xd9"):
         with pytest.raises(ImageError, match="is truncated"):
@@ -271,22 +271,22 @@ def test_a_download_that_was_filled_up_with_zeros_is_truncated() -> None:
 
 def test_what_follows_a_whole_jpeg_is_nobody_s_business() -> None:
     for options in ({}, {"progressive": True}):
-        data = written(PICTURE, "JPEG", **options)
+        data = written(IMAGE, "JPEG", **options)
         np.testing.assert_array_equal(read(data + b"\0" * 500 + data), read(data))
 
 
 def test_a_jpeg_whose_lower_half_is_mid_grey_is_whole() -> None:
-    image = PICTURE.copy()
+    image = IMAGE.copy()
     image.paste((128, 128, 128), (0, 150, 400, 300))
     for options in ({}, {"progressive": True}):
         assert (read(written(image, "JPEG", **options))[-1] == 128).all()
 
 
 def test_endings() -> None:
-    plain = jpeg_end.ending_of(written(PICTURE, "JPEG"))
+    plain = jpeg_end.ending_of(written(IMAGE, "JPEG"))
     assert plain is not None
     assert (plain.scans, plain.missing) == (1, False)
-    whole = written(PICTURE, "JPEG", progressive=True)
+    whole = written(IMAGE, "JPEG", progressive=True)
     several = jpeg_end.ending_of(whole)
     assert several is not None
     assert several.scans > 4
@@ -321,6 +321,6 @@ def test_heic() -> None:
     pillow_heif.register_heif_opener()
     exif = Image.Exif()
     exif[0x0112] = 6
-    seen = read(written(PICTURE, "HEIF", quality=95, exif=exif.tobytes())).astype(int)
-    np.testing.assert_allclose(seen, np.rot90(np.asarray(PICTURE).astype(int), -1), atol=40)
-    assert np.abs(seen - np.rot90(np.asarray(PICTURE).astype(int), -1)).mean() < 8
+    seen = read(written(IMAGE, "HEIF", quality=95, exif=exif.tobytes())).astype(int)
+    np.testing.assert_allclose(seen, np.rot90(np.asarray(IMAGE).astype(int), -1), atol=40)
+    assert np.abs(seen - np.rot90(np.asarray(IMAGE).astype(int), -1)).mean() < 8

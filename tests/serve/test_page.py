@@ -110,7 +110,7 @@ def complaints(browser: webdriver.Chrome) -> list[str]:
     return [entry["message"] for entry in log if "status of 4" not in entry["message"]]
 
 
-def test_picked_files_get_verdicts_and_heat(browser: webdriver.Chrome, client: httpx.Client, lfw: Path) -> None:
+def test_picked_files_get_predictions_and_heat(browser: webdriver.Chrome, client: httpx.Client, lfw: Path) -> None:
     open_page(browser, client)
     assert text(browser, "h1") == "Face or not-face?"
     assert "not stored" in text(browser, ".privacy")
@@ -165,7 +165,7 @@ def test_dropped_and_pasted(how: str, browser: webdriver.Chrome, client: httpx.C
     assert article.find_element(By.TAG_NAME, "figcaption").text == f"{how}.png"
 
 
-def test_a_bad_file_gets_a_reason_and_the_next_a_verdict(
+def test_a_bad_file_gets_a_reason_and_the_next_a_prediction(
     browser: webdriver.Chrome, client: httpx.Client, lfw: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "<b>bad.jpg").write_text("no image")

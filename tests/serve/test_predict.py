@@ -39,7 +39,7 @@ def kinds(source: Path) -> dict[str, bytes]:
 
 
 def huge_png(width: int, height: int) -> bytes:
-    """A PNG of width x height 1-bit pixels, all alike, so that it compresses to next to nothing."""
+    """A PNG of width x height equal 1-bit pixels, which compresses to a few bytes."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

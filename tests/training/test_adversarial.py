@@ -27,7 +27,7 @@ from facevalue.training.adversarial import Adversary, collapsed, method_in, thre
 from facevalue.training.checkpoint import Checkpoint, State
 from facevalue.training.loop import train_body
 from facevalue.training.methods import new_classifier
-from facevalue.training.plan import ByValidation
+from facevalue.training.plan import ValidationPlan
 from facevalue.training.recipe import Recipe, read
 from facevalue.training.settings import AdversarialSettings
 
@@ -91,7 +91,7 @@ def lessons(
     """Every lesson of a batch; backward is taken and no step."""
     taken = []
     loss = loss or (lambda z: functional.cross_entropy(z, y))
-    for value, logits in adversary.lessons(adversary.classifier.logits, x, y, loss):
+    for value, logits in adversary.batch_losses(adversary.classifier.logits, x, y, loss):
         value.backward()  # type: ignore[no-untyped-call]
         taken.append((value.detach(), logits.detach()))
     return taken
@@ -254,7 +254,7 @@ def recipe(**changes: Any) -> Recipe:
 
 def run(splits: dict[str, ImageDataset], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
-    plan = ByValidation(chosen, splits["validation"])
+    plan = ValidationPlan(chosen, splits["validation"])
     return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, "same"))
 
 

@@ -88,7 +88,7 @@ def test_it_stays_in_range_and_leaves_torchs_generator_alone(pixels: np.ndarray)
     assert 0 <= y.min() <= y.max() <= 1
 
 
-def test_damage_is_jpeg_at_the_quality_asked_for() -> None:
+def test_corruption_by_jpeg_quality() -> None:
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
     always = AugmentSettings(jpeg=10, corruption=1.0)

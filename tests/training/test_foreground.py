@@ -1,4 +1,4 @@
-"""Subjects found in images drawn here, and background replaced around them."""
+"""Foreground masks of drawn images, and replaced backgrounds."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_the_foreground_is_never_found_empty_nor_all() -> None:
         assert found[SIDE // 2, SIDE // 2]
 
 
-def test_a_plain_image_is_all_subject() -> None:
+def test_a_plain_image_is_all_foreground() -> None:
     for level in (0, 130, 255):
         assert foreground_mask(np.full((S, S, 3), level, np.uint8)).all()
 
@@ -70,7 +70,7 @@ def test_it_finds_the_same_again_and_in_batches() -> None:
     assert np.array_equal(once.masks(indices, S)[0], alone)
 
 
-def test_the_subject_stays_and_the_rest_is_one_grey() -> None:
+def test_the_foreground_stays_and_the_background_is_one_grey() -> None:
     pixels = np.stack([disc(seed, False)[0] for seed in range(6)])
     found, indices = find([pixels], 6), np.arange(6)
     x, y = to_tensor(pixels), augment(pixels, ALONE, 0, 0, indices, found)
@@ -86,7 +86,7 @@ def test_the_subject_stays_and_the_rest_is_one_grey() -> None:
     assert max(greys) <= 1
 
 
-def test_as_many_images_as_asked_for_and_the_same_whatever_the_batches_are() -> None:
+def test_share_of_changed_images_and_independence_of_batches() -> None:
     pixels = np.repeat(disc(0, False)[0][None], 200, 0)
     masks = ForegroundMasks(np.repeat(find([pixels[:1]], 1).bits, 200, 0))
     half, indices = AugmentSettings(background=0.5), np.arange(200)
@@ -97,8 +97,8 @@ def test_as_many_images_as_asked_for_and_the_same_whatever_the_batches_are() -> 
     assert torch.equal(part, y[120:130])
 
 
-def test_the_rest_of_an_images_change_is_the_same_with_and_without() -> None:
-    white = np.full((4, S, S, 3), 255, np.uint8)  # all subject, so nothing is replaced
+def test_background_does_not_alter_the_other_changes() -> None:
+    white = np.full((4, S, S, 3), 255, np.uint8)  # all foreground, so nothing is replaced
     masks, indices = find([white], 4), np.arange(4)
     for more in ({"noise": 0.1}, {"flip": True, "brightness": 0.3}):
         without = augment(white, AugmentSettings(**more), 0, 0, indices)
@@ -106,6 +106,6 @@ def test_the_rest_of_an_images_change_is_the_same_with_and_without() -> None:
         torch.testing.assert_close(with_it, without)
 
 
-def test_surroundings_without_subjects_is_a_mistake() -> None:
+def test_background_without_masks_is_an_error() -> None:
     with pytest.raises(ValueError, match="foreground"):
         augment(np.stack([disc(0, False)[0]]), ALONE, 0, 0, np.arange(1))

@@ -1,4 +1,4 @@
-"""The loop: it learns, goes on bit for bit after being stopped, and trains only what it is told to."""
+"""The training loop: it learns, resumes bit for bit, and trains only the stages of the settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from facevalue.training.freezing import unfreeze
 from facevalue.training.loop import train_body
 from facevalue.training.methods import new_classifier
 from facevalue.training.optimizer import class_weights, make_optimizer
-from facevalue.training.plan import Again, ByValidation, validate
+from facevalue.training.plan import RefitPlan, ValidationPlan, validate
 from facevalue.training.recipe import Recipe, read
 from facevalue.training.settings import FitSettings, OptimizerSettings
 
@@ -51,7 +51,7 @@ def recipe(**changes: Any) -> Recipe:
 
 def run(splits: dict[str, ImageDataset], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
-    plan = ByValidation(chosen, splits["validation"])
+    plan = ValidationPlan(chosen, splits["validation"])
     return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, "same"))
 
 
@@ -102,7 +102,7 @@ def test_a_course_run_again_on_the_same_images_ends_with_what_the_first_kept(
     assert min(lines, key=lambda line: line["validation_loss"])["epoch"] < len(lines) - 1  # else there is no choice
     start = new_classifier(chosen, ("face", "not-face"))
     place = Checkpoint(tmp_path / "first", "same").inside("again")
-    again, second = train_body(start, splits["train"], Again(lines, chosen.fit), chosen, place)
+    again, second = train_body(start, splits["train"], RefitPlan(lines, chosen.fit), chosen, place)
     assert [line["lr"] for line in second] == pytest.approx([line["lr"] for line in lines[: len(second)]])
     assert "validation_loss" not in second[-1]
     for name, weights in again.body.state_dict().items():
@@ -179,7 +179,7 @@ def test_weight_decay_spares_biases_and_norms_and_the_head_has_its_rate(name: st
     assert sum(len(g["params"]) for g in groups) == len(list(body.parameters()))
 
 
-def test_balanced_class_weights_make_classes_weigh_alike() -> None:
+def test_balanced_class_weights_give_classes_equal_weight() -> None:
     labels = np.array([0] * 90 + [1] * 10)
     weights = class_weights(labels, 2, FitSettings(class_weights="balanced")).numpy()
     assert weights[0] * 90 == pytest.approx(weights[1] * 10)

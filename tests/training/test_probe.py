@@ -105,7 +105,7 @@ def test_fitted_again_it_is_the_head_that_all_images_give_with_what_was_chosen(
 
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("wide", [0, 400])
-def test_held_steady_it_is_the_closed_form(balanced: bool, wide: int) -> None:
+def test_quarter_consistency_is_the_closed_form(balanced: bool, wide: int) -> None:
     """(X'WX + a I + s/4 N'N) w = X'Wy, of features less their weighted mean."""
     rng = np.random.default_rng(5)
     keep = np.flatnonzero(np.arange(90) % 3 > 0)
@@ -127,7 +127,7 @@ def test_held_steady_it_is_the_closed_form(balanced: bool, wide: int) -> None:
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_held_steady_it_does_not_heed_what_differs_between_quarters() -> None:
+def test_quarter_consistency_ignores_differences_between_quarters() -> None:
     rng = np.random.default_rng(0)
     y = np.arange(400) % 2
     fine = y + rng.normal(size=400)  # says as much of the class as the other, and is the same everywhere

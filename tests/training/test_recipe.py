@@ -1,4 +1,4 @@
-"""Recipes: built-in ones, files, changes, and what is said when one is wrong."""
+"""Recipes: built-in ones, files, changes, and error messages."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def test_the_geometry_is_the_networks_own_until_it_is_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("augment.flop", True, "settings there are flip, rotation"),
         ("fit.epochs", "many", "Expected `int`, got `str`"),
@@ -46,10 +46,10 @@ def test_the_geometry_is_the_networks_own_until_it_is_changed() -> None:
         ("network.size", 1, "Expected size from 8"),
     ],
 )
-def test_a_wrong_setting_is_one_line_that_says_what_is_right(key: str, value: object, told: str) -> None:
+def test_a_wrong_setting_is_one_line_that_says_what_is_right(key: str, value: object, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         recipes.read("scratch", {key: value}).preprocessing()
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

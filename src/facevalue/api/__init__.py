@@ -1,5 +1,5 @@
-"""The verbs: one file each, with the words and file names of the command line.
+"""The verbs: one file each, with the same names as the commands.
 
-``facevalue.train`` is ``facevalue.api.train.train``, and so on. Nothing is imported here: looking at images or fetching
-them needs no torch.
+``facevalue.train`` is ``facevalue.api.train.train``, and so on. Nothing is imported here, because ``scan_data`` and
+``get_data`` need no torch.
 """

@@ -1,4 +1,4 @@
-"""``attack``: the accuracy that is left when someone changes pixels on purpose."""
+"""``attack``: accuracy when an attacker changes the pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facevalue.data.scan import Data
 from facevalue.evidence.provenance import recorded
 from facevalue.evidence.records import AttackReport
 from facevalue.reports import plots
-from facevalue.robustness.attacks.adversarial_images import ask_free, saved
+from facevalue.robustness.attacks.adversarial_images import check_free, saved
 from facevalue.robustness.attacks.base import Attack
 from facevalue.robustness.attacks.campaign import attack_dataset
 from facevalue.robustness.attacks.defended import attack_defended, defense_of
@@ -37,37 +37,37 @@ def attack(
     save_images: Path | str | None = None,
     save: bool = True,
 ) -> AttackReport:
-    """Robust accuracy under each attack at each eps.
+    """Measure robust accuracy under each attack at each eps.
 
     Parameters
     ----------
-    model, data, save : as :func:`facevalue.evaluate` takes them.
+    model, data, save : as for :func:`facevalue.evaluate`.
     attacks : names in :data:`facevalue.attacks.ATTACKS`, or configured ones: ``facevalue.attacks.PGD(steps=50)``.
     norm : ``linf`` or ``l2``.
-    eps : radii in [0, 1] units of the network input; ``None``: 1, 2, 4 and 8/255 for ``linf``, and the lengths 0.25,
-        0.5, 1 and 2 for ``l2``.
-    defense : a name in :data:`facevalue.defenses.DEFENSES` or a configured one, to stand before the model; it is
-        attacked by someone who ignores it and by someone who goes through it. A defensively distilled model is always
-        attacked in both ways.
-    target : the class that images of the others shall be taken for; without it, any but the true one.
+    eps : radii for pixels of the network input in [0, 1]; by default 1, 2, 4 and 8/255 for ``linf``, and 0.25, 0.5, 1
+        and 2 for ``l2``.
+    defense : a name in :data:`facevalue.defenses.DEFENSES` or a configured one, applied before the model. Each attack
+        then runs twice: blind (it ignores the defence) and adaptive (through the defence). A defensively distilled
+        model is always attacked both ways.
+    target : class that the attacker wants to be predicted; by default any wrong class counts as a success.
     limit : attack at most this many images, drawn evenly from the classes.
-    plot : a PNG of accuracy against eps.
-    sheet : a PNG of originals, perturbations and adversarial images.
-    save_images : a new folder that gets every adversarial image as a PNG of the network input, under
-        ``ATTACK-NORM-EPS/CLASS/``, and ``images.csv``. Behind a defence, of the attacker who goes through it.
+    plot : path for a PNG of accuracy against eps.
+    sheet : path for a PNG of originals, perturbations and adversarial images.
+    save_images : a new folder for all adversarial images, as PNGs of the network input under
+        ``ATTACK-NORM-EPS/CLASS/``, and ``images.csv``. With a defence, those of the adaptive attack.
 
     Raises
     ------
     UsageError
-        An attack, the norm, the target or an eps is unknown, or ``save_images`` holds something already.
+        An attack, the norm, the target or an eps is invalid, or ``save_images`` is not empty.
     """
     if save_images is not None:
-        ask_free(Path(save_images))
+        check_free(Path(save_images))
     context = EvaluationContext.of(model, data, limit=limit, seed=seed, save=save)
     classifier, dataset = context.classifier, context.dataset
     defense = defense_of(classifier) if defense is None else defense
     if eps is None:
-        eps = _EPS.get(norm, _EPS["linf"])  # the threat says that a norm is unknown
+        eps = _EPS.get(norm, _EPS["linf"])  # an unknown norm raises an error in Threat
     with saved(Path(save_images), dataset) if save_images is not None else nullcontext() as to:
         if defense is None:
             report, examples = attack_dataset(

@@ -1,4 +1,4 @@
-"""``calibrate``: temperature and abstention limits fitted on other images."""
+"""``calibrate``: fit temperature and abstention limits on other images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facevalue.api.common.model_folder import free_place, save
 from facevalue.data.evaluation_data import calibration_data
 from facevalue.data.scan import Data
 from facevalue.evaluation.calibration import calibrated
-from facevalue.evaluation.calibration_images import fit_to_calibrate
+from facevalue.evaluation.calibration_images import check_calibration_images
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, now, recorded
 from facevalue.models.classifier import Classifier, load
@@ -22,32 +22,32 @@ from facevalue.training.settings import CalibrationSettings
 
 @recorded
 def calibrate(model: Model, data: Data, output: Path | str | None = None) -> Classifier:
-    """A new classifier whose temperature and abstention limits are fitted on other images; the weights stay.
+    """Fit temperature and abstention limits on other images. Returns a new classifier with the same weights.
 
-    Evidence on the card was found with the old temperature, so the new card has none of it.
+    The new card has no evidence, because the old evidence was measured with the old temperature.
 
     Parameters
     ----------
-    model : a classifier, or a model folder; it stays as it is.
-    data : labelled images that the model has not learned from. Of data with splits, calibration is taken.
-    output : the model folder to make; ``None`` keeps the classifier in memory.
+    model : a classifier, or a model folder; not changed.
+    data : labelled images that were not used to train the model. If it has splits, calibration is used.
+    output : the model folder to create; ``None`` keeps the classifier in memory.
 
     Raises
     ------
     UsageError
-        ``output`` is taken.
+        ``output`` exists already.
     DataError
-        ``data`` lacks a class, or has one that the model does not know; the model has learned from all of it; or its
-        images are too few or wrongly labelled for the purpose.
+        ``data`` lacks a class or has an unknown one; the model was trained on all of it; or there are too few images,
+        or their labels seem exchanged.
     """
     folder = None if output is None else free_place(Path(output), overwrite=False)
     classifier = opened(model)
     origin = classifier.origin
     found = calibration_data(classifier.card, None if origin is None else origin.manifest, data)
     outputs = features_of(classifier, found.dataset)
-    warnings = (*found.warnings, *fit_to_calibrate(classifier, found.dataset, outputs))
+    warnings = (*found.warnings, *check_calibration_images(classifier, found.dataset, outputs))
     say(warnings)
-    # The model's own targets; a card made by hand has no recipe, and takes what the probe has.
+    # The settings of the model's recipe; a card without a recipe uses those of the probe.
     own = classifier.card.recipe.get("calibration")
     settings = read("probe").calibration if own is None else msgspec.convert(own, CalibrationSettings)
     fitted = calibrated(

@@ -1,4 +1,4 @@
-"""``check``: whether a model meets a policy."""
+"""``check``: does a model meet a policy?"""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from facevalue.models.classifier import Classifier
 
 
 def check(model: Model, policy: Path | str) -> PolicyResult:
-    """Whether a model meets the figures that a policy file requires.
+    """Check whether a model meets the figures that a policy file requires.
 
     Parameters
     ----------
     model : a classifier, or a model folder; only its card is read.
-    policy : TOML, see :func:`facevalue.evidence.policy.check_policy`.
+    policy : a TOML file, see :func:`facevalue.evidence.policy.check_policy`.
 
     Raises
     ------
     UsageError
-        The policy cannot be read, or requires something that no card holds.
+        The policy cannot be read, or requires a figure that does not exist.
     """
     card = model.card if isinstance(model, Classifier) else ModelCard.load(Path(model))
     return check_policy(card, Path(policy))

@@ -35,19 +35,19 @@ class Comparison(Record, frozen=True):
 
 
 def compare(models: Sequence[Model], *, plot: Path | str | None = None) -> Comparison:
-    """One row per model: accuracy by split, their gap, size, speed, calibration error, robustness.
+    """Compare models, one row each: accuracy by split, gap, size, speed, calibration error, robustness.
 
-    What was never measured is ``None``.
+    Figures that were never measured are ``None``.
 
     Parameters
     ----------
     models : classifiers or model folders.
-    plot : a PNG of the training curves, side by side.
+    plot : path for a PNG of the training curves, side by side.
 
     Raises
     ------
     UsageError
-        There is no model.
+        ``models`` is empty.
     """
     if not models:
         raise UsageError("compare needs at least one model")

@@ -1,4 +1,4 @@
-"""``demo``: the whole path on embedded images."""
+"""``demo``: train, attack and explain on embedded images."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _SETTINGS: dict[str, Setting] = {
 
 @recorded
 def demo(output: Path | str = "facevalue-demo") -> Classifier:
-    """The whole path on 200 real images that scikit-image carries, in under a minute.
+    """Train, evaluate, attack and explain on 200 real images from scikit-image, in under a minute.
 
-    ``output`` gets ``images/``, ``model/`` with its report page, ``explain/`` and the attack's plots.
+    ``output`` gets ``images/``, ``model/`` with its report, ``explain/`` and the attack's plots.
 
     Raises
     ------
     UsageError
-        ``output`` is there and is not an earlier demo.
+        ``output`` exists and is not an earlier demo.
     """
     output = Path(output)
     if output.exists() and any(output.iterdir()) and not (output / "images" / "not-face").is_dir():
-        raise UsageError(f"{output} is there and is not an earlier demo; choose another `output`")
+        raise UsageError(f"{output} exists and is not an earlier demo; choose another `output`")
     source = write_lfw_subset(output / "images")
     folder = output / "model"
     model = train(source, folder, recipe="scratch", overwrite=True, size=32, epochs=12, settings=_SETTINGS)
@@ -46,6 +46,6 @@ def demo(output: Path | str = "facevalue-demo") -> Classifier:
     explained = explain(model, shown, output / "explain")
     (folder / "images").mkdir()
     for file in explained.files:
-        shutil.copyfile(file, folder / "images" / file.name)  # the report shows what lies there
+        shutil.copyfile(file, folder / "images" / file.name)  # the report shows the images in this folder
     write_report(folder)
     return load(folder)

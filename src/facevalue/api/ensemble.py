@@ -1,4 +1,4 @@
-"""``ensemble``: several models as one."""
+"""``ensemble``: combine several models into one."""
 
 from __future__ import annotations
 
@@ -40,31 +40,31 @@ def ensemble(
     data: Data | None = None,
     overwrite: bool = False,
 ) -> Classifier:
-    """Make one classifier of several: the average of their calibrated probabilities, in one graph.
+    """Combine several classifiers into one that averages their calibrated probabilities, in one graph.
 
-    Members keep their weights, normalisation and temperatures. The limits of abstention are chosen on calibration
-    images that no member was trained on. It is evaluated on test images that no member has seen: an image (or its
-    group) counts as what the most familiar of the members knows it as.
+    Members keep their weights, normalisation and temperatures. The limits of abstention are fitted on calibration
+    images that no member was trained on, and the test images are those that no member has seen. An image that is in
+    different splits of the members counts for the split that is nearest to training.
 
     Parameters
     ----------
     models : two or more classifiers or model folders with the same classes and the same preprocessing.
-    output : the model folder to make; ``None`` keeps the classifier in memory.
-    data : where the images that the members were made from are now, if they have moved.
-    overwrite : replace a model folder that is there already.
+    output : the model folder to create; ``None`` keeps the classifier in memory.
+    data : the present location of the members' images, if they have moved.
+    overwrite : replace an existing model folder.
 
     Raises
     ------
     UsageError
-        Fewer than two different models, other classes or another preprocessing; or ``output`` is taken.
+        There are fewer than two different models, their classes or preprocessing differ, or ``output`` exists already.
     DataError
-        The members' images are not where they were.
+        The members' images are no longer where they were.
     """
     start = time.perf_counter()
     folder = None if output is None else free_place(Path(output), overwrite)
     members = [opened(model) for model in models]
     names = [m.folder.name if m.folder is not None else f"model {i + 1}" for i, m in enumerate(members)]
-    _ask_alike(names, members)
+    _check_compatible(names, members)
     manifest = joined([_learned(name, member) for name, member in zip(names, members, strict=True)])
     manifest = found_again(manifest, SPLITS, data, "data")
     classifier = averaged(members)
@@ -93,15 +93,15 @@ def ensemble(
         reference = None
         limits = card.abstention.changed(confidence=max(m.card.abstention.confidence for m in members))
         refitted = [
-            f"{name} has learned from its own (refit)"
+            f"{name} was also trained on its own (refit)"
             for name, m in zip(names, members, strict=True)
             if m.card.refitted
         ]
         why = f" ({'; '.join(refitted)})" if refitted else ""
-        text = f"no calibration images are new to every member{why}: the members' own limits are used"
+        text = f"there are no calibration images that are new to all members{why}: the members' own limits are used"
         warnings.append(finding("no-shared-calibration-images", text))
     if not _complete(splits.get("test"), card):
-        text = "no test images are new to every member, so there is no test accuracy: train them on the same splits"
+        text = "no test images are new to all members, so there is no test accuracy: train them on the same splits"
         warnings.append(finding("no-shared-test-images", text))
     say(warnings)
     card = card.changed(
@@ -124,18 +124,20 @@ def ensemble(
     classifier = classifier.changed(card.with_evidence(*reports), origin=Origin(manifest))
     if folder is None:
         return classifier
-    # Parity asks nothing of where an image comes from.
+    # Any image can be used to measure parity.
     parity = next(splits[split] for split in reversed(SPLITS) if split in splits)
     return load(save(classifier, folder, overwrite=overwrite, parity=parity, start=start))
 
 
 def _learned(name: str, member: Classifier) -> Manifest:
     if member.origin is None:
-        raise UsageError(f"it is not known what {name} was made from, so its images cannot be kept apart")
+        raise UsageError(
+            f"{name} has no manifest of its training images, which an ensemble needs to evaluate on others"
+        )
     return learned_manifest(member.origin.manifest, member.card)
 
 
-def _ask_alike(names: Sequence[str], members: Sequence[Classifier]) -> None:
+def _check_compatible(names: Sequence[str], members: Sequence[Classifier]) -> None:
     if len(members) < 2:
         raise UsageError("an ensemble needs at least two models")
     first = members[0].card
@@ -144,13 +146,13 @@ def _ask_alike(names: Sequence[str], members: Sequence[Classifier]) -> None:
         card = member.card
         if set(card.classes) != set(first.classes):
             raise UsageError(
-                f"the classes do not match: {names[0]} knows {', '.join(first.classes)}; "
-                f"{name} knows {', '.join(card.classes)}"
+                f"the classes do not match: {names[0]} has {', '.join(first.classes)}; "
+                f"{name} has {', '.join(card.classes)}"
             )
-        # Resizing a network input again would not give the one that the file gives; so nothing is resized inside.
+        # All members share one network input: resizing it again would differ from preprocessing the file.
         if card.preprocessing != first.preprocessing:
             raise UsageError(
-                f"members look at the same network input: {names[0]} takes {_preprocessing(first)}, {name} takes "
+                f"members need the same network input, but {names[0]} takes {_preprocessing(first)} and {name} takes "
                 f"{_preprocessing(card)}; train one of them again with the same `size` and network.filter"
             )
         weights = member.weights_sha256()
@@ -173,7 +175,7 @@ def _target(members: Sequence[Classifier]) -> float:
 
 
 def _member(name: str, member: Classifier) -> dict[str, Any]:
-    """What the card says of a member."""
+    """The card's entry for a member."""
     card, test = member.card, member.card.evaluation("test")
     return {
         "model": name,

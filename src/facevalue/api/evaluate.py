@@ -1,4 +1,4 @@
-"""``evaluate``: every figure of a model on labelled images."""
+"""``evaluate``: figures of a model on labelled images."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from facevalue.robustness.defenses.smoothing import Smoothing
 def evaluate(
     model: Model, data: Data, *, split: str | None = None, slices: Sequence[str] = (), save: bool = True
 ) -> Evaluation:
-    """Every figure of a model on labelled images, with 95 % intervals.
+    """Evaluate a model on labelled images, with 95 % intervals.
 
     Parameters
     ----------
     model : a classifier, or a model folder.
     data : a folder, a manifest file, a table with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`.
-        Classes are matched by name; some may be absent. Of data with splits, test is taken.
-    split : take these images instead. Where ``data`` brings no splits, those that the model was made with.
-    slices : columns by whose values the figures are told apart; see :func:`facevalue.evaluation.slices.values_of`.
-    save : keep the evaluation on the card of a model folder.
+        Classes are matched by name; some may be absent. If it has splits, test is used.
+        split : use this split instead. If ``data`` has no splits, those of the model's training are used.
+        slices : columns; the figures are also given for each of their values, see
+            :func:`facevalue.evaluation.slices.values_of`.
+        save : write the evaluation to the card of a model folder.
 
     Raises
     ------
     DataError
-        ``data`` has a class that the model does not know, or nothing to evaluate on.
+        ``data`` has an unknown class, or no images to evaluate on.
     """
     context = EvaluationContext.of(model, data, split=split, save=save)
     classifier, dataset = context.classifier, context.dataset
@@ -53,7 +54,7 @@ def evaluate(
 
 
 def _known_slices(card: ModelCard, report: Evaluation, asked: set[str]) -> list[SliceStudy]:
-    """What the card says already of the same images by other columns."""
+    """Slices on the card of the same images by other columns."""
     known = [e for e in card.of_kind(Evaluation) if e.identity() == report.identity()]
     return [s for e in known for s in e.slices if s.column not in asked]
 
@@ -69,17 +70,17 @@ def evaluate_corruptions(
     plot: Path | str | None = None,
     save: bool = True,
 ) -> CorruptionReport:
-    """Accuracy under everyday corruptions: JPEG, blur, noise, resizing, and others, each at five strengths.
+    """Accuracy under everyday corruptions: JPEG, blur, noise, resizing and others, each at five strengths.
 
-    Each image is corrupted as it was decoded, before the preprocessing. A model folder answers by its ``model.onnx``,
-    as it would for a user.
+    Each decoded image is corrupted before the preprocessing. For a model folder ``model.onnx`` makes the predictions,
+    as in use.
 
     Parameters
     ----------
-    model, data, split, save : as :func:`evaluate` takes them.
-    limit : use at most this many images, drawn evenly from the classes; ``None`` for all. Each is asked about 41 times.
-    seed : of what is random in the corruptions, and of which images are drawn.
-    plot : a PNG with one curve per corruption.
+    model, data, split, save : as for :func:`evaluate`.
+    limit : use at most this many images, drawn evenly from the classes; ``None`` for all. Each takes 41 predictions.
+    seed : of random corruptions and of the choice of images.
+    plot : path for a PNG with one curve per corruption.
     """
     context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)
     report = context.finished(corrupt_dataset(context.predictor, context.dataset, seed))
@@ -102,17 +103,17 @@ def certify(
     plot: Path | str | None = None,
     save: bool = True,
 ) -> CertificateReport:
-    """Accuracy of the smoothed model that is proven against every change up to an L2 radius.
+    """Certified accuracy of the smoothed model: proven for every change up to an L2 radius.
 
-    The certificate is about the model behind noise, not about the plain one. A model that was not trained with such
-    noise (``augment.noise``) has little of it.
+    The certificate holds for the smoothed model, not for the model without noise. A model that was not trained with
+    noise (``augment.noise``) has a low certified accuracy.
 
     Parameters
     ----------
-    model, data, split, save : as :func:`evaluate` takes them.
+    model, data, split, save : as for :func:`evaluate`.
     sigma, samples, alpha : see :class:`facevalue.robustness.defenses.smoothing.Smoothing`.
     limit : certify at most this many images, drawn evenly from the classes; ``None`` for all.
-    plot : a PNG of certified accuracy against the radius.
+    plot : path for a PNG of certified accuracy against the radius.
     """
     smoothing = Smoothing(sigma=sigma, samples=samples, alpha=alpha)
     context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)

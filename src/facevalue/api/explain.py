@@ -1,4 +1,4 @@
-"""``explain``: what in an image spoke for the answer."""
+"""``explain``: which regions of an image support the prediction."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from facevalue.images.sources import Images
 def explain(
     model: Model, images: Images, output: Path | str | None = None, *, method: str | Method = "gradcam"
 ) -> Explanations:
-    """What the model looked at, with a measure of how far that can be believed.
+    """Explain predictions by heat maps or feature maps, and measure how faithful the heat is.
 
     Parameters
     ----------
     model : a classifier, or a model folder.
-    images : one image or many, as :func:`facevalue.predict` takes them.
-    output : folder for the drawings; ``None`` gives the heat alone.
+    images : one image or many, as for :func:`facevalue.predict`.
+    output : folder for the drawings; ``None`` returns only the heat.
     method : a name in :data:`facevalue.explanations.EXPLANATIONS`, or a configured one.
 
     Raises
     ------
     UsageError
-        There is no such method, or it cannot look into this network, or there is no image.
+        There is no such method, it does not support this network, or there is no image.
     DataError
-        None of the files can be read.
+        No file can be read.
     """
     how = find(method) if isinstance(method, str) else method
     return explain_images(opened(model), images, None if output is None else Path(output), how)

@@ -1,4 +1,4 @@
-"""``export``: another file format that answers as the model does."""
+"""``export``: write the model in another file format, with measured parity."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from facevalue.models.classifier import Classifier
 
 @recorded
 def export(model: Model, output: Path | str, *, to: str = "onnx", images: Data | None = None) -> ExportReport:
-    """Write the model in another format; a file that does not answer as the model does is not left behind.
+    """Write the model in another format. The file is kept only if its predictions agree with the model's.
 
     Parameters
     ----------
     model : a classifier, or a model folder.
     output : the file to write.
     to : a target in :data:`facevalue.export.EXPORTERS`.
-    images : labelled images to measure the parity on; by default the model's own test images, where they still are.
+    images : labelled images to measure parity on; by default the model's own test images, if they still exist.
 
     Raises
     ------
     UsageError
         There is no such target.
     ParityError
-        The file answers otherwise than the model.
+        The predictions of the file differ from the model's.
     DataError
         There is no image to compare on.
     """

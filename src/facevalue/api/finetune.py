@@ -1,4 +1,4 @@
-"""``finetune``: going on with a finished model on a hard set, and telling what that cost on the old one."""
+"""``finetune``: train a model further on hard images, and measure gains and losses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.head import moved_head
 from facevalue.training.loop import train_body
 from facevalue.training.methods import checkpoint_beside
-from facevalue.training.plan import ByValidation
+from facevalue.training.plan import ValidationPlan
 from facevalue.training.recipe import Recipe, Setting, read
 
 LR, EPOCHS = 5e-5, 5
@@ -49,7 +49,7 @@ _THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "
 
 @dataclass(frozen=True, eq=False)
 class FinetuneResult(ShownInNotebooks):
-    """A fine-tuned classifier, and the old and the hard test images before and after.
+    """A fine-tuned classifier, and its evaluations before and after.
 
     Attributes
     ----------
@@ -61,13 +61,13 @@ class FinetuneResult(ShownInNotebooks):
 
     @property
     def report(self) -> FinetuneReport:
-        """What fine-tuning gave and cost."""
+        """The changes on the old and on the hard test images."""
         return self.model.card.of_kind(FinetuneReport)[-1]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        card, told = self.model.card, self.report
-        old, hard = told.changes
+        card, report = self.model.card, self.report
+        old, hard = report.changes
         test = card.evaluation("test")
         return {
             "model": None if self.model.folder is None else str(self.model.folder),
@@ -75,13 +75,13 @@ class FinetuneResult(ShownInNotebooks):
             "forgotten": as_loss(old),
             "gained": {**as_loss(hard), "accuracy": hard.change, "ci": list(hard.change_ci)},
             "test": None if test is None else test.to_dict(),
-            "stages": told.stages,
-            "replay": told.replay,
-            "replayed": told.replayed,
-            "left_out": told.left_out,
+            "stages": report.stages,
+            "replay": report.replay,
+            "replayed": report.replayed,
+            "left_out": report.left_out,
             "temperature": card.temperature,
             "abstention": card.abstention.to_dict(),
-            "warnings": [warning.to_dict() for warning in told.warnings],
+            "warnings": [warning.to_dict() for warning in report.warnings],
             "seconds": card.provenance.seconds,
             "seed": card.provenance.seed,
         }
@@ -104,32 +104,32 @@ def finetune(
     overwrite: bool = False,
     settings: Mapping[str, Setting] | None = None,
 ) -> FinetuneResult:
-    """Make a new classifier from a model and a hard set.
+    """Fine-tune a model on a set of hard images. Returns a new classifier with evaluations before and after.
 
-    The hard images are split by group; what stands in the model's own set already is left out of them. Old training
-    images are mixed in, so that less is forgotten. Augmentation is the same for every class. Temperature and limits
-    are fitted anew on the old and the hard calibration images, and both test sets are measured before and after.
+    The hard images are split by group, without those that the model already has. Old training images are mixed in
+    (replay) to reduce forgetting. Temperature and limits are fitted on the old and the hard calibration images.
 
     Parameters
     ----------
-    model : a finished classifier or model folder; it stays as it is.
-    data : the hard set. One class is enough: the replayed images bring the other.
-    output : the model folder to make; ``None`` keeps the classifier in memory.
-    stages : ``head`` moves the last layer alone, as little as the hard images ask for
-        (:func:`facevalue.training.head.moved_head`); a number trains so many of the last stages too; or ``all``.
-    lr, epochs : of stages; by default 5e-5 and 5.
-    replay : old training images for every hard one, drawn evenly from the classes.
-    groups : of the hard set, as ``train`` takes them.
-    old : where the model's own images are now, if they have moved.
-    resume : go on with a fine-tuning of stages that was stopped.
-    settings : other settings of the recipe ``finetune`` by dotted key.
+    model : a trained classifier or model folder; not changed.
+    data : the hard images. One class is enough: the replayed images have the others.
+    output : the model folder to create; ``None`` keeps the classifier in memory.
+    stages : ``head`` refits only the last layer and keeps it close to the old one
+        (:func:`facevalue.training.head.moved_head`); a number also trains that many of the last stages; ``all`` trains
+        everything.
+    lr, epochs : for stages; by default 5e-5 and 5.
+    replay : number of old training images per hard image, drawn evenly from the classes.
+    groups : groups of the hard images, as for ``train``.
+    old : the present location of the model's own images, if they have moved.
+    resume : continue an interrupted fine-tuning of stages.
+    settings : other settings of the recipe ``finetune``, by dotted key.
 
     Raises
     ------
     UsageError
-        A setting cannot be right, the model is an ensemble, or ``output`` is taken.
+        A setting is invalid, the model is an ensemble, or ``output`` exists already.
     DataError
-        The model's own images are not where they were, or the hard set has other classes or too few images.
+        The model's own images are no longer where they were, or the hard images have unknown classes or are too few.
     """
     start = time.perf_counter()
     folder = None if output is None else free_place(Path(output), overwrite)
@@ -139,40 +139,42 @@ def finetune(
     if not 0 <= replay < math.inf:
         raise UsageError(f"expected `replay` to be a number of at least 0, but got {replay:g}")
     if folder is not None and before.folder is not None and folder.exists() and folder.samefile(before.folder):
-        raise UsageError(f"{folder} is the model to go on with, which stays as it is; choose another `output`")
+        raise UsageError(f"{folder} is the model to fine-tune, which must not be overwritten; choose another `output`")
     if folder is None and resume:
-        raise UsageError("`resume` goes on with a fine-tuning that was stopped beside its `output`; name that folder")
+        raise UsageError("`resume` continues the fine-tuning whose checkpoint is beside `output`; name that `output`")
     own = sorted(key for key in settings or {} if key.partition(".")[0] in _THE_MODELS_OWN)
     if own:
-        raise UsageError(f"{own[0]} is the model's own and stays; see optimizer, schedule, fit and augment")
+        raise UsageError(f"{own[0]} is fixed by the model; you can change optimizer, schedule, fit and augment")
     if stages == "head" and (lr is not None or epochs is not None or settings):
         raise UsageError(
-            "`lr`, `epochs` and `settings` are about `stages` N or all; the head alone is solved, not trained"
+            "`lr`, `epochs` and `settings` need `stages` N or all; the head alone is fitted without gradient descent"
         )
     if before.card.network.name == "ensemble":
         raise UsageError(f"{model} is an ensemble; fine-tune its members and combine them again")
     recipe = _recipe(before.card, stages, lr, epochs, {"seed": seed, **(settings or {})})
     seed = recipe.seed
     if before.origin is None:
-        raise UsageError("it is not known what this classifier was made from, so nothing of it can be replayed")
+        raise UsageError(
+            "this classifier has no manifest of its training images, which fine-tuning needs to replay them"
+        )
     known = found_again(learned_manifest(before.origin.manifest, before.card), SPLITS, old, "old")
     hard, left_out = hard_manifest(scan(data), known, before.card.classes, groups, seed)
     say(hard.warnings)
     of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
-    kept = "calibration" in of_old  # what was trained once more has learned from all of its images but test
+    kept = "calibration" in of_old  # false after a refit, which trains on all images except test
     alone = not kept or calibrated_on_hard_images_only(before.card)
     absent = [c for i, c in enumerate(before.card.classes) if not (of_hard["calibration"].labels == i).any()]
     if absent and not kept:
         raise DataError(
-            f"the hard set has no {absent[0]} for calibration, and the model has learned from its own calibration "
-            "images (refit); give hard images of every class"
+            f"there are no hard images of {absent[0]} for calibration, and the model was trained on its own "
+            "calibration images (refit); add hard images of every class"
         )
     extractor = Extractor(before)
     asked = {"old": of_old["test"], "hard": of_hard["test"]}
     features_before = {name: extractor.of(part) for name, part in asked.items()}
 
     replayed = [of_old["train"].some(round(replay * len(of_hard["train"])), seed)] if replay else []
-    # As many old as hard ones (or as many times as are replayed), or the old would drown the hard.
+    # As many old images as hard ones (times `replay`, if above 1), so that the old ones do not dominate.
     watched = max(1, round(max(1.0, replay) * len(of_hard["validation"])))
     mixed = {
         "train": of_hard["train"].joined(*replayed, name="train"),
@@ -187,7 +189,7 @@ def finetune(
     else:
         mixed = held(mixed)
         with _checkpoint(folder, recipe, before, mixed, resume) as checkpoint:
-            plan = ByValidation(recipe, mixed["validation"])
+            plan = ValidationPlan(recipe, mixed["validation"])
             after, history = train_body(before, mixed["train"], plan, recipe, checkpoint)
         extractor = Extractor(after)
         features = {name: extractor.of(part) for name, part in mixed.items()}
@@ -199,14 +201,14 @@ def finetune(
         floor=limits.floor,
         quantile=limits.quantile,
     )
-    # The test split is the old images, then the hard ones.
+    # The test split has the old images first, then the hard ones.
     n_old = len(of_old["test"])
     features_after = {"old": features["test"].rows(0, n_old), "hard": features["test"].rows(n_old)}
     changes = tuple(
         compare_pairs(f"{name} test", before, features_before[name], after, features_after[name])
         for name in ("old", "hard")
     )
-    told = FinetuneReport(
+    report = FinetuneReport(
         model="in memory" if before.folder is None else before.folder.name,
         weights_sha256=before.weights_sha256(),
         stages=str(stages),
@@ -227,10 +229,10 @@ def finetune(
         images={**known.images, **hard.images},
     )
     reports = [evaluate_dataset(after, mixed[split], features=features[split]) for split in reversed(SPLITS)]
-    told_apart = {
+    after_reports = {
         f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name]) for name in ("old", "hard")
     }
-    earlier = {
+    before_reports = {
         f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name]) for name in asked
     }
     card = after.card.changed(
@@ -238,18 +240,18 @@ def finetune(
         recipe={
             **recipe.to_dict(),
             "hardened": list(before.card.hardened),
-            "finetune": told.changed(changes=()).to_dict(),
+            "finetune": report.changed(changes=()).to_dict(),
         },
         provenance=provenance_of(whole, start, seed),
         seconds_per_epoch=float(np.mean([line["seconds"] for line in history])),
         files={},
-        evidence=(*reversed(reports), *told_apart.values(), told),
+        evidence=(*reversed(reports), *after_reports.values(), report),
     )
     after = after.changed(card, origin=Origin(whole, tuple(history)))
     if folder is not None:
         after = load(save(after, folder, overwrite=overwrite, parity=mixed["test"], start=start))
         _beside(folder, recipe, before, mixed).clear()
-    every = {**earlier, **told_apart}
+    every = {**before_reports, **after_reports}
     names = {"old_before": "old_test_before", "old_after": "old_test_after"}
     return FinetuneResult(after, {names.get(key, key): report for key, report in every.items()})
 
@@ -263,7 +265,7 @@ def _beside(folder: Path, recipe: Recipe, before: Classifier, mixed: Mapping[str
 def _checkpoint(
     folder: Path | None, recipe: Recipe, before: Classifier, mixed: Mapping[str, ImageDataset], resume: bool
 ) -> Iterator[Checkpoint]:
-    """Where an unfinished fine-tuning stands."""
+    """The checkpoint of an unfinished fine-tuning."""
     with tempfile.TemporaryDirectory(prefix="facevalue-") as place:
         checkpoint = _beside(folder or Path(place) / "model", recipe, before, mixed)
         if not resume:
@@ -272,7 +274,7 @@ def _checkpoint(
             yield checkpoint
         except KeyboardInterrupt as error:
             if folder is not None and checkpoint.folder.exists():
-                raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with `resume`") from error
+                raise KeyboardInterrupt(f"progress is saved in {checkpoint.folder}; continue with `resume`") from error
             raise
 
 
@@ -291,18 +293,18 @@ def _recipe(
         "optimizer.lr": LR if lr is None else lr,
         "fit.epochs": EPOCHS if epochs is None else epochs,
         "fit.stages": "all" if stages == "head" else stages,
-        "fit.head_lr_factor": 1.0,  # the head is no newcomer here
+        "fit.head_lr_factor": 1.0,  # the head is already trained
         "schedule.warmup_epochs": 0,
         "positive": card.positive,
         "calibration": own.get("calibration"),
-        # What the model was trained to look past, it should go on looking past.
+        # Keep the model's augmentation, so that the invariance it has learned is not lost.
         "augment": own.get("augment") if own.get("method") in ("scratch", "finetune") else None,
     }
     return read("finetune", {**settings, **changes})
 
 
 def _splits(manifest: Manifest, card: ModelCard, name: str) -> dict[str, ImageDataset]:
-    """Those that there are."""
+    """The splits that have images."""
     there = [s for s in SPLITS if not manifest.rows(s).empty]
     return {s: dataset_of(manifest, card.preprocessing, card.classes, s, name=f"{name} {s}") for s in there}
 
@@ -311,7 +313,7 @@ def _with_moved_head(
     before: Classifier, extractor: Extractor, mixed: Mapping[str, ImageDataset]
 ) -> tuple[Classifier, list[dict[str, Any]], dict[str, Features]]:
     features = {name: extractor.of(part) for name, part in mixed.items()}
-    with progress.work("moving the head", unit="fits"):
+    with progress.work("refitting the head", unit="fits"):
         head, history = moved_head(
             before.body.head,
             (features["train"].x, features["train"].y),

@@ -15,10 +15,10 @@ def predict(model: Classifier | Path | str, images: Images, *, heat: bool = Fals
 
     Parameters
     ----------
-    model : a classifier, or a model folder, whose ``model.onnx`` answers.
+    model : a classifier, or a model folder, whose ``model.onnx`` is used.
     images : one image or many, each a path, the bytes of a file, a Pillow image, or a uint8 array (h, w, 3) RGB or
-        (h, w) grey. A folder stands for all image files below it, sorted.
-    heat : also give :attr:`~facevalue.types.Prediction.heat`, where the network has it.
+        (h, w) grey. A folder means all image files below it, sorted.
+        heat : also return :attr:`~facevalue.types.Prediction.heat`, if the network supports it.
     """
     predictor = model if isinstance(model, Classifier) else open_folder(model)
     return predictor.predict(images, heat=heat)

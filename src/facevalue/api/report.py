@@ -1,4 +1,4 @@
-"""``report``: the model's card as one page."""
+"""``report``: the model card as one page."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from facevalue.reports.model_page import write_report
 
 
 def report(model: Path | str, output: Path | str | None = None) -> Path:
-    """Write the card of a model folder as one self-contained page; returns where it is.
+    """Write the card of a model folder as one self-contained page; returns its path.
 
     Parameters
     ----------
-    output : the page; by default ``report.html`` in the folder.
+    output : path of the page; by default ``report.html`` in the folder.
     """
     return write_report(Path(model), None if output is None else Path(output))

@@ -1,4 +1,4 @@
-"""``serve``: answer over HTTP."""
+"""``serve``: predictions over HTTP."""
 
 from __future__ import annotations
 

@@ -27,12 +27,12 @@ from facevalue.support.output_folder import free_folder
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import resolved
 from facevalue.training.methods import Trained, checkpoint_beside, identity, new_classifier, train_method
-from facevalue.training.recipe import Recipe, Setting, as_asked
+from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.refit import finished
 from facevalue.training.split_data import split_manifest
-from facevalue.training.studies import expect_same
+from facevalue.training.studies import check_same_study
 
-_TOLD = 5  # warnings of the test figures that are shown; with many classes there can be hundreds
+_SHOWN_WARNINGS = 5  # warnings about the test figures to show; with many classes there can be hundreds
 
 
 @recorded
@@ -59,21 +59,21 @@ def train(
     distill_temperature: float | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
-    """Make a classifier from labelled images: split, train, calibrate, evaluate.
+    """Train a classifier on labelled images: split, train, calibrate, evaluate.
 
     Parameters
     ----------
     data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, a manifest file, a table
         with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`.
-    output : the model folder to make; ``None`` keeps the classifier in memory, and ``classifier.save`` writes it later.
+    output : the model folder to create; ``None`` keeps the classifier in memory (``classifier.save`` writes it later).
     recipe : ``probe``, ``finetune``, ``scratch``, another recipe's name, or a TOML file.
-    groups : what stays in one split, see :func:`facevalue.data.groups.with_groups`; by default the recipe's.
-    seed : by default the recipe's, which is 0 unless it says another.
-    resume : go on with a training that was stopped, from its last epoch.
-    overwrite : replace a model folder that is there already.
+    groups : images that must stay in one split, see :func:`facevalue.data.groups.with_groups`; by default the recipe's.
+    seed : by default the recipe's, which is 0 unless set.
+    resume : continue an interrupted training after its last complete epoch.
+    overwrite : replace an existing model folder.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
-    distill_temperature : recipe settings with a name of their own.
-    settings : any other by its dotted key: ``{"augment.flip": True}``.
+    distill_temperature : recipe settings.
+    settings : other recipe settings by dotted key: ``{"augment.flip": True}``.
 
     Returns
     -------
@@ -82,11 +82,11 @@ def train(
     Raises
     ------
     UsageError
-        A path, name or setting cannot be right; or ``output`` is taken.
-    DataError
-        The images cannot serve.
-    WeightsError
-        The weights cannot be had or do not fit.
+        A path, name or setting is invalid, or ``output`` exists already.
+        DataError
+            The images cannot be used.
+        WeightsError
+            The weights cannot be loaded or do not fit.
     """
     start = time.perf_counter()
     asked: dict[str, Setting | None] = {
@@ -103,13 +103,13 @@ def train(
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
     }
-    chosen = resolved(as_asked(recipe, seed=seed, named=asked, settings=settings))
+    chosen = resolved(configured(recipe, seed=seed, named=asked, settings=settings))
     if eps is not None and chosen.adversarial.method == "none":
-        raise UsageError("`eps` is about adversarial training; say which with `adversarial`: pgd, fast, trades or free")
+        raise UsageError("`eps` needs adversarial training; choose it with `adversarial`: pgd, fast, trades or free")
     if distill_temperature is not None and not chosen.distill.teacher:
-        raise UsageError("`distill_temperature` is about learning from a teacher; name its model folder with `teacher`")
+        raise UsageError("`distill_temperature` needs a teacher; name its model folder with `teacher`")
     if output is None and resume:
-        raise UsageError("`resume` goes on with a training that was stopped beside its `output`; name that folder")
+        raise UsageError("`resume` continues the training whose checkpoint is beside `output`; name that `output`")
     folder = None if output is None else free_place(Path(output), overwrite)
     manifest = _prepared(data, chosen, groups)
     say(manifest.warnings)
@@ -122,7 +122,7 @@ def train(
         splits = {s: dataset_of(manifest, classifier.card.preprocessing, manifest.classes, s) for s in SPLITS}
         trained = train_method(classifier, splits, chosen, checkpoint)
         classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
-        _tell(reports[-1])
+        _show_warnings(reports[-1])
         card = classifier.card.changed(
             data=data_facts_of(manifest),
             seconds_per_epoch=trained.seconds_per_epoch,
@@ -137,16 +137,16 @@ def train(
     return load(folder)
 
 
-def _tell(test: Evaluation) -> None:
-    """The first warnings of the test figures; the card has all."""
-    say(test.warnings[:_TOLD])
-    if len(test.warnings) > _TOLD:
-        progress.note(f"{len(test.warnings) - _TOLD} more warnings of the test figures are on the card")
+def _show_warnings(test: Evaluation) -> None:
+    """Show the first warnings about the test figures; the card has all."""
+    say(test.warnings[:_SHOWN_WARNINGS])
+    if len(test.warnings) > _SHOWN_WARNINGS:
+        progress.note(f"{len(test.warnings) - _SHOWN_WARNINGS} more warnings of the test figures are on the card")
 
 
 @contextmanager
 def _checkpoint(folder: Path | None, recipe: Recipe, manifest: Manifest, resume: bool) -> Iterator[Checkpoint]:
-    """Where an unfinished training stands: beside the model folder, or somewhere that goes when the block ends."""
+    """The checkpoint of an unfinished training: beside the model folder, or in a temporary folder."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="facevalue-") as place:
             yield Checkpoint(Path(place) / "training", identity(recipe, manifest.fingerprint()))
@@ -158,7 +158,7 @@ def _checkpoint(folder: Path | None, recipe: Recipe, manifest: Manifest, resume:
         yield checkpoint
     except KeyboardInterrupt as error:
         if checkpoint.folder.exists():
-            raise KeyboardInterrupt(f"{checkpoint.folder} holds what was learned; go on with `resume`") from error
+            raise KeyboardInterrupt(f"progress is saved in {checkpoint.folder}; continue with `resume`") from error
         raise
 
 
@@ -195,30 +195,30 @@ def train_sizes(
     overwrite: bool = False,
     settings: Mapping[str, Setting] | None = None,
 ) -> Comparison:
-    """Train one model folder per size into ``output``, then compare them.
+    """Train one model folder per input size in ``output``, then compare the models.
 
     ``output`` holds the folders (``150``, ``300``), ``sizes.json`` with the rows, and ``curves.png``.
 
     Parameters
     ----------
-    data, recipe, groups, seed, overwrite, settings : as :func:`train` takes them; the same for every model.
+    data, recipe, groups, seed, overwrite, settings : as for :func:`train`; the same for every model.
     sizes : sides of the network input in pixels, all different.
-    resume : keep the models that a study stopped before had finished, and go on with the one it was at.
+    resume : continue an interrupted study: keep its finished models and resume the current one.
 
     Raises
     ------
     UsageError
-        A setting cannot be right, ``output`` is taken, or it holds a study that was asked something else.
+        A setting is invalid, ``output`` exists already, or it has a study with other settings.
     """
     if len(set(sizes)) < len(sizes) or not sizes:
         raise UsageError(f"expected sizes that are all different, but got {', '.join(map(str, sizes))}")
     folder = Path(output)
-    # The recipe itself and not its name: a file may be another by the time that the study goes on.
-    whole = as_asked(recipe, seed=seed, settings=settings)
+    # The recipe's contents, not its name: a recipe file may change before the study is resumed.
+    whole = configured(recipe, seed=seed, settings=settings)
     asked = {"data": str(data), "sizes": list(sizes), "groups": groups, "recipe": whole.to_dict()}
     begun = (folder / STUDY).is_file()
     if resume and begun:
-        expect_same(folder / STUDY, asked)
+        check_same_study(folder / STUDY, asked)
     else:
         free_folder(folder, STUDY, "a study of sizes", overwrite)
         folder.mkdir(parents=True, exist_ok=True)
@@ -242,7 +242,7 @@ def train_sizes(
                 settings=settings,
             )
         except FaceValueError:
-            if not begun and [*folder.iterdir()] == [folder / STUDY]:  # nothing was made: nothing is left
+            if not begun and [*folder.iterdir()] == [folder / STUDY]:  # no model was made: remove the folder again
                 (folder / STUDY).unlink()
                 folder.rmdir()
             raise

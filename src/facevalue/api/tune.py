@@ -1,4 +1,4 @@
-"""``tune``: searching a recipe's settings on the validation split alone."""
+"""``tune``: search a recipe's settings on the validation split."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from facevalue.support import files, progress
 from facevalue.support.html import ShownInNotebooks
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
-from facevalue.training.recipe import Recipe, Setting, as_asked
-from facevalue.training.search_space import Between, Search, ask_comparable, plain, typed, usual, value_at
+from facevalue.training.recipe import Recipe, Setting, configured
+from facevalue.training.search_space import Between, Search, check_comparable, default_space, plain, typed, value_at
 from facevalue.training.split_data import split_manifest
-from facevalue.training.studies import expect_same
-from facevalue.training.trials import BEST, TRIALS, changed, finished, said, write
+from facevalue.training.studies import check_same_study
+from facevalue.training.trials import BEST, TRIALS, best_summary, changed, finished, write
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -41,11 +41,11 @@ _SEEN = ("train", "validation")
 
 @dataclass(frozen=True)
 class TuneResult(ShownInNotebooks):
-    """A study folder, as it stands.
+    """The state of a study folder.
 
     Attributes
     ----------
-    figures : what ``trials.json`` holds: ``best``, ``n``, ``complete``, ``pruned``, ``failed``, ``searched``,
+    figures : the contents of ``trials.json``: ``best``, ``n``, ``complete``, ``pruned``, ``failed``, ``searched``,
         ``trials``.
     """
 
@@ -85,29 +85,28 @@ def tune(
 ) -> TuneResult:
     """Search the settings of a recipe for the lowest validation loss.
 
-    The images are split as ``train`` with the same seed splits them. Calibration and test images are set aside
-    before the first trial, and no trial reads them. What is compared is the validation loss at each trial's own best
-    temperature, because the temperature is fitted later. The first trial is the recipe as it stands; the others are
-    proposed by a tree-structured Parzen estimator (Bergstra et al. 2011), and given up where they do worse than the
-    median at the same epoch (Golovin et al. 2017).
+    The images are split as by ``train`` with the same seed; no trial reads the calibration and test images. Trials are
+    compared by their validation loss at their best temperature, because the temperature is fitted later. The first
+    trial is the recipe unchanged. A tree-structured Parzen estimator (Bergstra et al. 2011) proposes the others; a
+    trial stops early if it is worse than the median at the same epoch (Golovin et al. 2017).
 
-    A study that was stopped goes on where it stood, in the middle of a trial too; with more ``trials`` a finished one
-    goes on as well, to the same trials that it would have made at once.
+    Calling ``tune`` again resumes an interrupted study, even within a trial. With more ``trials`` it extends a finished
+    study, and makes the same trials as a single call would.
 
     Parameters
     ----------
-    data, recipe, groups, seed, network, weights, size, epochs, settings : as ``train`` takes them.
-    output : the study's folder: ``best.toml`` for ``train --recipe``, ``trials.json``, ``trials.png``.
-    trials : in all, those of earlier calls included.
-    space : values to search by dotted key; by default rate, weight decay, label smoothing and batch size.
-    prune : give hopeless trials up.
+    data, recipe, groups, seed, network, weights, size, epochs, settings : as for ``train``.
+    output : the study folder: ``best.toml`` for ``train --recipe``, ``trials.json``, ``trials.png``.
+    trials : total number of trials, including those of earlier calls.
+    space : values to search by dotted key; by default learning rate, weight decay, label smoothing and batch size.
+    prune : stop unpromising trials early.
 
     Raises
     ------
     UsageError
-        A setting cannot be right, or ``output`` holds another study.
-    FaceValueError
-        Not one trial could be trained.
+        A setting is invalid, or ``output`` has another study.
+        FaceValueError
+            No trial could be trained.
     """
     try:
         import optuna
@@ -118,14 +117,14 @@ def tune(
     if trials < 1:
         raise UsageError(f"expected `trials` to be at least 1, but got {trials}")
     named: dict[str, Setting | None] = {"network": network, "weights": weights, "size": size, "epochs": epochs}
-    base = as_asked(recipe, seed=seed, named=named, settings=settings)
-    searched = typed(space, base) if space else usual(base)
-    ask_comparable(searched)
-    for key, where in searched.items():  # a misspelt setting is said now and not in the first trial
+    base = configured(recipe, seed=seed, named=named, settings=settings)
+    searched = typed(space, base) if space else default_space(base)
+    check_comparable(searched)
+    for key, where in searched.items():  # report a misspelt setting now, not in the first trial
         changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
     folder = Path(output)
     manifest = _set_up(data, folder, base, searched, groups, prune)
-    journal = str(folder / JOURNAL)  # locked by a file, not by a link, which Windows reserves to administrators
+    journal = str(folder / JOURNAL)  # locked by a file, because Windows reserves symbolic links to administrators
     with _quiet_optuna(), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(
@@ -138,13 +137,14 @@ def tune(
         with progress.work("searching", trials, "trials") as work:
             work.advance(len(finished(study)))
             while len(finished(study)) < trials:
-                # A sampler of its own for every trial: a study that goes on proposes what an unbroken one would have.
+                # A new sampler for every trial, so that a resumed study proposes the same trials as an uninterrupted
+                # one.
                 number = len(finished(study))
                 study.sampler = optuna.samplers.TPESampler(seed=base.seed + number, n_startup_trials=5)
                 trial = study.ask()
                 _run(study, trial, manifest, base, searched, folder)
                 write(study, folder, base, searched)
-                work.advance(detail=said(study))
+                work.advance(detail=best_summary(study))
     figures = write(study, folder, base, searched) | {"command": current_command()}
     if figures["best"] is None:
         raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
@@ -153,7 +153,7 @@ def tune(
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Errors alone are logged inside the block; the host's setting stands again afterwards."""
+    """Log only errors inside the block; restores the host's setting afterwards."""
     import optuna
 
     before = optuna.logging.get_verbosity()
@@ -167,7 +167,7 @@ def _quiet_optuna() -> Iterator[None]:
 def _set_up(
     data: Data, folder: Path, base: Recipe, searched: Mapping[str, Search], groups: str | None, prune: bool
 ) -> Manifest:
-    """The manifest of train and validation alone; scanned and split once for a study."""
+    """The manifest of train and validation only; scanned and split once per study."""
     setup: dict[str, Any] = {
         "data": str(data) if isinstance(data, Path | str) else scan(data).fingerprint(),
         "recipe": {key: value for key, value in base.to_dict().items() if key != "seed"},
@@ -177,11 +177,11 @@ def _set_up(
         "seed": base.seed,
     }
     if (folder / SETUP).is_file() and (folder / MANIFEST).is_file():
-        expect_same(folder / SETUP, setup)
+        check_same_study(folder / SETUP, setup)
         seen = Manifest(pd.read_parquet(folder / MANIFEST), setup["data"])
         return seen if isinstance(data, Path | str) else replace(seen, images=scan(data).images)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there and is not a study; choose another `output`")
+        raise UsageError(f"{folder} exists and is not a study; choose another `output`")
     manifest = split_manifest(data, base, groups)
     say(manifest.warnings)
     rows = manifest.rows(*_SEEN).reset_index(drop=True)
@@ -194,7 +194,7 @@ def _set_up(
 
 
 def _queue(study: Study, base: Recipe, searched: Mapping[str, Search]) -> None:
-    """The recipe as it stands first; and what a killed run had in hand, again."""
+    """Queue the unchanged recipe as the first trial, and again the trial that a killed run was at."""
     from optuna.trial import TrialState
 
     if not study.get_trials(deepcopy=False):
@@ -219,7 +219,7 @@ def _run(
 
     values = {key: _drawn(trial, key, where) for key, where in searched.items()}
     try:
-        # A trial is judged on validation: to learn from it as well would be work for nothing.
+        # A trial is compared on validation, so a refit on validation images would be wasted.
         recipe = changed(base, {**values, "refit": False})
         trial.set_user_attr("settings", values)
         classes = manifest.classes
@@ -237,13 +237,13 @@ def _run(
             checkpoint.clear()
         trained = train_method(classifier, splits, recipe, checkpoint)
         value = validation_loss(trained.classifier, trained.features["validation"])
-        for name, figure in _told(trained).items():
+        for name, figure in _validation_figures(trained).items():
             trial.set_user_attr(name, figure)
         study.tell(trial, value)
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except FaceValueError as error:
-        # One setting of many that cannot be trained (a network too large for its square, a loss that became NaN).
+        # Some values cannot be trained (a network too deep for its input size, a loss that becomes NaN).
         if not any("error" in ended.user_attrs for ended in finished(study)):
             say([finding("trial-failed", f"a trial could not be trained: {error}")])
         trial.set_user_attr("error", str(error))
@@ -261,7 +261,7 @@ def _drawn(trial: Trial, key: str, where: Search) -> Any:
 
 
 def validation_loss(classifier: Classifier, features: Features) -> float:
-    """Cross-entropy in nats, at the temperature that suits these outputs best."""
+    """Cross-entropy in nats, at the best temperature for these outputs."""
     import torch
 
     logits = features.logits(classifier)
@@ -269,7 +269,7 @@ def validation_loss(classifier: Classifier, features: Features) -> float:
     return float(torch.nn.functional.cross_entropy(tempered, torch.from_numpy(features.y)))
 
 
-def _told(trained: Trained) -> dict[str, float]:
+def _validation_figures(trained: Trained) -> dict[str, float]:
     features = trained.features["validation"]
     right = features.logits(trained.classifier).argmax(1).numpy() == features.y
     return {"validation_accuracy": float(right.mean()), "epochs": len(trained.history), "seconds": trained.seconds}

@@ -1,1 +1,1 @@
-"""Figures, calibration, slices and comparisons of models."""
+"""Evaluation figures, calibration, slices and comparisons of models."""

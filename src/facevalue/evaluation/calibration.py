@@ -1,4 +1,4 @@
-"""Making probabilities probabilities, and knowing when not to answer. Everything is fitted on the calibration split."""
+"""Calibration of probabilities, and the limits of abstention. Both are fitted on the calibration split."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from facevalue.models.networks.distance import RANK
 Floats = NDArray[np.floating]
 
 TEMPERATURES = (0.05, 200.0)
-"""A network that was distilled defensively wants its distillation temperature, 20 and more, and some to spare."""
+"""Allowed range. A defensively distilled network needs its distillation temperature, 20 or more, with some margin."""
 
 
 def fit_temperature(logits: Tensor, labels: NDArray[np.int64]) -> float:
-    """The temperature that makes held-out probabilities likeliest (Guo et al. 2017, arXiv:1706.04599).
+    """The temperature with the highest likelihood on held-out images (Guo et al. 2017, arXiv:1706.04599).
 
-    L-BFGS on its logarithm. A standard normal prior on the logarithm, worth less than one image, keeps the answer
-    finite where every calibration image is right, and is not felt otherwise.
+    L-BFGS on its logarithm. A standard normal prior on the logarithm, which weighs less than one image, keeps the
+    temperature finite if every calibration image is classified correctly; otherwise its effect is negligible.
 
     Parameters
     ----------
-    logits : (n, k) of images that were not trained on, in eval mode.
+    logits : (n, k) in eval mode, of images that were not used in training.
     labels : (n,) int.
     """
     scores, truth = logits.double(), torch.from_numpy(labels)
@@ -51,16 +51,16 @@ def fit_temperature(logits: Tensor, labels: NDArray[np.int64]) -> float:
 def choose_confidence(
     p: Floats, labels: NDArray[np.int64], target: float = 0.95, floor: float = 0.6, coverage: float = 0.5
 ) -> float:
-    """The lowest confidence from which answers are right at the ``target`` rate (Geifman & El-Yaniv 2017).
+    """The lowest confidence limit that reaches the ``target`` accuracy (Geifman & El-Yaniv 2017).
 
     Parameters
     ----------
     p : (n, k) calibrated probabilities of the calibration split.
     labels : (n,) int.
-    target : wanted accuracy among the answered, on the calibration split.
-    floor : never below this: an answer hardly likelier than its contrary is none.
-    coverage : share of the images that is answered at the least; where ``target`` needs more silence than that, it
-        is not reached, and the evaluation shows so.
+    target : wanted accuracy on the answered images of the calibration split.
+    floor : lowest allowed limit.
+    coverage : smallest share of images to answer. If ``target`` needs more abstentions, it is not reached, as the
+        evaluation then shows.
 
     Returns
     -------
@@ -70,20 +70,20 @@ def choose_confidence(
     order = np.argsort(-confidence, kind="stable")
     right = np.cumsum(p.argmax(axis=1)[order] == labels[order]) / np.arange(1, len(order) + 1)
     sorted_confidence = confidence[order]
-    # Only where the next image is less confident can a limit be drawn.
+    # A limit can only lie between two different confidences.
     ends = np.append(sorted_confidence[1:] < sorted_confidence[:-1], True)
     enough = np.arange(1, len(order) + 1) >= coverage * len(order)
     good = np.flatnonzero(ends & (right >= target) & enough)
     if len(good) and good[-1] == len(order) - 1:
-        return floor  # all of them, answered: nothing speaks for a higher limit
-    # Halfway to the first that is left out, so that rounding in another engine does not turn an answer.
+        return floor  # the target is reached with all images answered
+    # Halfway to the first image below the limit, so that rounding in another engine does not change a prediction.
     last = good[-1] if len(good) else np.flatnonzero(ends & enough)[0]
     following = sorted_confidence[last + 1] if last + 1 < len(order) else sorted_confidence[last]
     return max(floor, float(sorted_confidence[last] + following) / 2)
 
 
 def fit_novelty(features: Tensor, labels: NDArray[np.int64], classes: int) -> dict[str, Tensor]:
-    """Buffers of :meth:`Classifier.novelty` from the training split's features.
+    """Buffers for :meth:`Classifier.novelty`, fitted to the features of the training split.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def fit_novelty(features: Tensor, labels: NDArray[np.int64], classes: int) -> di
     rank = min(d, RANK)
     values, vectors = _principal(spread / math.sqrt(max(1, n - classes)), rank)
     total = spread.square().sum() / max(1, n - classes)
-    # The mean of the left-out variances (Tipping & Bishop 1999); a floor keeps dead features from weighing without end.
+    # The mean of the remaining variances (Tipping & Bishop 1999); the floor bounds the weight of constant features.
     rest = ((total - values.sum()) / (d - rank)).clamp_min(0) if d > rank else values[-1]
     floor = 1e-6 * total / d + 1e-12
     return {
@@ -109,29 +109,29 @@ def fit_novelty(features: Tensor, labels: NDArray[np.int64], classes: int) -> di
 
 
 def _principal(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """(rank,) leading eigenvalues of ``x.T @ x`` of x (n, d), from the largest, and (d, rank) their vectors.
+    """(rank,) largest eigenvalues of ``x.T @ x`` for x (n, d), in descending order, and (d, rank) eigenvectors.
 
-    Where there are fewer directions than ``rank``, the rest have eigenvalue 0 and a vector of zeros: what lies along
-    them stays with the rest of the space.
+    If there are fewer than ``rank`` directions, the others get eigenvalue 0 and a zero vector, and belong to the rest
+    of the space.
     """
     n, d = x.shape
     if d <= n:
         values, vectors = eigh(x.T @ x)
         return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank]
-    # The same from n x n products: with thousands of features the other way takes minutes and gigabytes.
+    # The same from n x n products: d x d ones take minutes and gigabytes with thousands of features.
     values, left = eigh(x @ x.T)
     values, left = values.flip(0)[:rank], left.flip(1)[:, :rank]
-    sure = values > 1e-9 * values[0]  # else rounding is all that would point the direction
+    sure = values > 1e-9 * values[0]  # smaller ones have directions from rounding only
     found = x.T @ (left * torch.where(sure, values, 1).rsqrt() * sure)
     pad = rank - len(values)
     return nn.functional.pad(values * sure, (0, pad)), nn.functional.pad(found, (0, pad))
 
 
 def eigh(a: Tensor) -> tuple[Tensor, Tensor]:
-    """(n,) eigenvalues of a symmetric matrix (n, n), from the smallest, and (n, n) their vectors as columns.
+    """(n,) eigenvalues of a symmetric matrix (n, n) in ascending order, and (n, n) eigenvectors as columns.
 
-    Divide and conquer, and where that does not converge, as happens with many eigenvalues nearly the same, the slower
-    QR algorithm: a training is not to be lost for it.
+    Divide and conquer; if that does not converge (it can fail with many nearly equal eigenvalues), the slower QR
+    algorithm, so that the training run is not lost.
     """
     try:
         values, vectors = torch.linalg.eigh(a)
@@ -143,10 +143,10 @@ def eigh(a: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:
-    """The distance that an image like the calibration split's exceeds with probability at most 1 - ``quantile``.
+    """The distance that a calibration-like image exceeds with a probability of at most 1 - ``quantile``.
 
-    The conformal order statistic (Vovk et al. 2005): the ceil((n + 1) quantile)-th smallest. With too few images for
-    that it is a tenth above the largest.
+    The conformal order statistic (Vovk et al. 2005): the ceil((n + 1) quantile)-th smallest distance. With too few
+    images for it, 1.1 times the largest.
     """
     ordered = np.sort(novelty)
     rank = math.ceil((len(ordered) + 1) * quantile)
@@ -154,7 +154,7 @@ def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:
 
 
 def with_novelty(classifier: Classifier, train: Features) -> Classifier:
-    """A classifier that knows how far an image is from what it was trained on."""
+    """A classifier with novelty fitted to the features of its training split."""
     buffers = fit_novelty(train.x, train.y, len(classifier.card.classes))
     return classifier.changed(buffers=buffers)
 
@@ -166,9 +166,9 @@ def calibrated(
 
     Parameters
     ----------
-    held_out : of the calibration split: trained on by nothing, and not the test split.
-    target, floor : for :func:`choose_confidence`.
-    quantile : for :func:`novelty_limit`.
+    held_out : features of the calibration split, which is used in no training and is not the test split.
+    target, floor : see :func:`choose_confidence`.
+    quantile : see :func:`novelty_limit`.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def calibrated(
     card: ModelCard = classifier.card
     absent = [c for i, c in enumerate(card.classes) if not (held_out.y == i).any()]
     if absent:
-        raise DataError(f"calibration needs images of every class, and there are none of {', '.join(absent)}")
+        raise DataError(f"calibration needs images of every class, but there are none of {', '.join(absent)}")
     card = card.changed(temperature=fit_temperature(held_out.logits(classifier), held_out.y))
     classifier = classifier.changed(card)
     abstention = Abstention(

@@ -1,4 +1,4 @@
-"""The figures that models are compared by: accuracy, robustness, size and time."""
+"""The figures of a model comparison: accuracy, robustness, size and time."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from facevalue.runtime import open_folder
 from facevalue.support.formats import eps_text
 
 LEVELS = (1, 2, 4, 8)
-"""Robust accuracy is shown at these eps, in 255ths, linf."""
+"""Robust accuracy is shown at these values of eps (linf), in units of 1/255."""
 
 _SAME_EPS = 1e-6
 _TIMED, _WARM = 20, 3
 
 
 class ComparedModel(Record, frozen=True):
-    """One model of a comparison; ``None`` where nothing was measured.
+    """One model of a comparison; figures that were not measured are ``None``.
 
     Attributes
     ----------
-    gap : accuracy on train less accuracy on test.
-    robust_accuracy : by eps in 255ths, under the worst attack on the card, linf, of the model itself.
-    robust_attack : the attack that left it.
-    corruption_accuracy : the mean over everyday corruptions.
-    certified_radius : the mean, in L2.
-    milliseconds : median for one image of 256 x 256 from file bytes to prediction by ``model.onnx``, on
-        ``milliseconds_n`` images one by one; ``None`` for a model in memory.
+    gap : accuracy on train minus accuracy on test.
+    robust_accuracy : by eps (linf), under the strongest attack on the card against the model without a defence.
+    robust_attack : that attack, by eps.
+    corruption_accuracy : mean over the everyday corruptions.
+    certified_radius : mean certified L2 radius.
+    milliseconds : median time for one image of 256 x 256 pixels, from file bytes to prediction by ``model.onnx``, over
+        ``milliseconds_n`` single images; ``None`` for a model in memory.
     """
 
     model: str
@@ -68,7 +68,7 @@ def compared(name: str, card: ModelCard, folder: Path | None) -> ComparedModel:
 
     Parameters
     ----------
-    folder : of the model, to measure the time of ``model.onnx``; ``None`` for one in memory.
+    folder : model folder, to measure the time of ``model.onnx``; ``None`` for a model in memory.
     """
     worst = {eps_text(level / 255): worst_at(card, level / 255) for level in LEVELS}
     corruption, proven = card.of_kind(CorruptionReport), card.of_kind(CertificateReport)
@@ -97,7 +97,7 @@ def compared(name: str, card: ModelCard, folder: Path | None) -> ComparedModel:
 
 
 def worst_at(card: ModelCard, eps: float, norm: str = "linf") -> AttackFigures | None:
-    """The attack on the model itself that left the least at this eps; ``None`` where there was none."""
+    """The attack with the lowest robust accuracy at this eps, without a defence; ``None`` if there is none."""
     found = [
         row
         for report in card.of_kind(AttackReport)
@@ -108,7 +108,7 @@ def worst_at(card: ModelCard, eps: float, norm: str = "linf") -> AttackFigures |
 
 
 def milliseconds(folder: Path) -> float:
-    """The median time for one image, in ms. The image is noise: what it shows makes no difference to the time."""
+    """The median time for one image, in ms. The image is noise, because the content does not change the time."""
     predictor = open_folder(folder)
     buffer = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""A model on images with known labels → a report."""
+"""Evaluates a model on labelled images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from facevalue import decision
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
-from facevalue.evaluation import doubts, metrics
+from facevalue.evaluation import confusion_checks, metrics
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import finding
 from facevalue.evidence.provenance import Provenance
@@ -19,16 +19,16 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features, features_of
 
 SMALL = 30
-"""Fewer images of a class than this earn a warning: the interval says more than the figure."""
+"""A class with fewer images than this gets a warning, because its intervals are wide."""
 
 
 def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features: Features | None = None) -> Evaluation:
-    """Every figure of a classifier on images.
+    """All evaluation figures of a classifier on a dataset.
 
     Parameters
     ----------
-    dataset : labelled by the classifier's classes.
-    features : where they are known already; else computed.
+    dataset : labelled with the classifier's classes.
+    features : of the dataset; computed if ``None``.
     """
     start = time.perf_counter()
     features = features if features is not None else features_of(classifier, dataset, f"evaluating on {dataset.name}")
@@ -37,11 +37,11 @@ def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features:
 
 
 def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]) -> Evaluation:
-    """The figures alone; their provenance has n and nothing else yet.
+    """The evaluation figures only; the provenance holds just n.
 
     Parameters
     ----------
-    y : (n,) truth, indices into ``card.classes``.
+    y : (n,) true classes, indices into ``card.classes``.
     p : (n, k) calibrated probabilities.
     novelty : (n,) distances.
     """
@@ -63,13 +63,13 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
     auroc, ece = metrics.auroc(y, p, positive), metrics.ece(y, p)
     average_precision = metrics.average_precision(y, p, positive)
     confusion = metrics.confusion(y, decided, k)
-    doubt = doubts.exchanged(card.classes, confusion)
-    warnings = [*doubts.never_said(card.classes, confusion), *([] if doubt is None else [doubt])]
+    doubt = confusion_checks.exchanged(card.classes, confusion)
+    warnings = [*confusion_checks.never_predicted(card.classes, confusion), *([] if doubt is None else [doubt])]
     counts = {label: int((y == c).sum()) for c, label in enumerate(card.classes)}
     warnings += [
         finding(
             "few-images-of-class",
-            f"only {count} image{'s' * (count != 1)} of {label!r}: look at the intervals, not only at the figures",
+            f"only {count} image{'s' * (count != 1)} of {label!r}: read the intervals, not only the figures",
             label=label,
             n=count,
         )

@@ -1,10 +1,10 @@
-"""Figures from labels and probabilities: pure functions on NumPy arrays.
+"""Metrics from labels and probabilities: pure functions on NumPy arrays.
 
-scikit-learn and scipy compute what they have; they are imported where they are used, because scikit-learn takes about a
-second to import. A function that stays ours says why.
+Functions use scikit-learn and scipy where these have the metric; a comment says why the others do not. The libraries
+are imported inside the functions, because importing scikit-learn takes about a second.
 
-Throughout, ``y`` is (n,) int, the class index; ``p`` is (n, k) float, calibrated probabilities whose rows sum to 1;
-rates are in [0, 1]; intervals are 95 % unless told otherwise.
+``y`` is (n,) int, the class index; ``p`` is (n, k) float, calibrated probabilities whose rows sum to 1. Rates are in
+[0, 1]. Intervals have 95 % confidence by default.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     """
     from scipy.stats import binomtest
 
-    if n == 0:  # nothing is known; scipy refuses
+    if n == 0:  # scipy raises an error
         return (0.0, 1.0)
     low, high = binomtest(successes, n).proportion_ci(confidence, method="wilson")
     return (float(low), float(high))
@@ -39,8 +39,8 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
 def mean_of_rates(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> Interval:
     """Interval of the mean of independent proportions, each (successes, n), from their Wilson intervals.
 
-    The square-and-add rule (MOVER: Zou & Donner 2008, Statistics in Medicine 27:1693). Unlike a bootstrap it does not
-    collapse where every rate is 0 or 1.
+    The square-and-add rule (MOVER: Zou & Donner 2008, Statistics in Medicine 27:1693). Unlike a bootstrap interval it
+    keeps a positive width if every rate is 0 or 1.
 
     >>> [round(x, 3) for x in mean_of_rates([(20, 20), (20, 20)])]
     [0.886, 1.0]
@@ -55,14 +55,14 @@ def mean_of_rates(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -
 
 
 def difference_of_rates(a: tuple[int, int], b: tuple[int, int], confidence: float = 0.95) -> Interval:
-    """Interval of the first rate less the second, of different images, each (successes, n).
+    """Interval of the difference of two rates (first minus second) on different images, each (successes, n).
 
     Newcombe's method 10 (1998, Statistics in Medicine 17:873), from the two Wilson intervals.
 
     >>> [round(x, 4) for x in difference_of_rates((56, 70), (48, 80))]
     [0.0524, 0.3339]
     """
-    # Ours: statsmodels has it, but for one formula it would add 65 MB and its own dependencies to the install.
+    # Ours: statsmodels has it, but would add 65 MB and further dependencies for one formula.
     p, q = a[0] / a[1], b[0] / b[1]
     (p_low, p_high), (q_low, q_high) = wilson(*a, confidence), wilson(*b, confidence)
     below, above = ((p - p_low) ** 2 + (q_high - q) ** 2) ** 0.5, ((p_high - p) ** 2 + (q - q_low) ** 2) ** 0.5
@@ -70,14 +70,14 @@ def difference_of_rates(a: tuple[int, int], b: tuple[int, int], confidence: floa
 
 
 def difference_of_paired_rates(both: int, first: int, second: int, neither: int, confidence: float = 0.95) -> Interval:
-    """Interval of the first rate less the second, of the same images.
+    """Interval of the difference of two rates (first minus second) on the same images.
 
-    Newcombe's method 10 for pairs (1998, Statistics in Medicine 17:2635): as for different images, less what the two
-    have in common, by the correlation of the pairs with a correction for continuity.
+    Newcombe's method 10 for pairs (1998, Statistics in Medicine 17:2635): as for different images, reduced by the
+    correlation of the pairs with a continuity correction.
 
     Parameters
     ----------
-    both, first, second, neither : images right in both, in the first only, in the second only, in none.
+    both, first, second, neither : number of images right in both, only in the first, only in the second, in neither.
 
     >>> [round(x, 3) for x in difference_of_paired_rates(both=1, first=1, second=7, neither=12)]
     [-0.507, -0.026]
@@ -100,13 +100,13 @@ def difference_of_paired_rates(both: int, first: int, second: int, neither: int,
 def auroc_interval(area: float, positives: int, negatives: int, confidence: float = 0.95) -> Interval:
     """Score-like interval of an area under the ROC curve, two classes.
 
-    Newcombe's method 5 (2006, Statistics in Medicine 25:559): the areas that lie ``z`` of their own standard errors
-    (Hanley & McNeil's, with the mean of the class sizes) from the measured one. It does not collapse at 1.
+    Newcombe's method 5 (2006, Statistics in Medicine 25:559): the areas at a distance of ``z`` of their own standard
+    errors (Hanley & McNeil's, with the mean class size) from the measured one. Its width is positive even at 1.
 
     >>> [round(x, 3) for x in auroc_interval(1.0, 20, 20)]
     [0.899, 1.0]
     """
-    # Ours: no library has it; a bootstrap and DeLong's interval collapse where the area is 1.
+    # Ours: no library has it; bootstrap and DeLong's interval have width 0 if the area is 1.
     from statistics import NormalDist
 
     from scipy.optimize import brentq
@@ -135,11 +135,11 @@ def bootstrap(
 ) -> Interval:
     """Bootstrap interval over images (Efron 1979): ``statistic`` takes (n,) indices drawn with replacement.
 
-    Draws where the statistic is undefined (NaN, e.g. a class is missing) are left out. By default the percentiles; with
-    ``around``, the statistic of all images, the basic interval mirrored about it, for figures that resampling biases
-    upwards (a calibration error is a sum of absolute values). No end goes below 0.
+    Draws with an undefined statistic (NaN, e.g. a class is missing) are skipped. By default the percentile interval;
+    with ``around`` (the statistic of all images) the basic interval, for figures that resampling biases upwards, such
+    as a calibration error. Both ends are at least 0.
     """
-    # Ours: scipy's gives NaN where one draw is undefined, and refuses a single image. Same draws and ends otherwise.
+    # Ours: scipy's returns NaN if one draw is undefined, and refuses a single image. Otherwise the results are equal.
     rng = np.random.default_rng(seed)
     values = np.array([statistic(rng.integers(0, n, n)) for _ in range(draws)])
     values = values[np.isfinite(values)]
@@ -153,12 +153,12 @@ def bootstrap(
 
 
 def confusion(y: ArrayLike, decided: ArrayLike, k: int) -> NDArray[np.int64]:
-    """(k, k) counts; rows are the truth, columns the decision.
+    """(k, k) counts; rows are the true classes, columns the predictions.
 
     >>> confusion([0, 0, 1], [0, 1, 1], 2).tolist()
     [[1, 1], [0, 1]]
     """
-    # Ours: attacks count batch by batch, and need not load scikit-learn for it.
+    # Ours: attacks count batch by batch and should not import scikit-learn for it.
     table = np.zeros((k, k), np.int64)
     np.add.at(table, (np.asarray(y), np.asarray(decided)), 1)
     return table
@@ -168,17 +168,17 @@ def balanced_accuracy(y: Ints, decided: Ints) -> float:
     """Mean recall over the classes that occur in ``y``."""
     from sklearn.metrics import recall_score
 
-    # Not balanced_accuracy_score: it warns where a class is decided that does not occur.
+    # Not balanced_accuracy_score: it warns if a class is predicted that does not occur.
     return float(recall_score(y, decided, labels=np.unique(y), average="macro"))
 
 
 def auroc(y: Ints, p: Floats, positive: int | None = None) -> float:
-    """Area under the ROC curve; for more than two classes the mean of one against the rest (Hand & Till's macro form).
+    """Area under the ROC curve; for more than two classes the macro mean of one-versus-rest areas.
 
-    NaN where a class does not occur.
+    NaN if a class does not occur.
     """
 
-    # Ours: the interval of several classes asks 500 times, and scikit-learn's takes 20 times as long for 500 images.
+    # Ours: the bootstrap calls it 500 times, and scikit-learn's takes 20 times as long for 500 images.
     def one(is_positive: NDArray[np.bool_], score: Floats) -> float:
         m = int(is_positive.sum())
         if m == 0 or m == len(is_positive):
@@ -193,9 +193,9 @@ def auroc(y: Ints, p: Floats, positive: int | None = None) -> float:
 
 
 def average_precision(y: Ints, p: Floats, positive: int | None = None) -> float:
-    """Average precision (step-wise area under precision and recall); macro mean for more than two classes.
+    """Average precision (step-wise area under the precision-recall curve); macro mean for more than two classes.
 
-    NaN where a class does not occur.
+    NaN if a class does not occur.
     """
     from sklearn.metrics import average_precision_score
 
@@ -207,7 +207,7 @@ def average_precision(y: Ints, p: Floats, positive: int | None = None) -> float:
 
 
 def nll(y: Ints, p: Floats) -> float:
-    """Mean negative log-likelihood of the true class, in nats; a probability counts as at least 1e-12."""
+    """Mean negative log-likelihood of the true class, in nats; probabilities are clipped to at least 1e-12."""
     from sklearn.metrics import log_loss
 
     return float(log_loss(y, np.clip(p, _EPS, 1), labels=range(p.shape[1])))
@@ -221,13 +221,13 @@ def brier(y: Ints, p: Floats) -> float:
 
 
 def ece(y: Ints, p: Floats, bins: int = 15) -> float:
-    """Expected calibration error of the likeliest class over equal-width bins (Guo et al. 2017, arXiv:1706.04599)."""
-    # Ours: scikit-learn has none, and its calibration_curve has two classes only.
+    """Expected calibration error of the top class over equal-width bins (Guo et al. 2017, arXiv:1706.04599)."""
+    # Ours: scikit-learn has no ECE, and its calibration_curve takes only two classes.
     return sum(b.n * abs(b.accuracy - b.confidence) for b in reliability(y, p, bins)) / max(1, len(y))
 
 
 def reliability(y: Ints, p: Floats, bins: int = 15) -> tuple[Bin, ...]:
-    """The non-empty bars of the reliability diagram of the likeliest class."""
+    """The non-empty bins of the reliability diagram of the top class."""
     confidence = p.max(axis=1)
     right = p.argmax(axis=1) == y
     where = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)

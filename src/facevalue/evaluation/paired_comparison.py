@@ -1,4 +1,4 @@
-"""What a second model lost and won of what a first one had right, on the same images."""
+"""Compares two models on the same images: images lost and won by the second."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from facevalue.models.features import Features
 
 
 def as_loss(change: Change) -> dict[str, Any]:
-    """A change as a loss of accuracy, for JSON."""
+    """A change of accuracy with its sign reversed (a loss is positive), for JSON."""
     low, high = change.change_ci
     return {
         "accuracy": -change.change,
@@ -31,7 +31,7 @@ def as_loss(change: Change) -> dict[str, Any]:
 
 
 def compare_pairs(images_of: str, before: Classifier, first: Features, after: Classifier, second: Features) -> Change:
-    """Accuracy on the same images by two models, with an interval for pairs."""
+    """Accuracy of two models on the same images, with an interval for paired differences."""
 
     def right(classifier: Classifier, features: Features) -> NDArray[np.bool_]:
         card = classifier.card
@@ -58,7 +58,7 @@ def compare_pairs(images_of: str, before: Classifier, first: Features, after: Cl
 def warnings_of(
     changes: tuple[Change, ...], card: ModelCard, of_hard: Mapping[str, ImageDataset]
 ) -> tuple[Finding, ...]:
-    """What a reader should know of the changes on the old and on the hard test images, in this order."""
+    """Warnings about ``changes`` on the old and on the hard test images, in this order."""
     old, hard = changes
     found = []
     if old.change_ci[1] < 0:
@@ -69,13 +69,13 @@ def warnings_of(
         low, high = old.change_ci
         found.append(finding("forgotten", text, change=old.change, low=low, high=high, n=old.n))
     if hard.change_ci[0] <= 0:
-        text = f"accuracy on the {hard.n} hard test images did not rise by more than chance"
+        text = f"accuracy on the {hard.n} hard test images did not rise significantly"
         found.append(finding("no-gain-on-hard-images", text, change=hard.change, n=hard.n))
     absent = [c for i, c in enumerate(card.classes) if not (of_hard["test"].labels == i).any()]
     if absent:
         text = (
-            f"the hard test images have no {', '.join(absent)}: the model may now make more errors on images of "
-            f"{', '.join(absent)} that look like them, and nothing here measures that"
+            f"there are no hard test images of {', '.join(absent)}: the model may now make more errors on images of "
+            f"{', '.join(absent)} that look like the hard ones, and these figures do not show that"
         )
         found.append(finding("hard-set-lacks-class", text, classes=tuple(absent)))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Does a model serve everyone alike? Its figures by the values of a column: age, gender, source."""
+"""Figures of a model by slices: by the values of a column such as age, gender or source."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import Gap, SliceFigures, SliceStudy
 
 SMALL = 30
-"""A slice (for recall: a class in a slice) of fewer images is too small to say, and takes part in no gap."""
+"""A slice (for recall: a class in a slice) with fewer images than this is not compared."""
 
 MANY = 8
-"""A column of numbers with more different values than this is binned."""
+"""A numeric column with more different values than this is binned."""
 
 BINS = 5
 MOST = 40
-"""Different values of a column that is not binned, at most: beyond it is a name, not a kind."""
+"""Largest number of different values of a column that is not binned; more values suggest an identifier."""
 
-_SKEW = 0.2  # difference of a class's share between slices from which their accuracies are not alike
+_SKEW = 0.2  # difference of a class's share between slices above which accuracies are not comparable
 
 Ints = NDArray[np.int64]
 
 
 def values_of(rows: pd.DataFrame, column: str) -> list[str]:
-    """(n,) the value of each image, "" where it has none.
+    """(n,) the value of each image; "" if it has none.
 
     Parameters
     ----------
     rows : of a manifest.
-    column : its name; ``parent`` (the folder that the file lies in, below its class's); or ``stem:REGEX`` (the
-        pattern's first captured part of the file name).
+    column : a column name; ``parent`` (the file's folder, below that of its class); or ``stem:REGEX`` (the first
+        captured group in the file name).
 
     Raises
     ------
     UsageError
-        There is no such column or it is empty, or the pattern is none or matches no file name.
+        The column does not exist or is empty, or the pattern is invalid or matches no file name.
     """
     keys = [PurePosixPath(key) for key in rows["key"]]
     if column.startswith("stem:"):
@@ -65,20 +65,20 @@ def values_of(rows: pd.DataFrame, column: str) -> list[str]:
 
 
 def study(column: str, values: Sequence[str], y: Ints, decided: Ints, classes: tuple[str, ...]) -> SliceStudy:
-    """Figures by the values of one column, and the largest differences between them.
+    """Figures by the values of one column, and the largest gaps between slices.
 
-    A gap's interval holds for the differences of all pairs of slices together (Bonferroni), because the largest of many
-    differences is large by chance.
+    The interval of a gap holds for all pairs of slices together (Bonferroni), because the largest of many differences
+    can be large by chance.
 
     Parameters
     ----------
-    values : (n,) as :func:`values_of` gives them; those that are "" are counted and left out.
-    y, decided : (n,) truth and decision, indices into ``classes``.
+    values : (n,) from :func:`values_of`; empty values are counted and left out.
+    y, decided : (n,) true and predicted classes, indices into ``classes``.
 
     Raises
     ------
     UsageError
-        The column has too many different values that are no numbers.
+        The column has too many different values that are not numbers.
     """
     names, where = binned(column, values)
     slices = [_figures(name, y[where == i], decided[where == i], classes) for i, name in enumerate(names)]
@@ -97,9 +97,9 @@ def study(column: str, values: Sequence[str], y: Ints, decided: Ints, classes: t
 
 
 def binned(column: str, values: Sequence[str]) -> tuple[list[str], Ints]:
-    """Names of the slices in order, and for each image the place of its own; -1 where it has no value.
+    """Names of the slices, and for each image the index of its slice; -1 if it has no value.
 
-    Numbers with more than :data:`MANY` different values fall into :data:`BINS` bins of about as many images each.
+    Numbers with more than :data:`MANY` different values go into :data:`BINS` bins with about equal numbers of images.
 
     >>> binned("gender", ["f", "m", "", "f"])
     (['f', 'm'], array([ 0,  1, -1,  0]))
@@ -115,7 +115,7 @@ def binned(column: str, values: Sequence[str]) -> tuple[list[str], Ints]:
     if len(different) > MOST:
         raise UsageError(
             f"`slices` {column}: {len(different)} different values, e.g. {different[0]!r}; "
-            f"a column with at most {MOST}, or of numbers, can be sliced by"
+            f"choose a column with at most {MOST} values, or with numbers"
         )
     place = {name: i for i, name in enumerate(different)}
     return different, np.array([place.get(value, -1) for value in values], np.int64)
@@ -185,11 +185,11 @@ def _warnings(
         if s.small
     ]
     if missing:
-        text = f"{column}: {missing} image{'s' * (missing != 1)} without a value left out"
+        text = f"{column}: left out {missing} image{'s' * (missing != 1)} without a value"
         found.append(finding("slice-value-missing", text, column=column, n=missing))
     large = [i for i, s in enumerate(slices) if not s.small]
     shares = np.array([[(y[where == i] == c).mean() for c in range(len(classes))] for i in large])
     if len(large) > 1 and float(np.ptp(shares, axis=0).max()) > _SKEW:
-        text = f"{column}: the slices have different shares of the classes, so compare recall, not accuracy"
+        text = f"{column}: the class shares differ between the slices, so compare recall, not accuracy"
         found.append(finding("slices-differ-in-classes", text, column=column))
     return found

@@ -1,4 +1,4 @@
-"""Ways to look into a classifier. A new one is one small file and one line in :data:`EXPLANATIONS`."""
+"""Explanation methods. To add one, write one small file and one line in :data:`EXPLANATIONS`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def find(name: str) -> Method:
     Raises
     ------
     UsageError
-        There is none; the message names those there are.
+        There is none; the message lists the known names.
     """
     return look_up(EXPLANATIONS, name, "method")

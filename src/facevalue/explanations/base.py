@@ -1,4 +1,4 @@
-"""What a method of explaining is: the contract that every member of ``EXPLANATIONS`` keeps."""
+"""The base classes of explanation methods: the contract of every member of ``EXPLANATIONS``."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class ExplainedImage:
 
     Attributes
     ----------
-    path : where it came from, or what it is called.
-    name : what its output files are named after; no two images of one call share it.
-    pixels : (s, s, 3) uint8 RGB, what the network sees.
+    path : the file, or a name for an image in memory.
+    name : stem of its output files; unique within one call.
+    pixels : (s, s, 3) uint8 RGB network input.
     """
 
     path: str
@@ -41,13 +41,13 @@ class ExplainedImage:
 
 @dataclass(frozen=True)
 class Written:
-    """What a method wrote for some images.
+    """The output of a method for some images.
 
     Attributes
     ----------
-    files : (n,) for each image, the files about it.
-    faithfulness : of the explanations, pooled; ``None`` for methods that give no heat.
-    heat : what the drawings show; ``None`` for such methods.
+    files : (n,) for each image, its files.
+    faithfulness : pooled over the images; ``None`` for methods without heat.
+    heat : the heat in the drawings; ``None`` for methods without heat.
     """
 
     files: tuple[tuple[Path, ...], ...]
@@ -57,13 +57,13 @@ class Written:
 
 @dataclass(frozen=True)
 class Heat:
-    """What in each image spoke for a class.
+    """The regions of each image that support a class.
 
     Attributes
     ----------
-    heat : (n, s, s) float32 in [0, 1], as large as the images; each is divided by its own maximum, so heats of two
-        images cannot be compared in strength. All zero where nothing spoke for the class.
-    raw : (n, h, w) float32, as the method gave it, at the size of the layer it looked at.
+    heat : (n, s, s) float32 in [0, 1], in image size. Each map is divided by its own maximum, so strengths cannot be
+        compared between images. All zero if no region supports the class.
+    raw : (n, h, w) float32 output of the method, in the size of its layer.
     target : (n,) int64, the class explained.
     method : name of the method.
     """
@@ -75,55 +75,54 @@ class Heat:
 
 
 class Method(ABC):
-    """A way to look into a classifier that leaves images for people. Subclasses are :class:`Explanation` or final."""
+    """A method that draws images to explain a classifier. Subclasses are :class:`Explanation` or final."""
 
     name: ClassVar[str]
-    """As in ``EXPLANATIONS`` and ``--method``."""
-
+    """Key in ``EXPLANATIONS`` and value of ``--method``."""
     paper: ClassVar[str]
-    """Where it was described."""
+    """The publication that describes it."""
 
     @abstractmethod
     def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
-        """Write images about ``images`` into ``folder``, each file whole or not at all.
+        """Write the explanations of ``images`` into ``folder``; each file is written completely or not at all.
 
         Raises
         ------
         UsageError
-            The method cannot look into this network.
+            The method does not support this network.
         """
 
 
 class Explanation(Method, ABC):
-    """A method that says how much each place of an image spoke for a class. A new one writes :meth:`run` only."""
+    """A method that gives a heat map: how much each region of an image supports a class. Implement :meth:`run`."""
 
     @abstractmethod
     def run(self, classifier: Classifier, x: Tensor, target: Tensor) -> Tensor:
-        """(n, h, w) heat, at any resolution; what is below zero counts as zero.
+        """(n, h, w) heat, at any resolution; values below zero count as zero.
 
-        Called in eval mode, with gradients on and the weights frozen; ``x`` may be differentiated through.
+        Called in eval mode with gradients enabled and weights frozen; ``x`` requires a gradient.
 
         Parameters
         ----------
-        classifier : what is explained.
+        classifier : the classifier to explain.
         x : (n, 3, s, s) float in [0, 1].
         target : (n,) int64, the class to explain.
         """
 
     @final
     def __call__(self, classifier: Classifier, x: Tensor, target: Tensor | None = None) -> Heat:
-        """Explain images; weights, gradients and train or eval mode of the classifier stay as they are.
+        """Explain images. Weights, gradients and mode of the classifier do not change.
 
         Parameters
         ----------
-        classifier : what is explained.
+        classifier : the classifier to explain.
         x : (n, 3, s, s) float in [0, 1], s the side of the classifier's network input.
-        target : (n,) class indices; the class decided for where it is ``None``.
+        target : (n,) class indices; by default the predicted classes.
 
         Raises
         ------
         UsageError
-            ``x`` or ``target`` is not as above, or the method cannot look into this network.
+            ``x`` or ``target`` is invalid, or the method does not support this network.
         """
         check_images(classifier, x)
         with frozen(classifier):
@@ -148,10 +147,10 @@ class Explanation(Method, ABC):
 
     @final
     def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
-        """Write ``NAME-METHOD.png`` for each image: as the network sees it, and with the heat over it."""
+        """Write ``NAME-METHOD.png`` for each image: the network input, beside it with the heat overlaid."""
         x = as_batch(classifier, images)
         found = self(classifier, x)
-        captions = verdict_captions(classifier, x)
+        captions = prediction_captions(classifier, x)
         paths = []
         for image, heat, target, caption in zip(images, found.heat, found.target, captions, strict=True):
             about = f"{self.name} for {classifier.card.classes[int(target)]}"
@@ -167,12 +166,12 @@ class Explanation(Method, ABC):
 
 
 def as_batch(classifier: Classifier, images: Sequence[ExplainedImage]) -> Tensor:
-    """(n, 3, s, s) float in [0, 1], where the classifier is."""
+    """(n, 3, s, s) float in [0, 1], on the classifier's device."""
     return to_tensor(np.stack([image.pixels for image in images]), classifier.mean.device)
 
 
-def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
-    """One line an image: what the classifier says of it, how sure it is, and whether it abstains."""
+def prediction_captions(classifier: Classifier, x: Tensor) -> list[str]:
+    """One line per image: predicted class, probability, and whether the classifier abstains."""
     classes = classifier.card.classes
     with frozen(classifier), torch.no_grad():
         features = classifier.features(x)
@@ -191,7 +190,7 @@ def verdict_captions(classifier: Classifier, x: Tensor) -> list[str]:
 
 
 def check_images(classifier: Classifier, x: Tensor) -> None:
-    """Raise :class:`UsageError` unless ``x`` is what the classifier takes."""
+    """Raise :class:`UsageError` unless ``x`` has the shape, type and range that the classifier takes."""
     side = classifier.card.preprocessing.size
     if x.ndim != 4 or x.shape[1:] != (3, side, side) or len(x) == 0 or not x.is_floating_point():
         raise UsageError(f"Expected float images (n, 3, {side}, {side}), but got {x.dtype} {tuple(x.shape)}")
@@ -201,7 +200,7 @@ def check_images(classifier: Classifier, x: Tensor) -> None:
 
 
 def check_target(classifier: Classifier, x: Tensor, target: Tensor) -> None:
-    """Raise :class:`UsageError` unless ``target`` holds one class index an image."""
+    """Raise :class:`UsageError` unless ``target`` holds one class index per image."""
     k = len(classifier.card.classes)
     if target.shape != (len(x),) or target.is_floating_point() or int(target.min()) < 0 or int(target.max()) >= k:
         raise UsageError(f"Expected target ({len(x)},) with classes 0 to {k - 1}, but got {target.tolist()}")

@@ -1,4 +1,4 @@
-"""Does the heat say where the decision comes from? Asked by taking the hottest places away."""
+"""Faithfulness of a heat map: how much the probability falls when the hottest regions are removed."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch import Tensor, nn
 from facevalue.models.classifier import Classifier
 
 SHARE = 0.2
-"""Of an image's pixels, how many are taken away."""
+"""Share of an image's pixels that is removed."""
 
-_DRAWS = 4  # random masks an image, so that the comparison is not one lucky draw
-_CELLS = 7  # of the random masks a side: patches about as coarse as class activation maps
+_DRAWS = 4  # random masks per image, so that the comparison does not depend on one draw
+_CELLS = 7  # cells per side of a random mask: patches about as coarse as class activation maps
 
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Mean fall of the explained class's probability, in [-1, 1]. A faithful heat drops more than random patches.
+    """Mean drop of the explained class's probability, in [-1, 1]; larger for a faithful heat than for random patches.
 
     Attributes
     ----------
-    drop_hot : when the hottest fifth of the pixels is blurred; ``None`` when no image had any heat.
+    drop_hot : when the hottest fifth of the pixels is blurred; ``None`` if no image has heat.
     drop_random : when as many pixels in random patches are blurred.
-    n : images with any heat.
+    n : number of images with heat.
     """
 
     drop_hot: float | None
@@ -38,16 +38,16 @@ class Faithfulness:
 
 
 def deletion(classifier: Classifier, x: Tensor, heat: Tensor, target: Tensor, seed: int = 0) -> Faithfulness:
-    """Blur the hottest fifth of each image, and as many pixels in random patches, and ask the classifier again.
+    """Measure the probability after blurring the hottest fifth of each image, and after blurring random patches.
 
-    After the deletion figure and the random masks of RISE (Petsiuk et al. 2018, arXiv:1806.07421). Blurring takes the
-    detail away without the hard edges that a black patch would add.
+    After the deletion metric and the random masks of RISE (Petsiuk et al. 2018, arXiv:1806.07421). Blurring removes
+    detail without the hard edges of black patches.
 
     Parameters
     ----------
     classifier : in eval mode.
     x : (n, 3, s, s) float in [0, 1].
-    heat : (n, s, s) in [0, 1]; images where it is zero everywhere are left out.
+    heat : (n, s, s) in [0, 1]; images with no heat at all are left out.
     target : (n,) int64, the class that the heat explains.
     seed : of the random patches.
     """
@@ -73,7 +73,7 @@ def deletion(classifier: Classifier, x: Tensor, heat: Tensor, target: Tensor, se
 
 
 def pooled(parts: Iterable[Faithfulness]) -> Faithfulness:
-    """Figures of several batches as one, weighted by their images.
+    """Combine the figures of several batches, weighted by their number of images.
 
     >>> pooled([Faithfulness(0.5, 0.1, 1), Faithfulness(0.25, 0.1, 3), Faithfulness(None, None, 0)]).drop_hot
     0.3125
@@ -90,14 +90,14 @@ def blurred(x: Tensor, sigma: float) -> Tensor:
     radius = min(max(1, round(3 * sigma)), x.shape[-1] - 1)
     offsets = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).repeat(3, 1, 1, 1)  # (3, 1, 1, 2 radius + 1), one a channel
+    kernel = (kernel / kernel.sum()).repeat(3, 1, 1, 1)  # (3, 1, 1, 2 radius + 1), one per channel
     wide = nn.functional.conv2d(nn.functional.pad(x, (radius, radius, 0, 0), mode="reflect"), kernel, groups=3)
     tall = nn.functional.pad(wide, (0, 0, radius, radius), mode="reflect")
     return nn.functional.conv2d(tall, kernel.transpose(2, 3), groups=3)
 
 
 def _highest(heat: Tensor) -> Tensor:
-    """(n, s, s) bool: exactly the same number of pixels in every image, the highest."""
+    """(n, s, s) bool: the pixels with the highest heat; the same number in every image."""
     flat = heat.flatten(1)
     count = max(1, round(SHARE * flat.shape[1]))
     mask = torch.zeros_like(flat, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""What every convolution and pooling layer makes of an image, as grids for the eye."""
+"""Draws the feature maps of every convolution and pooling layer as grids."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _KINDS = frozenset(
 
 @dataclass(frozen=True)
 class LayerMaps:
-    """What one layer gave for one image.
+    """The output of one layer for one image.
 
     Attributes
     ----------
     layer : dotted name in the network.
-    kind : class of the layer (``Conv2d``), or the function's name where the network calls it without a layer.
+    kind : class of the layer (``Conv2d``), or name of the function if the network calls it without a layer.
     maps : (c, h, w) float32.
     """
 
@@ -53,10 +53,9 @@ class LayerMaps:
 
 
 class _Recorder(TorchFunctionMode):
-    """Keeps the output of every convolution and pooling that runs, by the module that it runs in.
+    """Records the output of every convolution and pooling function, with the module that calls it.
 
-    Watching the functions, and not only ``nn.Conv2d`` and its like, also finds the pooling that networks do without a
-    module of its own (Inception's branches).
+    It watches functions instead of modules, so it also finds pooling without a module (in Inception's branches).
     """
 
     def __init__(self, root: nn.Module) -> None:
@@ -88,7 +87,7 @@ class _Recorder(TorchFunctionMode):
         kind = getattr(func, "__name__", "")
         if kind in _KINDS and self._inside:
             maps = output[0] if isinstance(output, tuple) else output
-            # Of an image pooled to one pixel there is nothing to see: global pooling, squeeze-and-excitation.
+            # Maps of one pixel show nothing: global pooling, squeeze-and-excitation.
             if isinstance(maps, Tensor) and maps.ndim == 4 and maps.shape[-1] * maps.shape[-2] > 1:
                 name, module = self._inside[-1]
                 own = not any(True for _ in module.children())
@@ -97,19 +96,19 @@ class _Recorder(TorchFunctionMode):
         return output
 
     def remove(self) -> None:
-        """Take the hooks off the network."""
+        """Remove the hooks from the network."""
         for hook in self._hooks:
             hook.remove()
 
 
 def layer_maps(classifier: Classifier, x: Tensor) -> list[LayerMaps]:
-    """Outputs of every convolution and pooling layer, in the order in which they run.
+    """Outputs of every convolution and pooling layer, in order of execution.
 
-    Layers that leave one pixel are skipped. Layers that run twice appear twice.
+    Outputs of a single pixel are skipped. Layers that run twice appear twice.
 
     Parameters
     ----------
-    classifier : left as it is.
+    classifier : not changed.
     x : (1, 3, s, s) float in [0, 1].
     """
     with frozen(classifier), torch.no_grad():
@@ -123,7 +122,7 @@ def layer_maps(classifier: Classifier, x: Tensor) -> list[LayerMaps]:
 
 
 def grid(found: LayerMaps) -> Image.Image:
-    """Up to :data:`MOST_CHANNELS` channels side by side, each scaled from its own minimum to its own maximum."""
+    """A grid of up to :data:`MOST_CHANNELS` channels, each scaled from its own minimum to its own maximum."""
     channels, height, width = found.maps.shape
     shown = min(channels, MOST_CHANNELS)
     columns = 8 if shown > 16 else 4
@@ -140,9 +139,9 @@ class FeatureMaps(Method):
     paper: ClassVar[str] = "Zeiler & Fergus 2014, arXiv:1311.2901"
 
     def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
-        """Write a folder ``NAME-feature-maps`` an image: a file a layer, numbered, and ``index.png`` with all layers.
+        """Write a folder ``NAME-feature-maps`` per image: one numbered file per layer, and ``index.png``.
 
-        The index shows each layer's mean over its channels.
+        The index shows the mean over the channels of each layer.
         """
         return Written(tuple(self._write_one(classifier, image, folder) for image in images))
 

@@ -1,4 +1,4 @@
-"""Grad-CAM: the last feature maps, weighted by how much the class's logit rises with each."""
+"""Grad-CAM: the last feature maps, weighted by the gradient of the class's logit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from facevalue.models.classifier import Classifier
 
 @final
 class GradCam(Explanation):
-    """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), computed by captum at the layer the network names.
+    """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391), computed by captum at the network's ``cam_layer``.
 
-    Where a network ends in average pooling and a linear layer it equals ``Classifier.heat`` up to a positive factor.
+    For a network that ends in average pooling and a linear layer it equals ``Classifier.heat`` up to a positive factor.
     """
 
     name: ClassVar[str] = "gradcam"
     paper: ClassVar[str] = "Selvaraju et al. 2017, arXiv:1610.02391"
 
     def run(self, classifier: Classifier, x: Tensor, target: Tensor) -> Tensor:
-        """(n, h, w) non-negative heat at the size of the last feature maps."""
+        """(n, h, w) non-negative heat in the size of the last feature maps."""
         if not classifier.body.spatial:
             raise UsageError(
                 f"gradcam needs feature maps, and {classifier.card.network.name} has none (its layers hold tokens or "

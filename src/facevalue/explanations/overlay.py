@@ -1,4 +1,4 @@
-"""Heat over an image, and the sheets that people look at."""
+"""Draws heat over images, and sheets of panels with captions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from PIL import Image, ImageDraw, ImageFont
 INK, PAPER, QUIET = (27, 31, 40), (255, 255, 255), (96, 104, 118)
 MARGIN = 12
 SMALLEST = 288
-"""Side in pixels below which a network input is enlarged for the eye."""
+"""Network inputs with a smaller side (in pixels) are enlarged for display."""
 
 
 def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.floating], strength: float = 0.7) -> NDArray[np.uint8]:
-    """Lay heat over an image: colour and opacity rise with it, so that cold places show the image itself.
+    """Overlay heat on an image. Colour and opacity grow with the heat, so cold regions show the image itself.
 
     Parameters
     ----------
-    network input : (s, s, 3) uint8 RGB.
+    pixels : (s, s, 3) uint8 RGB network input.
     heat : (s, s) in [0, 1].
-    strength : opacity of the hottest place, in [0, 1].
+    strength : opacity of the hottest region, in [0, 1].
 
     Returns
     -------
@@ -55,28 +55,28 @@ def _table(colours: str) -> NDArray[np.uint8]:
 
 
 def side_by_side(pixels: NDArray[np.uint8], heat: NDArray[np.floating], caption: str, quiet: str = "") -> Image.Image:
-    """The image as the network sees it, beside it with the heat over it, with a caption below.
+    """The network input, beside it with the heat overlaid, and a caption below.
 
     Parameters
     ----------
-    network input : (s, s, 3) uint8 RGB.
+    pixels : (s, s, 3) uint8 RGB network input.
     heat : (s, s) in [0, 1].
     caption : the prediction and its probability.
-    quiet : a second line in grey.
+    quiet : a second line, in grey.
     """
     panels = [_enlarged(pixels), _enlarged(overlay(pixels, heat))]
     return sheet(panels, columns=2, caption=caption, quiet=quiet)
 
 
 def sheet(panels: Sequence[Image.Image], columns: int, caption: str, quiet: str = "", gap: int = MARGIN) -> Image.Image:
-    """Panels of one size on white, row by row, with a caption (wrapped) and a grey line below.
+    """Panels of equal size on white, row by row, with a wrapped caption and a grey line below.
 
     Parameters
     ----------
-    panels : at least one, all of the first one's size.
-    columns : panels in a row.
-    caption, quiet : the lines below; either may be empty.
-    gap : between panels, in pixels.
+    panels : at least one, all of the same size.
+    columns : panels per row.
+    caption, quiet : the lines below; each may be empty.
+    gap : space between panels in pixels.
     """
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)

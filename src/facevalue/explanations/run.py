@@ -1,4 +1,4 @@
-"""Explaining many images: read, batched, drawn, and measured."""
+"""Explains many images: reads them, batches them, writes the drawings and measures faithfulness."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from facevalue.support import names, progress
 from facevalue.support.html import ShownInNotebooks
 
 _AT_ONCE = 16  # images in memory
-_LONGEST = 100  # bytes of an output file's name that come from the image's
+_LONGEST = 100  # bytes of the image's name that are used in an output file's name
 _FAILED = "was not explained"
 
 
 @dataclass(frozen=True, eq=False)
 class ExplanationOfImage:
-    """What a method found about one image.
+    """The explanation of one image.
 
     Attributes
     ----------
     path : the image's file, or ``image-000001`` for one in memory.
-    files : what was written about it.
-    heat : (s, s) float32 in [0, 1], what spoke for ``label``; ``None`` for methods without heat.
-    label : the class that the heat explains; ``None`` without heat.
+    files : the files written for it.
+    heat : (s, s) float32 in [0, 1], the regions that support ``label``; ``None`` for methods without heat.
+    label : the explained class; ``None`` for methods without heat.
     """
 
     path: str
@@ -47,12 +47,12 @@ class ExplanationOfImage:
 
 @dataclass(frozen=True, eq=False)
 class Explanations(ShownInNotebooks):
-    """What a method found about some images.
+    """The explanations of some images.
 
     Attributes
     ----------
     faithfulness : see :mod:`facevalue.explanations.faithfulness`; ``None`` for methods without heat.
-    unreadable : path and reason of every file that is no readable image, or about which nothing could be written.
+    unreadable : path and reason of every file that is not a readable image or could not be explained.
     """
 
     method: str
@@ -63,7 +63,7 @@ class Explanations(ShownInNotebooks):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All that was written."""
+        """All files that were written."""
         return tuple(file for image in self.images for file in image.files)
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,23 +82,24 @@ class Explanations(ShownInNotebooks):
 
 
 def explain_images(classifier: Classifier, images: Images, folder: Path | None, method: Method) -> Explanations:
-    """Explain images; files are named after each.
+    """Explain images; output files are named after the images.
 
     Parameters
     ----------
-    classifier : left as it is.
-    images : one or many; a folder stands for the image files below it.
-    folder : where to write, made where it is not there; ``None`` gives heat alone.
+    classifier : not changed.
+    images : one or many; a folder means all image files below it.
+    folder : where to write, created if missing; ``None`` returns only heat.
 
     Raises
     ------
     UsageError
-        The method cannot look into this network, there is no image, or the method only writes files.
+        The method does not support this network, there is no image, or the method writes files and ``folder`` is
+        ``None``.
     DataError
-        None of the files can be read.
+        No file can be read or explained.
     """
     if folder is None and not isinstance(method, Explanation):
-        raise UsageError(f"{method.name} only writes files; say where with `output`")
+        raise UsageError(f"{method.name} only writes files; name a folder with `output`")
     unreadable: list[Mapping[str, str]] = []
     found: list[ExplanationOfImage] = []
     parts: list[Faithfulness] = []
@@ -122,7 +123,7 @@ def _explained(
     method: Method,
     failed: list[Mapping[str, str]],
 ) -> Iterator[tuple[list[ExplainedImage], tuple[tuple[Path, ...], ...], Heat | None, Faithfulness | None]]:
-    """A batch with what was written, its heat and its faithfulness; where that fails, each image by itself."""
+    """A batch with its files, heat and faithfulness; if the batch fails, each image is tried separately."""
     if folder is None:
         assert isinstance(method, Explanation)
         x = as_batch(classifier, batch)
@@ -133,7 +134,7 @@ def _explained(
         written = method.write(classifier, batch, folder)
     except (FaceValueError, OSError) as error:
         if isinstance(error, UsageError) and not isinstance(error.__cause__, OSError):
-            raise  # the method is wrong for all of them
+            raise  # the error concerns all images
         if len(batch) > 1:
             for image in batch:
                 yield from _explained(classifier, [image], folder, method, failed)
@@ -156,7 +157,7 @@ def _listed(images: Images) -> list[ImageInput]:
         if isinstance(image, str | os.PathLike) and Path(image).is_dir():
             inside = list(expand(Path(image)))
             if not inside:
-                raise UsageError(f"{image} holds no image")
+                raise UsageError(f"{image} has no image files")
             listed.extend(inside)
         else:
             listed.append(image)
@@ -186,7 +187,7 @@ def _batches(
 
 
 def _unused(stem: str, taken: set[str]) -> str:
-    """A name of its own that every file system takes, also where it does not tell cases apart."""
+    """A name that is not in ``taken`` and is valid on every file system, also on case-insensitive ones."""
     name = short = names.portable(stem, _LONGEST)
     count = 1
     while names.folded(name) in taken:

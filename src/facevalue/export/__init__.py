@@ -1,4 +1,4 @@
-"""The export targets: one small file each. A new one is one file and one line in :data:`EXPORTERS`."""
+"""The export targets. To add one, write one small file and one line in :data:`EXPORTERS`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def find(name: str) -> Exporter:
     Raises
     ------
     UsageError
-        There is none; the message lists those there are.
+        There is none; the message lists the known names.
     """
     return look_up(EXPORTERS, name, "export target")
 

@@ -1,4 +1,4 @@
-"""What an exporter is: it writes one file, and the base class asks whether that file answers as the model does."""
+"""The base class of exporters: a subclass writes a file, the base class measures its parity with the model."""
 
 from __future__ import annotations
 
@@ -26,56 +26,58 @@ from facevalue.support.formats import percent
 from facevalue.types import Prediction
 
 BATCHES = (1, 2, 3, 5)
-"""Sizes of the first batches that parity is measured in: a graph made for one size only fails at the others."""
+"""Sizes of the first batches for the parity measurement, so that a graph with a fixed batch size fails."""
 
 
 class Exporter(ABC):
-    """Template of an export target. A subclass writes :meth:`write` and :meth:`run`; its file holds one network.
+    """Base class of an export target. A subclass implements :meth:`write` and :meth:`run`.
 
     Attributes
     ----------
-    name : the target, as ``--to`` names it.
-    precision : of the numbers in the file.
-    tolerance : largest difference of a calibrated probability from the model's that passes.
+    name : the target, as in ``--to``.
+    precision : number format in the file.
+    tolerance : largest allowed difference of a calibrated probability from the model's.
     """
 
     name: ClassVar[str]
     precision: ClassVar[str] = "fp32"
-    # Two engines add float32 products in different orders: logits then differ by about 1e-6 of their size, and
-    # probabilities by at most a quarter of the logits' difference over the temperature. 1e-4 leaves room for a
-    # hundred layers and sharp temperatures, and is below what anybody reads off a probability.
+    # Engines add float32 products in different orders: logits differ by about 1e-6 of their size, probabilities by
+    # at most a quarter of the logits' difference over the temperature. 1e-4 leaves room for a hundred layers and
+    # low temperatures, and is too small to matter to a user.
     tolerance: ClassVar[float] = 1e-4
 
     @abstractmethod
     def write(self, classifier: Classifier, path: Path) -> None:
-        """Write the network, pixels to answer, to ``path``. ``classifier`` is a copy on the CPU in eval mode."""
+        """Write the network, from pixels to probabilities, to ``path``. ``classifier`` is a CPU copy in eval mode."""
 
     @abstractmethod
     def run(
         self, card: ModelCard, path: Path, batches: Iterable[Sequence[tuple[str, ImageInput]]]
     ) -> Iterator[Prediction]:
-        """Read the file back with the target's own runner, and answer images with their names, batch by batch."""
+        """Load the file with the target's own runtime, and predict named images batch by batch."""
 
     @final
     def __call__(self, classifier: Classifier, output: Path, dataset: ImageDataset, *, limit: int = 32) -> ExportReport:
-        """Write ``output``, and measure from file bytes to label that it answers as ``classifier`` does.
+        """Write ``output``, and measure its parity with ``classifier`` from file bytes to label.
 
         Parameters
         ----------
-        classifier : left as it is: its weights, device and mode.
-        output : file to write; it is there afterwards only if parity holds.
-        dataset : files to compare on, at most ``limit`` of them, drawn evenly from the classes.
+        classifier : not changed, including its device and mode.
+        output : file to write; it is kept only if parity holds.
+        dataset : images to compare on; at most ``limit`` of them, drawn evenly from the classes.
 
         Raises
         ------
         ParityError
-            A label or a probability differs; no file is left, and one that stood at ``output`` stays.
+            A label or a probability differs. Nothing is written, and an existing file at ``output`` is kept.
         DataError
             There is no image to compare on.
         """
         start = time.perf_counter()
         if not len(dataset):
-            raise DataError("an export is compared on images, but there is none")
+            raise DataError(
+                "an export needs images to measure its parity on, but there is none; give some with `images`"
+            )
         chosen = dataset.some(limit)
         model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
         with files.replacing_file(output) as partial:
@@ -103,7 +105,7 @@ class Exporter(ABC):
 
 
 def _in_batches(dataset: ImageDataset) -> Iterator[Sequence[tuple[str, ImageInput]]]:
-    """Names and images."""
+    """Batches of names and images."""
     named = list(zip(dataset.names, dataset.images, strict=True))
     start = 0
     for size in (*BATCHES, *[8] * len(named)):
@@ -116,9 +118,9 @@ def _in_batches(dataset: ImageDataset) -> Iterator[Sequence[tuple[str, ImageInpu
 def _compare(
     model: Classifier, dataset: ImageDataset, predictions: Sequence[Prediction], tolerance: float
 ) -> tuple[float, float]:
-    """Share of labels that agree, and the largest difference of a probability or (relative to its limit) novelty.
+    """Share of labels that agree, and the largest difference of a probability.
 
-    Where the model itself stands within ``tolerance`` of the tie, either label is right to that precision and agrees.
+    If the model's probability is within ``tolerance`` of the decision threshold, both labels count as agreeing.
     """
     bad = [prediction for prediction in predictions if prediction.error is not None]
     if len(predictions) != len(dataset) or bad:
@@ -135,7 +137,7 @@ def _compare(
     difference = float(np.abs(got - expected).max())
     if card.abstention.novelty is not None:
         novelty = np.array([prediction.novelty for prediction in predictions], np.float64)
-        # Novelty has no upper bound: far from the training data, what counts is the relative difference.
+        # Novelty has no upper bound, so far from the training data the relative difference is compared.
         away = np.abs(novelty - distance / card.abstention.novelty) / np.maximum(1, novelty)
         if not (away <= NOVELTY_TOLERANCE).all():
             raise ParityError(
@@ -145,11 +147,11 @@ def _compare(
 
 
 NOVELTY_TOLERANCE = 1e-2
-"""Squares of features, divided by small variances, are summed for it: about two digits fewer than a probability has."""
+"""Novelty sums squares of features divided by small variances, and so has about two digits less than a probability."""
 
 
 def _margin(p: NDArray[np.float64], positive: int | None, threshold: float) -> NDArray[np.float64]:
-    """(n,) how far each decision is from the other one, in probability."""
+    """(n,) distance of each prediction from the decision threshold, in probability."""
     if positive is not None:
         return np.asarray(np.abs(p[:, positive] - threshold), np.float64)
     top = np.sort(p, axis=1)

@@ -1,4 +1,4 @@
-"""ONNX: the file that the runtime, the server and the browser run."""
+"""ONNX export: the file for the runtime, the server and the browser."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from facevalue.types import Prediction
 
 @final
 class Graph(Recordable):
-    """What goes into the file: pixels to answers, preprocessing and calibration inside.
+    """The exported graph: from pixels to calibrated outputs, normalisation included.
 
     ``pixels`` (n, s, s, 3) uint8 RGB → ``logits`` (n, k), ``probabilities`` (n, k) calibrated, ``novelty`` (n,), and,
-    for a pooled body, ``heat`` (n, h, w): the positive part of the class activation map of the class decided for.
+    for a pooled body, ``heat`` (n, h, w): the positive part of the class activation map of the predicted class.
     """
 
     def __init__(self, classifier: Classifier) -> None:
@@ -34,7 +34,7 @@ class Graph(Recordable):
         self.classifier = classifier
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """The answers, in the order of :attr:`outputs`."""
+        """The outputs, in the order of :attr:`outputs`."""
         model = self.classifier
         maps = model.maps(pixels.permute(0, 3, 1, 2).to(torch.float32) / 255)
         features = model.body.embed(maps)
@@ -44,7 +44,7 @@ class Graph(Recordable):
         return (*answers, model.heat(maps, self._decided(probabilities))) if model.body.pooled else answers
 
     def _decided(self, probabilities: Tensor) -> Tensor:
-        """(n,) the class decided for, by the rule of :func:`facevalue.decision.decide`."""
+        """(n,) predicted class, by the rule of :func:`facevalue.decision.decide`."""
         card = self.classifier.card
         positive = card.positive_index
         if positive is None:
@@ -54,7 +54,7 @@ class Graph(Recordable):
 
     @property
     def outputs(self) -> list[str]:
-        """Names of what :meth:`forward` returns."""
+        """Names of the outputs of :meth:`forward`."""
         return ["logits", "probabilities", "novelty"] + (["heat"] if self.classifier.body.pooled else [])
 
 
@@ -65,7 +65,7 @@ class OnnxExporter(Exporter):
     name: ClassVar[str] = "onnx"
 
     def write(self, classifier: Classifier, path: Path) -> None:
-        """Record the graph and add the card's facts."""
+        """Record the graph and add metadata from the card."""
         model = recorded(Graph(classifier), classifier.card.preprocessing.size)
         import onnx
 
@@ -75,14 +75,14 @@ class OnnxExporter(Exporter):
     def run(
         self, card: ModelCard, path: Path, batches: Iterable[Sequence[tuple[str, ImageInput]]]
     ) -> Iterator[Prediction]:
-        """Judge with the runtime's own :class:`~facevalue.runtime.Predictor`."""
+        """Predict with the runtime's :class:`~facevalue.runtime.Predictor`."""
         predictor = Predictor(card, path)
         for batch in batches:
             yield from predictor.stream_named(batch)
 
 
 def _facts(card: ModelCard) -> dict[str, str]:
-    """Metadata for those who find the file without its card."""
+    """Metadata for users who have the file without its card."""
     return {
         "facevalue_version": version("facevalue"),
         "classes": json.dumps(card.classes, ensure_ascii=False),

@@ -1,1 +1,1 @@
-"""Classifiers, their networks and what they compute."""
+"""Classifiers, their networks and the features that they compute."""

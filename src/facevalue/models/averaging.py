@@ -1,4 +1,4 @@
-"""Several classifiers as one: their calibrated probabilities, averaged, in one graph."""
+"""An ensemble of classifiers: the average of their calibrated probabilities, in one graph."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from facevalue.models.randomness import own_random_state
 
 @own_random_state
 def averaged(members: Sequence[Classifier]) -> Classifier:
-    """A classifier whose probabilities are the average of the members' calibrated ones; not yet with limits of its own.
+    """A classifier whose probabilities are the average of the members' calibrated probabilities.
 
-    Its logits are the logarithm of the average, its temperature is 1. Its novelty is the root mean square of the
-    members' novelties, each over its own limit, so that 1 is where the members on the whole would say ``novel``.
+    Its logits are the logarithm of the average and its temperature is 1. Its novelty is the root mean square of the
+    members' novelties, each divided by that member's limit: above 1 the image counts as ``novel``. The limit on the
+    confidence is not set here.
     """
     first = members[0].card
     k, size = len(first.classes), first.preprocessing.size
@@ -43,13 +44,13 @@ def averaged(members: Sequence[Classifier]) -> Classifier:
         batch=body.batch,
     )
     thresholds = {m.card.threshold for m in members if m.card.positive == first.positive}
-    copy_consistency = len(thresholds) == 1 and all(m.card.positive == first.positive for m in members)
+    same_threshold = len(thresholds) == 1 and all(m.card.positive == first.positive for m in members)
     card = ModelCard(
         classes=first.classes,
         positive=first.positive,
         preprocessing=first.preprocessing,
         network=facts,
-        threshold=first.threshold if copy_consistency else 0.5,
+        threshold=first.threshold if same_threshold else 0.5,
         abstention=Abstention(novelty=1.0 if body.novelties else None),
         provenance=Provenance(seed=first.provenance.seed),
     )
@@ -57,7 +58,7 @@ def averaged(members: Sequence[Classifier]) -> Classifier:
 
 
 def _novelty_buffers(body: Ensemble) -> dict[str, torch.Tensor]:
-    """Such that :meth:`Classifier.novelty` is the root mean square of the first ``body.novelties`` features."""
+    """Buffers that make :meth:`Classifier.novelty` the root mean square of the first ``body.novelties`` features."""
     d, m = body.head.in_features, body.novelties
     if not m:
         return {}

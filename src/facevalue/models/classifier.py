@@ -1,4 +1,4 @@
-"""The classifier: a network and its card. What every verb takes."""
+"""The classifier: a network and its model card. Every verb takes one."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from facevalue.support import files
 
 @final
 class Classifier(nn.Module, ImagePredictor):
-    """Images in, logits, calibrated probabilities and predictions out.
+    """A network with its model card: images in; logits, calibrated probabilities and predictions out.
 
-    ``x`` is always (n, 3, s, s) float in [0, 1], RGB, s = ``card.preprocessing.size``; normalisation, temperature and
-    novelty are inside. A change returns a new classifier.
+    ``x`` is always (n, 3, s, s) float in [0, 1], RGB, s = ``card.preprocessing.size``. The classifier itself applies
+    normalisation, temperature and novelty. Methods that change it return a new classifier.
 
     Attributes
     ----------
@@ -57,8 +57,8 @@ class Classifier(nn.Module, ImagePredictor):
         k, d = len(card.classes), body.head.in_features
         self.register_buffer("mean", torch.tensor(card.network.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.network.std).view(1, 3, 1, 1), persistent=False)
-        # Class means, principal directions of the within-class spread, their standard deviations, and that of the
-        # rest: all zero until calibration.novelty_fitted fills them, and then novelty() is 0.
+        # Class means, principal directions of the within-class spread, their standard deviations, and the standard
+        # deviation of the other directions. Until calibration.with_novelty fits them, novelty() returns 0.
         self.register_buffer("novelty_means", torch.zeros(k, d))
         self.register_buffer("novelty_basis", torch.zeros(d, min(d, RANK)))
         self.register_buffer("novelty_scale", torch.ones(min(d, RANK)))
@@ -66,18 +66,18 @@ class Classifier(nn.Module, ImagePredictor):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """In the order of the logits."""
+        """Class names, in the order of the logits."""
         return self.card.classes
 
     @property
     def origin(self) -> Origin | None:
-        """The images that it was made from and how training went; read from its folder when first asked for."""
+        """The images that it was made from and the training history; read from its folder at the first access."""
         if self._origin is None and self.folder is not None:
             self._origin = Origin.load(self.folder, self.card)
         return self._origin
 
     def answers(self, pixels: NDArray[np.uint8], heat: bool) -> list[Answer]:
-        """What :meth:`predict` asks of network inputs (n, s, s, 3) uint8 RGB; mode and gradients stay as they are."""
+        """Answers for network inputs (n, s, s, 3) uint8 RGB, for :meth:`predict`; keeps mode and gradients."""
         x = torch.from_numpy(pixels).to(self.mean.device).permute(0, 3, 1, 2).float() / 255
         with frozen(self), torch.inference_mode():
             maps = self.maps(x)
@@ -98,7 +98,7 @@ class Classifier(nn.Module, ImagePredictor):
         return self.body.embed(self.maps(x))
 
     def features_of_quarters(self, x: Tensor) -> Tensor:
-        """(n, 5, d): features, and those of the four quarters of the maps."""
+        """(n, 5, d): the features of each image, then those of the four quarters of its maps."""
         return self.body.features_of_quarters(normalise(x, self.mean, self.std))
 
     def logits(self, x: Tensor) -> Tensor:
@@ -115,23 +115,24 @@ class Classifier(nn.Module, ImagePredictor):
         return torch.softmax(logits / self.card.temperature, dim=1)
 
     def decide(self, logits: Tensor) -> Tensor:
-        """(n,) int64, the class decided for, by the card's rule: the threshold for two classes, else the likeliest."""
+        """(n,) int64 predicted class by the card's rule: the threshold for two classes, else the most probable one."""
         p = self.calibrated(logits).detach().double().cpu().numpy()
         return torch.from_numpy(decision.decide(p, self.card.positive_index, self.card.threshold)).to(logits.device)
 
     def novelty(self, features: Tensor) -> Tensor:
         """(n,) distance of (n, d) features from the nearest class of the training data.
 
-        The root of :func:`~facevalue.models.networks.distance.squared_distance`, so that training images lie near 1.
+        The square root of :func:`~facevalue.models.networks.distance.squared_distance`; about 1 for training images.
         """
         return squared_distance(
             features, self.novelty_means, self.novelty_basis, self.novelty_scale, self.novelty_rest
         ).sqrt()
 
     def heat(self, maps: Tensor, winner: Tensor) -> Tensor:
-        """(n, h, w) class activation map (Zhou et al. 2016, arXiv:1512.04150) of class ``winner`` (n,), positive part.
+        """(n, h, w) positive part of the class activation map (CAM) of class ``winner`` (n,).
 
-        Only for bodies that are ``pooled``; there it equals Grad-CAM up to a positive factor.
+        Zhou et al. 2016, arXiv:1512.04150. Only for bodies that are ``pooled``. For these it equals Grad-CAM up to a
+        positive factor.
         """
         # A weighted sum against the one-hot winner: gathers with a data-dependent index export less well.
         weights = nn.functional.one_hot(winner, self.body.head.out_features).to(maps.dtype) @ self.body.head.weight
@@ -147,7 +148,7 @@ class Classifier(nn.Module, ImagePredictor):
         buffers: Mapping[str, Tensor] | None = None,
         origin: Origin | None = None,
     ) -> Classifier:
-        """A new classifier in memory with another card, novelty buffers or origin; this one stays as it is."""
+        """A new classifier in memory with another card, novelty buffers or origin; this one does not change."""
         new = copy.deepcopy(self)
         new.card = card if card is not None else self.card
         new._origin = origin if origin is not None else self.origin
@@ -157,27 +158,26 @@ class Classifier(nn.Module, ImagePredictor):
         return new.train(self.training)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
-        """Write a whole model folder: card, weights, ``model.onnx`` with its parity measured, history, manifest,
-        report.
+        """Write a complete model folder: card, weights, ``model.onnx`` with measured parity, history, manifest, report.
 
         Parameters
         ----------
-        overwrite : replace a model folder that is there.
+        overwrite : replace an existing model folder.
 
         Raises
         ------
         UsageError
-            ``folder`` is taken, or cannot be written to.
+            ``folder`` exists already, or cannot be written.
         ParityError
-            ``model.onnx`` would not answer as the classifier does. Nothing is left behind.
+            The predictions of ``model.onnx`` differ from the classifier's. Nothing is written.
         """
-        # The verb stands on exporters and pages, which stand on this class; only this method knows of them.
+        # Imported here: api.common.model_folder imports exporters and report pages, which import this class.
         from facevalue.api.common.model_folder import save
 
         return save(self, Path(folder), overwrite=overwrite)
 
     def weights_sha256(self) -> str:
-        """Of its weights file, or of the weights themselves where it is in memory."""
+        """SHA-256 of its weights file, or of the weights themselves for a classifier in memory."""
         return self.card.files[WEIGHTS] if self.folder is not None else tensors.digest(self.state_dict())
 
     def write(self, folder: Path) -> ModelCard:
@@ -192,7 +192,7 @@ class Classifier(nn.Module, ImagePredictor):
 
 @contextmanager
 def frozen(classifier: Classifier) -> Iterator[None]:
-    """Eval mode and no gradients of weights inside the block; afterwards every module and weight is as it was."""
+    """Eval mode and no weight gradients inside the block; restores the state of every module and weight afterwards."""
     modes = [(module, module.training) for module in classifier.modules()]
     flags = [(weight, weight.requires_grad) for weight in classifier.parameters()]
     try:
@@ -207,12 +207,12 @@ def frozen(classifier: Classifier) -> Iterator[None]:
 
 @own_random_state
 def load(folder: Path | str) -> Classifier:
-    """Open a model folder with torch, in eval mode on the CPU; :func:`facevalue.open` is the same without torch.
+    """Open a model folder with torch, in eval mode on the CPU. :func:`facevalue.open` opens it without torch.
 
     Raises
     ------
     ModelFolderError
-        The folder or a file in it is missing, altered, or not for this network.
+        The folder or one of its files is missing, was altered, or does not fit the network.
     """
     folder = Path(folder)
     card = ModelCard.load(folder)

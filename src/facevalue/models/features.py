@@ -1,4 +1,4 @@
-"""Features of images by a classifier: computed once, used for training heads, calibration and evaluation."""
+"""Features of images: computed once by a classifier, then used to train heads, to calibrate and to evaluate."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from facevalue.models.graphs.record import Recordable, recorded
 from facevalue.support import machine, progress
 
 MANY = 200
-"""From so many images on, recording a graph for ONNX Runtime pays."""
+"""Number of images from which it is faster to record a graph for ONNX Runtime than to stay with torch."""
 
 Change = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
-"""Network inputs (b, s, s, 3) and their places among the images to network inputs."""
+"""Takes network inputs (b, s, s, 3) and their positions in the dataset; returns changed network inputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What a network makes of images before its last layer, one row per image.
+    """The activations before a network's last layer, one row per image.
 
     Attributes
     ----------
     x : (n, d) float32 features.
     y : (n,) int64 labels.
-    quarters : (n, 4, d) of the images' quarters, if asked for.
-    copies : (m, d) of changed copies, which are to score as what they are copies of.
-    originals : (m,) the rows that they are copies of.
+    quarters : (n, 4, d) features of the images' quarters, if requested.
+    copies : (m, d) features of changed copies, which should get the same scores as their originals.
+    originals : (m,) row of the original of each copy.
     """
 
     x: Tensor
@@ -54,7 +54,7 @@ class Features:
         return logits
 
     def probabilities(self, classifier: Classifier) -> NDArray[np.float64]:
-        """(n, k), calibrated by the classifier's temperature."""
+        """(n, k) probabilities, calibrated by the classifier's temperature."""
         calibrated: NDArray[np.float64] = classifier.calibrated(self.logits(classifier).double()).numpy()
         return calibrated
 
@@ -70,7 +70,7 @@ class Features:
         return Features(self.x[start:end], self.y[start:end])
 
     def joined(self, *others: Features) -> Features:
-        """These rows, then others that have no copies."""
+        """These rows followed by those of ``others``, which must have no copies."""
         if not others:
             return self
         parts = (self, *others)
@@ -84,12 +84,12 @@ class Features:
 
 
 def to_tensor(pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
-    """(n, s, s, 3) uint8 to (n, 3, s, s) float32 in [0, 1], channels last in memory (which convolutions like)."""
+    """(n, s, s, 3) uint8 to (n, 3, s, s) float32 in [0, 1], channels last in memory (faster for convolutions)."""
     return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 def to_pixels(x: Tensor) -> NDArray[np.uint8]:
-    """(n, 3, s, s) to (n, s, s, 3) uint8, the way back from :func:`to_input`: cut to [0, 1] and rounded."""
+    """(n, 3, s, s) to (n, s, s, 3) uint8, clipped to [0, 1] and rounded: the inverse of :func:`to_tensor`."""
     pixels: NDArray[np.uint8] = x.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().contiguous().numpy()
     return pixels
 
@@ -107,16 +107,16 @@ class _Features(Recordable):
 
     @property
     def outputs(self) -> list[str]:
-        """The one name."""
+        """The name of the only output."""
         return ["features"]
 
 
 class Extractor:
-    """Features of one classifier, for any number of splits: its graph is recorded at most once.
+    """Computes the features of one classifier for any number of splits; records its graph at most once.
 
-    Many images on the CPU go through ONNX Runtime, which is about twice as fast as torch there; the first batch is
-    compared with torch's, and torch goes on alone where they differ. With ``quarters`` the features of an image are
-    (5, d): its own, and those of the four quarters of its maps.
+    On the CPU, large datasets go through ONNX Runtime, which is about twice as fast as torch. The first batch is
+    compared with torch; if the results differ, torch computes everything. With ``quarters`` the features of an image
+    are (5, d): its own, and those of the four quarters of its maps.
     """
 
     def __init__(
@@ -128,10 +128,10 @@ class Extractor:
         self._quick: Callable[[NDArray[np.uint8]], Tensor] | None = None
 
     def features(self, dataset: ImageDataset, what: str = "", change: Change | None = None) -> Tensor:
-        """(n, d) features, in eval mode; of the images as ``change`` leaves them."""
+        """(n, d) features in eval mode, of the images after ``change``."""
         if self._may_record and len(dataset) >= MANY:
             self._quick, self._may_record = _in_onnxruntime(self._classifier, self._quarters), False
-        quick = self._quick  # once there, few images go through it as well
+        quick = self._quick  # once recorded, it is used for small datasets too
         parts: list[Tensor] = []
         with progress.work(what or f"computing {dataset.name}", len(dataset)) as work:
             done = 0
@@ -150,7 +150,7 @@ class Extractor:
         return torch.cat(parts)
 
     def of(self, dataset: ImageDataset, what: str = "") -> Features:
-        """Features with their labels, and those of the quarters where they are asked for."""
+        """Features with their labels, and those of the quarters if this extractor computes them."""
         x = self.features(dataset, what)
         return Features(x[:, 0], dataset.labels, x[:, 1:]) if self._quarters else Features(x, dataset.labels)
 
@@ -160,7 +160,7 @@ def _features(classifier: Classifier, x: Tensor, quarters: bool) -> Tensor:
 
 
 def _in_torch(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.uint8]], Tensor]:
-    # A copy: channels last is quicker on a CPU, and the caller's model keeps its memory format and mode.
+    # A copy: channels last is faster on a CPU, and the caller's model must keep its memory format and mode.
     model = copy.deepcopy(classifier).eval().requires_grad_(False)
     model.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     device = model.mean.device
@@ -173,13 +173,13 @@ def _in_torch(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.ui
 
 
 def _in_onnxruntime(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.uint8]], Tensor] | None:
-    """The same by ONNX Runtime; ``None`` where the network cannot be recorded."""
+    """The same with ONNX Runtime; ``None`` if the network cannot be recorded."""
     import onnxruntime
 
     model = copy.deepcopy(classifier).eval().requires_grad_(False)
     try:
         graph = recorded(_Features(model, quarters), model.card.preprocessing.size)
-    except Exception as error:  # a recorder fails in as many ways as there are operators; torch computes the same
+    except Exception as error:  # each unsupported operator raises its own type; torch computes the same
         progress.note(
             f"{model.card.network.name} cannot be recorded for ONNX Runtime ({type(error).__name__}); "
             "torch computes the same, about half as fast"
@@ -194,5 +194,5 @@ def _in_onnxruntime(classifier: Classifier, quarters: bool) -> Callable[[NDArray
 def features_of(
     classifier: Classifier, dataset: ImageDataset, what: str = "", engine: Literal["auto", "torch"] = "auto"
 ) -> Features:
-    """Features of one split; :class:`Extractor` for several."""
+    """Features of one split. For several splits use one :class:`Extractor`."""
     return Extractor(classifier, engine).of(dataset, what)

@@ -1,4 +1,4 @@
-"""What a classifier was made from: its images with their splits, and how training went."""
+"""The images that a classifier was made from, with their splits, and its training history."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facevalue.evidence.card import HISTORY, MANIFEST, ModelCard
 @final
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """What a classifier was made from.
+    """The images and the training history of a classifier.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class Origin:
     history: tuple[Mapping[str, Any], ...] = ()
 
     def __deepcopy__(self, _memo: object) -> Origin:
-        return self  # it never changes, and may hold many images
+        return self  # immutable, and may hold many images
 
     @classmethod
     def load(cls, folder: Path, card: ModelCard) -> Origin:
-        """As a model folder keeps it.
+        """Read the origin from a model folder.
 
         Raises
         ------

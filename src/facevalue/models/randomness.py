@@ -1,4 +1,4 @@
-"""Random numbers of torch that are our own: the host's state is the same afterwards."""
+"""Keeps torch's global random state of the host unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def own_random_state(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that may seed and draw from torch's global generators, and leaves them as it found them."""
+    """Decorator: the function may seed and use torch's global generators; their state is restored afterwards."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,4 +1,4 @@
-"""Tables of tensors: safetensors on disk, which hold numbers and nothing that runs, and their digest."""
+"""Tables of tensors: safetensors files, which hold numbers and no code, and a digest over their contents."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ def write(tensors: Mapping[str, Tensor], path: Path) -> None:
     Raises
     ------
     OSError
-        As any writing does. (safetensors says what the system told it in the text of an error of its own.)
+        Writing failed. (safetensors puts the operating system's error code into the text of its own exception.)
     """
     try:
         save_file({name: value.contiguous() for name, value in tensors.items()}, path)
     except SafetensorError as error:
-        told = re.search(r"(?:\(os error |Os \{ code: )(\d+)", str(error))  # safetensors from 0.6 on, and before
-        if told is None:
+        code = re.search(
+            r"(?:\(os error |Os \{ code: )(\d+)", str(error)
+        )  # two formats: from safetensors 0.6 on, and before
+        if code is None:
             raise
-        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from error
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values, whatever the order."""
+    """SHA-256 over names, types, shapes and values, independent of the order."""
     total = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()

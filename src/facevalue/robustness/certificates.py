@@ -1,4 +1,4 @@
-"""Certified accuracy behind randomised smoothing."""
+"""Certified accuracy by randomised smoothing."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _STEPS = 20
 def certify_dataset(
     classifier: Classifier, dataset: ImageDataset, smoothing: Smoothing, seed: int = 0
 ) -> CertificateReport:
-    """The figures, without knowing of model folders. Every image has noise of its own, drawn from seed and place."""
+    """Certify a dataset. The noise of an image depends on the seed and its position."""
     start = time.perf_counter()
     n, base, abstained, i = len(dataset), 0, 0, 0
-    radii = np.full(n, -1.0)  # -1: not right
+    radii = np.full(n, -1.0)  # -1: wrong or abstained
     with progress.work("certifying", n) as work:
         for pixels, labels in dataset.batches(16):
             x = to_tensor(pixels, classifier.mean.device)

@@ -1,7 +1,7 @@
-"""Signs that a robust accuracy is not what it seems.
+"""Checks for signs that a robust accuracy is overstated.
 
-After Carlini et al. 2019, arXiv:1902.06705, and Athalye, Carlini & Wagner 2018, arXiv:1802.00420. Every
-finding is one sentence with its figures.
+After Carlini et al. 2019, arXiv:1902.06705, and Athalye, Carlini & Wagner 2018, arXiv:1802.00420. Every finding is
+one sentence with its figures.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ from facevalue.robustness.attacks.victim import Victim
 from facevalue.support.formats import eps_text, percent
 
 SAMPLE = 64
-"""Images that :func:`of_model` is asked about at most."""
+"""Number of images for :func:`of_model`."""
 
 _FLAT = 1e-3
-"""Nats. Log odds that all pixels together, moved over their whole range, would change by less are flat."""
+"""In nats. A gradient is flat if moving all pixels over their whole range would change the log odds by less."""
 
 _SAME = 1e-3
-"""Probabilities that differ by less between two runs are the same: sums in another order make no such difference."""
+"""Probabilities of two runs are equal if they differ by less; different summation orders stay below this."""
 
 _UPHILL = 1 / 255
-"""So short a step along the gradient must raise the loss, or it is not the loss's gradient."""
+"""A step of this length along a true gradient must raise the loss."""
 
 _PLAUSIBLE = {
     "trained on clean images alone": ((16, 0.25), (8, 0.5)),
     "adversarially trained": ((32, 0.6), (16, 0.85), (8, 0.97)),
 }
-"""Grey levels, and the part of the clean accuracy that defences without gradient masking keep at most from there on.
+"""Pairs of grey levels, and the largest share of the clean accuracy that is plausible from that eps on.
 
-Generous, for two easy classes: of CIFAR-10's ten classes, networks trained on clean images keep next to nothing at
+Generous, for two easy classes: on CIFAR-10's ten classes, networks trained on clean images keep almost nothing at
 8/255 and the best adversarially trained ones 79 % of their clean accuracy (RobustBench, Croce et al. 2021,
 arXiv:2010.09670; Bartoldson et al. 2024, arXiv:2404.09349).
 """
 
 _UNBOUNDED = (Threat("linf", 1.0), BIM(steps=40))
-"""Any image is in reach, by steps of eight grey levels."""
+"""An attack that can reach any image, in steps of eight grey levels."""
 
 
 def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[Finding]:
-    """What is wrong with attacking this model at all, seen on a few images x (n, 3, s, s) of classes y (n,).
+    """Problems with attacks on this model, found on a few images x (n, 3, s, s) of classes y (n,).
 
-    Two runs that disagree, gradients that are zero or lead down, and an attack without bound that leaves images
-    standing. It costs at most some 90 questions about each of the images, most often fewer than 20.
+    It reports runs that disagree, zero or misleading gradients, and an unbounded attack that does not break all images.
+    It needs at most about 90 queries per image, usually fewer than 20.
     """
     warnings: list[Finding] = []
     n = len(x)
@@ -79,7 +79,7 @@ def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[Finding]:
     right, left = int((result.clean_decisions == y).sum()), int((~result.success).sum())
     if left > 0.05 * right:
         text = (
-            f"an attack without bound (linf 1: any image is allowed) leaves {left} of {right} images right, so the "
+            f"an unbounded attack (linf 1: any image is allowed) fails on {left} of {right} images, so the "
             "attacks miss adversarial images that exist, and robust accuracy is overstated"
         )
         warnings.append(finding("unbounded-attack-fails", text, left=left, right=right))
@@ -89,7 +89,7 @@ def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[Finding]:
 def _gradients(model: Victim, x: Tensor) -> list[Finding]:
     n = len(x)
     climbed, logits = input_gradient(model, x)
-    # A linearised bound: by how much the log odds could change if every pixel moved over its whole range.
+    # A linearised bound on the change of the log odds if every pixel moves over its whole range.
     flat = int((climbed.abs().sum(dim=(1, 2, 3)) < _FLAT).sum())
     if flat:
         text = (
@@ -120,9 +120,9 @@ def _gradients(model: Victim, x: Tensor) -> list[Finding]:
 
 
 def noisy(x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-    """Random noise as large as the threat allows, (n, 3, s, s) rounded to 8 bits: the control beside every attack.
+    """Images with random noise as large as the threat allows, (n, 3, s, s) rounded to 8 bits: a control for attacks.
 
-    ``linf``: every channel of every pixel up or down by eps; ``l2``: Gaussian noise of length eps.
+    ``linf``: every value up or down by eps; ``l2``: Gaussian noise of length eps.
     """
     noise = steepest(torch.randn(x.shape, generator=generator), threat.norm).to(x)
     return threat.rounded(threat.project(x + threat.eps * noise, x), x)
@@ -131,13 +131,13 @@ def noisy(x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
 def of_results(
     results: Sequence[AttackFigures], noise: Mapping[float, float], clean_confusion: Sequence[Sequence[int]]
 ) -> list[Finding]:
-    """Signs in the figures themselves that they cannot be trusted.
+    """Findings about attack figures that are not plausible.
 
     Parameters
     ----------
     results : all attacks at all eps, of one norm.
     noise : accuracy under :func:`noisy`, by eps.
-    clean_confusion : (k, k), rows the truth, columns the decision.
+    clean_confusion : (k, k) counts; rows are the true classes, columns the predictions.
     """
     return [
         *_low_clean_accuracy(clean_confusion),
@@ -148,10 +148,10 @@ def of_results(
 
 
 def rising(results: Sequence[AttackFigures]) -> list[Finding]:
-    """A finding for each attack whose robust accuracy rises with eps, by more than a point and more than an image.
+    """A finding for each attack whose robust accuracy rises with eps by more than one point and one image.
 
-    A larger ball holds the smaller one. The images are the same at every eps, so sampling is no excuse; a point is
-    left for the attack's own randomness.
+    A larger ball contains the smaller one, and the images are the same at every eps, so a rise shows a failing attack.
+    One point is allowed for the attack's randomness.
     """
     warnings = []
     for (attack, norm), rows in _by_attack(results).items():
@@ -168,7 +168,7 @@ def rising(results: Sequence[AttackFigures]) -> list[Finding]:
                 f"robust accuracy rises with eps: under {attack} ({norm}) it is {percent(low.robust_accuracy)} at "
                 f"{eps_text(low.eps, low.norm)} and {percent(high.robust_accuracy)} at "
                 f"{eps_text(high.eps, high.norm)} (n = {high.n}), so "
-                "the attack misses images that a smaller eps allows"
+                "the attack misses adversarial images that exist even at a smaller eps"
             )
             warnings.append(
                 finding(
@@ -185,7 +185,7 @@ def rising(results: Sequence[AttackFigures]) -> list[Finding]:
 
 
 def no_better_than_noise(results: Sequence[AttackFigures], noise: Mapping[float, float]) -> list[Finding]:
-    """A finding for each attack that, at no eps above 0, leaves fewer images right than random noise does."""
+    """A finding for each attack that is at no eps above 0 stronger than random noise."""
     warnings = []
     for (attack, norm), rows in _by_attack(results).items():
         compared = [row for row in rows if row.eps > 0 and row.eps in noise and row.clean_accuracy > 0]
@@ -213,9 +213,9 @@ def no_better_than_noise(results: Sequence[AttackFigures], noise: Mapping[float,
 
 
 def black_box_ahead(results: Sequence[AttackFigures]) -> list[Finding]:
-    """A finding where an attack without gradients succeeds on images that those with gradients leave.
+    """A finding if an attack without gradients succeeds on images where gradient attacks fail.
 
-    By more than a point and more than an image, at any eps.
+    By more than one point and one image, at any eps.
     """
     warnings = []
     for row in results:
@@ -267,14 +267,14 @@ def _plain(part: str) -> str:
     return part.partition("-")[0]
 
 
-def too_good(
+def implausibly_robust(
     results: Sequence[AttackFigures], card: ModelCard, clean_confusion: Sequence[Sequence[int]]
 ) -> list[Finding]:
-    """A finding where the strongest attack of an eps leaves more right than can be, or than is plausible.
+    """A finding if robust accuracy under the strongest attack at an eps is impossible or implausible.
 
-    Two rules. Whatever the model: from ``linf`` 1/2 on mid grey is in every image's ball, so that no more can be
-    right than the share of the most frequent class. And by :data:`_PLAUSIBLE`, with the lower end of the 95 % interval
-    and an L2 eps counted as the grey levels of its root mean square.
+    Impossible: from ``linf`` 1/2 on, mid grey is in the ball of every image, so robust accuracy is at most the share of
+    the most frequent class. Implausible: the lower end of the 95 % interval is above :data:`_PLAUSIBLE`; an L2 eps is
+    converted to grey levels by its root mean square.
     """
     table = np.asarray(clean_confusion)
     most = float(table.sum(axis=1).max() / table.sum())
@@ -297,8 +297,8 @@ def too_good(
         }
         if row.norm == "linf" and row.eps >= 0.5 and row.robust_accuracy > most + 1.5 / row.n:
             text = (
-                f"{at} {percent(row.robust_accuracy)} {under} (n = {row.n}), but mid grey is within reach of every "
-                f"image, so more than {percent(most)} (the most frequent class) is impossible: the attack fails"
+                f"{at} {percent(row.robust_accuracy)} {under} (n = {row.n}), but every image can be changed to mid "
+                f"grey, so more than {percent(most)} (the most frequent class) is impossible: the attack fails"
             )
             warnings.append(finding("robust-accuracy-impossible", text, **values, possible=most))
             continue
@@ -308,7 +308,7 @@ def too_good(
             text = (
                 f"{at} {percent(row.robust_accuracy)} {under}, and clean accuracy {percent(row.clean_accuracy)} "
                 f"(n = {row.n}); networks {kind} keep at most {percent(part)} of their clean accuracy there unless "
-                "gradients are masked: run the suite, and if it agrees, look for what hides the gradients"
+                "gradients are masked: run the suite, and if it agrees, find the cause of the masking"
             )
             warnings.append(
                 finding(
@@ -325,14 +325,14 @@ def too_good(
 def _low_clean_accuracy(clean_confusion: Sequence[Sequence[int]]) -> list[Finding]:
     table = np.asarray(clean_confusion)
     n, right, of_class = int(table.sum()), int(np.trace(table)), table.sum(axis=1)
-    # Images of one class only say nothing of always answering that class; there chance is the yardstick.
+    # With images of only one class, a constant prediction would be right on all: compare with chance instead.
     chance = of_class.max() / n if (of_class > 0).sum() > 1 else 1 / len(table)
     low, high = metrics.wilson(right, n)
     if low > chance:
         return []
     text = (
-        f"clean accuracy is {percent(right / n)} ({percent(low)} to {percent(high)}, n = {n}), not surely above the "
-        f"{percent(chance)} of always giving one answer, so robust accuracy says little"
+        f"clean accuracy is {percent(right / n)} ({percent(low)} to {percent(high)}, n = {n}), not significantly above "
+        f"the {percent(chance)} of always predicting one class, so robust accuracy has little meaning"
     )
     return [finding("low-clean-accuracy", text, accuracy=right / n, low=low, high=high, n=n, chance=float(chance))]
 

@@ -1,1 +1,1 @@
-"""Recipe and manifest → classifier."""
+"""Training: from a recipe and a manifest to a classifier."""

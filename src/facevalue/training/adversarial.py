@@ -1,8 +1,8 @@
-"""Training on attacked images: the four ways of the literature, one batch at a time.
+"""Adversarial training, batch by batch, with four published methods.
 
-The attack inside the loop meets the network as it will be used: in eval mode, so that dropout is off, batch norm uses
-its running statistics and the attack does not disturb them, and no gradient reaches the weights. Only ``free``, whose
-one backward pass serves both, attacks in train mode. Images stay in [0, 1], normalisation comes after the attack.
+The attack inside the loop runs in eval mode: dropout is off, batch norm uses its running statistics and does not
+update them, and the weights get no gradient. Only ``free`` attacks in train mode, because one backward pass serves
+both the attack and the training. Images stay in [0, 1]; normalisation comes after the attack.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Batches = Iterator[tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np
 Network = Callable[[Tensor], Tensor]
 """Images (n, 3, s, s) in [0, 1] to logits (n, k)."""
 Objective = Callable[[Tensor], Tensor]
-"""Logits (n, k) to a number."""
+"""Logits (n, k) to a scalar loss."""
 
 _FAST_STEP = 1.25
 """Wong, Rice & Kolter 2020, arXiv:2001.03994: in units of eps. At 2 one-step training collapses."""
@@ -37,16 +37,16 @@ _FAST_STEP = 1.25
 
 @dataclass
 class Adversary:
-    """What attacks the batches of one epoch, if anything does.
+    """The attacks on the batches of one epoch; none with method ``none``.
 
     Attributes
     ----------
     method : ``none``, ``pgd``, ``fast``, ``trades`` or ``free``.
-    threat : the ball, as large as it is in this epoch.
-    classifier : the network that trains, for the attack in eval mode.
+    threat : the ball in this epoch.
+    classifier : the network that is trained; the attack uses it in eval mode.
     generator : of the random starts, on the CPU.
     autocast : makes the context in which the attack computes.
-    attacked, resisted : training images attacked so far in this epoch, and those that were still right.
+    attacked, resisted : training images attacked so far in this epoch, and those still classified correctly.
     """
 
     settings: AdversarialSettings
@@ -59,17 +59,17 @@ class Adversary:
     resisted: int = 0
     _carried: Tensor | None = None
 
-    def lessons(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> Iterator[tuple[Tensor, Tensor]]:
-        """The losses to step along for one batch, one after another, each with the logits (n, k) it is of.
+    def batch_losses(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> Iterator[tuple[Tensor, Tensor]]:
+        """The losses of one batch, each with its logits (n, k).
 
-        The caller takes the backward pass and the step before it asks for the next.
+        The caller takes the backward pass and the optimiser step for each loss before it requests the next.
 
         Parameters
         ----------
         network : in train mode.
         x : (n, 3, s, s) clean images in [0, 1], in random order.
-        y : (n,) true classes, or (n, k) their shares.
-        loss : of the whole batch's logits.
+        y : (n,) true classes, or (n, k) soft labels.
+        loss : the loss of the logits of the whole batch.
         """
         if self.method == "none":
             logits = network(x)
@@ -90,7 +90,10 @@ class Adversary:
             yield loss(logits), logits
 
     def ascend(self, x: Tensor, start: Tensor, climbed: Objective, steps: int, reach: float) -> Tensor:
-        """Steps uphill from ``start``, projected to the ball around ``x`` (n, 3, s, s); all ``reach`` eps together."""
+        """Gradient ascent on ``climbed`` from ``start``, projected to the ball around ``x`` (n, 3, s, s).
+
+        The lengths of all steps add up to ``reach`` times eps.
+        """
         found, step = start, reach * self.threat.eps / steps
         with frozen(self.classifier), self.autocast(), fused(self.classifier, x[:1]):
             for _ in range(steps):
@@ -100,10 +103,10 @@ class Adversary:
         return found.detach()
 
     def _trades(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> tuple[Tensor, Tensor]:
-        """Zhang et al. 2019, arXiv:1901.08573: the loss of clean images, and how far an attack moves the answer."""
+        """TRADES (Zhang et al. 2019, arXiv:1901.08573): clean loss plus divergence of clean and attacked outputs."""
         with frozen(self.classifier), self.autocast(), torch.no_grad():
             own = self.classifier.logits(x).float().softmax(1)
-        # The divergence has its minimum, so no gradient, at the clean image itself: the start lies a little aside.
+        # The divergence has its minimum, and so no gradient, at the clean image: start a small distance away.
         start = self.threat.project(x + 1e-3 * torch.randn(x.shape, generator=self.generator).to(x), x)
         settings = self.settings
         found = self.ascend(x, start, lambda z: _divergence(own, z).sum(), settings.steps, settings.reach)
@@ -112,9 +115,10 @@ class Adversary:
         return loss(logits) + settings.beta * _divergence(logits.float().softmax(1), moved.float()).mean(), logits
 
     def _free(self, network: Network, x: Tensor, y: Tensor, loss: Objective) -> Iterator[tuple[Tensor, Tensor]]:
-        """Shafahi et al. 2019, arXiv:1904.12843: every batch several times, one backward pass for weights and attack.
+        """Free training (Shafahi et al. 2019, arXiv:1904.12843): each batch is replayed several times.
 
-        The perturbation goes on from one batch to the next, and begins every epoch at 0.
+        One backward pass gives the gradients for weights and attack. The perturbation carries over from batch to batch
+        and is 0 at the start of each epoch.
         """
         m = self._attacked_of(x)
         away = torch.zeros_like(x[:m])
@@ -126,13 +130,13 @@ class Adversary:
             logits = network(torch.cat([self.threat.project(x[:m] + leaf, x[:m]), x[m:]]))
             self._count(logits[:m], y[:m])
             yield loss(logits), logits
-            assert leaf.grad is not None, "the caller takes the backward pass of every lesson"
+            assert leaf.grad is not None, "the caller must take the backward pass of every loss"
             further = away + self.threat.eps * steepest(leaf.grad, self.threat.norm)
             away = self.threat.project(x[:m] + further, x[:m]) - x[:m]
         self._carried = away
 
     def _attacked_of(self, x: Tensor) -> int:
-        # The first of a batch in random order are as good as any.
+        # Batches are in random order, so the first images are a random sample.
         return max(1, round(self.settings.share * len(x)))
 
     def _count(self, logits: Tensor, y: Tensor) -> None:
@@ -141,7 +145,7 @@ class Adversary:
         self.resisted += int((logits.argmax(1) == truth).sum())
 
     def figures(self) -> dict[str, float]:
-        """What a history line says of the attacked training images."""
+        """The figures of the attacked training images for the epoch's history line."""
         return {"train_robust_accuracy": self.resisted / max(1, self.attacked)}
 
 
@@ -152,7 +156,7 @@ def _divergence(p: Tensor, logits: Tensor) -> Tensor:
 
 
 def threat_in(settings: AdversarialSettings, epoch: int) -> Threat:
-    """The ball of an epoch: the radius grows in a straight line over ``ramp_epochs``.
+    """The ball in an epoch: the radius grows linearly over ``ramp_epochs``.
 
     >>> threat_in(AdversarialSettings(eps=0.5, ramp_epochs=1), 0).eps
     0.25
@@ -165,16 +169,17 @@ Line = Mapping[str, Any]
 
 
 def method_in(settings: AdversarialSettings, history: Sequence[Line]) -> str:
-    """The method of the next epoch: the one asked for, but ``pgd`` once ``fast`` has collapsed."""
+    """The method of the next epoch: that of the settings, but ``pgd`` once ``fast`` has collapsed."""
     return "pgd" if settings.method == "fast" and any(line.get("collapsed") for line in history) else settings.method
 
 
 def collapsed(method: str, history: Sequence[Line], robust_accuracy: float, ramp_epochs: int = 0) -> bool:
-    """Whether one-step training has just stopped to help (*catastrophic overfitting*, Wong et al. 2020).
+    """Whether one-step training has collapsed in the last epoch (*catastrophic overfitting*, Wong et al. 2020).
 
-    Within an epoch the network learns to mislead the one step, and several steps break nearly every image: robust
-    accuracy falls below half of the best before. The loop then goes back to the best weights and on with ``pgd``.
-    Epochs in which eps still grows say nothing: a network that gives one answer to all stands firm until it learns.
+    The network has then learned to fool the one step, and a multi-step attack breaks nearly every image: robust
+    accuracy falls below half of the best so far. The loop restores the best weights and continues with ``pgd``. Epochs
+    in which eps still grows are not compared: an untrained network that always predicts one class has a high robust
+    accuracy.
     """
     best = max((line["validation_robust_accuracy"] for line in history[ramp_epochs:]), default=0.0)
     return method == "fast" and robust_accuracy < 0.5 * best
@@ -183,11 +188,11 @@ def collapsed(method: str, history: Sequence[Line], robust_accuracy: float, ramp
 def robust_validation(
     classifier: Classifier, batches: Batches, settings: AdversarialSettings, seed: int
 ) -> dict[str, float]:
-    """Robust accuracy on a split, rounded to 8 bits, by PGD in eval mode at the full eps."""
+    """Robust accuracy on a split under PGD at the full eps, in eval mode, after rounding to 8 bits."""
     attack, threat = PGD(steps=settings.validation_steps), Threat(settings.norm, settings.eps)
-    standing = n = 0
+    robust = n = 0
     for pixels, labels in batches:
         x, y = to_tensor(pixels, classifier.mean.device), torch.from_numpy(labels).to(classifier.mean.device)
-        standing += int((~attack(classifier, x, y, threat, seed=seed + n).success).sum())
+        robust += int((~attack(classifier, x, y, threat, seed=seed + n).success).sum())
         n += len(labels)
-    return {"validation_robust_accuracy": standing / n}
+    return {"validation_robust_accuracy": robust / n}

@@ -1,6 +1,6 @@
-"""Random changes to training images, from the recipe's ``[augment]`` table. They never look at the label.
+"""Random changes to training images by the recipe's ``[augment]`` table. They do not depend on the label.
 
-Each image's change is drawn from (seed, epoch, its index), so a resumed run repeats it whatever the batches are.
+The change of an image is drawn from (seed, epoch, index of the image), so a resumed run repeats it exactly.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ def augment(
     indices: NDArray[np.int64],
     foreground: ForegroundMasks | None = None,
 ) -> Tensor:
-    """(n, s, s, 3) uint8 to (n, 3, s, s) float in [0, 1], changed; ``noise`` may lead a little outside.
+    """Augmented images: (n, s, s, 3) uint8 to (n, 3, s, s) float in [0, 1]; ``noise`` may go slightly beyond.
 
     Parameters
     ----------
-    indices : (n,) the images' places in the training split.
-    foreground : of the whole training split; needed for ``background``.
+    indices : (n,) positions of the images in the training split.
+    foreground : masks of the whole training split; needed for ``background``.
     """
     rngs = [np.random.default_rng((seed, epoch, int(i))) for i in indices]
     x = to_tensor(pixels)
     masks = None
     if settings.background:
         if foreground is None:
-            raise ValueError("background needs the foreground of the training split")
+            raise ValueError("augment.background needs the foreground masks of the training split")
         masks = torch.from_numpy(foreground.masks(indices, x.shape[-1])).unsqueeze(1)
     if any((settings.flip, settings.rotation, settings.zoom, settings.shift, settings.height, settings.width)):
         x, masks = _warped(x, masks, settings, rngs)
     if masks is not None:
-        # After the preprocessing: what comes in from outside the image is background too.
+        # After the warp: the pixels that come in from outside the image are background too.
         x = _alone(x, masks, settings.background, (seed, epoch), indices)
     if settings.grey:
         x = _greyed(x, settings.grey, (seed, epoch), indices)
@@ -64,8 +64,8 @@ def augment(
 
 
 def _alone(x: Tensor, masks: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.int64]) -> Tensor:
-    """The subject of some images on a plain grey, as often near black or white as such background are."""
-    # A stream of its own: with the others' the rest of the image's change would be another one than without.
+    """Replace the background of some images by a uniform grey; levels near black and white are drawn more often."""
+    # A separate random stream, so that this setting does not alter the other changes of an image.
     draws = np.array([np.random.default_rng((*run, int(i), 1)).random(2) for i in indices], np.float32)
     chosen, grey = (torch.from_numpy(column).view(-1, 1, 1, 1) for column in draws.T.copy())
     return torch.lerp(x, 0.5 - 0.5 * torch.cos(torch.pi * grey), (1 - masks) * (chosen < share))
@@ -74,7 +74,7 @@ def _alone(x: Tensor, masks: Tensor, share: float, run: tuple[int, int], indices
 def _warped(
     x: Tensor, masks: Tensor | None, settings: AugmentSettings, rngs: list[np.random.Generator]
 ) -> tuple[Tensor, Tensor | None]:
-    """All of the preprocessing as one bilinear warp, of the images and of their subjects' masks."""
+    """All geometric changes as one bilinear warp of the images and their foreground masks."""
     maps = np.empty((len(rngs), 2, 3), np.float32)
     for row, rng in zip(maps, rngs, strict=True):
         flip, rotation, zoom, height, width, right, down = rng.uniform(-1, 1, 7)
@@ -101,8 +101,8 @@ def _grey(x: Tensor) -> Tensor:
 
 
 def _greyed(x: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.int64]) -> Tensor:
-    """Some images without their colour. Those that have none stay as they are, to the last bit."""
-    draws = np.array([np.random.default_rng((*run, int(i), 2)).random() for i in indices])  # a stream of its own
+    """Remove the colour of some images. Grey images stay identical, bit for bit."""
+    draws = np.array([np.random.default_rng((*run, int(i), 2)).random() for i in indices])  # a separate random stream
     coloured = (x != x[:, :1]).flatten(1).any(1)
     return torch.where((torch.from_numpy(draws < share) & coloured).view(-1, 1, 1, 1), _grey(x), x)
 
@@ -119,7 +119,7 @@ def _coloured(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generat
 
 
 def _per_image(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
-    """What needs a real image: compression, blur, rescaling, RandAugment."""
+    """The changes that work on Pillow images: compression, blur, rescaling, RandAugment."""
     images = [Image.fromarray(pixels) for pixels in to_pixels(x)]
     if settings.randaugment:
         images = [_randaugmented(image, settings.randaugment, rng) for image, rng in zip(images, rngs, strict=True)]
@@ -128,7 +128,7 @@ def _per_image(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Genera
 
 
 def corruption(image: Image.Image, settings: AugmentSettings, rng: np.random.Generator) -> Image.Image:
-    """What happens to images on their way: rescaled, blurred, saved as JPEG, each with its probability."""
+    """Random corruption as in everyday use: rescaling, blur and JPEG, each with the probability of the settings."""
     rescale, blur, jpeg = rng.random(3) < settings.corruption
     amounts = rng.random(3)
     if settings.rescale and rescale:
@@ -156,9 +156,9 @@ def _randaugmented(image: Image.Image, strength: int, rng: np.random.Generator) 
 
 
 def mixed(x: Tensor, y: Tensor, classes: int, settings: AugmentSettings) -> tuple[Tensor, Tensor]:
-    """MixUp or CutMix of a batch, either where both are on; labels become (n, k) shares.
+    """MixUp or CutMix of a batch, one of them at random if both are on; labels become (n, k) soft labels.
 
-    Draws from torch's generator.
+    Draws from torch's global generator.
     """
     torchvision_ready.ready()
     from torchvision.transforms import v2

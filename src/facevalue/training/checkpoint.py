@@ -1,4 +1,4 @@
-"""Where an unfinished training stands, on disk after every epoch. Tensors and JSON only."""
+"""The state of an unfinished training run, saved after every epoch. Tensors and JSON only."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ STATE, TENSORS = "state.json", "state.safetensors"
 
 @dataclass(frozen=True)
 class State:
-    """After an epoch: all that the next one needs.
+    """Everything that the next epoch needs.
 
     Attributes
     ----------
-    weights, kept : the body's state now, and the one that stays if training ends here.
+    weights, kept : the body's current state, and the state to keep if training ends now.
     optimizer : ``state_dict`` of a torch optimiser.
-    history : one line an epoch.
+    history : one line per epoch.
     """
 
     weights: Mapping[str, Tensor]
@@ -39,13 +39,13 @@ class State:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder that holds a :class:`State`, replaced whole.
+    """A folder that holds a :class:`State` and is replaced as a whole.
 
     Attributes
     ----------
-    folder : beside the model folder to be.
-    identity : what makes a training the same: recipe, data and seed.
-    watch : is told the history after every epoch, when the state is on disk; what it raises ends the training.
+    folder : beside the future model folder.
+    identity : digest of recipe, data and seed; only a run with the same identity may resume.
+    watch : called with the history after every epoch, once the state is on disk; an exception in it ends the training.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class Checkpoint:
     watch: Callable[[list[dict[str, Any]]], None] | None = None
 
     def save(self, state: State) -> None:
-        """Replace what the folder holds."""
+        """Replace the contents of the folder."""
         slots: dict[str, Any] = {}
         tensors = {f"weights.{n}": v for n, v in state.weights.items()} | {
             f"kept.{n}": v for n, v in state.kept.items()
@@ -67,33 +67,33 @@ class Checkpoint:
             "optimizer": {"slots": slots, "groups": state.optimizer["param_groups"]},
         }
         with files.replacing_folder(self.folder) as partial:
-            # Clones: tensors that share memory (kept is weights after a good epoch) cannot be in one file.
+            # Clones: safetensors refuses tensors that share memory, as weights and kept do after a best epoch.
             write({n: v.detach().cpu().clone() for n, v in tensors.items()}, partial / TENSORS)
             (partial / STATE).write_text(json.dumps(plain), encoding="utf-8")
         if self.watch is not None:
             self.watch(state.history)
 
     def load(self) -> State | None:
-        """What the folder holds, or None where there is nothing yet.
+        """The saved state, or ``None`` if there is none yet.
 
         Raises
         ------
         UsageError
-            It is damaged, or of another recipe, data or seed.
+            The state is damaged, or belongs to another recipe, data or seed.
         """
         if not (self.folder / STATE).is_file():
             return None
         try:
             plain = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
-            # Not load_file: its tensors keep the file mapped, and Windows replaces no folder with a mapped file in it.
+            # Not load_file: it keeps the file memory-mapped, and Windows cannot replace a folder with a mapped file.
             tensors = load((self.folder / TENSORS).read_bytes())
             identity = plain["identity"]
         except Exception as error:
-            raise UsageError(f"{self.folder} cannot be read; train without `resume` to start again") from error
+            raise UsageError(f"{self.folder} cannot be read; train without `resume` to start over") from error
         if identity != self.identity:
             raise UsageError(
-                f"{self.folder} holds a training with another recipe, data or seed; "
-                "give the same ones, or train without `resume` to start again"
+                f"{self.folder} belongs to a training run with another recipe, data or seed; "
+                "use the same ones, or train without `resume` to start over"
             )
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "kept": {}, "optimizer": {}}
         for name, tensor in tensors.items():
@@ -107,10 +107,10 @@ class Checkpoint:
         return State(parts["weights"], parts["kept"], optimizer, plain["history"])
 
     def inside(self, name: str) -> Checkpoint:
-        """Of another training that begins when this one has ended, and is cleared with it."""
+        """The checkpoint of a second training that follows this one; :meth:`clear` removes both."""
         return Checkpoint(self.folder / name, self.identity)
 
     def clear(self) -> None:
-        """Remove the folder, and what a training killed while it wrote left beside it."""
+        """Remove the folder, and partial copies that a run killed while writing left beside it."""
         for left in (self.folder, *self.folder.parent.glob(f".{glob.escape(self.folder.name)}.*")):
             shutil.rmtree(left, ignore_errors=True)

@@ -1,12 +1,12 @@
-"""Learning from a model's probabilities instead of from labels.
+"""Distillation: training a student on the probabilities of a teacher instead of on labels.
 
-``knowledge``: Hinton, Vinyals & Dean 2015, arXiv:1503.02531. Teacher and student are both softened by the temperature,
-so that a smaller network learns which wrong answers were near.
+``knowledge``: Hinton, Vinyals & Dean 2015, arXiv:1503.02531. The temperature softens teacher and student, so that a
+smaller network also learns which wrong classes the teacher finds likely.
 
-``defensive``: Papernot et al. 2016, arXiv:1511.04508. Only the student is softened while it learns the teacher's
-probabilities; used at temperature 1 its logits are that much larger, its softmax is saturated, and the gradient of what
-it says vanishes. That stops attacks that climb the probabilities and no others (Carlini & Wagner 2017,
-arXiv:1608.04644); ``facevalue attack`` shows both figures.
+``defensive``: Papernot et al. 2016, arXiv:1511.04508. The temperature softens only the student during training. Used
+at temperature 1 its logits are larger by that factor, its softmax saturates, and the gradient of its probabilities
+vanishes. That stops only attacks on the probabilities, not those on the logits (Carlini & Wagner 2017,
+arXiv:1608.04644); ``facevalue attack`` reports both.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from facevalue.training.settings import DistillSettings
 
 
 def resolved(recipe: Recipe) -> Recipe:
-    """The recipe with what depends on the teacher filled in: the form, and the SHA-256 of its weights.
+    """The recipe with the fields that depend on the teacher: the form, and the SHA-256 of the teacher's weights.
 
     Raises
     ------
     ModelFolderError
-        The teacher is no model folder.
+        The teacher is not a model folder.
     """
     settings = recipe.distill
     if not settings.teacher:
@@ -48,11 +48,11 @@ def resolved(recipe: Recipe) -> Recipe:
 
 
 def _same_network(card: ModelCard, recipe: Recipe) -> bool:
-    """Whether the student is the teacher's own network, whatever their network inputs."""
+    """Whether student and teacher have the same network and options; the input sizes may differ."""
     if card.network.name != recipe.network.name:
         return False
     own = find(recipe.network.name).options
-    # As JSON: what came from a file has lists where what stands in the code has tuples.
+    # Compared as JSON, because options read from a file have lists where the code has tuples.
     teacher, student = (
         json.dumps({**own, **given}, sort_keys=True) for given in (card.network.options, recipe.network.options)
     )
@@ -61,12 +61,12 @@ def _same_network(card: ModelCard, recipe: Recipe) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A model that is learned from.
+    """The model that a student learns from.
 
     Attributes
     ----------
-    classifier : in eval mode; it may have a network input of another size.
-    columns : (k,) where each of the student's classes stands in the teacher's logits.
+    classifier : in eval mode; its network input may have another size.
+    columns : (k,) index of each of the student's classes in the teacher's logits.
     """
 
     classifier: Classifier
@@ -75,15 +75,15 @@ class Teacher:
 
     @property
     def softening(self) -> float:
-        """What the student's logits are divided by for its plain loss: by so much it is surer than it should be."""
+        """Divisor of the student's logits for its validation loss: defensive distillation makes them larger by it."""
         return self.settings.temperature if self.settings.form == "defensive" else 1.0
 
     def to(self, device: torch.device) -> Teacher:
-        """The same on another device."""
+        """This teacher on another device."""
         return Teacher(self.classifier.to(device), self.columns.to(device), self.settings)
 
     def logits(self, x: Tensor) -> Tensor:
-        """(n, k) calibrated logits of the student's images (n, 3, s, s), in the student's order of classes."""
+        """(n, k) calibrated logits for the student's images (n, 3, s, s), in the student's class order."""
         side = self.classifier.card.preprocessing.size
         if x.shape[-1] != side:
             x = functional.interpolate(x, (side, side), mode="bilinear", antialias=True).clamp(0, 1)
@@ -98,22 +98,22 @@ class Teacher:
         ----------
         logits : (n, k) of the student.
         taught : (n, k) of the teacher, from :meth:`logits`.
-        labels_loss : of the labels, for their share.
+        labels_loss : loss with the labels, weighted by ``1 - weight``.
         """
         t, weight = self.settings.temperature, self.settings.weight
         target = (taught if self.settings.form == "defensive" else taught / t).softmax(1)
-        # Times t squared, as Hinton has it: the gradient's size does not depend on the temperature.
+        # Times t squared, as in Hinton et al.: then the gradient's size does not depend on the temperature.
         soft = t * t * functional.cross_entropy(logits / t, target)
         return weight * soft + (1 - weight) * labels_loss
 
 
 def open_teacher(settings: DistillSettings, classes: tuple[str, ...]) -> Teacher | None:
-    """The recipe's teacher; ``None`` where there is none.
+    """The recipe's teacher, or ``None``.
 
     Raises
     ------
     DataError
-        It knows other classes; the message names both lists.
+        The teacher has other classes; the message lists both.
     """
     if not settings.teacher:
         return None
@@ -121,7 +121,7 @@ def open_teacher(settings: DistillSettings, classes: tuple[str, ...]) -> Teacher
     known = classifier.card.classes
     if set(known) != set(classes):
         raise DataError(
-            f"the classes do not match: the teacher {settings.teacher} knows {', '.join(known)}; "
-            f"the images are of {', '.join(classes)}"
+            f"the classes do not match: the teacher {settings.teacher} has {', '.join(known)}; "
+            f"the images have {', '.join(classes)}"
         )
     return Teacher(classifier.requires_grad_(False), torch.tensor([known.index(c) for c in classes]), settings)

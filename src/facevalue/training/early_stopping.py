@@ -1,4 +1,4 @@
-"""Which epoch is the best, which one's weights stay, and when to stop: pure functions of the history so far."""
+"""The best epoch, the epoch whose weights are kept, and when to stop: pure functions of the training history."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from facevalue.training.settings import FitSettings
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]], settings: FitSettings) -> int:
-    """The first epoch with the best validation figure; of equal accuracies the one with the lower loss.
+    """The first epoch with the best validation figure; equal accuracies are decided by the lower loss.
 
-    Lines that have a robust accuracy are judged by it.
+    If the lines have a robust accuracy, that is the figure.
     """
 
     def figure(line: Mapping[str, Any]) -> tuple[float, ...]:
@@ -24,7 +24,7 @@ def best_epoch(history: Sequence[Mapping[str, Any]], settings: FitSettings) -> i
 
 
 def kept_epoch(history: Sequence[Mapping[str, Any]], settings: FitSettings) -> int:
-    """The epoch whose weights stay. Adversarial training always keeps the most robust: it may collapse at the end."""
+    """The epoch whose weights are kept. Adversarial training keeps the most robust one, because it may collapse."""
     if settings.keep == "last" and "validation_robust_accuracy" not in history[-1]:
         return int(history[-1]["epoch"])
     return best_epoch(history, settings)

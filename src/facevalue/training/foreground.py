@@ -1,8 +1,8 @@
-"""Where the foreground of an image is, found without a label, so that training can change what surrounds it.
+"""Foreground masks of images, found without labels, so that training can replace the background.
 
-A class is often photographed in background of its own, and a network that learns these fails where they are others
-(Xiao et al. 2021, *Noise or Signal*, arXiv:2006.09994). GrabCut (Rother et al. 2004, ACM Transactions on Graphics
-23(3)) is started from the middle of the network input; it is right often enough to take that hint away.
+Classes often have typical backgrounds, and a network that learns the backgrounds fails on others (Xiao et al. 2021,
+*Noise or Signal*, arXiv:2006.09994). GrabCut (Rother et al. 2004, ACM Transactions on Graphics 23(3)), started from
+the centre of the network input, finds the foreground often enough to remove that shortcut.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from facevalue.support import progress
 from facevalue.support.machine import in_order
 
 SIDE = 80
-"""GrabCut works on squares of this side: an outline needs no more, and its time grows with the pixels."""
+"""Side in pixels of the images that GrabCut works on: enough for an outline; its time grows with the pixels."""
 _SURE = (0.07, 0.25)
 _LIKELY = (0.38, 0.45)
 _EDGE = 0.04
@@ -29,7 +29,7 @@ _CONTRAST = 8
 
 
 class ForegroundMasks:
-    """The foreground of each of n images, one bit per pixel of a square of side ``SIDE`` (800 bytes per image)."""
+    """The foreground masks of n images of ``SIDE`` x ``SIDE`` pixels, one bit per pixel (800 bytes per image)."""
 
     def __init__(self, bits: NDArray[np.uint8]) -> None:
         self.bits = bits
@@ -38,7 +38,7 @@ class ForegroundMasks:
         return len(self.bits)
 
     def masks(self, indices: NDArray[np.int64], side: int) -> NDArray[np.float32]:
-        """(len(indices), side, side) in [0, 1]: 1 inside, 0 outside, between along the edge."""
+        """(len(indices), side, side) in [0, 1]: 1 foreground, 0 background, values between along the edge."""
         flat = np.unpackbits(self.bits[indices], axis=1, count=SIDE * SIDE).reshape(-1, SIDE, SIDE)
         resized = [
             np.asarray(Image.fromarray(mask * 255).resize((side, side), Image.Resampling.BILINEAR)) for mask in flat
@@ -47,16 +47,16 @@ class ForegroundMasks:
 
 
 def foreground_of(dataset: ImageDataset) -> ForegroundMasks:
-    """The foreground of every image of a dataset."""
+    """The foreground masks of all images of a dataset."""
     return find((pixels for pixels, _ in dataset.batches(64)), len(dataset))
 
 
 def find(batches: Iterable[NDArray[np.uint8]], n: int) -> ForegroundMasks:
-    """Find the foreground of every image; about 0.07 s of one core each.
+    """Find the foreground of every image; about 0.07 s per image and core.
 
     Parameters
     ----------
-    batches : network inputs (b, s, s, 3) uint8, n of them together.
+    batches : network inputs (b, s, s, 3) uint8, n images in all.
     """
     bits = np.empty((n, (SIDE * SIDE + 7) // 8), np.uint8)
     with progress.work("finding the foreground", n, "images") as work:
@@ -67,16 +67,16 @@ def find(batches: Iterable[NDArray[np.uint8]], n: int) -> ForegroundMasks:
 
 
 def foreground_mask(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(s, s, 3) uint8 to (SIDE, SIDE): the largest connected piece of the foreground, the same in every run.
+    """(s, s, 3) uint8 to (SIDE, SIDE): the largest connected region of the foreground; deterministic.
 
-    All of the image where nothing, or next to nothing, stands out.
+    The whole image if it has almost no contrast or the foreground found is almost empty.
     """
     small = np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX))
     whole = np.ones((SIDE, SIDE), np.bool_)
     if int(np.ptp(small)) < _CONTRAST:
         return whole
     mask = _start()
-    cv2.setRNGSeed(0)  # of this thread; its clusters start at random
+    cv2.setRNGSeed(0)  # per thread; GrabCut initialises its clusters at random
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(_channels(small), mask, (0, 0, 0, 0), *models, _ITERATIONS, cv2.GC_INIT_WITH_MASK)
     foreground = ((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD)).astype(np.uint8)
@@ -88,39 +88,39 @@ def foreground_mask(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _start() -> NDArray[np.uint8]:
-    """What is subject for sure, probably, probably not and certainly not, before the image has been looked at."""
+    """The initial GrabCut mask, the same for every image: sure and probable foreground and background."""
     mask = np.full((SIDE, SIDE), cv2.GC_PR_BGD, np.uint8)
     mask[_ellipse(*_LIKELY)] = cv2.GC_PR_FGD
-    # Without a piece that stays, the foreground was found empty in a third of the images.
+    # Without sure foreground, GrabCut found none in a third of the images.
     mask[_ellipse(*_SURE)] = cv2.GC_FGD
     edge = round(SIDE * _EDGE)
-    # Not along the bottom: who is seen to the waist reaches it.
+    # Not along the bottom: a person shown from the waist up touches it.
     mask[:edge] = mask[:, :edge] = mask[:, -edge:] = cv2.GC_BGD
     return mask
 
 
 def _ellipse(width: float, height: float) -> NDArray[np.bool_]:
-    """In the middle, with these half axes in sides of the network input."""
+    """A centred ellipse; the half axes are fractions of the image side."""
     rows, columns = _from_middle()
     inside: NDArray[np.bool_] = np.hypot(columns / width, rows / height) <= SIDE
     return inside
 
 
 def _from_middle() -> NDArray[np.float64]:
-    """Every pixel's rows and columns from the middle."""
+    """(2, SIDE, SIDE) offsets of every pixel from the centre, in rows and columns."""
     distances: NDArray[np.float64] = np.mgrid[0:SIDE, 0:SIDE] - (SIDE - 1) / 2
     return distances
 
 
 def _channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What GrabCut tells colours by. A grey image has one: its blur and the way to the middle stand in for two more.
+    """The three channels for GrabCut. A grey image has one: its blur and the distance to the centre replace the others.
 
-    Of 48 greyed renderings the outline then shares 0.77 of its area with that found in colour.
+    On 48 renderings turned grey, the mask overlaps with that of the colour image by 0.77.
     """
     if int(np.ptp(pixels.astype(np.int16), axis=2).max()) > 2:
         return pixels
     grey = np.ascontiguousarray(pixels[..., 0])
     rows, columns = np.abs(_from_middle()) / (SIDE / 2)
-    way = 42 * columns + 30 * rows  # foreground is higher than wide, or as high
+    way = 42 * columns + 30 * rows  # the foreground is usually at least as high as wide
     stacked: NDArray[np.uint8] = np.dstack([grey, cv2.GaussianBlur(grey, (0, 0), SIDE / 25), way.astype(np.uint8)])
     return stacked

@@ -1,4 +1,4 @@
-"""Which of a network's stages train, and in which mode the others stand."""
+"""Freezes stages of a network and sets the train or eval mode of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def unfreeze(body: Body, settings: FitSettings) -> list[nn.Module]:
 
 
 def set_mode(body: Body, unfrozen: list[nn.Module], settings: FitSettings) -> None:
-    """Train mode for what trains. Batch norm in frozen stages keeps its statistics, and everywhere if asked."""
+    """Set train mode for trained stages, else eval. With ``freeze_batchnorm`` all batch norms are in eval mode."""
     if settings.stages == "all":
         body.train()
     else:

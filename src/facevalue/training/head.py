@@ -1,4 +1,4 @@
-"""A last layer moved no further than new images ask for."""
+"""Adapts a last layer to new images and keeps it close to its previous weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facevalue.evaluation.calibration import fit_temperature
 from facevalue.models.randomness import own_random_state
 
 STRENGTHS = (1.0, 1e1, 1e2, 1e3, 1e4)
-"""Inverse weights of the penalty among which validation chooses."""
+"""Inverse penalty weights; validation chooses one."""
 
 
 @own_random_state
@@ -25,22 +25,21 @@ def moved_head(
     validation: tuple[Tensor, NDArray[np.int64]],
     strengths: Sequence[float] = STRENGTHS,
 ) -> tuple[nn.Linear, list[dict[str, Any]]]:
-    """The head that suits frozen features best, held near the one there is.
+    """Refit a head on frozen features with a penalty on the distance from its previous weights.
 
-    Minimises the cross-entropy, every class weighing alike, plus the squared distance from the head's present weights
-    over twice the ``strength`` (L2-SP: Li et al. 2018, arXiv:1802.01483). That is convex, so L-BFGS finds
-    the one answer.
+    Minimises the class-balanced cross-entropy plus the squared distance from the previous weights, divided by twice the
+    ``strength`` (L2-SP: Li et al. 2018, arXiv:1802.01483). The problem is convex, so L-BFGS finds its unique minimum.
 
     Parameters
     ----------
-    head : as trained; it stays as it is.
+    head : as trained; not changed.
     train, validation : features (n, d) and labels (n,).
-    strengths : how far it may move, for features scaled as a whole to a variance of 1.
+    strengths : larger values allow larger changes; for features scaled to a mean variance of 1.
 
     Returns
     -------
-    A new head, with the strength whose validation loss (at its own best temperature, since the temperature is fitted
-    later) is the lowest; and a history line a strength.
+    The new head with the strength of lowest validation loss, and one history line per strength. The loss is taken at
+    the best temperature of each head, because the temperature is fitted later.
     """
     x, y = train[0].double(), torch.from_numpy(train[1])
     scale = float(x.var(0).mean().sqrt().clamp_min(1e-12))

@@ -1,4 +1,4 @@
-"""Labels that a network's features contradict."""
+"""Finds labels that contradict the features of a network."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from facevalue.training.recipe import read
 
 
 def suspicious_labels(manifest: Manifest, network: str, weights: str) -> tuple[Suspect, ...]:
-    """The likeliest label errors of a manifest with groups, by a quick probe on a network's features.
+    """The most likely label errors of a manifest with groups, found by a probe on a network's features.
 
     Raises
     ------
     DataError
-        There is one class only, or a class with one group.
+        There is only one class, or a class has only one group.
     WeightsError
-        The weights cannot be had or do not fit.
+        The weights cannot be loaded or do not fit.
     """
     classes = manifest.classes
     if len(classes) < 2:
-        raise DataError(f"{manifest.source} has one class only; labels can be checked against those of another")
+        raise DataError(f"{manifest.source} has only one class; finding label errors needs at least two")
     recipe = read("probe", {"network.name": network, "network.weights": weights})
-    # A new head is drawn: always the same one, and not from the generator of whoever calls.
+    # The new head is random: use a fixed seed, and leave the caller's generator unchanged.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         classifier = new_classifier(recipe, classes)

@@ -40,10 +40,10 @@ def train_body(
     checkpoint: Checkpoint,
     teacher: Teacher | None = None,
 ) -> tuple[Classifier, list[dict[str, Any]]]:
-    """Train the body; return a classifier with the weights that the course keeps, and one history line per epoch.
+    """Train the body. Returns a classifier with the weights that the plan keeps, and one history line per epoch.
 
-    Goes on where ``checkpoint`` stands. On one machine's CPU a run that was interrupted and went on ends with the
-    same weights, bit for bit, as one that was not: every random draw is a function of the seed and the epoch.
+    Continues from ``checkpoint``. On the same machine's CPU a resumed run ends with the same weights, bit for bit, as
+    an uninterrupted one, because every random draw depends only on the seed and the epoch.
     """
     from lightning_fabric import Fabric
 
@@ -61,7 +61,7 @@ def train_body(
         body.load_state_dict(dict(state.weights))
         optimizer.load_state_dict(dict(state.optimizer))
         kept = dict(state.kept)
-        progress.note(f"{plan.title}: going on after epoch {len(history)}")
+        progress.note(f"{plan.title}: resuming after epoch {len(history)}")
     rates = [group["initial_lr"] for group in optimizer.param_groups]
     model, optimizer = fabric.setup(body, optimizer)
     classifier.to(fabric.device)
@@ -119,7 +119,7 @@ def train_body(
             if plan.keeps(history):
                 kept = {name: value.detach().cpu().clone() for name, value in body.state_dict().items()}
             checkpoint.save(State(body.state_dict(), kept, optimizer.state_dict(), history))
-            work.advance(detail=_told(line))
+            work.advance(detail=_progress_text(line))
     body.load_state_dict(kept)
     for parameter in body.parameters():
         parameter.requires_grad_(True)
@@ -137,12 +137,12 @@ def _learn(
     weights: Tensor,
     teacher: Teacher | None,
 ) -> dict[str, float]:
-    """One epoch: a step along every lesson of every batch. Returns its loss and accuracy.
+    """One epoch: one optimiser step for every loss of every batch. Returns its loss and accuracy.
 
     Parameters
     ----------
-    network : in train mode, of images in [0, 1].
-    weights : (k,) of the classes, where the network is.
+    network : in train mode; takes images in [0, 1].
+    weights : (k,) class weights, on the network's device.
     """
     settings, device = recipe.fit, weights.device
     total, right, seen = 0.0, 0, 0
@@ -151,7 +151,7 @@ def _learn(
     for pixels, labels in train.batches(settings.batch_size, order):
         indices, done = order[done : done + len(labels)], done + len(labels)
         if len(labels) == 1 and len(order) > 1:
-            continue  # batch norm has no variance of one image
+            continue  # batch norm needs at least two images
         x = augment(pixels, recipe.augment, recipe.seed, epoch, indices, foreground).to(device)
         y = torch.from_numpy(labels).to(device)
         target = y
@@ -165,7 +165,7 @@ def _learn(
             )
             return plain if teacher is None or taught is None else teacher.loss(logits, taught, plain)
 
-        for loss, logits in adversary.lessons(network, x, target, loss_of):
+        for loss, logits in adversary.batch_losses(network, x, target, loss_of):
             if not torch.isfinite(loss):
                 raise FaceValueError(f"the loss became {loss.item()} in epoch {epoch + 1}; try a lower `lr`")
             step(loss)
@@ -175,8 +175,8 @@ def _learn(
     return {"train_loss": total / seen, "train_accuracy": right / seen}
 
 
-def _told(line: Mapping[str, Any]) -> str:
-    """A history line as the progress says it: those of its figures that there are."""
+def _progress_text(line: Mapping[str, Any]) -> str:
+    """The figures of a history line as text for the progress display."""
     names = {
         "train_loss": "loss",
         "validation_loss": "validation",

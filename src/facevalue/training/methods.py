@@ -1,4 +1,4 @@
-"""The three ways to train: probe, finetune, scratch."""
+"""The three training methods: probe, finetune and scratch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from facevalue.support import progress
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
 from facevalue.training.loop import train_body
-from facevalue.training.plan import Again, ByValidation
+from facevalue.training.plan import RefitPlan, ValidationPlan
 from facevalue.training.probe import Probe, fit_probe, refit
 from facevalue.training.probe_features import differences, probe_features
 from facevalue.training.recipe import Recipe
@@ -34,14 +34,14 @@ from facevalue.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained classifier, not yet calibrated, and its features of every split.
+    """A trained classifier before calibration, and its features of every split.
 
     Attributes
     ----------
-    seconds : of training alone: without reading the images, calibration, evaluation and export.
-    seconds_per_epoch : of the loop; for a probe, of computing the features once.
-    again : with ``refit``, the classifier that has learned from all but test, and its features of ``train`` and
-        ``test``. What chooses and calibrates is answered by the other, which has not learned from it.
+    seconds : of training alone, without calibration, evaluation and export.
+    seconds_per_epoch : of the training loop; for a probe, of one pass that computes the features.
+    refitted : with ``refit``, the classifier trained on all splits except test, and its features of ``train`` and
+        ``test``. Model choice and calibration use ``classifier``, which has not seen those images.
     """
 
     classifier: Classifier
@@ -49,12 +49,12 @@ class Trained:
     history: list[dict[str, Any]]
     seconds: float
     seconds_per_epoch: float
-    again: tuple[Classifier, Mapping[str, Features]] | None = None
+    refitted: tuple[Classifier, Mapping[str, Features]] | None = None
 
 
 @own_random_state
 def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
-    """The network of a recipe with its starting weights and a new head; the same for the same seed."""
+    """The untrained classifier of a recipe: initial weights and a new head; the same for the same seed."""
     torch.manual_seed(recipe.seed)
     preprocessing = recipe.preprocessing()
     wanted = recipe.network
@@ -85,12 +85,12 @@ def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
 def train_method(
     classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
 ) -> Trained:
-    """Train as the recipe says.
+    """Train with the method of the recipe.
 
     Parameters
     ----------
-    splits : ``train``, ``validation``, ``calibration`` and ``test``; the last two are only passed through the network,
-        and with ``refit`` calibration is learned from in the end.
+    splits : ``train``, ``validation``, ``calibration`` and ``test``. Only features are computed of the last two; with
+        ``refit`` the second training also uses calibration.
     """
     if recipe.method == "probe":
         return _probe(classifier, splits, recipe)
@@ -105,36 +105,40 @@ def _loop(
     teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
     if recipe.method == "finetune":
-        # Head first (Kumar et al. 2022, arXiv:2202.10054): a random head's gradients would spoil the backbone.
+        # Head first (Kumar et al. 2022, arXiv:2202.10054): gradients of a random head would distort the backbone.
         extractor = Extractor(classifier)
         train, validation = (extractor.of(splits[name], f"head first: {name}") for name in ("train", "validation"))
         probe = _fit(classifier.body, train, validation, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
-    plan = ByValidation(recipe, splits["validation"], 1.0 if teacher is None else teacher.softening)
+    plan = ValidationPlan(recipe, splits["validation"], 1.0 if teacher is None else teacher.softening)
     once, lines = train_body(classifier, splits["train"], plan, recipe, checkpoint, teacher)
-    twice = None
+    refitted_model = None
     if recipe.refit:
         every = splits["train"].joined(splits["validation"], splits["calibration"], name="train")
-        twice, _ = train_body(classifier, every, Again(lines, recipe.fit), recipe, checkpoint.inside("again"), teacher)
+        refitted_model, _ = train_body(
+            classifier, every, RefitPlan(lines, recipe.fit), recipe, checkpoint.inside("again"), teacher
+        )
     seconds = time.perf_counter() - start
 
     def answers(classifier: Classifier, *names: str) -> dict[str, Features]:
         extractor = Extractor(classifier)
         return {name: extractor.of(splits[name]) for name in names}
 
-    again = None
-    if twice is not None:
-        again = twice, answers(twice, "train", "test")
-        if not again[1]["train"].logits(twice).isfinite().all():  # in the first training validation says so
-            raise FaceValueError("the second training (refit) ended in what is not a number; try a lower `lr`")
+    refitted = None
+    if refitted_model is not None:
+        refitted = refitted_model, answers(refitted_model, "train", "test")
+        if (
+            not refitted[1]["train"].logits(refitted_model).isfinite().all()
+        ):  # the first training checks the validation loss
+            raise FaceValueError("the second training (refit) ended with NaN or infinite logits; try a lower `lr`")
     return Trained(
         classifier=once,
         features=answers(once, *splits),
         history=[*history, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
-        again=again,
+        refitted=refitted,
     )
 
 
@@ -145,16 +149,16 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     parts = probe_features(classifier, splits, recipe)
     computed = time.perf_counter()
     probe = _fit(classifier.body, parts["train"], parts["validation"], recipe)
-    once, again = with_head(classifier, probe), None
+    once, refitted = with_head(classifier, probe), None
     if recipe.refit:
         every = parts["train"].joined(parts["validation"], parts["calibration"])
-        with progress.work("fitting the head to all but test", unit="fits"):
+        with progress.work("fitting the head to all splits except test", unit="fits"):
             balanced, kinds = recipe.fit.class_weights == "balanced", classifier.body.kinds
-            apart = differences(every, recipe.probe)
-            again = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, apart))
+            ignored = differences(every, recipe.probe)
+            refitted = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, ignored))
     seconds = time.perf_counter() - start
 
-    # Copies that are learned from stand behind the images themselves.
+    # Rows of copies come after those of the images themselves.
     own = {name: part.rows(0, len(splits[name])) for name, part in parts.items()}
 
     return Trained(
@@ -163,7 +167,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
         history=probe.history,
         seconds=seconds,
         seconds_per_epoch=computed - start,
-        again=None if again is None else (again, {name: own[name] for name in ("train", "test")}),
+        refitted=None if refitted is None else (refitted, {name: own[name] for name in ("train", "test")}),
     )
 
 
@@ -188,11 +192,11 @@ def with_head(classifier: Classifier, probe: Probe) -> Classifier:
 
 
 def identity(recipe: Recipe, fingerprint: str) -> str:
-    """What makes two trainings the same."""
+    """A digest that is equal for two training runs with the same recipe, data and seed."""
     text = json.dumps([recipe.to_dict(), fingerprint], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def checkpoint_beside(output: Path, recipe: Recipe, fingerprint: str) -> Checkpoint:
-    """The checkpoint folder of a model folder to be: its name with ``.training``."""
+    """The checkpoint folder for a future model folder: its name plus ``.training``."""
     return Checkpoint(output.with_name(output.name + ".training"), identity(recipe, fingerprint))

@@ -1,4 +1,4 @@
-"""What is minimised by what: an optimiser for a body, and how much each class weighs in its loss."""
+"""The optimiser of a body, and the class weights of the loss."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from facevalue.training.settings import FitSettings, OptimizerSettings
 
 
 def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) -> torch.optim.Optimizer:
-    """An optimiser in four groups: the body's and the head's parameters, each with and without weight decay.
+    """An optimiser with four groups: the body's and the head's parameters, each with and without weight decay.
 
-    timm says which ones decay: not biases and norms, which are vectors.
+    timm chooses which parameters decay: all but biases and norms, which are vectors.
     """
     torchvision_ready.ready()  # timm imports torchvision
     from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]  # timm lists no exports
@@ -23,7 +23,7 @@ def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) ->
     head = {id(p) for p in body.head.parameters()}
     tables = []
     for of_head, lr in ((False, settings.lr), (True, settings.lr * fit.head_lr_factor)):
-        # Asked with 1, because timm joins the groups where it is 0, and a resumed run needs the same groups.
+        # Called with 1, because timm merges the groups if it is 0, and a resumed run needs the same groups.
         for group in param_groups_weight_decay(body, weight_decay=1.0):
             parameters = [p for p in group["params"] if (id(p) in head) == of_head]
             if parameters:
@@ -34,13 +34,13 @@ def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) ->
     if settings.name == "adam":
         return torch.optim.Adam(tables)
     if settings.name == "rmsprop":
-        # Keras's decay and epsilon, which the published figures were made with.
+        # Keras's decay and epsilon, as in the published figures.
         return torch.optim.RMSprop(tables, alpha=0.9, eps=1e-7, momentum=settings.momentum)
     return torch.optim.SGD(tables, momentum=settings.momentum, nesterov=settings.momentum > 0)
 
 
 def class_weights(labels: NDArray[np.int64], classes: int, settings: FitSettings) -> Tensor:
-    """(k,) weights of the loss: all 1, or such that every class weighs alike."""
+    """(k,) class weights of the loss: all 1, or balanced so that every class has the same total weight."""
     if settings.class_weights == "none":
         return torch.ones(classes)
     counts = np.bincount(labels, minlength=classes)

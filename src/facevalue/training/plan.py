@@ -1,4 +1,4 @@
-"""What ends a training, sets its rates and says whose weights stay: validation, or an earlier training."""
+"""Training plans: number of epochs, learning rates and the weights to keep, by validation or by an earlier run."""
 
 from __future__ import annotations
 
@@ -25,48 +25,48 @@ History = Sequence[Mapping[str, Any]]
 
 
 class Plan(Protocol):
-    """All that the loop asks about a training as a whole."""
+    """The decisions that the training loop needs."""
 
     @property
     def title(self) -> str:
-        """What the work is called."""
+        """The name of the work in progress displays."""
         ...
 
     @property
     def epochs(self) -> int:
-        """Those planned."""
+        """The number of planned epochs."""
         ...
 
     def ended(self, history: History) -> bool:
-        """Whether no further epoch is wanted, of those that are planned."""
+        """Whether to stop before all planned epochs are done."""
         ...
 
     def factor(self, history: History, first: float) -> float:
-        """What to multiply the next epoch's rates with, where ``first`` is the rate that a history line names."""
+        """The factor of the next epoch's learning rates; ``first`` is the initial rate."""
         ...
 
     def held_out(self, model: nn.Module, adversary: Adversary, history: History, seed: int) -> dict[str, Any]:
-        """Figures for an epoch's line in the history: of what is held out to choose by, if anything is.
+        """Figures on held-out images for an epoch's history line; empty if nothing is held out.
 
         Parameters
         ----------
-        model : the body, wherever it is.
-        adversary : the epoch's, which holds the classifier that trains.
+        model : the body, on its device.
+        adversary : that of the epoch; it holds the classifier that is trained.
         """
         ...
 
     def keeps(self, history: History) -> bool:
-        """Whether the weights of the last epoch are the ones to keep so far."""
+        """Whether the weights of the last epoch are the best so far."""
         ...
 
 
 @dataclass(frozen=True)
-class ByValidation:
-    """A training that images held out decide on.
+class ValidationPlan:
+    """A training run that is controlled by the validation split.
 
     Attributes
     ----------
-    softening : what logits are divided by for the validation loss.
+    softening : divisor of the logits for the validation loss.
     """
 
     recipe: Recipe
@@ -90,7 +90,7 @@ class ByValidation:
         figures: dict[str, Any] = validate(
             model, self.validation, classifier.mean, classifier.std, size, self.softening
         )
-        if not math.isfinite(figures["validation_loss"]):  # the last step of an epoch may be the one too far
+        if not math.isfinite(figures["validation_loss"]):  # the last step of an epoch may diverge
             raise FaceValueError(
                 f"the validation loss became {figures['validation_loss']:g} in epoch {len(history) + 1}; "
                 "try a lower `lr`"
@@ -114,15 +114,16 @@ class ByValidation:
 
 
 @dataclass(frozen=True)
-class Again:
-    """A finished training with the same recipe, to be run again on more images with nothing held out.
+class RefitPlan:
+    """A second training on more images, without held-out images, that repeats the schedule of a finished one.
 
-    As many epochs as it kept, at its rates (Goodfellow, Bengio & Courville 2016, *Deep Learning*, algorithm 7.2).
+    It runs as many epochs as the first run kept, at the same learning rates (Goodfellow, Bengio & Courville 2016, *Deep
+    Learning*, algorithm 7.2).
     """
 
     finished: History
     settings: FitSettings
-    title: str = "training again on all but test"
+    title: str = "training again on all splits except test"
 
     @property
     def epochs(self) -> int:
@@ -144,7 +145,7 @@ class Again:
 def validate(
     model: nn.Module, validation: ImageDataset, mean: Tensor, std: Tensor, batch_size: int, softening: float = 1.0
 ) -> dict[str, float]:
-    """Loss, of logits divided by ``softening``, and accuracy on a split, in eval mode."""
+    """Loss and accuracy on a split in eval mode; for the loss, logits are divided by ``softening``."""
     model.eval()
     loss, right = 0.0, 0
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""A linear head on frozen features, its strength chosen on validation."""
+"""A linear head on frozen features; validation chooses the strength of its penalty."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from facevalue.training.settings import ProbeSettings
 
 @dataclass(frozen=True)
 class Probe:
-    """A fitted head: ``weight`` (k, d), ``bias`` (k,), the strength chosen, and a history line a strength.
+    """A fitted head: ``weight`` (k, d), ``bias`` (k,), the chosen strength, and one history line per strength.
 
-    ``sharpness`` is what the head's scores were multiplied by after the fit: 1 for logistic regression.
+    ``sharpness`` is the factor that the head's scores were multiplied with after the fit: 1 for logistic regression.
     """
 
     weight: Tensor
@@ -48,39 +48,33 @@ def fit_probe(
     kinds: Sequence[int] = (),
     differences: Sequence[Differences] = (),
 ) -> Probe:
-    """A linear head on frozen features with an L2 penalty: multinomial logistic regression, or regression on 0 and 1.
+    """Fit a linear head with an L2 penalty on frozen features, by logistic or by squared loss.
 
-    Logistic regression is the usual probe (Kornblith et al. 2019, arXiv:1805.08974). Where features outnumber images
-    many times the classes can always be parted, and it attends to the few images nearest to the border; ``squared``
-    loss attends to all (Hui & Belkin 2021, arXiv:2006.07322), as a linear discriminant does.
+    Logistic regression is the usual probe (Kornblith et al. 2019, arXiv:1805.08974). With many more features than
+    images the classes are always separable, and it depends on the few images nearest to the boundary; squared loss uses
+    all images (Hui & Belkin 2021, arXiv:2006.07322).
 
-    Features are centred, and scaled as a whole: scaling each would let those that hardly vary in training weigh as much
-    as the rest. Where the weak ones are what matters, as in matrices of covariances, ``scale`` can say ``each``. Then a
-    kind of a hundred times as many features decides a hundred times as much; with ``kind`` it is ten times, between
-    that and all kinds alike.
-
-    What is everywhere in an image, as a camera's or a generator's traces are, shows in its quarters alike; what sets
-    them apart is what is in the image. And what sets a copy that was saved again apart from its image is how it was
-    saved. With such ``differences`` the head is held to heed neither, as variation between recordings of one speaker is
-    taken out of speaker recognition (Hatch et al. 2006, *Within-class covariance normalization for SVM-based speaker
-    recognition*).
+    ``differences`` are penalised for changing the scores. Differences between the quarters of an image show its
+    content, not the traces of a camera or generator, which are everywhere; differences between an image and its
+    re-saved copy show only how it was saved. Speaker recognition removes variation between recordings the same way
+    (Hatch et al. 2006, *Within-class covariance normalization for SVM-based speaker recognition*).
 
     Parameters
     ----------
     train, validation : features (n, d) and labels (n,).
-    settings : ``strengths``, inverse penalties that mean the same for any n: scikit-learn's ``C`` of logistic
-        regression times n over 1000; or, for ``squared`` loss, the mean square length over ridge regression's
-        ``alpha``. ``scale``: whether features are scaled by one number or by one ``each``, their deviation in training,
-        and with ``kind`` by the fourth root of how many there are of their kind as well.
-    kinds : widths of the kinds of features, which add up to d; empty where all are of one.
-    balanced : whether every class weighs alike, however many images it has.
-    differences : what is to make none to scores; for ``squared`` loss.
+    settings : ``strengths``, inverse penalties independent of n: ``C`` * n / 1000 for scikit-learn's logistic
+        regression; for squared loss, the mean squared length of the features divided by ridge regression's ``alpha``.
+        ``scale``: divide centred features by one number (``whole``), each by its own deviation (``each``), or by that
+        and the fourth root of the number of features of its kind (``kind``), so that large kinds dominate less.
+    kinds : widths of the kinds of features, which add up to d; empty if all are of one kind.
+    balanced : whether every class has the same total weight.
+    differences : feature differences that should not change the scores; only for squared loss.
 
     Returns
     -------
-    The most regularised probe whose validation loss is within one standard error of the lowest (Breiman et al. 1984),
-    where a standard error is never less than one image's nat. The losses are log-likelihoods at each probe's own best
-    temperature, since the temperature is fitted later: else the sharpest would win wherever validation is separable.
+    The most regularised probe whose validation loss is within one standard error of the lowest (Breiman et al. 1984).
+    The standard error is at least 1/n nats. Each loss is taken at the probe's own best temperature, because the
+    temperature is fitted later; otherwise the sharpest probe would win on separable validation images.
     """
     space = _Space.of(train[0], settings, kinds, within=not differences)
     fitted, held_out = space.inside(train[0]), space.inside(validation[0])
@@ -126,7 +120,7 @@ def refit(
     kinds: Sequence[int] = (),
     differences: Sequence[Differences] = (),
 ) -> Probe:
-    """The same on other images, as a rule on more: strength and sharpness stay what was chosen."""
+    """Fit the head again on other (usually more) images, with the strength and sharpness of ``probe``."""
     space = _Space.of(x, settings, kinds, within=not differences)
     head = _fits(settings, space, space.inside(x), y, balanced, differences)(probe.strength).times(probe.sharpness)
     weight, bias = space.outside(head)
@@ -135,11 +129,12 @@ def refit(
 
 @dataclass(frozen=True)
 class Differences:
-    """(m, d) between features, that are to make none to scores.
+    """Differences between features that should not change the scores.
 
     Attributes
     ----------
-    weight : of the square of each one's score, beside the squared errors of images.
+    features : (m, d), one row per difference.
+    weight : of the squared score of each row in the loss, relative to the squared error of one image.
     """
 
     features: Tensor
@@ -147,29 +142,29 @@ class Differences:
 
     @classmethod
     def between_quarters(cls, quarters: Tensor, weight: float) -> Differences:
-        """Of every image's (n, 4, d) quarters from their mean; ``weight`` is of an image's four together."""
+        """Differences of each image's quarters (n, 4, d) from their mean; ``weight`` is for the four together."""
         return cls((quarters - quarters.mean(1, keepdim=True)).flatten(0, 1).float(), weight / 4)
 
 
 @dataclass(frozen=True)
 class Linear:
-    """(k, d) weights and (k,) biases, one row per class."""
+    """A linear function: (k, d) weights and (k,) biases, one row per class."""
 
     weight: NDArray[np.float64]
     bias: NDArray[np.float64]
 
     def scores(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, d) to (n, k)."""
+        """Scores (n, k) of features (n, d)."""
         return x @ self.weight.T + self.bias
 
     def times(self, factor: float) -> Linear:
-        """All scores multiplied."""
+        """The function with all scores multiplied by ``factor``."""
         return Linear(factor * self.weight, factor * self.bias)
 
 
 @dataclass(frozen=True)
 class _Space:
-    """Where a head is fitted: features less their mean, over their scale, within the span of few images."""
+    """The coordinates in which a head is fitted: centred, scaled features; projected to their span if n < d."""
 
     mean: NDArray[np.float64]
     unit: NDArray[np.float64]
@@ -177,10 +172,10 @@ class _Space:
 
     @classmethod
     def of(cls, features: Tensor, settings: ProbeSettings, kinds: Sequence[int], within: bool) -> _Space:
-        """Of the features learned from; within their span, or not where differences may lie outside it."""
+        """The space of training features; ``within`` projects to their span, which differences may lie outside of."""
         x = features.double().numpy()
         mean, variances = x.mean(0), x.var(0)
-        floor = 1e-6 * variances.mean() + 1e-24  # a feature that never varies is not to be blown up
+        floor = 1e-6 * variances.mean() + 1e-24  # a constant feature must not be scaled up
         unit = np.sqrt((variances.mean() if settings.scale == "whole" else variances) + floor)
         if settings.scale == "kind" and kinds:
             unit = unit * np.repeat(np.power(kinds, 0.25), kinds)
@@ -192,7 +187,7 @@ class _Space:
         return x if self.basis is None else x @ self.basis
 
     def outside(self, head: Linear) -> tuple[Tensor, Tensor]:
-        """Weight and bias for features as they are."""
+        """Weight and bias for the original features."""
         weight = (head.weight if self.basis is None else head.weight @ self.basis.T) / self.unit
         return torch.from_numpy(weight).float(), torch.from_numpy(head.bias - weight @ self.mean).float()
 
@@ -205,16 +200,16 @@ def _fits(
     balanced: bool,
     differences: Sequence[Differences],
 ) -> Callable[[float], Linear]:
-    """What fits a head in this space, to be asked with growing strengths."""
+    """A function that fits a head in this space for a strength; call it with growing strengths."""
     if settings.loss == "logistic":
         return _logistic(x, y, balanced)
     if not differences:
         return _squared(x, y, balanced)
-    return _heedless(x, y, balanced, differences, space.unit)
+    return _squared_with_differences(x, y, balanced, differences, space.unit)
 
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
-    """Each fit starts from the one before."""
+    """Logistic regression; each fit starts from the previous one."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -223,19 +218,19 @@ def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> C
     def fit(strength: float) -> Linear:
         model.set_params(C=strength * 1000 / len(y))
         with warnings.catch_warnings():
-            # Nearly unpenalised fits of separable data go on for ever; their loss on validation judges them.
+            # Nearly unpenalised fits of separable data never converge; their validation loss decides.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(x, y)
         if len(model.classes_) > 2:
             return Linear(model.coef_.copy(), model.intercept_.copy())
-        # One row: the log odds of the second class, shared out to two logits.
+        # One row, the log odds of the second class: split into two logits.
         return Linear(*(np.concatenate([-part, part]) / 2 for part in (model.coef_, model.intercept_)))
 
     return fit
 
 
 def _goals(y: NDArray[np.int64], balanced: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n, k) 1 for the class and 0 for the others, and (n,) how much each image weighs."""
+    """(n, k) one-hot targets, and (n,) sample weights."""
     from sklearn.utils.class_weight import compute_sample_weight
 
     return np.eye(int(y.max()) + 1)[y], compute_sample_weight("balanced" if balanced else None, y)
@@ -254,20 +249,20 @@ def _squared(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Ca
     return fit
 
 
-def _heedless(
+def _squared_with_differences(
     x: NDArray[np.float64],
     y: NDArray[np.int64],
     balanced: bool,
     differences: Sequence[Differences],
     unit: NDArray[np.float64],
 ) -> Callable[[float], Linear]:
-    """As :func:`_squared`, with every difference a row whose score should be nothing, and which has no intercept."""
+    """As :func:`_squared`, plus one row per difference with target 0 and no intercept."""
     from sklearn.linear_model import Ridge
 
     targets, weights = _goals(y, balanced)
     x_mean, mean = (np.average(part, axis=0, weights=weights) for part in (x, targets))
     roots = np.sqrt(weights)[:, None]
-    # Single precision and as few copies as can be: rows may be six times as many as images, and are not cut down to
+    # Single precision and few copies: there may be six times as many rows as images, and they are not projected to
     # the images' span.
     rows = np.empty((len(x) + sum(len(part.features) for part in differences), x.shape[1]), np.float32)
     rows[: len(x)] = roots * (x - x_mean)
@@ -288,9 +283,9 @@ def _heedless(
 
 
 def _span(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(d, r) orthonormal directions that hold all of x (n, d), r <= n < d.
+    """(d, r) orthonormal basis of the rows of x (n, d), r <= n < d.
 
-    The penalised fit lies within them and is the same there, with as many numbers to find as there are images.
+    The penalised solution lies in this span, so the fit is the same there and has only r unknowns per class.
     """
     values, vectors = (part.numpy() for part in eigh(torch.from_numpy(x @ x.T)))
     kept = values > 1e-10 * values[-1]
@@ -299,7 +294,7 @@ def _span(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _losses(p: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n,) negative log-likelihoods in nats at the best temperature."""
+    """(n,) negative log-likelihoods in nats, at the best temperature."""
     scores = torch.from_numpy(np.log(np.clip(p, 1e-300, 1)))
     scaled = torch.log_softmax(scores / fit_temperature(scores, labels), dim=1).numpy()
     losses: NDArray[np.float64] = -scaled[np.arange(len(labels)), labels]

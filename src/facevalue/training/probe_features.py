@@ -1,4 +1,4 @@
-"""What a probe learns from: features of images, of their quarters, and of changed copies of them."""
+"""Training features of a probe: of images, of their quarters, and of augmented copies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from facevalue.training.settings import ProbeSettings
 
 
 def differences(features: Features, settings: ProbeSettings) -> list[Differences]:
-    """What is to make no difference to scores."""
+    """The feature differences that the recipe penalises for changing the scores."""
     found = []
     if settings.quarter_consistency and features.quarters is not None:
         found.append(Differences.between_quarters(features.quarters, settings.quarter_consistency))
@@ -33,12 +33,12 @@ def differences(features: Features, settings: ProbeSettings) -> list[Differences
 
 
 def probe_features(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe) -> dict[str, Features]:
-    """Of every split; those of ``train`` with the changed copies that the recipe asks for.
+    """Features of every split; those of ``train`` include the augmented copies of the recipe.
 
     Raises
     ------
     UsageError
-        ``probe.quarter_consistency``, and the network's maps have no quarters.
+        ``probe.quarter_consistency`` is set, and the network has no features of quarters.
     """
     settings = recipe.probe
     if settings.quarter_consistency:
@@ -47,7 +47,7 @@ def probe_features(classifier: Classifier, splits: Mapping[str, ImageDataset], r
             classifier.features_of_quarters(torch.zeros(1, 3, size, size))
         except ValueError as error:
             raise UsageError(
-                f"probe.quarter_consistency is not for {recipe.network.name} at {size} pixels: {error}"
+                f"probe.quarter_consistency cannot be used with {recipe.network.name} at {size} pixels: {error}"
             ) from error
     plain = Extractor(classifier)
     extractor = Extractor(classifier, quarters=True) if settings.quarter_consistency else plain
@@ -62,13 +62,13 @@ def probe_features(classifier: Classifier, splits: Mapping[str, ImageDataset], r
             originals=torch.from_numpy(np.concatenate([places for places, _ in copies])),
         )
     else:
-        lessons = [_with_labels(features, train.labels[places]) for places, features in copies]
-        found["train"] = found["train"].joined(*lessons)
+        learned_copies = [_with_labels(features, train.labels[places]) for places, features in copies]
+        found["train"] = found["train"].joined(*learned_copies)
     return found
 
 
 def _copies(extractor: Extractor, train: ImageDataset, recipe: Recipe) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Round by round the places of the images that are copied, and features of the copies, changed as it says."""
+    """For each round: the positions of the copied images, and the features of their augmented copies."""
     rounds = math.ceil(recipe.probe.copies)
     if not rounds:
         return
@@ -89,5 +89,5 @@ def _copies(extractor: Extractor, train: ImageDataset, recipe: Recipe) -> Iterat
 
 
 def _with_labels(x: Tensor, labels: NDArray[np.int64]) -> Features:
-    """Of (n, d) features, or (n, 5, d) with their quarters'."""
+    """Features from (n, d), or from (n, 5, d) with those of the quarters."""
     return Features(x, labels) if x.ndim == 2 else Features(x[:, 0], labels, x[:, 1:])

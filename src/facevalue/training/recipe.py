@@ -1,4 +1,4 @@
-"""A recipe: every setting of a training run. Read from TOML, changed by ``--set``."""
+"""A recipe: all settings of a training run. Read from TOML, changed by ``settings`` or ``--set``."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from facevalue.training.settings import (
 
 
 class Recipe(Settings, frozen=True):
-    """Every setting of a training run.
+    """All settings of a training run.
 
     Attributes
     ----------
-    method : ``probe`` (frozen backbone, its features computed once, a linear head), ``finetune`` (the head first, then
-        the last stages or all) or ``scratch`` (all weights, from random ones).
-    name, about : of the recipe, for people.
-    positive : the class that threshold, AUROC and average precision are about; by default the second of two.
-    seed : of splits, starting weights and every draw.
-    refit : train once more at the end, on validation and calibration images too; test alone stays unseen. Temperature
-        and limits are those of the first training (as scikit-learn's ``CalibratedClassifierCV`` with
-        ``ensemble=False``). Not with adversarial training.
+    method : ``probe`` (a linear head on the features of a frozen backbone), ``finetune`` (the head first, then the last
+        stages or all) or ``scratch`` (all weights, from random ones).
+    name, about : name and description, for people.
+    positive : the class of threshold, AUROC and average precision; by default the second of two.
+    seed : of the splits, the initial weights and all random draws.
+    refit : train a second time at the end, on the train, validation and calibration images. Temperature and limits are
+        those of the first training (as scikit-learn's ``CalibratedClassifierCV`` with ``ensemble=False``). Not with
+        adversarial training.
     """
 
     method: Literal["probe", "finetune", "scratch"]
@@ -95,14 +95,14 @@ class Recipe(Settings, frozen=True):
                 expect(not given, f"probe.{name}", f"0 where the method is {self.method}", given)
 
     def preprocessing(self) -> Preprocessing:
-        """The network's own preprocessing with this recipe's changes."""
+        """The network's default preprocessing with this recipe's changes."""
         own = find(self.network.name).preprocessing
         fields = msgspec.structs.asdict(own)
         changes = {name: value for name in fields if (value := getattr(self.network, name)) is not None}
         return Preprocessing(**(fields | changes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as the TOML file would hold them."""
+        """Plain values, as in a TOML file."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
@@ -121,25 +121,25 @@ SHORT = {
     "teacher": "distill.teacher",
     "distill_temperature": "distill.temperature",
 }
-"""Settings with a flag of their own, by the setting that each means."""
+"""Settings with their own parameter and flag: short name to dotted key."""
 
 
 Setting = bool | int | float | str | None | Sequence["Setting"] | Mapping[str, "Setting"]
-"""A value of a recipe, as TOML holds it; ``None`` is no change."""
+"""A recipe value, as in TOML; ``None`` means no change."""
 
 
-def as_asked(
+def configured(
     recipe: str,
     *,
     seed: int | None = None,
     named: Mapping[str, Setting] | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> Recipe:
-    """A recipe with the changes that verbs take.
+    """A recipe with the changes that the verbs take.
 
     Parameters
     ----------
-    named : settings by a name in :data:`SHORT`.
+    named : settings by short name, see :data:`SHORT`.
     settings : settings by dotted key.
     """
     return read(
@@ -155,12 +155,12 @@ def built_in() -> list[str]:
 
 
 def read(name: str, changes: Mapping[str, Setting] | None = None) -> Recipe:
-    """A recipe by name or TOML file, with settings changed.
+    """Read a recipe by name or from a TOML file, and change settings.
 
     Parameters
     ----------
     name : one of :func:`built_in`, or a path that ends in ``.toml``.
-    changes : values by dotted key (``augment.flip``), ``None`` for no change.
+    changes : values by dotted key (``augment.flip``); ``None`` means no change.
 
     Raises
     ------
@@ -201,12 +201,12 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
     for part in path:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise UsageError(f"`settings` {key}: {part} is not a table of settings")
+            raise UsageError(f"`settings` {key}: {part} is a single value, not a table of settings")
     table[last] = value
 
 
 def _explained(error: msgspec.ValidationError) -> str:
-    """msgspec's message, and for an unknown setting the known ones."""
+    """msgspec's message; for an unknown setting it lists the known ones."""
     text = str(error)
     if "unknown field" not in text:
         return text

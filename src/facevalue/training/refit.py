@@ -1,4 +1,4 @@
-"""What a model that was trained once more takes from the one before it, and which of the two each figure is of."""
+"""Combines the two trainings of a recipe with ``refit``: the model to keep, and its evaluations."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from facevalue.training.methods import Trained
 
 BEFORE = finding(
     "figures-before-refit",
-    "these figures are of the model before it was trained again (refit); the model in this folder has learned from "
+    "these figures are of the model before the second training (refit); the model in this folder has been trained on "
     "these images",
 )
 
 
 def finished(
-    once: Classifier, trained: Trained, splits: Mapping[str, ImageDataset]
+    first: Classifier, trained: Trained, splits: Mapping[str, ImageDataset]
 ) -> tuple[Classifier, tuple[Evaluation, ...]]:
-    """The model to keep and its evaluations, a split each: ``once``, or what was trained once more.
+    """The model to keep, and its evaluations on all splits.
 
-    The latter has the former's temperature and limits, and is evaluated on ``train`` and ``test`` alone: figures on
-    validation and calibration are of the former, which has not learned from them.
+    Without ``refit`` that is ``first``. With it, the second model is kept, with the temperature and limits of the
+    first. The second is evaluated only on ``train`` and ``test``; the figures on validation and calibration are of the
+    first, which was not trained on them.
 
     Parameters
     ----------
-    once : what ``trained`` holds, calibrated.
+    first : the classifier of ``trained``, calibrated.
     """
-    classifier, warned = once, list[Finding]()
+    classifier, warned = first, list[Finding]()
     after: Mapping[str, Features] = {}
-    if trained.again is not None:
-        classifier, after = trained.again
+    if trained.refitted is not None:
+        classifier, after = trained.refitted
         # It has learned from the calibration images: their scores say nothing of other images.
-        classifier = with_novelty(classifier, after["train"]).changed(once.card.changed(reference=None))
-        warned = worse((once, trained.features["train"]), (classifier, after["train"]))
+        classifier = with_novelty(classifier, after["train"]).changed(first.card.changed(reference=None))
+        warned = worse((first, trained.features["train"]), (classifier, after["train"]))
     say(warned)
     reports = []
     for split in SPLITS:
-        own, features = (classifier, after) if split in after else (once, trained.features)
+        own, features = (classifier, after) if split in after else (first, trained.features)
         report = evaluate_dataset(own, splits[split], features=features[split])
-        more = warned if own is classifier else [BEFORE]
-        reports.append(report.changed(warnings=(*report.warnings, *more)))
+        own_warnings = warned if own is classifier else [BEFORE]
+        reports.append(report.changed(warnings=(*report.warnings, *own_warnings)))
     return classifier, tuple(reports)
 
 
 def worse(before: tuple[Classifier, Features], after: tuple[Classifier, Features]) -> list[Finding]:
-    """A finding where the model that was trained again is less accurate on images that both have learned from."""
+    """A finding if the second model is less accurate on the images that both were trained on."""
     first, second = (f.logits(classifier).argmax(1).numpy() == f.y for classifier, f in (before, after))
     counts = (int((first & second).sum()), int((first & ~second).sum()), int((~first & second).sum()))
     low, _ = difference_of_paired_rates(*counts, int((~first & ~second).sum()))
     if low <= 0:
         return []
     text = (
-        "trained again (refit), the model is less accurate on its own training images "
+        "after the second training (refit) the model is less accurate on its own training images "
         f"({percent(float(second.mean()))} instead of "
-        f"{percent(float(first.mean()))}), and the settings chosen before may not suit it; try another seed, a "
-        "lower rate, or no "
-        "refit"
+        f"{percent(float(first.mean()))}), so the settings and limits chosen before may not fit it; try another "
+        "seed, a lower `lr`, or train without refit"
     )
     return [finding("refit-fits-worse", text, before=float(first.mean()), after=float(second.mean()))]

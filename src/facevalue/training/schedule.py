@@ -1,6 +1,6 @@
-"""Learning rates by epoch, as a pure function of the settings and of what validation said so far.
+"""Learning rates by epoch: a pure function of the settings and of the validation losses so far.
 
-Without state there is nothing to save: a resumed run computes the same rates.
+It has no state, so a resumed run computes the same rates.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from facevalue.training.settings import ScheduleSettings
 
 
 def factor(settings: ScheduleSettings, epoch: int, epochs: int, losses: Sequence[float]) -> float:
-    """What to multiply the learning rate with.
+    """The factor of the learning rate in an epoch.
 
     Parameters
     ----------
     settings : ``constant``; ``cosine`` (Loshchilov & Hutter 2017, arXiv:1608.03983) from 1 to ``floor`` over
         the epochs after warm-up; ``step``: times ``factor`` every ``step_epochs``; ``plateau``: times ``factor``
         whenever the validation loss has not fallen for more than ``patience`` epochs.
-    epoch : from 0.
-    epochs : planned in all.
+    epoch : counted from 0.
+    epochs : number of planned epochs.
     losses : validation losses of the epochs before this one.
 
     >>> [round(factor(ScheduleSettings(name="cosine"), e, 4, []), 3) for e in range(4)]

@@ -1,4 +1,4 @@
-"""Where a search looks: which of a recipe's settings, and between what values."""
+"""The search space of ``tune``: settings of a recipe, and the values to try."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from facevalue.training.recipe import Recipe
 Value = float | int | str | bool
 
 FIXED = ("split", "seed", "refit", "positive", "calibration", "name", "about")
-"""Tables and settings that decide what is measured, so that trials with other values could not be compared."""
+"""Tables and settings that change what is measured; trials with different values would not be comparable."""
 
 
 @dataclass(frozen=True)
 class Between:
-    """Numbers from ``low`` to ``high``; ``log``: each decade alike.
+    """Numbers from ``low`` to ``high``; with ``log``, uniform on a logarithmic scale.
 
-    Whole where both ends are, unless the recipe's setting is none of whole numbers (:func:`typed`).
+    Whole numbers if both ends are whole, unless the recipe's setting is a float (:func:`typed`).
     """
 
     low: float
@@ -33,11 +33,11 @@ class Between:
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are meant."""
+        """Whether only whole numbers are tried."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def as_value(self) -> Any:
-        """As TOML says it."""
+        """The search as a TOML value."""
         return {"low": self.low, "high": self.high, "log": self.log}
 
     def holds(self, value: Any) -> bool:
@@ -47,12 +47,12 @@ class Between:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of these values, of any kind that a recipe knows."""
+    """A choice among values of any recipe type."""
 
     values: tuple[Any, ...]
 
     def as_value(self) -> Any:
-        """As TOML says it."""
+        """The search as a TOML value."""
         return list(self.values)
 
     def holds(self, value: Any) -> bool:
@@ -65,7 +65,7 @@ Space = Mapping[str, Search]
 
 
 def plain(value: Any) -> Value:
-    """A value as a study keeps it: numbers and words as they are, lists and tables as JSON.
+    """A value as a study stores it: numbers and strings unchanged, lists and tables as JSON.
 
     >>> plain(0.1), plain([8, 16])
     (0.1, '[8, 16]')
@@ -74,7 +74,7 @@ def plain(value: Any) -> Value:
 
 
 def spec(key: str, text: str) -> Search:
-    """What ``--search KEY=SPEC`` says: ``LOW..HIGH``, ``LOW..HIGH,log``, or a TOML list of values.
+    """Parse SPEC of ``--search KEY=SPEC``: ``LOW..HIGH``, ``LOW..HIGH,log``, or a TOML list of values.
 
     >>> spec("optimizer.lr", "1e-5..1e-2,log")
     Between(low=1e-05, high=0.01, log=True)
@@ -84,7 +84,7 @@ def spec(key: str, text: str) -> Search:
     Raises
     ------
     UsageError
-        It is neither.
+        The text has none of these forms.
     """
     if ".." in text and not text.lstrip().startswith(("[", "{")):
         ends, _, log = (part.strip() for part in text.partition(","))
@@ -106,7 +106,7 @@ def _wrong(key: str, got: object) -> UsageError:
 
 
 def checked(key: str, value: Any) -> Search:
-    """What a TOML value says: a list of at least two values, or a table ``{low, high, log}``."""
+    """Parse a TOML value: a list of at least two values, or a table ``{low, high, log}``."""
     match value:
         case list() if len({json.dumps(v, sort_keys=True) for v in value}) >= 2:
             return OneOf(tuple(value))
@@ -121,9 +121,9 @@ def checked(key: str, value: Any) -> Search:
 
 
 def read_space(path: Path) -> dict[str, Search]:
-    """The table ``[search]`` of a TOML file: ``"optimizer.lr" = "1e-5..1e-2,log"`` or a list, as ``--search`` says it.
+    """Read the table ``[search]`` of a TOML file: ``"optimizer.lr" = "1e-5..1e-2,log"`` or a list, as for ``--search``.
 
-    Ends may be named too: ``{low = 1e-5, high = 1e-2, log = true}``.
+    A table is allowed too: ``{low = 1e-5, high = 1e-2, log = true}``.
 
     Raises
     ------
@@ -133,12 +133,12 @@ def read_space(path: Path) -> dict[str, Search]:
     document = files.read_toml(path, f"`space` {path}")
     table = document.get("search")
     if not isinstance(table, dict) or not table or set(document) != {"search"}:
-        raise UsageError(f'`space` {path}: expected one table [search] with settings such as "optimizer.lr" below it')
+        raise UsageError(f'`space` {path}: expected one table [search] with settings such as "optimizer.lr" in it')
     return {key: spec(key, value) if isinstance(value, str) else checked(key, value) for key, value in _flat(table)}
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Dotted keys written without quotes are tables of TOML; a search has ``low``."""
+    """Pairs of dotted key and search. Dotted keys without quotes are nested TOML tables; a search has a key ``low``."""
     found: list[tuple[str, Any]] = []
     for key, value in table.items():
         if isinstance(value, dict) and "low" not in value:
@@ -148,17 +148,17 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def usual(recipe: Recipe) -> dict[str, Search]:
-    """Where to look where the user says nothing: around the recipe's own rate, and how strongly it is held back.
+def default_space(recipe: Recipe) -> dict[str, Search]:
+    """The default search space: learning rate around the recipe's, weight decay, label smoothing and batch size.
 
     Raises
     ------
     UsageError
-        The recipe is a probe, which chooses its one strength by itself.
+        The recipe is a probe, which chooses its strength itself.
     """
     if recipe.method == "probe":
         raise UsageError(
-            "the recipe is a probe, which chooses its strength by itself; say what else to search, "
+            "the recipe is a probe, which chooses its strength itself; name the settings to search, "
             "e.g. `search` network.size=[128, 160, 224]"
         )
     lr = recipe.optimizer.lr
@@ -171,7 +171,7 @@ def usual(recipe: Recipe) -> dict[str, Search]:
 
 
 def typed(space: Space, recipe: Recipe) -> dict[str, Search]:
-    """The same, where ``0..1`` of a setting that is no whole number in the recipe means all numbers between."""
+    """The space with ranges such as ``0..1`` made continuous where the recipe's setting is a float."""
     return {
         key: Between(float(where.low), float(where.high), where.log)
         if isinstance(where, Between) and isinstance(value_at(recipe, key), float)
@@ -180,15 +180,15 @@ def typed(space: Space, recipe: Recipe) -> dict[str, Search]:
     }
 
 
-def ask_comparable(space: Space) -> None:
-    """Raise where a setting would change what is measured rather than what is trained."""
+def check_comparable(space: Space) -> None:
+    """Raise ``UsageError`` if a searched setting changes what is measured instead of how the model is trained."""
     for key in space:
         if key.partition(".")[0] in FIXED:
-            raise UsageError(f"search of {key}: that changes what is measured, so trials could not be compared")
+            raise UsageError(f"search of {key}: this setting changes what is measured, so trials are not comparable")
 
 
 def value_at(recipe: Recipe, key: str) -> Any:
-    """The recipe's own value of a dotted key; ``None`` where it has none."""
+    """The recipe's value of a dotted key; ``None`` if it has none."""
     value: Any = recipe.to_dict()
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -196,7 +196,7 @@ def value_at(recipe: Recipe, key: str) -> Any:
 
 
 def to_toml(table: Mapping[str, Any]) -> str:
-    r"""A table of settings as TOML that :func:`facevalue.training.recipe.read` takes; what is ``None`` is left out.
+    r"""A table of settings as TOML for :func:`facevalue.training.recipe.read`; ``None`` values are left out.
 
     >>> print(to_toml({"method": "scratch", "fit": {"epochs": 3}, "network": {"options": {"widths": [8, 16]}}}))
     method = "scratch"

@@ -1,4 +1,4 @@
-"""The tables of a recipe: every setting, its default and what it may be."""
+"""The tables of a recipe: every setting with its default and allowed values."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def expect(good: bool, name: str, wanted: str, got: object) -> None:
-    """Raise a ``ValueError``, which msgspec turns into one of its own, unless ``good``."""
+    """Raise ``ValueError`` unless ``good``; msgspec turns it into a ``ValidationError``."""
     if not good:
         raise ValueError(f"expected {name} to be {wanted}, but got {got}")
 
 
 class NetworkSettings(Settings, frozen=True):
-    """The network, its weights and its input. Where a key is not set, the network's own record decides.
+    """The network, its weights and its input. Keys that are not set take the values of the network's record.
 
     Attributes
     ----------
     name : a network of facevalue, or of timm.
     weights : ``hub`` (timm's weights), ``none`` (random), or a ``.safetensors`` or ``.pth`` file.
-    convention : normalisation and padding that a weights file expects: ``auto`` (by what is known of the file),
+    convention : normalisation and padding that a weights file expects: ``auto`` (from the file's known SHA-256),
         ``own`` (the record's), or a convention of the network, such as ``tensorflow``.
-    options : what the network is built with, such as ``widths`` of ``small-cnn``.
+    options : options of the network, such as ``widths`` of ``small-cnn``.
     size : side of the network input in pixels, 8 to 4096.
     fit : ``squash`` stretches the image to a square, ``crop`` takes the central square, ``pad`` adds grey bars.
-    filter : how the image is resized.
+    filter : the resampling filter.
     crop_fraction : share of the shorter side that ``crop`` keeps, in (0, 1].
-    jpeg_gap : 0 decodes JPEGs whole; 1 to 64 decodes large ones at a part of their size, faster and less exact.
+    jpeg_gap : 0 decodes JPEGs at full size; 1 to 64 decodes large ones at reduced size, faster but less exact.
     mean, std : red, green and blue, of pixels in [0, 1]; the network subtracts the mean and divides by std.
     """
 
@@ -53,16 +53,16 @@ class NetworkSettings(Settings, frozen=True):
 
 
 class SplitSettings(Settings, frozen=True):
-    """Shares of the images in each split; what is left is train.
+    """Shares of the images in each split; the rest is train.
 
     Attributes
     ----------
     validation : share for early stopping and the choice of the epoch, above 0.
     calibration : share for temperature, threshold and abstention, above 0.
-    test : share that is looked at once, at the end, above 0.
-    near : near-duplicates differ in at most so many of 256 bits; -1 joins none.
-    groups : what never crosses a split: ``parent``, ``stem:REGEX``, ``image`` or a manifest's column. Where it
-        matches no image, the usual groups are made.
+    test : share for the final evaluation, above 0.
+    near : hashes of near-duplicates differ in at most this many of 256 bits; -1 joins none.
+    groups : images that must stay in one split: ``parent``, ``stem:REGEX``, ``image`` or a manifest's column. If it
+        matches no image, the default groups are used.
     """
 
     validation: float = 0.1
@@ -82,13 +82,13 @@ class SplitSettings(Settings, frozen=True):
 
 
 class OptimizerSettings(Settings, frozen=True):
-    """How weights are updated.
+    """The optimiser.
 
     Attributes
     ----------
     name : the optimiser.
     lr : learning rate, above 0.
-    weight_decay : L2 penalty on weights, not on biases and norms; ``adamw`` keeps it apart from the gradient.
+    weight_decay : L2 penalty on weights, not on biases and norms; ``adamw`` decouples it from the gradient.
     momentum : of ``sgd`` and ``rmsprop``, in [0, 1).
     """
 
@@ -104,7 +104,7 @@ class OptimizerSettings(Settings, frozen=True):
 
 
 class ScheduleSettings(Settings, frozen=True):
-    """How the learning rate changes from epoch to epoch; see :mod:`facevalue.training.schedule`.
+    """The learning rate by epoch; see :mod:`facevalue.training.schedule`.
 
     Attributes
     ----------
@@ -133,18 +133,18 @@ class FitSettings(Settings, frozen=True):
 
     Attributes
     ----------
-    epochs : passes over the training images, at most.
-    batch_size : images in a step.
+    epochs : maximum number of passes over the training images.
+    batch_size : images per step.
     label_smoothing : share of each label that is spread over all classes, in [0, 1).
     class_weights : ``balanced`` gives rare classes more weight in the loss.
     patience : epochs without a better validation figure before training stops; 0: never.
     monitor : the validation figure that chooses the epoch. Adversarial training uses robust accuracy instead.
-    keep : weights of the ``best`` epoch on validation, or of the ``last``. Where validation is small or unlike the
-        images to come, the best epoch is a matter of luck.
+    keep : weights of the ``best`` epoch on validation, or of the ``last``. If validation is small or differs from the
+        images in use, the best epoch is mostly chance.
     precision : of the arithmetic; ``auto`` is 32 bits on a CPU.
     stages : how many of the network's last stages ``finetune`` trains.
     head_lr_factor : the last layer's learning rate, as a multiple of ``optimizer.lr``.
-    freeze_batchnorm : batch norm keeps the statistics that it came with.
+    freeze_batchnorm : batch norm keeps its initial statistics.
     """
 
     epochs: int = 15
@@ -168,28 +168,28 @@ class FitSettings(Settings, frozen=True):
 
 
 class AugmentSettings(Settings, frozen=True):
-    """Random changes to training images, the same for every class. 0 or false switches one off.
+    """Random changes to training images, the same for every class. 0 or false switches a change off.
 
     Attributes
     ----------
-    flip : left and right.
-    rotation : up to this share of a full turn either way (0.2 is 72 degrees, as in Keras).
-    zoom : in or out by up to this share, both sides alike.
+    flip : mirror left and right.
+    rotation : up to this share of a full turn in either direction (0.2 is 72 degrees, as in Keras).
+    zoom : in or out by up to this share, the same for both sides.
     shift : by up to this share of the side.
     height, width : stretched or shrunk by up to this share.
-    fill : what comes in from outside: ``mirror`` the image, or ``plain`` grey, drawn for each image.
+    fill : pixels from outside the image: ``mirror`` of the image, or ``plain`` grey, drawn per image.
     brightness, contrast, saturation : changed by up to this share.
-    grey : colour taken out, with this probability (Chen et al. 2020, arXiv:2002.05709).
-    jpeg : saved at a quality between this and 95; 0: off.
+    grey : colour removed with this probability (Chen et al. 2020, arXiv:2002.05709).
+    jpeg : saved as JPEG with a quality between this and 95; 0: off.
     blur : up to this radius in pixels.
-    rescale : made smaller, down to no less than this share, and enlarged again.
-    corruption : probability of ``jpeg``, of ``blur`` and of ``rescale``, each by itself.
+    rescale : each side shrunk by up to this share and enlarged again.
+    corruption : probability of ``jpeg``, ``blur`` and ``rescale``, independent of each other.
     randaugment : strength, 1 to 10, of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
     mixup, cutmix : alpha of the beta distribution (arXiv:1710.09412, arXiv:1905.04899).
-    background : everything but the foreground is replaced by a plain grey, with this probability; see
+    background : the background is replaced by a uniform grey with this probability; see
         :mod:`facevalue.training.foreground`.
-    noise : deviation of Gaussian noise on pixels in [0, 1], added last and not clipped: what a network needs for
-        certificates by randomised smoothing (Cohen et al. 2019, arXiv:1902.02918).
+    noise : standard deviation of Gaussian noise on pixels in [0, 1], added last and not clipped. Certificates by
+        randomised smoothing need it (Cohen et al. 2019, arXiv:1902.02918).
     """
 
     flip: bool = False
@@ -225,21 +225,21 @@ class AugmentSettings(Settings, frozen=True):
 
 
 class AdversarialSettings(Settings, frozen=True):
-    """Training on attacked images; see :mod:`facevalue.training.adversarial`.
+    """Adversarial training; see :mod:`facevalue.training.adversarial`.
 
     Attributes
     ----------
     method : ``pgd`` (Madry et al. 2018), ``fast`` (Wong et al. 2020), ``trades`` (Zhang et al. 2019), ``free``
         (Shafahi et al. 2019), or ``none``.
-    norm : of the threat.
-    eps : size of the threat, in pixels of the network input scaled to [0, 1]: 4/255 is 0.01569.
-    share : part of each batch that is attacked, in (0, 1]; ``trades`` attacks all.
-    steps : of ``pgd`` and ``trades``.
+    norm : norm of the threat.
+    eps : radius of the threat, for pixels of the network input scaled to [0, 1]: 4/255 is 0.01569.
+    share : share of each batch that is attacked, in (0, 1]; ``trades`` attacks all images.
+    steps : attack steps of ``pgd`` and ``trades``.
     reach : length of all steps together, as a multiple of eps.
     beta : weight of the robust part of the loss of ``trades``.
-    replays : how often ``free`` uses each batch.
-    ramp_epochs : epochs in which eps grows from 0.
-    validation_steps : steps of the PGD that attacks validation after each epoch; the weights with the best robust
+    replays : number of times that ``free`` uses each batch.
+    ramp_epochs : epochs over which eps grows from 0.
+    validation_steps : steps of the PGD attack on validation after each epoch; the weights with the best robust
         accuracy are kept.
     """
 
@@ -266,16 +266,16 @@ class AdversarialSettings(Settings, frozen=True):
 
 
 class DistillSettings(Settings, frozen=True):
-    """Learning from a model instead of from labels; see :mod:`facevalue.training.distillation`.
+    """Distillation from a teacher model; see :mod:`facevalue.training.distillation`.
 
     Attributes
     ----------
-    teacher : a model folder; empty: none.
+    teacher : the teacher's model folder; empty for no distillation.
     temperature : softens the probabilities, at least 1.
-    weight : the teacher's share of the loss, in (0, 1]; the rest is the labels'.
-    form : ``defensive`` (Papernot et al. 2016), ``knowledge`` (Hinton et al. 2015), or ``auto``: defensive where the
-        network is the teacher's own, knowledge where it is another.
-    teacher_sha256 : of the teacher's weights; filled in by training.
+    weight : share of the teacher's probabilities in the loss, in (0, 1]; the rest is for the labels.
+    form : ``defensive`` (Papernot et al. 2016), ``knowledge`` (Hinton et al. 2015), or ``auto``: defensive if the
+        network is the same as the teacher's, else knowledge.
+    teacher_sha256 : SHA-256 of the teacher's weights; set by training.
     """
 
     teacher: str = ""
@@ -294,16 +294,16 @@ class ProbeSettings(Settings, frozen=True):
 
     Attributes
     ----------
-    loss : ``logistic``; or ``squared`` distances from 0 and 1, for many more features than images.
+    loss : ``logistic``, or ``squared`` error to 0 and 1, for many more features than images.
     strengths : inverses of the L2 penalty; validation chooses one.
-    scale : features are scaled as a ``whole``, ``each`` by its own deviation, or ``kind`` by kind as well, where a
-        network has several kinds.
-    copies : copies of every training image, changed as ``augment`` says, to learn from; 0.5: of every second image.
-        Each costs another pass through the backbone.
-    copy_consistency : above 0, copies are not learned from but must score as their image does; weight of the squared
-        difference in the loss. Needs ``squared`` loss and ``copies``.
-    quarter_consistency : weight in the loss of how differently the four quarters of an image score. Needs ``squared``
-        loss and a network whose features do not depend on place.
+    scale : features are divided by one number (``whole``), ``each`` by its own deviation, or ``kind``: each by its own
+        deviation and by the size of its kind, for a network with several kinds of features.
+    copies : number of augmented copies of every training image; 0.5: of every second image. Each costs another pass
+        through the backbone.
+    copy_consistency : weight in the loss of the squared difference between the scores of a copy and of its image.
+        Above 0, copies are used only for that. Needs ``squared`` loss and ``copies``.
+    quarter_consistency : weight in the loss of the squared differences between the scores of an image's four quarters.
+        Needs ``squared`` loss and a network whose features do not depend on position.
     """
 
     loss: Literal["logistic", "squared"] = "logistic"
@@ -315,7 +315,7 @@ class ProbeSettings(Settings, frozen=True):
 
     def __post_init__(self) -> None:
         expect(0 <= self.copies < math.inf, "copies", "a number of at least 0", self.copies)
-        for name in ("copy_consistency", "quarter_consistency"):  # far below where single precision ends
+        for name in ("copy_consistency", "quarter_consistency"):  # far below the limits of single precision
             expect(0 <= getattr(self, name) <= 1e6, name, "from 0 to 1e6", getattr(self, name))
         for name in ("copy_consistency", "quarter_consistency"):
             given = getattr(self, name)
@@ -331,13 +331,13 @@ class ProbeSettings(Settings, frozen=True):
 
 
 class CalibrationSettings(Settings, frozen=True):
-    """When the model abstains; see :func:`facevalue.evaluation.calibration.choose_confidence`.
+    """Limits of abstention; see :func:`facevalue.evaluation.calibration.choose_confidence`.
 
     Attributes
     ----------
-    target : accuracy among the answered images that the confidence limit aims at, in (0, 1).
-    floor : the limit is never below this probability.
-    quantile : share of images like the calibration split's that must not count as novel, in (0, 1).
+    target : wanted accuracy on the answered images, in (0, 1); sets the confidence limit.
+    floor : lowest confidence limit, in (0, 1).
+    quantile : share of calibration-like images that must not count as novel, in (0, 1).
     """
 
     target: float = 0.95

@@ -1,4 +1,4 @@
-"""Images split as a recipe says: what training and searching share."""
+"""Splits images by a recipe, for ``train`` and ``tune``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def split_manifest(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
 
     Parameters
     ----------
-    groups : in place of the recipe's own, which are left aside, and said to be, where no image is named as they
-        expect: a recipe is for other people's folders too.
+    groups : replace those of the recipe. The recipe's groups are skipped, with a warning, if they match no file name,
+        because a recipe is also used on other folders.
     """
     split = recipe.split
     near = split.near if split.near >= 0 else None
@@ -37,8 +37,8 @@ def split_manifest(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
         except DataError:
             manifest = with_groups(scanned, None, near)
             text = (
-                f"no file is named as the groups of the recipe ({split.groups}) expect; if several images show one "
-                "person or object, say which with `groups`"
+                f"the groups of the recipe ({split.groups}) match no file name; if several images show one "
+                "person or object, set `groups`"
             )
             say([finding("groups-not-found", text, groups=split.groups)])
     say(manifest.notes[len(scanned.notes) :])
@@ -51,4 +51,4 @@ def _check_named(manifest: Manifest, asked: str | None, recipes: str | None, sha
     except DataError:
         if asked is not None or recipes is None:
             raise
-        check_groups(manifest, None, shares)  # the recipe's own may not be for these names
+        check_groups(manifest, None, shares)  # the recipe's groups may not match these file names

@@ -1,4 +1,4 @@
-"""What studies of several trainings (a search, sizes side by side) keep beside their models, to go on with later."""
+"""The setup file of a study of several trainings (``tune``, sizes), by which it can be resumed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from facevalue.errors import UsageError
 
 
-def expect_same(setup: Path, asked: Mapping[str, Any]) -> None:
-    """Raise ``UsageError`` where the study that wrote ``setup`` was asked something else than this one is."""
+def check_same_study(setup: Path, asked: Mapping[str, Any]) -> None:
+    """Raise ``UsageError`` if the study that wrote ``setup`` has other settings than ``asked``."""
     before = json.loads(setup.read_text(encoding="utf-8"))
-    told = json.loads(json.dumps(asked))  # a tuple there is a list here
-    other = sorted(key for key in told if told[key] != before.get(key))
+    wanted = json.loads(json.dumps(asked))  # JSON turns tuples into lists
+    other = sorted(key for key in wanted if wanted[key] != before.get(key))
     if other:
         where = f"{setup.parent} holds a study that differs in its {other[0]}"
-        raise UsageError(f"{where}; give the same, or choose another `output`")
+        raise UsageError(f"{where}; use the same settings, or choose another `output`")

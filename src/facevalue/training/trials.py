@@ -1,4 +1,4 @@
-"""The trials of a study as a person reads them: a list, the best recipe, a plot."""
+"""Reports on the trials of a study: a list, the best recipe, a plot."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TRIALS, BEST, PLOT = "trials.json", "best.toml", "trials.png"
 def changed(base: Recipe, values: Mapping[str, Any]) -> Recipe:
     """A recipe with other values by dotted key."""
     table = {k: v for k, v in base.to_dict().items() if v is not None}
-    # read() is the one that judges settings; it takes the recipe's method from any of its own.
+    # read() checks the settings; the recipe named after the method supplies the rest.
     return read(base.method, {**table, **values})
 
 
 def finished(study: Study) -> list[FrozenTrial]:
-    """Trials that came to an end: trained, given up, or not trainable. Those that a kill cut off came to none."""
+    """Trials that have ended: complete, pruned or failed. Trials interrupted by a kill are not among them."""
     from optuna.trial import TrialState
 
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
@@ -34,13 +34,13 @@ def finished(study: Study) -> list[FrozenTrial]:
 
 
 def _rows(study: Study) -> list[dict[str, Any]]:
-    """One row per finished trial. They count on without those that were cut off, as an unbroken search would."""
+    """One row per finished trial. Interrupted trials are not numbered, so the numbers match an uninterrupted search."""
     return [_row(number, trial) for number, trial in enumerate(finished(study))]
 
 
 def _row(number: int, trial: FrozenTrial) -> dict[str, Any]:
-    told = ("validation_accuracy", "epochs", "seconds", "error")
-    more = {name: trial.user_attrs[name] for name in told if name in trial.user_attrs}
+    names = ("validation_accuracy", "epochs", "seconds", "error")
+    more = {name: trial.user_attrs[name] for name in names if name in trial.user_attrs}
     curve = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
     return {
         "number": number,
@@ -57,14 +57,14 @@ def _best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return min(complete, key=lambda row: float(row["validation_loss"]), default=None)
 
 
-def said(study: Study) -> str:
-    """The best trial so far in a few words, or nothing."""
+def best_summary(study: Study) -> str:
+    """A short text about the best trial so far; empty if there is none."""
     best = _best(_rows(study))
     return "" if best is None else f"lowest validation loss {best['validation_loss']:.4f} in trial {best['number']}"
 
 
 def write(study: Study, folder: Path, base: Recipe, searched: Mapping[str, Search]) -> dict[str, Any]:
-    """``trials.json``, and once a trial was complete ``best.toml`` and ``trials.png``; returns what the first holds."""
+    """Write ``trials.json`` and, once a trial is complete, ``best.toml`` and ``trials.png``. Returns the figures."""
     rows = _rows(study)
     best = _best(rows)
     states = [row["state"] for row in rows]
@@ -83,7 +83,7 @@ def write(study: Study, folder: Path, base: Recipe, searched: Mapping[str, Searc
     files.write_json(folder / TRIALS, figures)
     if best is not None:
         loss, number = best["validation_loss"], best["number"]
-        about = f"The best of {len(rows)} trials by validation loss: {loss:.4f} nats in trial {number}."
+        about = f"Lowest validation loss of {len(rows)} trials: {loss:.4f} nats in trial {number}."
         table = changed(base, best["settings"]).to_dict() | {"about": about, "name": None}
         files.write_text(folder / BEST, to_toml(table))
         logarithmic = [key for key, where in searched.items() if isinstance(where, Between) and where.log]

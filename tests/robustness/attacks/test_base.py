@@ -124,10 +124,10 @@ def test_more_restarts_are_no_weaker(trained: Classifier, some_faces: Faces, thr
     x, y = some_faces
     once, thrice = PGD(steps=5)(trained, x, y, threat), PGD(steps=5, restarts=3)(trained, x, y, threat)
     assert thrice.success[once.success].all()
-    standing = ~thrice.success
-    assert standing.any()
+    unbroken = ~thrice.success
+    assert unbroken.any()
     # Only images that stand are started anew, and every start is as long.
-    assert (thrice.queries[standing] >= 3 * 10).all()
+    assert (thrice.queries[unbroken] >= 3 * 10).all()
     assert (thrice.queries[once.turned & thrice.turned] < 3 * 10).all()
 
 

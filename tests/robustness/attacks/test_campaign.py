@@ -88,7 +88,7 @@ def test_published_form(outcome: Outcome) -> None:
     keys = "attack norm eps n clean_accuracy robust_accuracy robust_ci confusion seconds adaptive".split()
     assert set(keys) <= set(row)
     assert row["adaptive"] is False
-    # Rows the truth, columns the decision, in the order of `classes`; the clean and the adversarial one alike.
+    # Rows are the true classes, columns the predictions, in the order of `classes`; for clean and adversarial tables.
     for table in (plain["clean_confusion"], row["confusion"]):
         assert [len(line) for line in table] == [2, 2]
         assert [sum(line) for line in table] == [30, 30]
@@ -196,7 +196,7 @@ def test_a_target(trained: Classifier, faces: ImageDataset) -> None:
     assert (after[0] == clean[0]).all()  # images of the target are left alone
     assert row.target_rate == pytest.approx((after[1, 0] - clean[1, 0]) / clean[1, 1])
     assert row.target_rate > 0
-    with pytest.raises(UsageError, match="no class 'horse' to aim at; there are: face, not-face"):
+    with pytest.raises(UsageError, match="no class 'horse' for `target`; the classes are face, not-face"):
         attack_dataset(trained, faces.some(4), ["bim"], "linf", [8 / 255], target="horse")
 
 

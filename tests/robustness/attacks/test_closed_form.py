@@ -12,8 +12,8 @@ from facevalue.models.classifier import Classifier
 from facevalue.robustness.attacks.apgd import APGD
 from facevalue.robustness.attacks.base import Attack, Threat
 from facevalue.robustness.attacks.bim import BIM
-from facevalue.robustness.attacks.borders import onto_border
 from facevalue.robustness.attacks.cw import CW
+from facevalue.robustness.attacks.decision_boundary import project_to_boundary
 from facevalue.robustness.attacks.deepfool import DeepFool
 from facevalue.robustness.attacks.fab import FAB
 from facevalue.robustness.attacks.fgsm import FGSM
@@ -137,7 +137,7 @@ def test_onto_the_border_of_a_box(norm: str) -> None:
     x = torch.rand(20, 3, 4, 4, generator=generator)
     gradient = torch.randn(x.shape, generator=generator)
     margin = torch.linspace(-8, 8, 20)
-    found = onto_border(x, margin, gradient, norm)
+    found = project_to_boundary(x, margin, gradient, norm)
     assert found.min() >= 0
     assert found.max() <= 1
     for i in range(20):

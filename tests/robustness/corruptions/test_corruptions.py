@@ -1,4 +1,4 @@
-"""Everyday corruptions: what each does, over all of them, and a model on damaged images."""
+"""Everyday corruptions: what each does, over all of them, and a model on corrupted images."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_crops_fall_anywhere_and_another_seed_crops_elsewhere(photo: Image.Image
     assert len(crops) == 5
 
 
-def test_a_model_on_damaged_images(lfw: Path, tmp_path: Path) -> None:
+def test_a_model_on_corrupted_images(lfw: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 5e-3}
     fv.train(lfw, model, recipe="scratch", size=24, epochs=8, settings=small)

@@ -1,4 +1,4 @@
-"""What verbs take: a model in memory or in a folder, labelled data in any form, and the context of an evaluation."""
+"""Inputs of the verbs: a model in memory or in a folder, and the model and data of an evaluation."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Measured = TypeVar("Measured", Evaluation, AttackReport, CorruptionReport, Certi
 
 
 def opened(model: Model) -> Classifier:
-    """The classifier itself.
+    """The classifier, loaded if ``model`` is a folder.
 
     Raises
     ------
     ModelFolderError
-        The folder or a file in it is missing, altered, or not for this version.
+        The folder or one of its files is missing, was altered, or is for another version.
     UsageError
-        It is neither a classifier nor a path.
+        ``model`` is neither a classifier nor a path.
     """
     if isinstance(model, Classifier):
         return model
@@ -46,15 +46,15 @@ def opened(model: Model) -> Classifier:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationContext:
-    """A model and the labelled images that it is measured on.
+    """A model and the labelled images to evaluate it on.
 
     Attributes
     ----------
     dataset : with the model's preprocessing and class order.
-    rows : what is known of each image, in the dataset's order.
-    warnings : what should be known of these images.
-    folder : where evidence is kept; ``None`` where it is only returned.
-    predictor : what a user of the model asks: the runtime for a model folder, the classifier itself in memory.
+    rows : the manifest rows of the images, in the dataset's order.
+    warnings : findings about these images.
+    folder : model folder that gets the evidence; ``None`` if it is only returned.
+    predictor : the runtime for a model folder; the classifier itself for a model in memory.
     """
 
     classifier: Classifier
@@ -75,13 +75,13 @@ class EvaluationContext:
         seed: int = 0,
         save: bool = True,
     ) -> EvaluationContext:
-        """The images of ``data`` that the model may be measured on.
+        """The context with the images of ``data`` that the model may be evaluated on.
 
         Parameters
         ----------
         split : see :func:`facevalue.data.evaluation_data.evaluation_data`.
-        limit : at most so many images, drawn evenly from the classes by ``seed``.
-        save : keep evidence on the card, where ``model`` is a folder; asked before the long work whether it can be.
+        limit : at most this many images, drawn evenly from the classes by ``seed``.
+        save : write evidence to the card if ``model`` is a folder; raises at once if the folder is not writable.
         """
         classifier = opened(model)
         folder = None if isinstance(model, Classifier) else Path(model)
@@ -100,7 +100,7 @@ class EvaluationContext:
         )
 
     def finished(self, report: Measured) -> Measured:
-        """The report with what should be known of the images; kept on the card where that was asked for."""
+        """The report with the warnings about the images; also written to the card unless ``save`` was false."""
         report = report.changed(warnings=(*self.warnings, *report.warnings))
         if self.folder is not None:
             keep(self.folder, report)

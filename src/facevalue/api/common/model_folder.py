@@ -1,4 +1,4 @@
-"""Writing model folders: what every verb that makes one shares."""
+"""Writes model folders, for all verbs that create one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from facevalue.support import files
 from facevalue.support.output_folder import free_folder
 
 PARITY_IMAGES = 32
-"""Images that an exported file is compared on."""
+"""Number of images for the parity measurement of an exported file."""
 
 
 def data_facts_of(manifest: Manifest) -> DataFacts:
-    """What a card says of a manifest with groups and splits."""
+    """The card's facts about a manifest with groups and splits."""
     rows = manifest.readable
     by_split = rows.groupby("split")["group"]
     shared = rows.groupby("group")["key"].transform("size") > 1
@@ -43,7 +43,7 @@ def data_facts_of(manifest: Manifest) -> DataFacts:
 
 
 def provenance_of(manifest: Manifest, start: float, seed: int | None) -> Provenance:
-    """Where a model comes from that is made from all images of a manifest."""
+    """The provenance of a model that is made from all images of a manifest."""
     fingerprint, n = manifest.fingerprint(), len(manifest.readable)
     return Provenance.made(start, seed, fingerprint=fingerprint, source=manifest.source, n=n)
 
@@ -56,30 +56,32 @@ def save(
     parity: ImageDataset | None = None,
     start: float | None = None,
 ) -> Path:
-    """Write a whole model folder: history, manifest, weights, graph with its parity, card, page.
+    """Write a complete model folder: history, manifest, weights, graph with measured parity, card, report.
 
     Parameters
     ----------
-    folder : taken only where ``overwrite`` is true and a model is there.
-    parity : images that ``model.onnx`` is compared on; by default the model's own test images.
-    start : ``time.perf_counter()`` when the work began, for the card; by default the card keeps its time.
+    folder : may be an existing model folder only if ``overwrite`` is true.
+    parity : images to compare ``model.onnx`` on; by default the model's own test images.
+    start : ``time.perf_counter()`` at the start of the work, for the card; by default the card keeps its time.
 
     Raises
     ------
     UsageError
-        ``folder`` is taken or cannot be written to, or it is not known what the classifier was made from.
+        ``folder`` exists already or cannot be written, or the classifier has no origin.
     DataError
-        There is no image to measure the parity on.
+        There is no image to measure parity on.
     """
     free_place(folder, overwrite)
     origin = classifier.origin
     if origin is None:
-        raise UsageError("it is not known what this classifier was made from, and a model folder says so: train one")
+        raise UsageError(
+            "a model folder needs the training images' manifest, and this classifier has none: use `train`"
+        )
     images = (parity_images(classifier) if parity is None else parity).some(PARITY_IMAGES)
     with files.replacing_folder(folder) as partial:
         lines = "".join(json.dumps(line) + "\n" for line in origin.history)
         (partial / HISTORY).write_text(lines, encoding="utf-8", newline="\n")
-        # Absolute, so that the images are found again from elsewhere; no fingerprint knows of paths.
+        # Absolute, so that the images are found from any working directory; fingerprints do not depend on paths.
         here = [p if p in origin.manifest.images else os.path.abspath(p) for p in origin.manifest.table["path"]]  # noqa: PTH100 - links stay links
         origin.manifest.changed(path=here).save(partial / MANIFEST)
         card = classifier.write(partial)
@@ -96,12 +98,12 @@ def save(
 
 
 def parity_images(classifier: Classifier) -> ImageDataset:
-    """The model's own test images, where they still are.
+    """The model's own test images that still exist.
 
     Raises
     ------
     DataError
-        There are none any more.
+        No test image exists any more.
     """
     origin = classifier.origin
     if origin is not None:
@@ -110,16 +112,16 @@ def parity_images(classifier: Classifier) -> ImageDataset:
         own = replace(origin.manifest, table=table[(table["split"] == "test") & there])
         if not own.readable.empty:
             return dataset_of(own, classifier.card.preprocessing, classifier.card.classes, "test")
-    raise DataError("the model's test images are no longer where they were; give others with `images`")
+    raise DataError("the model's test images are no longer where they were; name other images with `images`")
 
 
 def free_place(output: Path, overwrite: bool) -> Path:
-    """The place of a model folder to be, after asking that it is free, or a model that may be replaced."""
+    """``output``, after checking that it is free, or a model folder that may be replaced."""
     free_folder(output, CARD, "a model folder", overwrite)
     return output
 
 
 def keep(folder: Path, *evidence: AnyEvidence) -> None:
-    """Put evidence on a model folder's card and draw its page anew."""
+    """Add evidence to the card of a model folder and rewrite its report."""
     keep_evidence(folder, *evidence)
     write_report(folder)

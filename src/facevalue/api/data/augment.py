@@ -1,4 +1,4 @@
-"""``data augment``: what a recipe's augmentation does to images, before learning from them."""
+"""``data augment``: shows the effect of a recipe's augmentation before training."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ CELL = 128
 """Side of an image on the sheet."""
 
 HOWS = {"fill": {"rotation", "zoom", "shift", "height", "width"}, "corruption": {"jpeg", "blur", "rescale"}}
-"""Settings that only say how others change images, and these."""
+"""Settings that only modify other settings, with those others."""
 
 
 @dataclass(frozen=True)
 class AugmentationSheet(ShownInNotebooks):
-    """A sheet of augmented images, just drawn.
+    """A sheet of augmented images.
 
     Attributes
     ----------
-    augment : the settings that are on.
+    file : the PNG.
+    augment : the settings that are switched on.
     images : path and label of each image, from top to bottom.
     """
 
@@ -65,29 +66,31 @@ def augment_data(
     seed: int | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> AugmentationSheet:
-    """Draw some images, each as it is read and then as training would see it in so many epochs.
+    """Draw some images on one sheet: each as read, then as training would see it in each epoch.
 
     Parameters
     ----------
-    data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, or a manifest.
+    data : as for :func:`facevalue.train`.
     output : the PNG to write.
-    recipe, size, seed, settings : as for ``train``; the recipe must change images.
-    rows : images, drawn evenly from the classes.
-    epochs : in how many each is shown.
+    recipe, size, seed, settings : as for ``train``; the recipe must have augmentation.
+    rows : number of images, drawn evenly from the classes.
+    epochs : number of epochs to show for each image.
 
     Raises
     ------
     UsageError
-        There is no such recipe or setting, or it leaves images as they are.
+        There is no such recipe or setting, or the recipe has no augmentation.
     DataError
         There is no readable image.
     """
     chosen = read(recipe, {"seed": seed, "network.size": size, **(settings or {})})
     on = switched_on(chosen.augment)
     if not on:
-        raise UsageError(f"the recipe {chosen.name} leaves images as they are; see its table [augment]")
+        raise UsageError(
+            f"the recipe {chosen.name} does not change images; switch something on, e.g. augment.flip=true"
+        )
     if rows < 1 or epochs < 1:
-        raise UsageError(f"expected rows and epochs to be at least 1, but got {rows} and {epochs}")
+        raise UsageError(f"expected `rows` and `epochs` to be at least 1, but got {rows} and {epochs}")
     manifest = scan(data)
     some = dataset_of(manifest, chosen.preprocessing(), manifest.classes).some(rows, chosen.seed)
     pixels = some.pixels()
@@ -102,7 +105,7 @@ def augment_data(
         columns=len(columns),
         caption=f"{chosen.name}: "
         + ", ".join(name if value is True else f"{name} {value}" for name, value in on.items()),
-        quiet="Left as the network input is read; beside it as training sees it, one column per epoch.",
+        quiet="Left: the network input without augmentation. Right: as training sees it, one column per epoch.",
         gap=4,
     )
     with files.replacing_file(Path(output)) as partial:
@@ -117,7 +120,7 @@ def augment_data(
 
 
 def switched_on(settings: AugmentSettings) -> dict[str, Any]:
-    """The settings that change images. ``fill`` and ``corruption`` say how others do, and change nothing alone."""
+    """The settings that change images. ``fill`` and ``corruption`` only modify others and have no effect alone."""
     plain, off = (msgspec.to_builtins(each) for each in (settings, AugmentSettings()))
     on = {name for name, value in plain.items() if value != off[name]} - HOWS.keys()
     on |= {how for how, of in HOWS.items() if on & of}
@@ -125,7 +128,7 @@ def switched_on(settings: AugmentSettings) -> dict[str, Any]:
 
 
 def seen(some: ImageDataset, pixels: NDArray[np.uint8], recipe: Recipe, epochs: int) -> list[NDArray[np.uint8]]:
-    """(n, s, s, 3) uint8 for each epoch: what training makes of the images, were they all there is."""
+    """(n, s, s, 3) uint8 for each epoch: the augmented images, as if they were the whole training split."""
     settings, indices = recipe.augment, np.arange(len(some))
     masks: ForegroundMasks | None = find([pixels], len(some)) if settings.background else None
     made = []

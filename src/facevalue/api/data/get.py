@@ -1,4 +1,4 @@
-"""``data get``: known public sets of images."""
+"""``data get``: download known public datasets."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from facevalue.support.registry import look_up
 
 
 def get_data(name: str, output: Path | str | None = None, *, source: str = "", overwrite: bool = False) -> Fetched:
-    """Fetch a known public set of images, checked and ready to train on.
+    """Download a known public dataset, check it and make it ready for training.
 
     Parameters
     ----------
     name : one of :data:`facevalue.data.known.KNOWN`.
-    output : the folder to make; by default one that is called as the set, where the process stands.
-    source : a mirror's address, or a folder that holds the archives; else ``$FACEVALUE_MIRROR``, else the set's own.
-    overwrite : fetch anew where it is there.
+    output : the folder to create; by default one with the dataset's name in the working directory.
+    source : address of a mirror, or a folder with the archives; by default ``$FACEVALUE_MIRROR``, else the original.
+    overwrite : download again and replace an existing folder.
 
     Raises
     ------
     UsageError
-        There is no such set, or something else stands at ``output``.
+        There is no such dataset, or ``output`` is something else.
     FaceValueError
-        An archive cannot be had, or is not what it should be.
+        An archive cannot be downloaded, or its checksum is wrong.
     """
     return fetch(look_up(KNOWN, name, "known set"), Path(name if output is None else output), source, overwrite)

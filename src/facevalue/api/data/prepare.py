@@ -1,4 +1,4 @@
-"""``data prepare``: leak-free splits whose files say nothing of their class."""
+"""``data prepare``: leak-free splits, with all files encoded the same way."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def prepare_data(
     like: Path | str | None = None,
     overwrite: bool = False,
 ) -> Prepared:
-    """Split images without leaks and encode every class alike, so that no file tells its class.
+    """Split images without leaks and encode all files the same way, so that the format does not reveal the class.
 
     Parameters
     ----------
     data : a folder with one sub-folder per class, one with ``train/`` and held-out folders, a manifest file, a table
         with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`.
-    output : the folder to make: ``train/ validation/ calibration/ test``, each with one folder per class, and a
+    output : the folder to create: ``train/ validation/ calibration/ test``, each with one folder per class, and a
         manifest.
     size, fit, format, quality, groups, near, shares, seed, leaks, like : see
         :class:`facevalue.data.prepare.Preparation`.
-    overwrite : replace a prepared folder that is there already.
+    overwrite : replace an existing prepared folder.
 
     Raises
     ------
     UsageError
-        A path, name or setting cannot be right; or ``output`` is taken.
+        A path, name or setting is invalid, or ``output`` exists already.
     DataError
         The images cannot be split.
     """

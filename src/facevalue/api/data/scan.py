@@ -1,4 +1,4 @@
-"""``data scan``: what is wrong with images, before learning from them."""
+"""``data scan``: find problems in images before training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def scan_data(
     network: str = "mobilenetv2_100",
     weights: str = "hub",
 ) -> Audit:
-    """Read every image and say what is wrong with them.
+    """Read all images and report problems: unreadable files, duplicates, contradictions, shortcuts, label errors.
 
     Parameters
     ----------
@@ -35,23 +35,23 @@ def scan_data(
         a manifest file, a table with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`. One class is
         enough.
     groups : see :func:`facevalue.data.groups.with_groups`.
-    near : bits of 256 in which the hashes of near-duplicates differ at most.
-    fresh : read files anew that an earlier scan remembers.
-    manifest : write the table of all files here, as Parquet.
-    page : write an HTML page to explore here.
-    labels : look for label errors too, with the features of ``network``, whose ``weights`` are a file or ``hub``.
+    near : hashes of near-duplicates differ in at most this many of 256 bits.
+    fresh : read all files again instead of using the cache of an earlier scan.
+    manifest : path for the table of all files, as Parquet.
+    page : path for an HTML page to explore the results.
+    labels : also look for label errors, with the features of ``network``; ``weights`` is a file or ``hub``.
 
     Raises
     ------
     UsageError
-        ``data`` is not there, or ``groups`` cannot be.
+        ``data`` does not exist, or ``groups`` is invalid.
     DataError
         There is no readable image.
     """
     scanned = scan(data, fresh=fresh, loose=True, nested_groups=groups is not None)
     if manifest is not None:
         scanned.save(Path(manifest))
-    with progress.work("looking for what is wrong", unit="checks"):
+    with progress.work("looking for problems", unit="checks"):
         found = audit(with_groups(scanned, groups, near), near)
     try:
         check_groups(scanned, groups, DEFAULT)

@@ -1,4 +1,4 @@
-"""Paddings that an ONNX graph computes although they are always the same, made constant."""
+"""Replaces paddings that an ONNX graph computes at every run by constants."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 
 def with_constant_pads(model: onnx.ModelProto, batches: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> onnx.ModelProto:
-    """The same graph with every padding that does not depend on the input as a constant.
+    """The graph with a constant for every padding that does not depend on the input.
 
-    Networks with TensorFlow's 'same' padding work their paddings out from the image's size, and a recorded graph
-    does so again at every run, which keeps ONNX Runtime from merging them into the convolutions.
+    Networks with TensorFlow's 'same' padding compute their paddings from the image size. A recorded graph repeats
+    that at every run, and ONNX Runtime then cannot merge the paddings into the convolutions.
 
     Parameters
     ----------
     model : with one input, ``pixels``; changed in place.
-    batches : two inputs of different batch size; a padding that differs between them stays as it is.
+    batches : two inputs of different batch size; a padding that differs between them is left unchanged.
     """
     graph = model.graph
     makers = {output: node for node in graph.node for output in node.output}
@@ -34,7 +34,7 @@ def with_constant_pads(model: onnx.ModelProto, batches: tuple[NDArray[np.uint8],
 
 
 def _values(model: onnx.ModelProto, names: list[str], batch: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
-    """What the tensors of these names hold when the graph runs on ``batch``."""
+    """Values of the tensors of these names when the graph runs on ``batch``."""
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
     del probe.graph.output[:]
@@ -48,7 +48,7 @@ def _values(model: onnx.ModelProto, names: list[str], batch: NDArray[np.uint8]) 
 
 
 def _prune(graph: onnx.GraphProto) -> None:
-    """Take out the nodes and weights that no output needs. Nodes are in topological order, as ONNX demands."""
+    """Remove the nodes and weights that no output needs. Nodes are in topological order, as ONNX requires."""
     needed = {output.name for output in graph.output}
     for node in reversed(list(graph.node)):
         if needed.isdisjoint(node.output):

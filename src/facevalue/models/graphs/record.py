@@ -1,4 +1,4 @@
-"""Recording a torch module as an ONNX graph with one input, ``pixels``, of any batch size."""
+"""Records a torch module as an ONNX graph with one input, ``pixels``, of any batch size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OPSET = 18
 MAX_BYTES = 2**31 - 2**20
-"""A protobuf message, and so an ONNX file without a second one beside it, ends at 2 GiB."""
+"""A protobuf message holds at most 2 GiB, and so does a single-file ONNX model."""
 
 
 class Recordable(nn.Module, ABC):
@@ -56,7 +56,7 @@ def recorded(graph: Recordable, side: int) -> onnx.ModelProto:
     if size > MAX_BYTES:
         raise FaceValueError(f"the network has {size / 2**30:.1f} GiB of weights, but an ONNX file holds at most 2")
     graph = graph.eval()
-    # Two images: torch takes a dimension of 1 for one that is always 1.
+    # Two images: torch would treat a batch dimension of 1 as constant.
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
     with tempfile.TemporaryDirectory(prefix="facevalue-") as folder:
         path = Path(folder) / "graph.onnx"
@@ -71,10 +71,10 @@ def recorded(graph: Recordable, side: int) -> onnx.ModelProto:
 
 
 def traced(graph: Recordable, example: Tensor, path: Path) -> None:
-    """Write the graph as ONNX by recording one run (TorchScript).
+    """Write the graph as ONNX by tracing one run (TorchScript).
 
-    PyTorch's older way, and the default here because it takes 0.5 s for MobileNetV2 where :func:`captured` takes 12.
-    What a recording can get wrong (a branch on the data, a fixed batch size) is what parity is measured for.
+    PyTorch's older exporter, the default here: 0.5 s for MobileNetV2, where :func:`captured` takes 12 s. A trace can
+    be wrong where the network branches on its data or fixes the batch size; the parity measurement finds that.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -92,7 +92,7 @@ def traced(graph: Recordable, example: Tensor, path: Path) -> None:
 
 
 def captured(graph: Recordable, example: Tensor, path: Path) -> None:
-    """Write the graph as ONNX by ``torch.export``: slower, for networks with operators that tracing cannot write."""
+    """Write the graph as ONNX by ``torch.export``: slower, for networks with operators that tracing cannot export."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)

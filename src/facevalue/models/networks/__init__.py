@@ -1,4 +1,4 @@
-"""The networks: one record each. A new one is one small file and one line in :data:`NETWORKS`."""
+"""The networks, one record each. To add one, write one small file and one line in :data:`NETWORKS`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NETWORKS: dict[str, Network] = {
 
 
 def find(name: str) -> Network:
-    """The record of this name, or one made from timm's settings.
+    """The record of this name; for any other timm model, one made from timm's settings.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def build(name: str, classes: int, size: int, options: Mapping[str, Any] | None 
     name : in :data:`NETWORKS`, or any timm model.
     classes : number of logits, at least 2.
     size : side of the network input in pixels.
-    options : over the record's own.
+    options : override those of the record.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def build(name: str, classes: int, size: int, options: Mapping[str, Any] | None 
     network = find(name)
     given = dict(options or {})
     unknown = sorted(set(given) - set(network.options))
-    if unknown and name != network.timm_name:  # timm judges options of its own networks
+    if unknown and name != network.timm_name:  # timm checks the options of its own networks
         known = ", ".join(network.options) or "none"
         raise UsageError(f"{name} has no option {unknown[0]!r}; it knows: {known}")
     try:

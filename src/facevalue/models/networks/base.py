@@ -1,4 +1,4 @@
-"""What a network is: a record that builds a body, and the body's contract."""
+"""The contract of a network: a record that builds a body, and the methods of that body."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def whole_numbers(name: str, given: object, least: int = 1) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        It is not, is empty, or one of them is below ``least``.
+        It is no such list, is empty, or has a number below ``least``.
     """
     numbers = isinstance(given, list | tuple) and all(type(v) is int and v >= least for v in given)
     if not numbers or not given:
@@ -34,9 +34,9 @@ def whole_numbers(name: str, given: object, least: int = 1) -> tuple[int, ...]:
 
 
 class Body(nn.Module, ABC):
-    """A network as facevalue sees it: images → maps → features → logits.
+    """A network in parts: images → maps → features → logits.
 
-    A subclass writes :meth:`maps`, :meth:`embed`, :meth:`stages` and sets :attr:`head`. Inputs are normalised
+    A subclass implements :meth:`maps`, :meth:`embed` and :meth:`stages`, and sets :attr:`head`. Inputs are normalised
     images, float (n, 3, s, s).
     """
 
@@ -47,23 +47,23 @@ class Body(nn.Module, ABC):
     """Whether :meth:`embed` is plain average pooling (dropout aside), so that ``head`` applied to the maps is CAM."""
 
     batch: int = 16
-    """Images that may go through it at once; fewer where one takes much memory."""
+    """Batch size for inference; smaller for networks that need much memory per image."""
 
     spatial: bool = True
-    """Whether :meth:`maps` is (n, c, h, w); not so for vision transformers, which have tokens."""
+    """Whether :meth:`maps` is (n, c, h, w). False for vision transformers, which have tokens."""
 
     any_size: bool = False
-    """Whether :meth:`embed` takes maps of any size, as it does where it is plain pooling."""
+    """Whether :meth:`embed` takes maps of any size, as plain pooling does."""
 
     leaves_out: tuple[str, ...] = ()
-    """Prefixes of names in a full weights file that this network, with the options it has, is without."""
+    """Prefixes of names in a full weights file that this network, with its options, does not have."""
 
     kinds: tuple[int, ...] = ()
-    """Widths of the kinds of features that lie beside each other in an embedding; empty where all are of one."""
+    """Widths of the kinds of features in an embedding, in order; empty if all features are of one kind."""
 
     @abstractmethod
     def maps(self, x: Tensor) -> Tensor:
-        """(n, c, h, w) activations of the last convolutional layer, which Grad-CAM looks at."""
+        """(n, c, h, w) activations of the last convolutional layer, which Grad-CAM uses."""
 
     @abstractmethod
     def embed(self, maps: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class Body(nn.Module, ABC):
 
     @abstractmethod
     def stages(self) -> list[nn.Module]:
-        """The body without its head in stages from input to output; fine-tuning thaws the last N of them."""
+        """The stages of the body from input to output, without the head. Fine-tuning trains the last N of them."""
 
     def backbone(self) -> nn.Module:
         """The module whose parameter names weight files use; by default the body itself."""
@@ -94,14 +94,14 @@ class Body(nn.Module, ABC):
         Raises
         ------
         ValueError
-            The features of this network say where things are, or its maps have no quarters.
+            The features of this network depend on position, or its maps are too small to be quartered.
         """
         maps = self.maps(x)
         if not (self.spatial and (self.pooled or self.any_size)):
-            raise ValueError("its features say where things are")
+            raise ValueError("its features depend on position in the image")
         height, width = maps.shape[2] // 2, maps.shape[3] // 2
         if not height or not width:
-            raise ValueError("its maps are of one place")
+            raise ValueError("its maps are too small to be divided into quarters")
         halves = [maps[:, :, :height], maps[:, :, height:]]
         quarters = [part for half in halves for part in (half[..., :width], half[..., width:])]
         return torch.stack([self.embed(part) for part in (maps, *quarters)], dim=1)
@@ -115,22 +115,22 @@ class Body(nn.Module, ABC):
 
 @dataclass(frozen=True)
 class Network:
-    """A record: how to build a network, and what is known of it.
+    """How to build a network, and the facts about it.
 
     Attributes
     ----------
     build : ``(classes, size, options) -> Body`` with random weights; ``classes`` k >= 2, ``size`` the network input's
         side.
     preprocessing : default preprocessing.
-    mean, std : of pixels in [0, 1].
-    paper : where it was described.
-    licence : of its published weights, ``None`` where there are none.
-    timm_name : the timm model whose weights (from the Hub or a file) fit, ``None`` for networks of our own.
-    ignores : prefixes of names in a full weights file that this network leaves out (its classifier, say).
-    options : settings that ``build`` knows, with their defaults.
-    conventions : named sets of changes to ``mean``, ``std`` and ``options`` for weights made elsewhere
+    mean, std : of pixels in [0, 1], for normalisation.
+    paper : the publication that describes it.
+    licence : of its published weights; ``None`` if there are none.
+    timm_name : the timm model whose weights (from the Hub or a file) fit; ``None`` for facevalue's own networks.
+    ignores : prefixes of names in a full weights file that are not loaded (its classifier, for example).
+    options : settings that ``build`` takes, with their defaults.
+    conventions : by name, ``mean``, ``std`` and ``options`` for weights trained in another framework
         (``tensorflow``: 'same' padding and pixels scaled to [-1, 1]).
-    known_weights : SHA-256 of published weight files whose convention is known, by convention name.
+    known_weights : convention names of published weight files, by SHA-256.
     """
 
     name: str
@@ -149,7 +149,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Convention:
-    """How a family of weight files wants its input."""
+    """Normalisation and options that a family of weight files needs."""
 
     mean: Triple
     std: Triple
@@ -157,12 +157,12 @@ class Convention:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Number of trainable and frozen parameters; buffers (batch-norm statistics) do not count."""
+    """Number of parameters, trainable or frozen; buffers (batch-norm statistics) are not counted."""
     return sum(p.numel() for p in module.parameters())
 
 
 def new_head(features: int, classes: int) -> nn.Linear:
-    """A last layer with PyTorch's initialisation. A place of its own so that every body makes it alike."""
+    """A last layer with PyTorch's initialisation. All bodies use this function, so all heads start the same way."""
     return nn.Linear(features, classes)
 
 

@@ -1,4 +1,4 @@
-"""Several finished models as one network: their calibrated probabilities, averaged."""
+"""Several trained models as one network: the average of their calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from facevalue.models.networks.small_resnet import SMALL_RESNET
 
 _SPECIFICATION: dict[str, Any] = {
     "name": None,  # of the member's network
-    "options": {},  # that it is built with
+    "options": {},  # of the member's network
     "mean": (0.0, 0.0, 0.0),  # of pixels in [0, 1]
     "std": (1.0, 1.0, 1.0),
     "temperature": 1.0,
-    "novelty": None,  # its limit; None where the member does not judge novelty
-    "order": None,  # for each class of the ensemble, its place in the member; None where they are alike
+    "novelty": None,  # the member's limit; None if it has none
+    "order": None,  # for each class of the ensemble, its index in the member; None if the orders are equal
 }
 
 
@@ -43,15 +43,15 @@ class Member(nn.Module):
         unknown = sorted(set(specification) - set(_SPECIFICATION))
         if unknown:
             raise ValueError(f"a member has no {unknown[0]!r}; it knows: {', '.join(_SPECIFICATION)}")
-        told = {**_SPECIFICATION, **specification}
-        self.body = build(told["name"], classes, size, told["options"])
-        self.temperature = float(told["temperature"])
-        self.limit: float | None = told["novelty"]
-        self.order: list[int] | None = told["order"]
+        values = {**_SPECIFICATION, **specification}
+        self.body = build(values["name"], classes, size, values["options"])
+        self.temperature = float(values["temperature"])
+        self.limit: float | None = values["novelty"]
+        self.order: list[int] | None = values["order"]
         features = self.body.head.in_features
         rank = min(features, RANK)
-        self.register_buffer("mean", torch.tensor(told["mean"]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(told["std"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(values["mean"]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(values["std"]).view(1, 3, 1, 1), persistent=False)
         if self.limit is not None:
             self.register_buffer("novelty_means", torch.zeros(classes, features))
             self.register_buffer("novelty_basis", torch.zeros(features, rank))
@@ -68,18 +68,18 @@ class Member(nn.Module):
         return log_p if self.order is None else log_p[:, self.order]
 
     def novelty(self, features: Tensor) -> Tensor:
-        """(n, 1) novelty over the member's own limit; (n, 0) where it has none."""
+        """(n, 1) novelty divided by the member's own limit; (n, 0) if it has no limit."""
         if self.limit is None:
             return features[:, :0]
         squared = squared_distance(
             features, self.novelty_means, self.novelty_basis, self.novelty_scale, self.novelty_rest
         )
-        # The root has no slope at 0, and times the head's zero weight that would be NaN for attacks.
+        # The gradient of the root is infinite at 0; times the head's zero weight it would be NaN for attacks.
         return (squared.clamp_min(1e-12).sqrt() / self.limit).unsqueeze(1)
 
 
 class Together(nn.Module):
-    """Members on the same image. Their maps are joined along channels where they are of one size, else flattened."""
+    """Runs all members on the same image. Maps of equal size are joined along channels, others are flattened."""
 
     def __init__(self, members: list[Member]) -> None:
         super().__init__()
@@ -95,11 +95,11 @@ class Together(nn.Module):
 
 
 class Ensemble(Body):
-    """Members' calibrated probabilities, averaged (Lakshminarayanan et al. 2017, arXiv:1612.01474).
+    """The average of the members' calibrated probabilities (Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
-    The logits are the logarithm of the average, so that the softmax gives it back at temperature 1. Normalisation and
-    temperatures of the members are inside. The features are each member's novelty over its limit, then these logits,
-    which :attr:`head` only passes on.
+    The logits are the logarithm of the average, so the softmax at temperature 1 returns the average. The members keep
+    their normalisation and temperatures. The features are each member's novelty divided by its limit, then these
+    logits; :attr:`head` only passes the logits on.
     """
 
     pooled = False
@@ -135,7 +135,7 @@ class Ensemble(Body):
         features = [m.body.embed(part) for m, part in zip(self.together, parts, strict=True)]
         novelties = [m.novelty(f) for m, f in zip(self.together, features, strict=True)]
         answers = torch.stack([m.answers(f) for m, f in zip(self.together, features, strict=True)])
-        # In logarithms, so that a probability too small for a float32 does not become log(0).
+        # In logarithms, so that a probability below the float32 range does not become log(0).
         average = torch.logsumexp(answers, dim=0) - math.log(len(answers))
         return torch.cat([*novelties, average], dim=1)
 
@@ -151,7 +151,7 @@ def _build(classes: int, size: int, options: Mapping[str, Any]) -> Body:
     return Ensemble(classes, size, list(options["members"]))
 
 
-def _alone(network: Network) -> dict[str, Any]:
+def _member_options(network: Network) -> dict[str, Any]:
     return {"name": network.name, "mean": network.mean, "std": network.std}
 
 
@@ -160,5 +160,5 @@ ENSEMBLE = Network(
     build=_build,
     preprocessing=Preprocessing(size=128, filter="bilinear"),
     paper="Lakshminarayanan et al. 2017, arXiv:1612.01474",
-    options={"members": (_alone(SMALL_RESNET), _alone(SMALL_INCEPTION))},
+    options={"members": (_member_options(SMALL_RESNET), _member_options(SMALL_INCEPTION))},
 )

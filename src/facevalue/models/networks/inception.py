@@ -1,4 +1,4 @@
-"""Inception v3, whole, and cut after its seventh mixed block with a dense head."""
+"""Inception v3: the complete network, and a version cut after its seventh mixed block with a dense head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MobileNetV2's early half, read as texture: how its channels vary together, not how strong each is."""
+"""Texture features from the first half of MobileNetV2: covariances between channels instead of their means."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from facevalue.models.networks.mobilenetv2 import MOBILENETV2
 from facevalue.models.networks.timm_body import top_stages
 
 GROUPS = 5
-"""Groups of blocks that there are levels of. The two after them know what things are, and cover too much at once."""
+"""Groups of blocks that can be levels. The two later ones respond to objects, and their receptive fields are large."""
 
 INSIDE = range(1, GROUPS)
-"""Groups of blocks that can be read inside, where their last block is widest: all that have such blocks."""
+"""Groups whose last block has an expansion layer with a residual connection, so that it can be read inside."""
 
 LEAST_SIDE = 4
-"""Of the size that all maps are folded to: below it, what is where would be lost to explanations."""
+"""Smallest side that all maps may be folded to: smaller maps have too little spatial detail for explanations."""
 
 VIEWS: Mapping[str, tuple[int, ...]] = {"upright": (), "mirrored": (3,), "upside-down": (2,), "turned": (2, 3)}
-"""What an image may be seen as, by the axes of (n, c, h, w) that are flipped; turned is by half a turn."""
+"""The orientations in which an image can be read, by the flipped axes of (n, c, h, w); ``turned`` is 180 degrees."""
 
 _EPSILON = 1e-8
-"""Added to a trace, so that an image of one colour has a square root too."""
+"""Added to the trace, so that the square root is defined for an image of a single colour."""
 _RIDGE = 1e-3
 _ITERATIONS = 16
-"""Enough for the least eigenvalue that the ridge allows, of 96 channels, to a ten-thousandth. Each brings small ones
-nearer by half; of more channels the least is smaller, and takes a few more."""
+"""For 96 channels, the smallest eigenvalue that the ridge allows converges to a relative error of 1e-4. With more
+channels the smallest eigenvalue is smaller and needs a few more iterations."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Which maps are read, at which zooms.
+    """Which maps are read, at which zooms and in which orientations.
 
     Attributes
     ----------
     levels : groups of blocks whose output is read.
-    zooms : at which the image runs through them; 1 among them.
-    views : of :data:`VIEWS`, as which it does so; upright among them.
-    wide, wide_at : groups whose last block is read inside, and at which of the zooms.
+    zooms : factors by which the image is enlarged first; must include 1.
+    views : names in :data:`VIEWS`; must include ``upright``.
+    wide, wide_at : groups whose last block is also read inside, and the zooms at which that is done.
 
     Raises
     ------
     ValueError
-        There is no level, or one that is not among the first five groups of blocks; a zoom is not between 1 and 8, or
-        1 is not among them; a view is not known, or upright is not among them; or ``wide`` names the first group, which
-        has no such block, or ``wide_at`` what is not a zoom.
+        ``levels`` is empty or has a group outside the first five; a zoom is not between 1 and 8, or 1 is missing; a
+        view is unknown, or ``upright`` is missing; ``wide`` names the first group, which has no such block; or
+        ``wide_at`` has a number that is not in ``zooms``.
     """
 
     levels: Sequence[int]
@@ -90,14 +90,13 @@ class Reading:
 
 
 class Levels(nn.Module):
-    """The stem and groups of blocks up to the last of ``levels``, under timm's names, with several outputs at once.
+    """MobileNetV2 up to the last of ``levels``, under timm's names, with the outputs of several layers.
 
-    They run on the image at every zoom: enlarged, traces of a pixel or two come into the reach of later groups. They
-    run on it as every one of the ``views``, whose maps are flipped back and lie beside each other: convolutions that
-    were learned are not symmetric, so that the same image says more. At the zooms of ``wide_at`` the last
-    blocks of the groups in ``wide`` are read inside too: where they are six times as wide, before a projection.
-    All maps are folded to one size: each square of neighbours becomes channels beside each other, so that nothing is
-    lost and all levels lie in one (n, c, h, w).
+    It runs at every zoom, because later groups see traces of one or two pixels only in an enlarged image. It runs in
+    every one of the ``views``, because learned filters are not symmetric; the maps are flipped back and joined along
+    channels. At the zooms of ``wide_at`` the last blocks of the groups in ``wide`` are also read before their
+    projection, where they are six times as wide. All maps are folded to one size by moving neighbouring pixels to
+    channels (pixel unshuffle), which loses nothing and gives one (n, c, h, w) tensor.
     """
 
     def __init__(self, size: int, pad_type: str, reading: Reading) -> None:
@@ -122,12 +121,12 @@ class Levels(nn.Module):
         common = math.gcd(*sides)
         if common < LEAST_SIDE:
             raise ValueError(f"maps of {', '.join(map(str, sides))} pixels a side do not fold evenly")
-        # Kept as plain numbers: read from the maps themselves they would be part of the recorded graph.
+        # Plain numbers: computed from the maps, they would become part of the recorded graph.
         self.folds = tuple(side // common for side in sides)
         self.channels = tuple(int(shape[1]) // len(self.views) for shape in shapes)
 
     def outputs(self, x: Tensor) -> list[Tensor]:
-        """(n, v * c, h, w) of each level, v views, at one zoom after the other."""
+        """(n, v * c, h, w) of each level for v views, zoom by zoom."""
         found = []
         for side in self.sides:
             seen = nn.functional.interpolate(x, (side, side), mode="bilinear") if side != self.sides[0] else x
@@ -144,7 +143,7 @@ class Levels(nn.Module):
         return found
 
     def _views(self, seen: Tensor) -> Tensor:
-        """(v * n, c, h, w), one view after the other, to (n, v * c, h, w) with all of them upright again."""
+        """(v * n, c, h, w), view by view, to (n, v * c, h, w) with all views flipped back to upright."""
         views = zip(seen.chunk(len(self.views)), self.views, strict=True)
         return torch.cat([_flipped(view, axes) for view, axes in views], dim=1)
 
@@ -153,7 +152,7 @@ class Levels(nn.Module):
         return torch.cat(folded, dim=1)
 
     def parts(self, maps: Tensor) -> list[Tensor]:
-        """(n, c, places) of each level, from what :meth:`forward` gave; the order of the places is another."""
+        """(n, c, positions) of each level from the output of :meth:`forward`; positions are in another order."""
         v = len(self.views)
         widths = [v * c * by * by for c, by in zip(self.channels, self.folds, strict=True)]
         split = torch.split(maps, widths, dim=1)
@@ -165,7 +164,7 @@ class Levels(nn.Module):
 
 
 def _inside(group: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What the group's last block has between its depth-wise convolution and its projection, and the group's output."""
+    """The maps between depth-wise convolution and projection of the group's last block, and the group's output."""
     *before, last = group
     for block in before:
         x = block(x)
@@ -178,17 +177,17 @@ def _flipped(x: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 
 class MobileNetV2Texture(Body):
-    """Square roots of the covariances between the channels of several levels; linear.
+    """Square roots of the covariance matrices between the channels of several levels, then a linear layer.
 
-    What gives a generated image away is fine and all over it: it shows less in what is where than in which local
-    patterns come together. Second moments of maps say that (Gatys et al. 2015, arXiv:1505.07376) and have been found to
-    tell generated faces where average pooling cannot (Liu et al. 2020, arXiv:2002.00133). Of a covariance matrix the
-    square root is taken, which keeps a few strong directions from drowning the rest (Li et al. 2018, arXiv:1712.01034).
+    Generated images differ from photographs in fine texture all over the image. Second moments of feature maps describe
+    texture (Gatys et al. 2015, arXiv:1505.07376) and detect generated faces where average pooling does not (Liu et al.
+    2020, arXiv:2002.00133). The matrix square root keeps a few strong directions from dominating (Li et al. 2018,
+    arXiv:1712.01034).
 
     Raises
     ------
     ValueError
-        ``pad_type`` is neither empty nor ``same``; or the network input does not divide evenly among the levels' maps.
+        ``pad_type`` is neither empty nor ``same``; or the levels' maps cannot be folded to one size.
     """
 
     pooled = False
@@ -200,7 +199,7 @@ class MobileNetV2Texture(Body):
             raise ValueError(f"expected pad_type to be '' or 'same', but got {pad_type!r}")
         self.model = Levels(size, pad_type, reading)
         self.leaves_out = tuple(f"blocks.{number}." for number in range(len(self.model.blocks), GROUPS))
-        # An image is as many pixels as its zooms and views have together.
+        # All zooms and views of an image are computed at once, so fewer images fit into a batch.
         self.batch = max(1, round(self.batch / (len(self.model.views) * sum(zoom**2 for zoom in reading.zooms))))
         for number, c in enumerate(self.model.channels):
             rows, columns = torch.triu_indices(c, c)
@@ -232,10 +231,10 @@ class MobileNetV2Texture(Body):
 
 
 def square_root(covariance: Tensor) -> Tensor:
-    """(n, c, c) positive semi-definite to their square roots, with a thousandth of the mean variance added.
+    """Square roots of positive semi-definite matrices (n, c, c), with 1/1000 of the mean variance added.
 
-    Newton and Schulz's coupled iteration (Higham 2008, *Functions of Matrices*, ch. 6): products alone, so that every
-    engine computes it alike, which eigenvectors would not be.
+    The coupled Newton-Schulz iteration (Higham 2008, *Functions of Matrices*, ch. 6) uses matrix products only, so all
+    engines compute the same; an eigendecomposition would differ between them.
     """
     eye = torch.eye(covariance.shape[1], dtype=covariance.dtype, device=covariance.device)
     trace = (covariance * eye).sum((1, 2), keepdim=True) + _EPSILON
@@ -258,7 +257,7 @@ MOBILENETV2_TEXTURE = replace(
     MOBILENETV2,
     name="mobilenetv2_100-texture",
     build=_build,
-    # Finer than a network that names things needs: resizing takes away what this one looks at.
+    # A large input: resizing removes the fine texture that this network uses.
     preprocessing=Preprocessing(size=256, filter="bicubic"),
     paper="Liu et al. 2020, arXiv:2002.00133, on Sandler et al. 2018, arXiv:1801.04381",
     ignores=("classifier.", "conv_head.", "bn2.", "blocks.5.", "blocks.6."),

@@ -16,11 +16,11 @@ class SmallCNN(Body):
 
     Parameters
     ----------
-    widths : channels of each convolution; as many layers as there are numbers.
+    widths : channels of each convolution; one layer per number.
     kernel : side of the convolutions.
     dense : width of the layer before the last.
-    dropout : share of the dense layer that is dropped in training.
-    batch_norm : batch norm after each convolution. The published network has none.
+    dropout : dropout rate of the dense layer.
+    batch_norm : whether batch norm follows each convolution. The published network has none.
     """
 
     pooled = False
@@ -34,7 +34,7 @@ class SmallCNN(Body):
         kernel: int,
         dense: int,
         dropout: float,
-        batch_norm: bool = False,  # older model folders do not name it
+        batch_norm: bool = False,  # older model folders do not have this option
     ) -> None:
         super().__init__()
         widths = whole_numbers("widths", widths)
@@ -45,7 +45,7 @@ class SmallCNN(Body):
             blocks.append(nn.Sequential(nn.Conv2d(channels, width, kernel), *norm, nn.ReLU(), nn.MaxPool2d(2)))
             channels, side = width, (side - kernel + 1) // 2
         if side < 1:
-            raise ValueError(f"{len(widths)} layers of {kernel} x {kernel} leave nothing of so small an image")
+            raise ValueError(f"the image is too small for {len(widths)} layers of {kernel} x {kernel}")
         self.blocks = nn.Sequential(*blocks)
         self.dense = nn.Sequential(
             nn.Flatten(), nn.Linear(channels * side * side, dense), nn.ReLU(), nn.Dropout(dropout)
@@ -53,8 +53,8 @@ class SmallCNN(Body):
         self.head = new_head(dense, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                # Keras's start, which the published figures were made from (Glorot & Bengio 2010). PyTorch's is 2.4
-                # times narrower in the dense layer, where nearly all parameters are.
+                # Keras's initialisation (Glorot & Bengio 2010), as in the published figures. PyTorch's is 2.4 times
+                # narrower in the dense layer, where nearly all parameters are.
                 nn.init.xavier_uniform_(module.weight)
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)

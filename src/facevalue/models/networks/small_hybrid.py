@@ -34,13 +34,13 @@ class SmallHybrid(Body):
     def __init__(self, residual: Body, inception: Body, classes: int, size: int, dropout: float) -> None:
         super().__init__()
         width = residual.head.in_features + inception.head.in_features
-        # The branches give their maps alone: a head of their own would never learn.
+        # Only the maps of the branches are used: their own heads would never be trained.
         del residual.head, inception.head
         self.branches = Branches(residual, inception)
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout))
         self.head = new_head(width, classes)
         with torch.no_grad(), torch.random.fork_rng():
-            self.eval()(torch.zeros(1, 3, size, size))  # branches whose maps differ in size are found here
+            self.eval()(torch.zeros(1, 3, size, size))  # raises if the maps of the branches differ in size
         self.train()
 
     def maps(self, x: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def _build(classes: int, size: int, options: Mapping[str, Any]) -> Body:
     residual = {**SMALL_RESNET.options, "widths": options["residual_widths"]}
     inception = {**SMALL_INCEPTION.options, "widths": options["inception_widths"]}
     if len(options["residual_widths"]) != len(options["inception_widths"]) + 1:
-        raise ValueError("residual_widths needs one width more than inception_widths, so that both maps are alike")
+        raise ValueError("residual_widths needs one width more than inception_widths, so that both maps have one size")
     return SmallHybrid(
         SMALL_RESNET.build(classes, size, residual),
         SMALL_INCEPTION.build(classes, size, inception),

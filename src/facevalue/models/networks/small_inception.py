@@ -1,4 +1,4 @@
-"""A small Inception network to be trained from scratch."""
+"""A small Inception network for training from scratch."""
 
 from __future__ import annotations
 

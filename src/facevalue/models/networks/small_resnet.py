@@ -1,4 +1,4 @@
-"""A small residual network to be trained from scratch."""
+"""A small residual network for training from scratch."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class ResidualBlock(nn.Module):
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        # A stride of a 1x1 convolution only leaves pixels out. Left out here, because oneDNN's AVX2 kernel of a strided
-        # one writes beyond its buffer where there are fewer than 8 channels (uxlfoundation/oneDNN issue 6035).
+        # A strided 1x1 convolution only skips pixels. They are skipped here instead, because oneDNN's AVX2 kernel for a
+        # strided one writes beyond its buffer with fewer than 8 channels (uxlfoundation/oneDNN issue 6035).
         kept = x[..., :: self.stride, :: self.stride]
         out: Tensor = self.relu(self.residual(x) + self.shortcut(kept))
         return out

@@ -1,4 +1,4 @@
-"""Any timm network behind the body's contract."""
+"""Any timm network as a body."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facevalue.models.networks import torchvision_ready
 from facevalue.models.networks.base import Body, Network, Triple, new_head
 from facevalue.support.registry import did_you_mean
 
-# timm builds these with an extra output that only its own training loop knows, or with zeroed residual branches.
+# By default timm builds these with an auxiliary output for its own training loop, or with zeroed residual branches.
 _BUILD_OPTIONS: dict[str, dict[str, Any]] = {
     "inception_v3": {"aux_logits": False},
     "resnet": {"zero_init_last": False},
@@ -22,12 +22,12 @@ _BUILD_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 class TimmBody(Body):
-    """A timm model with its classifier taken off, and a linear head of ours.
+    """A timm model without its classifier, and a new linear head.
 
     Raises
     ------
     UsageError
-        timm has no model of this name, or the model does not know an option.
+        timm has no model of this name, or an option is unknown.
     """
 
     model: Any  # timm's own class, which has forward_features and forward_head
@@ -43,10 +43,10 @@ class TimmBody(Body):
             self.model = timm.create_model(name, num_classes=0, **{**extra, **options})
         except TypeError as error:
             raise UsageError(f"{name} does not know these options: {dict(options)} ({error})") from error
-        self.map_layer = nn.Identity()  # a place for hooks: the same in every family of networks
+        self.map_layer = nn.Identity()  # attribution hooks attach here, in every family of networks
         was_training = self.model.training
         self.model.eval()
-        # Not zeros: networks without biases answer them with zeros, and then everything looks like average pooling.
+        # Not zeros: a network without biases would return zeros, and any layer would look like average pooling.
         image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             maps = self.model.forward_features(image)
@@ -80,7 +80,7 @@ class TimmBody(Body):
 
 
 def top_stages(model: nn.Module) -> list[nn.Module]:
-    """The parts of a network from input to output: its children, with chains of blocks opened one level."""
+    """The parts of a network from input to output: its children; sequences are replaced by their own children."""
     stages: list[nn.Module] = []
     for child in model.children():
         parts = list(child.children()) if isinstance(child, nn.Sequential) else [child]
@@ -89,16 +89,16 @@ def top_stages(model: nn.Module) -> list[nn.Module]:
 
 
 def timm_record(name: str, others: Sequence[str] = ()) -> str:
-    """The name, if timm has a model of it.
+    """The name, if timm has such a model.
 
     Parameters
     ----------
-    others : names that a misspelt one may have meant beside timm's.
+    others : further names to suggest for a misspelt one.
 
     Raises
     ------
     UsageError
-        It has none; the message names some that are near.
+        timm has none; the message suggests similar names.
     """
     torchvision_ready.ready()
     import timm

@@ -1,8 +1,8 @@
-"""Lets torchvision (and so timm) be imported beside a torch build that its compiled operators were not made for.
+"""Makes torchvision (and so timm) importable beside a torch build that its compiled operators do not match.
 
-There ``import torchvision`` fails with «operator torchvision::nms does not exist»: the Python side describes
-operators whose schemas the compiled side would have defined. Defining the schemas is enough, since facevalue uses no
-torchvision operator. Where torchvision loads, this does nothing.
+There ``import torchvision`` fails with «operator torchvision::nms does not exist», because the compiled part that
+defines the operators' schemas was not loaded. facevalue uses no torchvision operator, so defining the schemas is
+enough. If torchvision loads, this module does nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SCHEMAS = (
 
 @lru_cache(maxsize=1)
 def ready() -> torch.library.Library | None:
-    """Make ``import torchvision`` work; returns the library that holds the schemas (it must stay alive), or None."""
+    """Make ``import torchvision`` work. Returns the library with the schemas (keep a reference to it), or None."""
     if importlib.util.find_spec("torchvision") is None:
         return None
     try:
@@ -32,7 +32,7 @@ def ready() -> torch.library.Library | None:
         if "torchvision::" not in str(error):
             raise
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]  # half imported
+        del sys.modules[name]  # only partly imported
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
         if not hasattr(torch.ops.torchvision, schema.partition("(")[0]):

@@ -1,4 +1,4 @@
-"""Weights: none, timm's from the Hub, or a local file, into a body, with a clear account of what did not match."""
+"""Loads weights into a body: none, timm's from the Hub, or a local file. Errors list what did not match."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from facevalue.support import files, progress
 
 @dataclass(frozen=True)
 class Wanted:
-    """A network as a recipe asks for it.
+    """The network that a recipe requests.
 
     Attributes
     ----------
     name, options, size, classes : as :func:`facevalue.models.networks.build` takes them.
     weights : ``none``, ``hub``, or a ``.safetensors``, ``.pth``, ``.pt`` or ``.bin`` file.
-    convention : one of the record's, ``own`` for the record's own normalisation, or ``auto``: what is known of the
-        file, else ``own``.
-    mean, std : over all of that, where given.
+    convention : a convention of the record, ``own`` for the record's normalisation, or ``auto``: the known convention
+        of the file, else ``own``.
+    mean, std : override the convention, if given.
     """
 
     name: str
@@ -87,7 +87,7 @@ def _convention(network: Network, name: str, digest: str | None) -> Convention:
     if name == "auto":
         known = network.known_weights.get(digest or "")
         if known is not None:
-            progress.note(f"weights known to follow the {known} convention: that is used")
+            progress.note(f"these weights are known to follow the {known} convention, which is used")
         return network.conventions[known] if known is not None else own
     if name == "own":
         return own
@@ -98,12 +98,12 @@ def _convention(network: Network, name: str, digest: str | None) -> Convention:
 
 
 def read_file(path: Path) -> dict[str, Tensor]:
-    """Tensors of a weights file by name. Nothing in it is executed (``weights_only``).
+    """Tensors of a weights file by name. No code from the file is executed (``weights_only``).
 
     Raises
     ------
     WeightsError
-        The file is missing, of another kind, or damaged.
+        The file is missing, has another format, or is damaged.
     """
     if not path.is_file():
         raise WeightsError(f"`weights` {path}: there is no such file")
@@ -128,12 +128,12 @@ def read_file(path: Path) -> dict[str, Tensor]:
 
 
 def from_hub(network: Network) -> dict[str, Tensor]:
-    """timm's pretrained weights, downloaded once and cached by the Hub's client.
+    """timm's pretrained weights; the Hub's client downloads them once and caches them.
 
     Raises
     ------
     WeightsError
-        timm has none for this network, or they cannot be fetched.
+        timm has none for this network, or the download failed.
     """
     if network.timm_name is None:
         raise WeightsError(f"{network.name} has no published weights; use `weights` none or a file")
@@ -149,7 +149,7 @@ def from_hub(network: Network) -> dict[str, Tensor]:
     try:
         with progress.work(f"fetching {network.timm_name} weights", unit="files"):
             model: nn.Module = timm.create_model(network.timm_name, pretrained=True)
-    except Exception as error:  # the Hub's client and its transports each raise their own
+    except Exception as error:  # the Hub's client and its transports raise many types
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(
             f"the weights of {network.timm_name} could not be fetched ({reason}); "
@@ -161,7 +161,7 @@ def from_hub(network: Network) -> dict[str, Tensor]:
 
 
 def fill(body: Body, state: Mapping[str, Tensor], network: Network, source: str) -> None:
-    """Copy ``state`` into ``body``, all but the head.
+    """Copy ``state`` into ``body``, except the head.
 
     Raises
     ------
@@ -183,8 +183,8 @@ def fill(body: Body, state: Mapping[str, Tensor], network: Network, source: str)
     if missing or unexpected or reshaped:
         shapes = [f"{n} {tuple(given[n].shape)} instead of {tuple(own[n].shape)}" for n in reshaped]
         parts = (("missing", missing), ("unknown", unexpected), ("of another shape", shapes))
-        told = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in parts if names)
-        raise WeightsError(f"{source} does not fit {network.name}: {told}")
+        mismatches = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in parts if names)
+        raise WeightsError(f"{source} does not fit {network.name}: {mismatches}")
     target.load_state_dict({n: v for n, v in given.items() if n in own}, strict=False)
 
 

@@ -1,4 +1,4 @@
-"""The attacks: one small file each. A new one is one file and one line in :data:`ATTACKS`."""
+"""The attacks. To add one, write one small file and one entry in :data:`ATTACKS`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def find(name: str) -> Attack:
     Raises
     ------
     UsageError
-        There is none; the message names those there are.
+        There is none; the message lists the known names.
     """
     return look_up(ATTACKS, name, "attack")

@@ -1,4 +1,4 @@
-"""Adversarial images as files: what a model met, pixel for pixel, with a table beside them."""
+"""Writes adversarial images as files, without loss, with a table."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TABLE = "images.csv"
 _COLUMNS = "file source attack norm eps label clean_decision decision success distance".split()
 
 
-def ask_free(folder: Path) -> None:
-    """Raise, before the long work and not after it, where the images would stand among others.
+def check_free(folder: Path) -> None:
+    """Check, before the attacks run, that adversarial images can be written to ``folder``.
 
     Raises
     ------
     UsageError
-        The folder holds something already, is no folder, or cannot be made.
+        The path is not an empty or new folder, or cannot be created.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not an empty folder; adversarial images go into a new one")
@@ -37,10 +37,10 @@ def ask_free(folder: Path) -> None:
 
 
 class AdversarialFolder:
-    """``ATTACK-NORM-EPS/CLASS/NUMBER-NAME.png``, the network inputs without loss, and ``images.csv``.
+    """Adversarial network inputs as ``ATTACK-NORM-EPS/CLASS/NUMBER-NAME.png``, and ``images.csv``.
 
-    Every attacked image is there, turned or not, under its true class: each ``ATTACK-NORM-EPS`` is one folder per
-    class, and the accuracy on it is the attack's robust accuracy, by whatever reads it.
+    All attacked images are written, whether the attack succeeded or not, under their true class. So each
+    ``ATTACK-NORM-EPS`` has one folder per class, and accuracy on it is the robust accuracy under that attack.
     """
 
     def __init__(self, folder: Path, dataset: ImageDataset) -> None:
@@ -48,12 +48,12 @@ class AdversarialFolder:
         self._rows: list[list[object]] = []
         often = Counter(map(names.folded, dataset.classes))
         self._classes = [
-            f"{i:02d}" if _odd(name) or often[names.folded(name)] > 1 else name
+            f"{i:02d}" if _unusable_as_folder(name) or often[names.folded(name)] > 1 else name
             for i, name in enumerate(dataset.classes)
         ]
 
     def add(self, attack: str, threat: Threat, first: int, result: AttackResult) -> None:
-        """Write the images of one batch, the first of which is number ``first`` of all."""
+        """Write the images of one batch; ``first`` is the position of its first image in the dataset."""
         name = re.sub(r"[^\w.-]+", "_", f"{attack}-{threat.norm}-{eps_text(threat.eps, threat.norm)}".replace(")", ""))
         classes = self._images.classes
         for i, image in enumerate(result.adversarial):
@@ -81,14 +81,14 @@ class AdversarialFolder:
 
 @contextmanager
 def saved(folder: Path, dataset: ImageDataset) -> Iterator[AdversarialFolder]:
-    """A folder of images that stands at ``folder`` when the block ends well, and not at all otherwise."""
-    ask_free(folder)
+    """An :class:`AdversarialFolder` that appears at ``folder`` only if the block ends without an error."""
+    check_free(folder)
     with files.replacing_folder(folder) as partial:
         made = AdversarialFolder(partial, dataset)
         yield made
         made.finish()
 
 
-def _odd(name: str) -> bool:
-    """Whether a class's name cannot be a folder's on every system."""
+def _unusable_as_folder(name: str) -> bool:
+    """Whether a class name is not a valid folder name on every system."""
     return names.fault(name) != "" or len(name.encode(errors="replace")) > 200

@@ -1,4 +1,4 @@
-"""APGD: projected gradient ascent that halves its step by itself, on cross-entropy and on the logit margin."""
+"""APGD: projected gradient ascent with an adaptive step size, on cross-entropy and on the logit margin."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ APGDLoss = Literal["ce", "margin"]
 _LOSSES: dict[APGDLoss, Loss] = {"ce": Victim.odds, "margin": Victim.margin}
 
 _MOMENTUM = 0.75
-_ENOUGH = 0.75  # part of the steps between two looks that must climb, or the step is halved
+_ENOUGH = 0.75  # share of the steps between two checkpoints that must increase the loss, else the step is halved
 
 
 @final
 @dataclass(frozen=True)
 class APGD(Attack):
-    """Ascent from a random point with momentum; the step is halved where it no longer pays, and goes on from the best.
+    """Gradient ascent with momentum from a random point. If the loss stops growing, the step is halved.
 
-    ``ce`` climbs the log odds, which grow with cross-entropy but do not saturate. ``margin`` climbs the lead of the
-    largest other logit; where any other class will do and there are more than two, one class is tried after another.
-    Neither knows a scale: multiplied logits give the same path. The paper's DLR loss gets that by dividing by the lead
-    of the first logit over the third, and so is not defined for two classes.
+    ``ce`` maximises the log odds, which grow with cross-entropy but do not saturate. ``margin`` maximises the lead of
+    the largest other logit; an untargeted attack on more than two classes tries the classes one after another. Both are
+    invariant to the scale of the logits. The paper's DLR loss gets that by dividing by the lead of the first logit over
+    the third, and so is not defined for two classes.
 
     Attributes
     ----------
-    losses : climbed one after another, each only for images that still stand.
-    steps : of each start.
-    restarts : starts with each loss.
-    rivals : classes tried by ``margin``, those with the largest logits on the clean image.
+    losses : used one after another, each only for images that are not broken yet.
+    steps : steps per start.
+    restarts : starts per loss.
+    rivals : number of classes that ``margin`` tries: those with the largest logits on the clean image.
     """
 
     name: ClassVar[str] = "apgd"
@@ -55,22 +55,22 @@ class APGD(Attack):
             raise UsageError(f"Expected steps >= 1, restarts >= 1 and rivals >= 1, but got {got}")
 
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-        """One loss, one rival and one start after another, each only for the images that stand."""
+        """Try each loss, rival class and start on the images that are not broken yet."""
         worst = Worst(model, x, threat)
         for loss in self.losses:
-            ways = [model] if loss == "ce" else model.ways(model.logits(x), self.rivals)
-            for way in ways * self.restarts:
-                clean = x[worst.standing]
+            views = [model] if loss == "ce" else model.per_boundary(model.logits(x), self.rivals)
+            for view in views * self.restarts:
+                clean = x[worst.remaining]
                 start = threat.random_point(clean, generator)
-                worst.add(self._climb(way.only(worst.standing), start, clean, threat, _LOSSES[loss]))
+                worst.add(self._climb(view.only(worst.remaining), start, clean, threat, _LOSSES[loss]))
                 if worst.done:
                     return worst.images
         return worst.images
 
     def _climb(self, model: Victim, start: Tensor, x: Tensor, threat: Threat, loss: Loss) -> Tensor:
-        """The highest point of one start, (n, 3, s, s); of an image that breaks, the point where it did."""
+        """The point with the highest loss of one start, (n, 3, s, s); for a broken image, the point that broke it."""
         looks = set(_looks(self.steps))
-        rows = torch.arange(len(x), device=x.device)  # those that go on
+        rows = torch.arange(len(x), device=x.device)  # images that are not finished
         here, before, best = start.clone(), start.clone(), start.clone()
         slope, best_slope = torch.zeros_like(x), torch.zeros_like(x)
         value, highest, highest_then = (torch.full_like(x[:, 0, 0, 0], float("-inf")) for _ in range(3))
@@ -109,7 +109,7 @@ class APGD(Attack):
 
 
 def _looks(steps: int) -> list[int]:
-    """The steps at which the step's length is looked at: after 22 % of all, then at ever shorter intervals.
+    """The checkpoints, at which the step size is adapted: after 22 % of the steps, then at shorter intervals.
 
     >>> _looks(100)
     [22, 41, 57, 70, 80, 87, 93, 99]

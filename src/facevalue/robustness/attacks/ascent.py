@@ -1,4 +1,4 @@
-"""Repeated steps uphill inside the ball, and the worst of several tries: what most attacks share."""
+"""Projected gradient ascent inside the ball, and the worst case over several tries, for most attacks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from facevalue.robustness.attacks.victim import Victim
 def ascend(
     model: Victim, start: Tensor, x: Tensor, threat: Threat, steps: int, step: float, momentum: float = 0.0
 ) -> Tensor:
-    """``steps`` steps of length ``step`` from ``start``, each projected to the ball around ``x``; (n, 3, s, s).
+    """Take ``steps`` steps of length ``step`` from ``start``, each projected to the ball around ``x``; (n, 3, s, s).
 
-    An image whose 8-bit rounding the classifier gets wrong is finished and costs nothing more.
+    An image stops as soon as its 8-bit rounding is misclassified.
 
     Parameters
     ----------
-    momentum : part of the former directions that is added to the gradient, each scaled to a mean absolute value of 1.
+    momentum : decay of the accumulated gradients; each gradient is scaled to a mean absolute value of 1.
     """
     x_adv = start.clone()
     past = torch.zeros_like(x) if momentum else None
@@ -41,9 +41,9 @@ def ascend(
 
 
 def broken_when_rounded(model: Victim, logits: Tensor, x_adv: Tensor, x: Tensor, threat: Threat) -> Tensor:
-    """(n,) whether the attacker has what he wants of ``x_adv``, with these logits, and after rounding to 8 bits too.
+    """(n,) whether the attack succeeds on ``x_adv`` (in the ball, with these logits), also after rounding to 8 bits.
 
-    Only those of which he has it before are rounded and asked about again. ``x_adv`` is in the ball.
+    Only images on which it succeeds before rounding are rounded and classified again.
     """
     broken = model.reached(logits)
     if broken.any():
@@ -54,39 +54,39 @@ def broken_when_rounded(model: Victim, logits: Tensor, x_adv: Tensor, x: Tensor,
 
 
 class Worst:
-    """The worst candidate of each image over several tries; each try is only for the images that stand.
+    """The worst candidate of each image over several tries; each try needs only the images not broken so far.
 
     Attributes
     ----------
-    images : (n, 3, s, s) worst so far, in the ball.
-    standing : (m,) positions of the images that no try has broken.
+    images : (n, 3, s, s) worst candidates so far, in the ball.
+    remaining : (m,) positions of the images that no try has broken.
     """
 
     def __init__(self, model: Victim, x: Tensor, threat: Threat) -> None:
         self._model, self._x, self._threat = model, x, threat
         self._odds = torch.full((len(x),), float("-inf"), dtype=x.dtype, device=x.device)
         self.images = x.clone()
-        self.standing = torch.arange(len(x), device=x.device)
+        self.remaining = torch.arange(len(x), device=x.device)
 
     @property
     def done(self) -> bool:
-        """Whether no image stands."""
-        return len(self.standing) == 0
+        """Whether all images are broken."""
+        return len(self.remaining) == 0
 
-    def left(self) -> tuple[Victim, Tensor]:
-        """The model and the clean images of those that stand."""
-        return self._model.only(self.standing), self._x[self.standing]
+    def remaining_inputs(self) -> tuple[Victim, Tensor]:
+        """The model and the clean images for the remaining images."""
+        return self._model.only(self.remaining), self._x[self.remaining]
 
     def add(self, found: Tensor, by: str = "") -> None:
-        """Judge candidates for the images that stand, (m, 3, s, s), and keep those that are worse than the last."""
-        view, clean = self.left()
+        """Evaluate candidates (m, 3, s, s) for the remaining images, and keep those worse than the previous ones."""
+        view, clean = self.remaining_inputs()
         found = self._threat.project(found, clean)
         logits = view.logits(found)
         broken = broken_when_rounded(view, logits, found, clean, self._threat)
         odds = view.odds(logits)
-        worse = broken | (odds > self._odds[self.standing])
-        rows = self.standing[worse]
+        worse = broken | (odds > self._odds[self.remaining])
+        rows = self.remaining[worse]
         self.images[rows], self._odds[rows] = found[worse], odds[worse]
         if by:
             view.only(broken).found(by)
-        self.standing = self.standing[~broken]
+        self.remaining = self.remaining[~broken]

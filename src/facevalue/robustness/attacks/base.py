@@ -1,4 +1,4 @@
-"""What an attack is: a base class whose call checks, measures and restores, and one hook for the attack itself."""
+"""The base class of attacks: ``__call__`` checks, projects and measures; a subclass implements ``run``."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ __all__ = ["Attack", "AttackResult", "Norm", "Threat", "Victim"]
 
 @dataclass(frozen=True, eq=False)
 class AttackResult:
-    """What an attack found, image by image.
+    """The result of an attack, image by image.
 
-    An image that was misclassified from the start counts as a success and is left as it is. So is one for which the
-    attack found nothing that the classifier is less sure of. With a target class, success is to be taken for it, and
-    images that are of that class are left as they are.
+    Misclassified clean images count as successes and are not changed. An image is also unchanged if the attack found
+    nothing with a lower confidence. With a target class, success means that it is predicted, and images of that class
+    are not attacked.
 
     Attributes
     ----------
-    labels : (n,) int64, the truth.
+    labels : (n,) int64 true classes.
     adversarial : (n, 3, s, s) in [0, 1], in the ball and on the 8-bit grid (where the clean image is on it).
     unrounded : (n, 3, s, s) in [0, 1], in the ball, before rounding.
-    clean_decisions, decisions : (n,) int64, the class decided for on the clean image and on ``adversarial``.
-    decisions_unrounded : (n,) int64, the same on ``unrounded``.
-    success : (n,) bool, the attacker has what he wants of ``adversarial``.
-    success_unrounded : (n,) bool, the same of ``unrounded``.
-    distances : (n,) float64, of ``adversarial`` from the clean image in the threat's norm.
-    queries : (n,) int64, forward passes and gradients the attack asked for; the checks around it do not count.
-    found_by : (n,) which part of an attack of several parts turned the image; empty for none, and for others.
-    seconds : the whole call took.
+    clean_decisions, decisions : (n,) int64 predicted classes of the clean image and of ``adversarial``.
+    decisions_unrounded : (n,) int64 predicted classes of ``unrounded``.
+    success : (n,) bool, whether the attack succeeds with ``adversarial``.
+    success_unrounded : (n,) bool, the same for ``unrounded``.
+    distances : (n,) float64 distance of ``adversarial`` from the clean image, in the threat's norm.
+    queries : (n,) int64 forward passes and gradients that the attack used, without those for checking the result.
+    found_by : (n,) for an attack with several parts, the part that succeeded; else empty.
+    seconds : duration of the call.
     """
 
     labels: Tensor
@@ -60,38 +60,38 @@ class AttackResult:
 
     @property
     def turned(self) -> Tensor:
-        """(n,) bool, right on the clean image and a success on the adversarial one."""
+        """(n,) bool, classified correctly before the attack, and the attack succeeds."""
         return self.success & (self.clean_decisions == self.labels)
 
     @property
     def clean_accuracy(self) -> float:
-        """Share of images that were right before the attack."""
+        """Share of images that are classified correctly before the attack."""
         return float((self.clean_decisions == self.labels).double().mean())
 
     @property
     def robust_accuracy(self) -> float:
-        """Share of images that are right before and after the attack, rounded to 8 bits."""
+        """Share of images that are classified correctly before and after the attack, rounded to 8 bits."""
         return float((self.decisions == self.labels).double().mean())
 
     @property
     def robust_accuracy_unrounded(self) -> float:
-        """The same before rounding."""
+        """Robust accuracy before rounding."""
         return float((self.decisions_unrounded == self.labels).double().mean())
 
 
 @dataclass(frozen=True)
 class Attack(ABC):
-    """A way to look, inside a threat's ball, for an image that the classifier gets wrong.
+    """A search inside a threat's ball for an image that the classifier misclassifies.
 
-    A subclass is a frozen dataclass whose fields are its hyper-parameters, and writes :meth:`run`.
+    A subclass is a frozen dataclass whose fields are its hyper-parameters, and implements :meth:`run`.
 
     Attributes
     ----------
     name : its key in :data:`facevalue.robustness.attacks.ATTACKS`.
-    paper : where it was described.
-    black_box : whether it asks for no gradient.
-    starts_clean : whether it asks for the gradient of the odds at the clean images first; then the forward pass that
-        judges those serves for that too.
+    paper : the publication that describes it.
+    black_box : whether it uses no gradients.
+    starts_clean : whether it first needs the gradient of the log odds at the clean images; that gradient is then
+        computed together with the clean predictions.
     """
 
     name: ClassVar[str]
@@ -101,7 +101,7 @@ class Attack(ABC):
 
     @property
     def title(self) -> str:
-        """What figures call it: its name, with the hyper-parameters that are not the defaults.
+        """Its name in results, with the hyper-parameters that differ from the defaults.
 
         >>> from facevalue.robustness.attacks.pgd import PGD
         >>> PGD().title, PGD(steps=50).title
@@ -111,13 +111,13 @@ class Attack(ABC):
 
     @abstractmethod
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-        """Candidates (n, 3, s, s), one for each of ``x``; they are projected, rounded and judged by the caller.
+        """Candidates (n, 3, s, s), one per image of ``x``; the caller projects, rounds and evaluates them.
 
         Parameters
         ----------
-        model : asked for logits; it counts, knows the true classes and what the attacker wants. In eval mode, its
+        model : gives logits, counts queries, and knows the true classes and the attacker's goal. In eval mode, its
             parameters without gradients.
-        x : (n, 3, s, s) clean images in [0, 1], all rightly classified, n >= 1. Not to be changed.
+        x : (n, 3, s, s) clean images in [0, 1], all classified correctly, n >= 1. Must not be changed.
         threat : its ``eps`` is above 0.
         generator : the only source of randomness, on the CPU.
         """
@@ -134,25 +134,25 @@ class Attack(ABC):
         seed: int = 0,
         say: Callable[[str], None] = lambda _: None,
     ) -> AttackResult:
-        """Attack images; the classifier, its gradients and mode, and ``x`` are left as they were.
+        """Attack images. The classifier, its gradients and mode, and ``x`` do not change.
 
         Parameters
         ----------
-        x : (n, 3, s, s) float32 in [0, 1], s the classifier's own size.
+        x : (n, 3, s, s) float32 in [0, 1], s the classifier's input size.
         y : (n,) int64 true classes.
-        target : the class that the images shall be taken for; ``None``: any but the true one.
-        say : told in a few words how far a long attack has come.
+        target : class that the attacker wants to be predicted; ``None``: any wrong class.
+        say : called with short progress texts.
 
         Raises
         ------
         UsageError
-            The images, labels or target have another shape, type or range.
+            The images, labels or target have a wrong shape, type or range.
         """
         _check(classifier, x, y, target)
         started = time.perf_counter()
         device = classifier.mean.device
         with frozen(classifier), torch.inference_mode(False), torch.no_grad():
-            # A copy: what an attack does to it does not reach the caller, and convolutions like channels last.
+            # A copy protects the caller's tensor; convolutions are faster with channels last.
             x = x.detach().to(device).clone(memory_format=torch.channels_last)
             y = y.detach().to(device, copy=True)
             log = Log(torch.zeros(len(x), dtype=torch.int64), say=say)
@@ -161,27 +161,27 @@ class Attack(ABC):
             clean_decisions = classifier.decide(logits)
             unrounded = _Judged(classifier, x.clone(), clean_decisions.clone(), model.reached(logits))
             rounded = unrounded
-            standing = ((clean_decisions == y) & (y != target if target is not None else True)).nonzero()[:, 0]
-            if threat.eps > 0 and len(standing):
-                model, clean = model.only(standing), x[standing]
-                floor = model.odds(logits[standing])
+            attacked = ((clean_decisions == y) & (y != target if target is not None else True)).nonzero()[:, 0]
+            if threat.eps > 0 and len(attacked):
+                model, clean = model.only(attacked), x[attacked]
+                floor = model.odds(logits[attacked])
                 if gradient is not None:
-                    model = model.knowing(clean, gradient[standing], logits[standing])
-                # Only the search: what it finds is judged by the classifier as it is.
+                    model = model.with_known_gradient(clean, gradient[attacked], logits[attacked])
+                # Fused only for the search: the original classifier evaluates the results.
                 with fused(classifier, clean[:1]):
                     found = self.run(model, clean, threat, torch.Generator().manual_seed(seed)).detach()
                 assert found.shape == clean.shape, f"{self.name} gave {tuple(found.shape)} for {tuple(clean.shape)}"
                 found = threat.project(found, clean)
                 grid = threat.rounded(found, clean)
-                # Most linf attacks end on the grid but for float error: those need no second look.
+                # Most linf results are on the grid up to float error: these need no second evaluation.
                 off = (found - grid).abs().amax(dim=(1, 2, 3)) > FLOAT_ERROR
-                unrounded.take_better(model, standing, torch.where(per_image(off), found, grid), floor)
-                rounded = unrounded.restored(standing[off], x, clean_decisions)
-                rounded.take_better(model.only(off), standing[off], grid[off], floor[off])
-                lost = unrounded.reached[standing] & ~rounded.reached[standing]
+                unrounded.take_better(model, attacked, torch.where(per_image(off), found, grid), floor)
+                rounded = unrounded.restored(attacked[off], x, clean_decisions)
+                rounded.take_better(model.only(off), attacked[off], grid[off], floor[off])
+                lost = unrounded.reached[attacked] & ~rounded.reached[attacked]
                 if lost.any():
                     filled = threat.filled(found[lost], clean[lost])
-                    rounded.take_better(model.only(lost), standing[lost], filled, floor[lost])
+                    rounded.take_better(model.only(lost), attacked[lost], filled, floor[lost])
         return AttackResult(
             labels=y,
             adversarial=rounded.images,
@@ -200,16 +200,16 @@ class Attack(ABC):
     def _first_look(
         self, classifier: Classifier, model: Victim, x: Tensor, threat: Threat
     ) -> tuple[Tensor | None, Tensor]:
-        """Logits (n, k) of the clean images, and the odds' gradient (n, 3, s, s) if the attack will ask for it."""
+        """Logits (n, k) of the clean images, and the gradient (n, 3, s, s) of the log odds if the attack needs it."""
         if not self.starts_clean or threat.eps == 0:
             return None, classifier.logits(x)
-        silent = Victim(classifier, model.labels, model.target)  # this question is not the attack's
+        silent = Victim(classifier, model.labels, model.target)  # does not count as a query of the attack
         return input_gradient(silent, x)
 
 
 @dataclass
 class _Judged:
-    """The images kept so far, what the classifier decides on them, and whether that is what the attacker wants."""
+    """The best images so far, their predicted classes, and whether the attack succeeds on them."""
 
     classifier: Classifier
     images: Tensor
@@ -217,16 +217,16 @@ class _Judged:
     reached: Tensor
 
     def restored(self, rows: Tensor, images: Tensor, decided: Tensor) -> _Judged:
-        """A copy that at ``rows``, which were to be attacked, holds these images and decisions again."""
+        """A copy with the images and predictions at ``rows`` reset to ``images`` and ``decided``."""
         copy = _Judged(self.classifier, self.images.clone(), self.decided.clone(), self.reached.clone())
         copy.images[rows], copy.decided[rows], copy.reached[rows] = images[rows], decided[rows], False
         return copy
 
     def take_better(self, model: Victim, rows: Tensor, found: Tensor, floor: Tensor) -> None:
-        """Put ``found`` at ``rows`` where it is a success, or its odds for the attacker are above ``floor``."""
+        """Store ``found`` at ``rows`` where the attack succeeds, or where its log odds are above ``floor``."""
         if len(rows) == 0:
             return
-        logits = self.classifier.logits(found)  # not by the model: this question is not the attack's
+        logits = self.classifier.logits(found)  # not through the model: does not count as a query of the attack
         reached = model.reached(logits)
         better = reached | (model.odds(logits) > floor)
         self.images[rows[better]] = found[better]

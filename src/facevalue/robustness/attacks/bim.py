@@ -16,12 +16,12 @@ from facevalue.robustness.attacks.base import Attack, Threat, Victim
 @final
 @dataclass(frozen=True)
 class BIM(Attack):
-    """FGSM in small steps from the clean image, projected to the ball after each.
+    """FGSM in several small steps from the clean image, each projected to the ball.
 
     Attributes
     ----------
-    steps : how many.
-    reach : length of all steps together, in units of eps. The paper's grey level a step for 1.25 eps steps is 1.25.
+    steps : number of steps.
+    reach : total length of all steps, in units of eps. The paper takes steps of one grey level, 1.25 eps in all.
     """
 
     name: ClassVar[str] = "bim"

@@ -1,4 +1,4 @@
-"""Attacks over many images: the figures, what speaks against them, and a few images to look at."""
+"""Runs attacks over a dataset: the figures, warnings about them, and example images."""
 
 from __future__ import annotations
 
@@ -49,34 +49,34 @@ def attack_dataset(
     attacks : names in :data:`facevalue.robustness.attacks.ATTACKS`, or configured ones.
     norm : ``linf`` or ``l2``.
     eps : radii in [0, 1] units of the network input.
-    target : the class that images of the others shall be taken for; ``None``: any but the true one.
-    save_to : gets every adversarial image.
+    target : class that the attacker wants to be predicted; ``None``: any wrong class.
+    save_to : receives every adversarial image.
     batch_size : images attacked at a time.
-    seed : of the attacks' random starts and the noise beside them.
+    seed : of the attacks' random starts and of the random noise for comparison.
 
     Returns
     -------
-    The report, and for each attack a few images of each class, turned at the smallest eps that turned any of it.
+    The report, and for each attack a few example images per class, at the smallest eps with a success on that class.
 
     Raises
     ------
     UsageError
-        An attack, the norm, the target or an eps is unknown or out of range, or there is none.
+        An attack, the norm, the target or an eps is unknown or out of range, or there is no attack or eps.
     DataError
-        There is no image, or the images' classes are not the model's.
+        There is no image, or the images have other classes than the model.
     """
     start = time.perf_counter()
     chosen = [find(attack) if isinstance(attack, str) else attack for attack in dict.fromkeys(attacks)]
-    threats = [Threat(cast(Norm, norm), value) for value in dict.fromkeys(eps)]  # Threat asks what norm it is
+    threats = [Threat(cast(Norm, norm), value) for value in dict.fromkeys(eps)]  # Threat checks the norm
     if not chosen or not threats:
         raise UsageError(f"Expected at least one attack and one eps, but got {list(attacks)} and {list(eps)}")
     _check(classifier, dataset)
     if target is not None and target not in dataset.classes:
-        raise UsageError(f"there is no class {target!r} to aim at; there are: {', '.join(dataset.classes)}")
+        raise UsageError(f"there is no class {target!r} for `target`; the classes are {', '.join(dataset.classes)}")
     k = len(dataset.classes)
     aim = None if target is None else dataset.classes.index(target)
     tallies = [_Tally(attack, threat, k, aim) for attack in chosen for threat in threats]
-    calm = {threat.eps: 0 for threat in threats}
+    right_under_noise = {threat.eps: 0 for threat in threats}
     clean_confusion = np.zeros((k, k), np.int64)
     done = 0
     with progress.work("attacking", total=len(dataset) * len(tallies)) as work:
@@ -85,7 +85,7 @@ def attack_dataset(
             clean = None
             for tally in tallies:
                 what = f"{tally.attack.title} {tally.threat}"
-                # Another start for every batch; the same one for every attack and eps.
+                # A different seed for every batch, but the same for every attack and eps.
                 result = tally.attack(
                     classifier,
                     x,
@@ -103,22 +103,22 @@ def attack_dataset(
             assert clean is not None
             clean_confusion += metrics.confusion(labels, clean.numpy(), k)
             for threat in threats:
-                calm[threat.eps] += _right_under_noise(classifier, x, y, clean, threat, seed + done)
+                right_under_noise[threat.eps] += _right_under_noise(classifier, x, y, clean, threat, seed + done)
             done += len(y)
     results = tuple(tally.figures(dataset.classes) for tally in tallies)
     noise = tuple(
         NoiseFigures(norm=norm, eps=e, n=done, accuracy=right / done, accuracy_ci=metrics.wilson(right, done))
-        for e, right in calm.items()
+        for e, right in right_under_noise.items()
     )
     sample = dataset.some(sanity_checks.SAMPLE, seed)
     x, y = _tensors(sample.pixels(), sample.labels)
     device = classifier.mean.device
-    with progress.work("asking whether the attacks can be believed"):
+    with progress.work("checking whether the attacks are reliable"):
         doubts = sanity_checks.of_model(classifier, x.to(device), y.to(device))
     table = clean_confusion.tolist()
     warnings = [*doubts, *sanity_checks.of_results(results, {r.eps: r.accuracy for r in noise}, table)]
     if target is None:
-        warnings += sanity_checks.too_good(results, classifier.card, table)
+        warnings += sanity_checks.implausibly_robust(results, classifier.card, table)
     report = AttackReport(
         provenance=Provenance.of(dataset, start, seed),
         classes=dataset.classes,
@@ -132,7 +132,7 @@ def attack_dataset(
 
 @dataclass
 class _Tally:
-    """What one attack at one eps has done so far."""
+    """Running totals of one attack at one eps."""
 
     attack: Attack
     threat: Threat
@@ -220,7 +220,7 @@ def _tensors(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[Tens
 def _right_under_noise(
     classifier: Classifier, x: Tensor, y: Tensor, clean_decisions: Tensor, threat: Threat, seed: int
 ) -> int:
-    """Images that are right on the clean image and under random noise, as robust accuracy counts them."""
+    """Number of images classified correctly both clean and under random noise."""
     device = classifier.mean.device
     noise = sanity_checks.noisy(x, threat, torch.Generator().manual_seed(seed)).to(device)
     with frozen(classifier), torch.no_grad():
@@ -229,7 +229,7 @@ def _right_under_noise(
 
 
 def _first(tallies: Iterable[_Tally]) -> list[Example]:
-    """Of each attack and class the examples at the smallest eps that has any: there least was needed."""
+    """For each attack and class, the examples at the smallest eps that has any."""
     chosen: dict[str, dict[str, list[Example]]] = {}
     for tally in sorted(tallies, key=lambda t: t.threat.eps):
         of_class = chosen.setdefault(tally.attack.title, {})

@@ -1,8 +1,8 @@
-"""The same network with less work a gradient: what a network in eval mode does not need is left out for a while.
+"""Makes gradients of a network in eval mode cheaper, for the duration of an attack.
 
-Batch norm in eval mode is a factor and a shift a channel, which the convolution before it can hold itself (Jacob et al.
-2018, arXiv:1712.05877, section 3.2). And a ReLU6 that works in place keeps a copy of its input for the backward pass,
-although its output tells as much.
+Batch norm in eval mode is one factor and one shift per channel, which the convolution before it can absorb (Jacob et
+al. 2018, arXiv:1712.05877, section 3.2). An in-place ReLU6 stores a copy of its input for the backward pass, although
+its output is enough.
 """
 
 from __future__ import annotations
@@ -19,23 +19,22 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from facevalue.models.classifier import Classifier
 
 _AGREE = 1e-3
-"""Relative difference of the logits beyond which the quicker network is not the same one; float error is 1e-5."""
+"""Largest relative difference of the logits that counts as equal; float error is about 1e-5."""
 
 _Slot = tuple[nn.Module, str, nn.Module]
-"""A parent, a child's name in it, and what stands there instead."""
+"""A parent module, the name of a child, and the module that replaces it."""
 
 
 @contextmanager
 def fused(classifier: Classifier, image: Tensor) -> Iterator[None]:
-    """Fewer operations for the same logits and gradients inside the block; afterwards every module is as it was.
+    """Fewer operations for the same logits and gradients inside the block; restores every module afterwards.
 
-    Which convolution a batch norm follows is guessed from the order of a module's children, and the guess is tested on
-    an image: where its logits change by more than float error, as in a network that is wired otherwise or is random,
-    nothing is replaced.
+    The convolution before a batch norm is inferred from the order of a module's children, and tested on one image. If
+    the logits change by more than float error (the network is wired differently or is random), nothing is replaced.
 
     Parameters
     ----------
-    classifier : held still: in eval mode, its weights without gradients.
+    classifier : in eval mode, its weights without gradients.
     image : (1, 3, s, s) in [0, 1].
     """
     slots = [slot for parent in classifier.body.modules() for slot in _replacements(parent)]
@@ -62,7 +61,7 @@ def _put(slots: list[Any]) -> None:
 
 
 def _replacements(parent: nn.Module) -> Iterator[_Slot]:
-    """What can stand in for children of one module."""
+    """Replacements for children of one module."""
     children = list(parent.named_children())
     for (name, child), (next_name, following) in pairwise(children):
         if isinstance(child, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
@@ -78,7 +77,7 @@ def _replacements(parent: nn.Module) -> Iterator[_Slot]:
 
 
 def _beside_norm(norm: nn.BatchNorm2d) -> nn.Module | None:
-    """What a batch norm does after normalising, ``None`` where that is not known."""
+    """The module for what a batch norm does after normalising; ``None`` if that is not known."""
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     parts = dict(norm.named_children())
@@ -90,7 +89,7 @@ def _beside_norm(norm: nn.BatchNorm2d) -> nn.Module | None:
 
 
 class _ReLU6(nn.Module):
-    """ReLU6 in place, with a gradient from its output."""
+    """In-place ReLU6 that computes its gradient from its output."""
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = _Clipped.apply(x)  # type: ignore[no-untyped-call]
@@ -107,7 +106,7 @@ class _Clipped(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        # 0 and 6 themselves have gradient 0 in PyTorch's own, before clipping as after it.
+        # As in PyTorch, the gradient at exactly 0 and 6 is 0, so the clipped output gives the same gradient.
         (y,) = ctx.saved_tensors
         slope: Tensor = torch.ops.aten.hardtanh_backward(gradients[0], y, 0, 6)
         return slope

@@ -1,4 +1,4 @@
-"""Carlini & Wagner: Adam on the logit margin, in variables that cannot leave the box."""
+"""Carlini & Wagner: Adam on the logit margin, with a change of variables that keeps pixels in their range."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from facevalue.robustness.attacks.base import Attack, Threat, Victim
 from facevalue.robustness.attacks.gradients import input_gradient
 from facevalue.robustness.attacks.threat import per_image
 
-_INSIDE = 0.999999  # how near to the walls of its box a pixel may start, where the way back is flat
+_INSIDE = 0.999999  # keeps the initial pixels away from the bounds, where tanh has no slope
 
 
 @final
 @dataclass(frozen=True)
 class CW(Attack):
-    """Adam on the margin of the logits, with pixels written as tanh so that their range holds by itself.
+    """Adam on the logit margin; pixels are the tanh of free variables, which keeps them in range.
 
-    ``l2``: squared length plus a constant times the margin still missing, the constant found by bisection for each
-    image: the least perturbation, whatever the threat's eps; an image is finished as soon as it is inside the ball.
-    ``linf``: the margin alone, with the ball itself as the range (the paper's penalty beyond a shrinking limit, for
-    the one limit that the threat sets).
+    ``l2``: minimises the squared length plus a constant times the missing margin, with a bisection of the constant for
+    each image. An image is finished once a success is inside the ball.
+
+    ``linf``: maximises the margin only, with the ball as the range (in place of the paper's shrinking limit).
 
     Attributes
     ----------
-    searches : constants tried, in ``l2``.
-    starts : in ``linf``; the first is the clean image, the others are random.
-    steps : of each.
-    rate : of Adam, in ``l2``.
-    linf_rate : of Adam, in ``linf``.
-    constant : the first one tried.
-    confidence : margin of the logits that is asked for.
+    searches : number of constants to try, for ``l2``.
+    starts : number of starts, for ``linf``; the first is the clean image, the others are random.
+    steps : steps per constant or start.
+    rate : learning rate of Adam for ``l2``.
+    linf_rate : learning rate of Adam for ``linf``.
+    constant : the first constant.
+    confidence : required logit margin, for ``l2``.
     """
 
     name: ClassVar[str] = "cw"
@@ -58,13 +58,13 @@ class CW(Attack):
             raise UsageError(f"Expected rate, linf_rate and constant > 0, but got {got}")
 
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-        """The form for the threat's norm."""
+        """Run the variant for the threat's norm."""
         return self._linf(model, x, threat, generator) if threat.norm == "linf" else self._l2(model, x, threat)
 
     def _linf(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
         worst = Worst(model, x, threat)
         for i in range(self.starts):
-            view, clean = worst.left()
+            view, clean = worst.remaining_inputs()
             start = threat.random_point(clean, generator) if i else clean
             worst.add(self._climb(view, start, clean, threat))
             if worst.done:
@@ -72,7 +72,7 @@ class CW(Attack):
         return worst.images
 
     def _climb(self, model: Victim, start: Tensor, x: Tensor, threat: Threat) -> Tensor:
-        """The last point of one start, or the one that broke."""
+        """The last point of one start, or the one that broke the image."""
         box = _Box((x - threat.eps).clamp_min(0), (x + threat.eps).clamp_max(1))
         variables, adam = box.variables(start), _Adam(x, self.linf_rate)
         x_adv = start.clone()
@@ -112,7 +112,7 @@ class CW(Attack):
         return best
 
     def _descend(self, model: Victim, x: Tensor, constant: Tensor, threat: Threat) -> tuple[Tensor, Tensor, Tensor]:
-        """The nearest success with these constants, its distance (infinite: none), and whether it is in the ball."""
+        """The nearest success with these constants, its distance (infinite if none), and whether it is in the ball."""
         box = _Box(torch.zeros_like(x), torch.ones_like(x))
         variables, adam = box.variables(x), _Adam(x, self.rate)
         x_adv, best = x.clone(), x.clone()
@@ -166,12 +166,12 @@ class _Box:
         return self._middle + self._half * variables.tanh()
 
     def slope(self, variables: Tensor) -> Tensor:
-        """Of the pixels in the variables."""
+        """Derivative of the pixels by the variables."""
         return self._half * (1 - variables.tanh().square())
 
 
 class _Adam:
-    """Kingma & Ba 2015, arXiv:1412.6980, uphill, for some of the images at a time; all have gone equally far."""
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980) for ascent on a subset of the images; all have the same step count."""
 
     def __init__(self, x: Tensor, rate: float) -> None:
         self._mean, self._square = torch.zeros_like(x), torch.zeros_like(x)
@@ -182,5 +182,5 @@ class _Adam:
         self._mean[rows] = mean = 0.9 * self._mean[rows] + 0.1 * gradient
         self._square[rows] = square = 0.999 * self._square[rows] + 0.001 * gradient.square()
         mean, square = mean / (1 - 0.9**self._steps), square / (1 - 0.999**self._steps)
-        # A gradient of 1e-8 or less is a flat wall of the box, and divided by 1e-8 it would hardly move.
+        # Near the bounds gradients are 1e-8 or less; with the usual 1e-8 here the variables would hardly move.
         return self._rate * mean / (square.sqrt() + 1e-12)

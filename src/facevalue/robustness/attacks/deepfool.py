@@ -1,4 +1,4 @@
-"""DeepFool: again and again to the nearest border, as if the classifier were linear."""
+"""DeepFool: repeated steps to the nearest decision boundary of the linearised classifier."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from torch import Tensor
 
 from facevalue.errors import UsageError
 from facevalue.robustness.attacks.base import Attack, Threat, Victim
-from facevalue.robustness.attacks.borders import nearest, onto_border
+from facevalue.robustness.attacks.decision_boundary import nearest_boundary, project_to_boundary
 
 
 @final
 @dataclass(frozen=True)
 class DeepFool(Attack):
-    """Steps to the nearest of the borders that the gradients promise, until one is crossed.
+    """Steps to the nearest linearised decision boundary until one is crossed.
 
-    It looks for the least perturbation, whatever the threat's eps; it succeeds where that is inside the ball.
+    It looks for the smallest perturbation, independent of the threat's eps, and succeeds if that is inside the ball.
 
     Attributes
     ----------
-    steps : at most.
-    overshoot : how much further than to the border each step goes, as a part of the way.
-    rivals : classes looked at, those with the largest logits on the clean image; each costs a gradient a step.
+    steps : maximum number of steps.
+    overshoot : how far each step goes beyond the boundary, as a share of its length.
+    rivals : number of classes to consider: those with the largest logits on the clean image. Each costs one gradient
+        per step.
     """
 
     name: ClassVar[str] = "deepfool"
@@ -43,14 +44,14 @@ class DeepFool(Attack):
         """Steps from the clean image."""
         x_adv = x.clone()
         active = torch.arange(len(x), device=x.device)
-        ways = model.ways(model.logits(x), self.rivals)
+        views = model.per_boundary(model.logits(x), self.rivals)
         for _ in range(self.steps):
             here = x_adv[active]
-            margin, gradient, logits = nearest([way.only(active) for way in ways], here, threat.norm)
+            margin, gradient, logits = nearest_boundary([view.only(active) for view in views], here, threat.norm)
             going = ~model.only(active).reached(logits)
             if not going.any():
                 break
             active, here, margin, gradient = active[going], here[going], margin[going], gradient[going]
-            step = onto_border(here, margin, gradient, threat.norm) - here
+            step = project_to_boundary(here, margin, gradient, threat.norm) - here
             x_adv[active] = (here + (1 + self.overshoot) * step).clamp(0, 1)
         return x_adv

@@ -1,4 +1,4 @@
-"""Attacking a defended model twice: by an attacker who ignores the defence, and by one who goes through it."""
+"""Attacks a defended model twice: blind (ignores the defence) and adaptive (through the defence)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BATCH = 32
 
 
 def defense_of(classifier: Classifier) -> str | None:
-    """The defence that is in the weights themselves: ``distillation`` for a defensively distilled model."""
+    """The defence in the weights: ``distillation`` for a defensively distilled model, else ``None``."""
     return DISTILLATION if DISTILLATION in classifier.card.hardened else None
 
 
@@ -46,20 +46,20 @@ def attack_defended(
     save_to: AdversarialFolder | None = None,
     seed: int = 0,
 ) -> tuple[AttackReport, tuple[Example, ...]]:
-    """Each attack at each eps on a defended model, blind to the defence and adaptive.
+    """Run each attack at each eps on a defended model, blind and adaptive.
 
     Parameters
     ----------
-    target : the class that images of the others shall be taken for; ``None``: any but the true one.
-    save_to : gets the images of the adaptive attacks.
-    defense : a name in :data:`facevalue.robustness.defenses.DEFENSES`, or a configured one; the blind attacker then
-        attacks the model without it. Or ``distillation``, which is in the model: the blind attacker climbs its
-        probabilities instead of its logits.
+    target : class that the attacker wants to be predicted; ``None``: any wrong class.
+    save_to : receives the images of the adaptive attacks.
+    defense : a name in :data:`facevalue.robustness.defenses.DEFENSES`, or a configured one; the blind attacks are then
+        made against the model without it. With ``distillation``, which is in the weights, the blind attacks use the
+        probabilities instead of the logits.
 
     Returns
     -------
-    A report whose rows come in pairs, ``adaptive`` false and true, with a warning where only the blind attacker is
-    kept out; and examples from the adaptive attacks.
+    A report with rows in pairs (``adaptive`` false, then true) and a warning if only the blind attack is stopped; and
+    examples of the adaptive attacks.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def transferred(
     target: str | None = None,
     seed: int = 0,
 ) -> AttackFigures:
-    """What images made against the model ``seen`` do to the one ``behind``; rounded to 8 bits as always."""
+    """Figures on the model ``behind`` for adversarial images made against the model ``seen``, rounded to 8 bits."""
     k = len(dataset.classes)
     aim = None if target is None else dataset.classes.index(target)
     table, clean, n = np.zeros((k, k), np.int64), 0, 0
@@ -113,7 +113,7 @@ def transferred(
                     for part in (x, result.adversarial, result.unrounded)
                 )
             right = before == y
-            # As everywhere: an image that was wrong before stays so.
+            # As for all attacks, an image that was wrong before the attack keeps its prediction.
             decided = torch.where(right, after, before)
             table += metrics.confusion(labels, decided.numpy(), k)
             clean += int(right.sum())
@@ -147,7 +147,7 @@ def transferred(
 
 
 def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) -> Iterator[Finding]:
-    """A finding for each attack that a defence stops only while the attack ignores it, or the other way round.
+    """Findings for each attack whose blind and adaptive robust accuracies differ significantly.
 
     Parameters
     ----------
@@ -156,13 +156,13 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
     for attack in dict.fromkeys(row.attack for row in adaptive):
         pairs = [(b, a) for b, a in zip(blind, adaptive, strict=True) if a.attack == attack]
         b, a = max(pairs, key=lambda pair: pair[0].robust_ci[0] - pair[1].robust_ci[1])
-        told = (
+        comparison = (
             f"robust accuracy under {a.attack} at {eps_text(a.eps, a.norm)} ({a.norm}) is "
             f"{percent(b.robust_accuracy)} when the attack "
             f"ignores the defence and {percent(a.robust_accuracy)} when it goes through it (n = {a.n})"
         )
         if b.robust_ci[0] > a.robust_ci[1]:
-            text = f"{a.defense} only hides gradients: {told}; only the second figure says what the defence is worth"
+            text = f"{a.defense} only hides gradients: {comparison}; the second figure is the worth of the defence"
             yield finding("gradients-masked", text, **_values(b, a))
         b, a = min(pairs, key=lambda pair: pair[0].robust_ci[1] - pair[1].robust_ci[0])
         if b.robust_ci[1] < a.robust_ci[0]:
@@ -170,8 +170,7 @@ def masked(blind: Sequence[AttackFigures], adaptive: Sequence[AttackFigures]) ->
                 f"the attack through {a.defense} is too weak: robust accuracy under {a.attack} at "
                 f"{eps_text(a.eps, a.norm)} "
                 f"({a.norm}) is {percent(a.robust_accuracy)}, and {percent(b.robust_accuracy)} when the attack "
-                f"ignores the defence (n = {a.n}); use "
-                "the lower figure"
+                f"ignores the defence (n = {a.n}); use the lower figure"
             )
             yield finding("adaptive-attack-too-weak", text, **_values(b, a))
 

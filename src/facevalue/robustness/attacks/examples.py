@@ -1,4 +1,4 @@
-"""A few images to look at: before, what was added, and after."""
+"""Example images of an attack: original, perturbation and adversarial image."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ A_CLASS, AN_ATTACK = 2, 6
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """An image that an attack turned, with both predictions.
+    """An image on which an attack succeeded, with both predictions.
 
     Attributes
     ----------
-    attack, norm, eps : what turned it.
+    attack, norm, eps : the attack.
     label : the true class.
     original, adversarial : (s, s, 3) uint8 RGB.
-    perturbation : (s, s, 3) uint8, the difference ``magnified`` times around mid grey.
-    clean_decision, decision : the classes decided for, before and after.
-    clean_probability, probability : calibrated, of those classes.
+    perturbation : (s, s, 3) uint8, the difference, multiplied by ``magnified`` and centred on mid grey.
+    clean_decision, decision : predicted classes before and after.
+    clean_probability, probability : calibrated probabilities of those classes.
     """
 
     attack: str
@@ -48,7 +48,7 @@ class Example:
 def turned(
     classifier: Classifier, attack: str, norm: Norm, eps: float, x: Tensor, result: AttackResult, had: Sequence[Example]
 ) -> list[Example]:
-    """The first images that ``result`` turned, at most :data:`A_CLASS` of a class, those in ``had`` included."""
+    """The first successes of ``result``, at most :data:`A_CLASS` per class, counting those in ``had``."""
     classes = classifier.card.classes
     room = {name: A_CLASS - sum(e.label == name for e in had) for name in classes}
     rows = []

@@ -1,4 +1,4 @@
-"""The fast adaptive boundary attack: along the border, pulled back towards the clean image."""
+"""FAB, the fast adaptive boundary attack: steps along the boundary, biased towards the clean image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from facevalue.errors import UsageError
 from facevalue.robustness.attacks.ascent import Worst, broken_when_rounded
 from facevalue.robustness.attacks.base import Attack, Threat, Victim
-from facevalue.robustness.attacks.borders import onto_border
+from facevalue.robustness.attacks.decision_boundary import project_to_boundary
 from facevalue.robustness.attacks.gradients import input_gradient
 from facevalue.robustness.attacks.threat import per_image
 
@@ -21,21 +21,21 @@ _BISECTIONS = 3
 @final
 @dataclass(frozen=True)
 class FAB(Attack):
-    """Projections to the linearised border, each drawn towards the one from the clean image.
+    """Projections to the linearised boundary, each averaged with the projection of the clean image.
 
-    It looks for the least perturbation; an image is finished as soon as that is inside the ball. Where any other
-    class will do and there are more than two, one class is tried after another, as in AutoAttack (Croce & Hein 2020,
-    arXiv:2003.01690). The paper asks for logits and gradient apart; here one forward pass serves both, so that the step
-    back from beyond the border starts from a point whose gradient was taken a little further out.
+    It looks for the smallest perturbation; an image is finished once that is inside the ball. An untargeted attack on
+    more than two classes tries the classes one after another, as in AutoAttack (Croce & Hein 2020, arXiv:2003.01690).
+    The paper computes logits and gradient separately; here one forward pass gives both, so the step back from beyond
+    the boundary uses a gradient taken slightly further out.
 
     Attributes
     ----------
-    steps : of each start.
-    restarts : starts in all; the first is the clean image, the others are random.
-    rivals : classes tried, those with the largest logits on the clean image.
-    most : how much of the clean image's projection is taken in at most.
-    overshoot : of each projection, as a part of the way.
-    back : what is kept of the perturbation after the border was crossed.
+    steps : steps per start.
+    restarts : number of starts; the first is the clean image, the others are random.
+    rivals : number of classes to try: those with the largest logits on the clean image.
+    most : largest weight of the clean image's projection, in (0, 1].
+    overshoot : how far each projection goes beyond the boundary, as a share of its length.
+    back : share of the perturbation that is kept after the boundary was crossed, in (0, 1].
     """
 
     name: ClassVar[str] = "fab"
@@ -57,20 +57,20 @@ class FAB(Attack):
             raise UsageError(f"Expected most and back in (0, 1] and overshoot >= 0, but got {got}")
 
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-        """One start and one rival after another, each only for the images that stand."""
+        """Try each start and rival class on the images that are not broken yet."""
         worst = Worst(model, x, threat)
-        ways = model.ways(model.logits(x), self.rivals)
+        views = model.per_boundary(model.logits(x), self.rivals)
         for restart in range(self.restarts):
-            for way in ways:
-                clean = x[worst.standing]
+            for view in views:
+                clean = x[worst.remaining]
                 start = threat.random_point(clean, generator) if restart else clean
-                worst.add(self._search(way.only(worst.standing), start, clean, threat))
+                worst.add(self._search(view.only(worst.remaining), start, clean, threat))
                 if worst.done:
                     return worst.images
         return worst.images
 
     def _search(self, model: Victim, start: Tensor, x: Tensor, threat: Threat) -> Tensor:
-        """The nearest success found, (n, 3, s, s); the last point where there was none."""
+        """The nearest success, (n, 3, s, s); the last point if there was none."""
         x_adv, best = start.clone(), start.clone()
         least = torch.full((len(x),), float("inf"), dtype=torch.float64, device=x.device)
         active = torch.arange(len(x), device=x.device)
@@ -98,12 +98,12 @@ class FAB(Attack):
     def _step(
         self, here: Tensor, clean: Tensor, margin: Tensor, gradient: Tensor, reached: Tensor, threat: Threat
     ) -> Tensor:
-        """The next point, from here and from the clean image both, each a little beyond the border."""
+        """The next point: a weighted mean of projections from here and from the clean image, beyond the boundary."""
         base = torch.where(per_image(reached), clean + self.back * (here - clean), here)
 
         def beyond(point: Tensor) -> Tensor:
             there = margin + (gradient * (point - here)).sum(dim=(1, 2, 3))
-            return onto_border(point, there, gradient, threat.norm) - point
+            return project_to_boundary(point, there, gradient, threat.norm) - point
 
         from_here, from_clean = beyond(base), beyond(clean)
         near, far = (per_image(threat.distance(move, torch.zeros_like(move))) for move in (from_here, from_clean))
@@ -113,7 +113,7 @@ class FAB(Attack):
         return mixed.clamp(0, 1)
 
     def _drawn_back(self, model: Victim, found: Tensor, x: Tensor, threat: Threat, rows: Tensor) -> Tensor:
-        """``found``, at ``rows`` (n,) as near to ``x`` as bisection of the line between shows a success."""
+        """``found``, moved towards ``x`` at ``rows`` (n,) by bisection as long as the attack succeeds."""
         if not rows.any():
             return found
         view, clean, far = model.only(rows), x[rows], found[rows]

@@ -1,4 +1,4 @@
-"""The fast gradient sign method: one step as far as the ball goes."""
+"""The fast gradient sign method: one step to the surface of the ball."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class FGSM(Attack):
     starts_clean: ClassVar[bool] = True
 
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-        """One gradient, one step."""
+        """One gradient step."""
         gradient, _ = input_gradient(model, x)
         return x + threat.eps * steepest(gradient, threat.norm)

@@ -1,4 +1,4 @@
-"""Gradients in the pixels, and how attacks step along them."""
+"""Input gradients, and steps along them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from facevalue.robustness.attacks.threat import Norm
 from facevalue.robustness.attacks.victim import Victim
 
 Loss = Callable[[Victim, Tensor], Tensor]
-"""(n,) of a model under attack and its logits (n, k); one of :class:`Victim`'s own methods."""
+"""A loss (n,) of a model under attack and its logits (n, k); a method of :class:`Victim`."""
 
 
 def input_gradient(model: Victim, x: Tensor, loss: Loss = Victim.odds) -> tuple[Tensor, Tensor]:
-    """Gradient (n, 3, s, s) of each image's ``loss`` in its pixels, and the logits (n, k).
+    """Gradient (n, 3, s, s) of each image's ``loss`` by its pixels, and the logits (n, k).
 
-    One forward and one backward pass, or none where the answer is known; none for the parameters. What is not finite,
-    or not connected to the pixels at all, is 0.
+    One forward and one backward pass, or none if the gradient is known already. Gradients that are not finite or do not
+    exist are 0.
     """
-    known = model.known(x) if loss is Victim.odds else None
+    known = model.known_gradient(x) if loss is Victim.odds else None
     if known is not None:
         model.count()
         model.count()
@@ -30,7 +30,7 @@ def input_gradient(model: Victim, x: Tensor, loss: Loss = Victim.odds) -> tuple[
 
 
 def input_gradients(models: Sequence[Victim], x: Tensor, loss: Loss) -> tuple[list[Tensor], Tensor]:
-    """The gradient for each of several ways to see one model and the same images; one forward, a backward each."""
+    """One gradient per view of the same model and images; one forward pass, and one backward pass per view."""
     first, *_ = models
     gradients = []
     with torch.enable_grad():
@@ -49,7 +49,7 @@ def input_gradients(models: Sequence[Victim], x: Tensor, loss: Loss) -> tuple[li
 
 
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:
-    """The step of length 1 in ``norm`` that climbs fastest: sign for ``linf``, the unit vector for ``l2``.
+    """The direction of steepest ascent with length 1 in ``norm``: the sign for ``linf``, the unit vector for ``l2``.
 
     0 where the gradient is 0.
     """

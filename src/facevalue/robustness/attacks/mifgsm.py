@@ -1,4 +1,4 @@
-"""The momentum iterative method: steps along a gathered direction, which shakes less from step to step."""
+"""The momentum iterative method: steps along accumulated gradients, which vary less from step to step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from facevalue.robustness.attacks.base import Attack, Threat, Victim
 @final
 @dataclass(frozen=True)
 class MIFGSM(Attack):
-    """BIM along the gradients' running sum, each gradient scaled to the same mean absolute value first.
+    """BIM along the decayed sum of the gradients, each scaled to the same mean absolute value.
 
     Attributes
     ----------
-    steps : how many.
-    reach : length of all steps together, in units of eps; the paper's is 1.
-    decay : part of the sum that is kept at each step; the paper's is 1.
+    steps : number of steps.
+    reach : total length of all steps, in units of eps; 1 in the paper.
+    decay : decay factor of the sum; 1 in the paper.
     """
 
     name: ClassVar[str] = "mifgsm"

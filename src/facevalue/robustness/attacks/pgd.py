@@ -1,4 +1,4 @@
-"""Projected gradient descent on the classifier's chances: small steps from random points of the ball."""
+"""PGD, projected gradient descent: small steps from random points of the ball."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from facevalue.robustness.attacks.base import Attack, Threat, Victim
 @final
 @dataclass(frozen=True)
 class PGD(Attack):
-    """Small steps from a random point of the ball, projected after each; again from others for images that stand.
+    """Small steps from a random point of the ball, each projected; restarts for images that are not broken yet.
 
     Attributes
     ----------
-    steps : of each start.
-    reach : length of a start's steps together, in units of eps; 2.5 crosses the ball from any point of it.
-    restarts : starts in all. The worst case of each image is kept.
+    steps : steps per start.
+    reach : total length of the steps of a start, in units of eps; 2.5 crosses the ball from any point.
+    restarts : number of starts; the worst case of each image is kept.
     """
 
     name: ClassVar[str] = "pgd"
@@ -38,13 +38,13 @@ class PGD(Attack):
             raise UsageError(f"Expected steps >= 1, restarts >= 1 and reach > 0, but got {got}")
 
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-        """Starts one after another, each only for the images that stand."""
+        """Try each start on the images that are not broken yet."""
         step = self.reach * threat.eps / self.steps
         if self.restarts == 1:
             return ascend(model, threat.random_point(x, generator), x, threat, self.steps, step)
         worst = Worst(model, x, threat)
         for _ in range(self.restarts):
-            view, clean = worst.left()
+            view, clean = worst.remaining_inputs()
             worst.add(ascend(view, threat.random_point(clean, generator), clean, threat, self.steps, step))
             if worst.done:
                 break

@@ -1,4 +1,4 @@
-"""A sheet of attacked images: original, perturbation magnified, adversarial, with both predictions."""
+"""Draws a sheet of attacked images: original, magnified perturbation, adversarial image, with both predictions."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _INK, _RED, _PAPER = (32, 32, 32), (176, 32, 32), (255, 255, 255)
 
 
 def draw_sheet(examples: Sequence[Example], path: Path) -> Path:
-    """Write the examples as one PNG, a row each: three network inputs with a title above and captions below.
+    """Write the examples as one PNG, one row each: three images with a title above and captions below.
 
-    Without an example the sheet says that no attack turned an image.
+    Without examples the sheet says that no attack succeeded.
     """
     row_height = _TITLE + CELL + _CAPTION + _GAP
     sheet = Image.new("RGB", (4 * _GAP + 3 * CELL, _GAP + max(_TITLE, len(examples) * row_height)), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=14)
     if not examples:
-        draw.text((_GAP, _GAP), "no attack turned an image", _INK, font)
+        draw.text((_GAP, _GAP), "no attack succeeded on an image", _INK, font)
     for i, example in enumerate(examples):
         top = _GAP + i * row_height
         title = f"{example.attack}, {Threat(example.norm, example.eps)}: an image of {example.label}"
@@ -49,7 +49,7 @@ def draw_sheet(examples: Sequence[Example], path: Path) -> Path:
 
 
 def _cell(pixels: NDArray[np.uint8]) -> Image.Image:
-    # Small network inputs are enlarged pixel by pixel, so that a perturbation is seen as it is.
+    # Small network inputs are enlarged without smoothing, so that the perturbation stays exact.
     resample = Image.Resampling.NEAREST if len(pixels) <= CELL else Image.Resampling.LANCZOS
     return Image.fromarray(pixels).resize((CELL, CELL), resample)
 
@@ -57,7 +57,7 @@ def _cell(pixels: NDArray[np.uint8]) -> Image.Image:
 def _fitting(
     draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
 ) -> str:
-    """``text``, cut in its middle where it is wider than ``width`` pixels."""
+    """``text``, shortened in the middle if it is wider than ``width`` pixels."""
     if draw.textlength(text, font) <= width:
         return text
     keep = len(text) - 1

@@ -1,4 +1,4 @@
-"""The square attack: a random search that asks for logits alone."""
+"""The Square attack: a random search that uses only logits."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from facevalue.robustness.attacks.ascent import broken_when_rounded
 from facevalue.robustness.attacks.base import Attack, Threat, Victim
 
 _SHRINK = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""Of ten thousand queries, those after which the squares' area is halved."""
+"""Out of 10,000 trials, those after which the area of the squares is halved."""
 
 
 @final
 @dataclass(frozen=True)
 class Square(Attack):
-    """Squares of one colour change, at random places, kept where they raise the margin; smaller ones as time goes by.
+    """Adds squares of one colour change at random positions, keeps those that raise the margin, and shrinks them.
 
-    It asks for logits and never for a gradient: one query a trial and image. What it breaks and the gradient attacks
-    do not shows that those were misled. All images share a trial's place, each has its own colours.
+    It uses logits only, one query per trial and image. If it breaks images that gradient attacks do not, the gradients
+    are misleading. In a trial all images share the position, but each has its own colours.
 
     Attributes
     ----------
-    trials : at most, of each image.
-    area : of the first squares, as a part of the image.
+    trials : maximum number of trials per image.
+    area : area of the first squares, as a share of the image.
     """
 
     name: ClassVar[str] = "square"
@@ -43,7 +43,7 @@ class Square(Attack):
             raise UsageError(f"Expected trials >= 1 and area in (0, 1], but got {self.trials} and {self.area}")
 
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-        """Trials, each only for the images that stand."""
+        """Run each trial on the images that are not broken yet."""
         best = _first(x, threat, generator)
         margin = torch.full_like(x[:, 0, 0, 0], float("-inf"))
         rows = torch.arange(len(x), device=x.device)
@@ -77,7 +77,7 @@ Window = tuple[slice, slice, slice, slice]
 
 
 def _first(x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-    """Where the search begins: vertical stripes (``linf``), or a carpet of bumps of length eps (``l2``)."""
+    """The initial perturbation: vertical stripes (``linf``), or a grid of bumps of total length eps (``l2``)."""
     size = x.shape[-1]
     if threat.norm == "linf":
         return (x + threat.eps * _signs((len(x), 3, 1, size), generator).to(x)).clamp(0, 1)
@@ -92,7 +92,7 @@ def _first(x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
 
 
 def _moved(best: Tensor, x: Tensor, threat: Threat, side: int, generator: torch.Generator) -> Tensor:
-    """A bump added in one window with the length that is free and that of another window, which becomes clean."""
+    """Add a bump in one window, using the unused length of the ball and that of a second window, which is reset."""
     size = x.shape[-1]
     to, giving = _window(size, side, generator), _window(size, side, generator)
     away = best - x
@@ -113,7 +113,7 @@ def _moved(best: Tensor, x: Tensor, threat: Threat, side: int, generator: torch.
 
 
 def _bump(side: int) -> Tensor:
-    """(side, side) of length 1: two hills, one up and one down."""
+    """(side, side) of length 1: a positive and a negative hill."""
     half = side // 2
     hills = torch.zeros(side, side)
     hills[:half] = _hill(half, side)
@@ -123,7 +123,7 @@ def _bump(side: int) -> Tensor:
 
 
 def _hill(height: int, width: int) -> Tensor:
-    """(height, width), highest in the middle: concentric frames, each smaller one adding less."""
+    """(height, width), highest in the centre: a sum of concentric rectangles; larger ones add less."""
     hill = torch.zeros(height, width)
     middle_y, middle_x = height // 2, width // 2
     rings = max(height, width) // 2

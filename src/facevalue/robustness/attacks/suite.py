@@ -1,4 +1,4 @@
-"""The suite: the worst that four attacks of different kinds find, image by image."""
+"""The suite: the worst case of four different attacks, image by image."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from facevalue.robustness.attacks.square import Square
 @final
 @dataclass(frozen=True)
 class Suite(Attack):
-    """APGD on cross-entropy, APGD on the margin, FAB, Square, in that order, each for the images that still stand.
+    """APGD on cross-entropy, APGD on the margin, FAB and Square, each on the images that are not broken yet.
 
-    AutoAttack's order and idea, with nothing to set; but defined for two classes, where AutoAttack's DLR loss is not:
-    it divides by the lead of the first logit over the third. The margin needs no such scale, because the steps along it
-    do not depend on one.
+    Like AutoAttack, without parameters to tune, but also defined for two classes. AutoAttack's DLR loss is not, because
+    it divides by the lead of the first logit over the third. The margin replaces it: steps along its gradient do not
+    depend on the scale of the logits.
 
     Attributes
     ----------
-    parts : the attacks by the names that figures give them.
+    parts : the attacks with their names in results.
     """
 
     name: ClassVar[str] = "suite"
@@ -40,12 +40,12 @@ class Suite(Attack):
     )
 
     def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-        """One part after another."""
+        """Run the parts in order."""
         worst = Worst(model, x, threat)
         for name, attack in self.parts:
-            view, clean = worst.left()
+            view, clean = worst.remaining_inputs()
             worst.add(attack.run(view, clean, threat, generator), by=name)
-            model.log.say(f"{name}: {len(worst.standing)} of {len(x)} stand")
+            model.log.say(f"{name}: {len(worst.remaining)} of {len(x)} not broken")
             if worst.done:
                 break
         return worst.images

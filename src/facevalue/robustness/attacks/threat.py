@@ -1,4 +1,4 @@
-"""What an attacker may do to an image: move it within a ball around itself."""
+"""The threat model: the attacker may move an image within a ball around it."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ LEVELS = 255
 """An 8-bit channel has the values 0/255 … 255/255."""
 
 FLOAT_ERROR = 1e-6
-"""What still counts as the same pixel, and as inside the ball; four thousand times smaller than a level."""
+"""Tolerance for equal pixels and for the surface of the ball; a 4000th of a level."""
 
 FARTHEST = 1e4
-"""No two images of up to 5,773 pixels a side lie further apart in ``l2``."""
+"""Largest possible ``l2`` distance of two images of 5,773 x 5,773 pixels."""
 
 _BISECTIONS = 16
 
 
 @dataclass(frozen=True)
 class Threat:
-    """A ball of radius ``eps`` around each image, in pixels of the network input scaled to [0, 1].
+    """A ball of radius ``eps`` around each image; pixels of the network input are in [0, 1].
 
     Attributes
     ----------
-    norm : ``linf``, the largest change of a channel of a pixel; ``l2``, the Euclidean length over the whole image.
-    eps : the radius, in the same units: 8/255 is eight grey levels of 8 bits. At most 1 for ``linf``,
-        and :data:`FARTHEST` for ``l2``.
+    norm : ``linf``, the largest change of any channel of any pixel; ``l2``, the Euclidean length over the whole image.
+    eps : the radius: 8/255 is eight of the 255 grey levels. At most 1 for ``linf``, and :data:`FARTHEST` for ``l2``.
 
     Raises
     ------
@@ -50,12 +49,12 @@ class Threat:
         if self.norm not in NORMS:
             raise UsageError(f"Expected norm to be one of {', '.join(NORMS)}, but got {self.norm!r}")
         if not (math.isfinite(self.eps) and self.eps >= 0):
-            raise UsageError(f"Expected eps to be a finite number from 0 up, but got {self.eps}")
+            raise UsageError(f"Expected eps to be a finite number of at least 0, but got {self.eps}")
         if self.norm == "linf" and self.eps > 1:
             hint = f"for grey levels write {self.eps:g}/255"
             raise UsageError(f"Expected eps in [0, 1], the range of pixels, but got {self.eps:g}; {hint}")
         if self.eps > FARTHEST:
-            raise UsageError(f"Expected eps of at most {FARTHEST:g}, which is beyond any image, but got {self.eps:g}")
+            raise UsageError(f"Expected eps of at most {FARTHEST:g}, which reaches any image, but got {self.eps:g}")
 
     def __str__(self) -> str:
         return f"{self.norm} {eps_text(self.eps, self.norm)}"
@@ -69,9 +68,9 @@ class Threat:
         return length
 
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        """The nearest images to ``x_adv`` in the ball around ``x``, then clipped to [0, 1]; both (n, 3, s, s).
+        """Project ``x_adv`` to the ball around ``x``, then clip to [0, 1]; both (n, 3, s, s).
 
-        Clipping does not leave the ball, because ``x`` is in [0, 1] itself.
+        The clipped image is still in the ball, because ``x`` is in [0, 1].
         """
         if self.norm == "linf":
             return torch.minimum(torch.maximum(x_adv, x - self.eps), x + self.eps).clamp(0, 1)
@@ -81,22 +80,22 @@ class Threat:
     def random_point(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A point drawn uniformly from the ball around each of ``x`` (n, 3, s, s), clipped to [0, 1].
 
-        ``generator`` is the CPU's, so that a seed means the same on every device.
+        ``generator`` is on the CPU, so that a seed gives the same point on every device.
         """
         if self.norm == "linf":
             away = torch.empty(x.shape).uniform_(-self.eps, self.eps, generator=generator)
             return (x + away.to(x)).clamp(0, 1)
         direction = torch.randn(x.shape, generator=generator)
-        # The volume within radius r grows with r to the number of dimensions.
+        # The volume within radius r grows with r to the power of the number of dimensions.
         radius = self.eps * torch.rand(len(x), generator=generator) ** (1 / max(1, x[0].numel()))
         length = torch.linalg.vector_norm(direction, dim=(1, 2, 3))
         return (x + (direction * per_image(radius / length)).to(x)).clamp(0, 1)
 
     def rounded(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        """``x_adv`` on the 8-bit grid and still in the ball around ``x``; both (n, 3, s, s) in [0, 1].
+        """Round ``x_adv`` to the 8-bit grid inside the ball around ``x``; both (n, 3, s, s) in [0, 1].
 
-        ``linf``: the nearest level that the ball holds. ``l2``: the nearest grid point, and where that is outside the
-        ball, :meth:`filled`. A value of ``x`` that is off the grid itself and has no level in reach stays.
+        ``linf``: the nearest level in the ball. ``l2``: the nearest grid point, or :meth:`filled` if that is outside
+        the ball. Values of ``x`` that are not on the grid and have no level in the ball are kept.
         """
         if self.norm == "linf":
             low = ((x - self.eps - FLOAT_ERROR) * LEVELS).ceil().clamp_min(0)
@@ -110,22 +109,21 @@ class Threat:
         return nearest
 
     def filled(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        """A multiple of the perturbation, as large as the ball holds, on the 8-bit grid.
+        """The largest multiple of the perturbation whose 8-bit rounding is in the ball.
 
-        ``linf``: the perturbation stretched to the ball's surface. ``l2``: the largest multiple whose 8-bit rounding is
-        still inside. A small L2 ball spread over many pixels is less than half a level everywhere, and rounding would
-        undo it: here its largest components come first and become whole levels. Where no multiple is inside (``x``
-        off the grid, or ``eps`` under one level), ``x`` itself.
+        ``linf``: the perturbation scaled to the ball's surface, then rounded. ``l2``: a small perturbation over many
+        pixels is below half a level everywhere, so plain rounding would remove it; scaled up, its largest components
+        become whole levels. ``x`` itself if no multiple fits (``x`` off the grid, or ``eps`` below one level).
         """
         away = x_adv - x
         peak = away.abs().amax(dim=(1, 2, 3)).clamp_min(1e-12)
         if self.norm == "linf":
             return self.rounded(self.project(x + away * per_image(self.eps / peak), x), x)
         low = torch.zeros_like(peak)
-        # There the largest component alone rounds to eps or more: the search has it all between.
+        # With this multiple the largest component alone rounds to eps or more: an upper bound for the search.
         high = (self.eps + 0.5 / LEVELS) / peak
         best = x.clone()
-        # Rounding is monotone, so the distance grows with the multiple and bisection finds the last one inside.
+        # Rounding is monotone, so the distance grows with the multiple, and bisection finds the largest one inside.
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
             trial = _on_grid(x + away * per_image(middle))
@@ -143,5 +141,5 @@ def _on_grid(x: Tensor) -> Tensor:
 
 
 def per_image(values: Tensor) -> Tensor:
-    """(n,) values, shaped so that each meets the whole of its image (n, 3, s, s)."""
+    """(n,) values as (n, 1, 1, 1), to broadcast over images (n, 3, s, s)."""
     return values.view(-1, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""The classifier as an attack sees it: held still, counting what it is asked, and knowing what the attacker wants."""
+"""The classifier as an attack uses it: frozen, with a query counter and the attacker's goal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from facevalue.models.classifier import Classifier
 
 
 def log_odds(logits: Tensor, y: Tensor) -> Tensor:
-    """(n,) log odds against classes y, log((1 - p_y) / p_y), of (n, k) logits and (n,) classes.
+    """(n,) log odds against classes y, log((1 - p_y) / p_y), from logits (n, k) and classes (n,).
 
-    Cross-entropy is log(1 + exp(log odds)): the two grow together, and for one image their gradients point the same
-    way, so that a sign or a unit step is the same. But the gradient of cross-entropy underflows to 0 where the softmax
-    is saturated, and this one does not.
+    Cross-entropy is log(1 + exp(log odds)), so for one image the gradients have the same direction, and a sign or unit
+    step is equal. But the gradient of cross-entropy underflows to 0 if the softmax is saturated; this one does not.
 
     >>> log_odds(torch.tensor([[3.0, 1.0]]), torch.tensor([0]))
     tensor([-2.])
@@ -29,13 +28,13 @@ def log_odds(logits: Tensor, y: Tensor) -> Tensor:
 
 @dataclass
 class Log:
-    """What is written down about the images under attack, in their first order.
+    """Records of an attack, in the original order of the images.
 
     Attributes
     ----------
-    queries : (n,) int64, forward passes and gradients asked for each image, one each.
-    found_by : (n,) which part of an attack of several parts turned the image; empty where none did.
-    say : told in a few words how far a long attack has come.
+    queries : (n,) int64, number of forward passes plus gradients for each image.
+    found_by : (n,) for an attack with several parts, the part that succeeded; else empty.
+    say : called with short progress texts.
     """
 
     queries: Tensor
@@ -48,13 +47,13 @@ class Log:
 
 @final
 class Victim:
-    """A classifier under attack, asked about ``n`` images.
+    """A classifier under attack, for ``n`` images.
 
     Attributes
     ----------
-    labels : (n,) int64, the true classes.
-    target : the class that the images shall be taken for; ``None``: any but the true one.
-    log : shared by all parts of these images.
+    labels : (n,) int64 true classes.
+    target : class that the attacker wants to be predicted; ``None``: any wrong class.
+    log : shared by all views of these images.
     """
 
     def __init__(self, classifier: Classifier, labels: Tensor, target: int | None = None, log: Log | None = None):
@@ -62,7 +61,7 @@ class Victim:
         self._rows = torch.arange(len(labels))
         self._rivals: Tensor | None = None
         self._known: tuple[Tensor, Tensor, Tensor] | None = None
-        # The decision is the largest logit but for a threshold of two classes, which shifts the positive one's.
+        # The prediction is the largest logit; a threshold for two classes is a shift of the positive class's logit.
         card = classifier.card
         self._shift = torch.zeros(len(card.classes), device=labels.device)
         if card.positive_index is not None:
@@ -77,11 +76,11 @@ class Victim:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self._shift)
 
     def only(self, which: Tensor) -> Victim:
-        """The same, asked only about these of its images: (m,) positions, or an (n,) mask."""
+        """A view for a subset of the images: (m,) positions, or an (n,) mask."""
         new = copy.copy(self)
         new._known = None
         new._rows = self._rows[which.cpu()]
@@ -90,58 +89,59 @@ class Victim:
         return new
 
     def towards(self, rivals: Tensor) -> Victim:
-        """The same, but :meth:`margin` looks at one rival class (n,) of each image alone."""
+        """A view whose :meth:`margin` considers only one rival class (n,) per image."""
         new = copy.copy(self)
         new._rivals = rivals
         return new
 
-    def ways(self, logits: Tensor, most: int) -> list[Victim]:
-        """Itself for each border that may be crossed: one, or where any of more than two classes will do, one a class.
+    def per_boundary(self, logits: Tensor, most: int) -> list[Victim]:
+        """One view per decision boundary that the attack may cross.
 
-        At most ``most`` classes, those with the largest ``logits`` (n, k) first.
+        One per wrong class for an untargeted attack with more than two classes, else one in all. At most ``most``
+        classes, those with the largest ``logits`` (n, k) first.
         """
         if self.target is not None or self.classes == 2:
             return [self]
         ranked = self._levelled(logits).scatter(1, self.labels[:, None], float("-inf")).argsort(1, descending=True)
         return [self.towards(ranked[:, i]) for i in range(min(most, self.classes - 1))]
 
-    def knowing(self, x: Tensor, gradient: Tensor, logits: Tensor) -> Victim:
-        """The same, with the answer to what an attack that starts at ``x`` asks first: gradient of the odds, logits."""
+    def with_known_gradient(self, x: Tensor, gradient: Tensor, logits: Tensor) -> Victim:
+        """A view that already knows the gradient of the log odds and the logits at ``x``, the start of the attack."""
         new = copy.copy(self)
         new._known = (x, gradient, logits)
         return new
 
-    def known(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Gradient of :meth:`odds` and logits at ``x``, where it is the very tensor that they are known for."""
+    def known_gradient(self, x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Gradient of :meth:`odds` and logits at ``x``, if known; ``x`` must be the same tensor object."""
         return self._known[1:] if self._known is not None and self._known[0] is x else None
 
     def count(self) -> None:
-        """One more question about each image."""
+        """Add one query for each image."""
         self.log.queries[self._rows] += 1
 
     def logits(self, x: Tensor) -> Tensor:
-        """(n, k) logits of all its images ``x`` (n, 3, s, s) in [0, 1]; differentiable in ``x``."""
+        """(n, k) logits of ``x`` (n, 3, s, s) in [0, 1], one per image of this view; differentiable in ``x``."""
         self.count()
         return self._classifier.logits(x)
 
     def reached(self, logits: Tensor) -> Tensor:
-        """(n,) whether the classifier, with these logits (n, k), decides as the attacker wants."""
+        """(n,) whether the attack succeeds with these logits (n, k)."""
         decided = self._classifier.decide(logits)
         if self.target is None:
             return decided != self.labels
         return (decided == self.target) & (self.labels != self.target)
 
     def odds(self, logits: Tensor) -> Tensor:
-        """(n,) log odds against the truth, or for the target: what the attacker wants to be large.
+        """(n,) log odds against the true class, or for the target: the attacker maximises this.
 
-        Where the softmax is not saturated, it climbs as cross-entropy does (see :func:`log_odds`).
+        Unless the softmax is saturated, it has the gradient direction of cross-entropy (see :func:`log_odds`).
         """
         if self.target is None:
             return log_odds(logits, self.labels)
         return -log_odds(logits, torch.full_like(self.labels, self.target))
 
     def margin(self, logits: Tensor) -> Tensor:
-        """(n,) by how much the logits are beyond the border of the decision; below 0 on the wrong side of it."""
+        """(n,) how far the logits are beyond the decision boundary; below 0 if the attack does not succeed."""
         level = self._levelled(logits)
         if self.target is not None:
             return -_lead(level, torch.full_like(self.labels, self.target))
@@ -150,16 +150,16 @@ class Victim:
         return _lead(level, self.labels)
 
     def found(self, by: str) -> None:
-        """Write down which part of an attack turned these images."""
+        """Record which part of an attack succeeded on these images."""
         for row in self._rows.tolist():
             self.log.found_by[row] = by
 
     def _levelled(self, logits: Tensor) -> Tensor:
-        """(n, k) logits of which the largest is the class decided for."""
+        """(n, k) logits shifted by the threshold, so that the largest is the predicted class."""
         return logits + self._shift.to(logits.dtype)
 
 
 def _lead(logits: Tensor, classes: Tensor) -> Tensor:
-    """(n,) lead of the largest other logit over that of ``classes`` (n,)."""
+    """(n,) largest other logit minus the logit of ``classes`` (n,)."""
     chosen = torch.nn.functional.one_hot(classes, logits.shape[1]).bool()
     return logits.masked_fill(chosen, float("-inf")).amax(dim=1) - logits[chosen]

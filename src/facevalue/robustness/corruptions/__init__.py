@@ -1,4 +1,4 @@
-"""Everyday corruptions to images: a record each in :data:`CORRUPTIONS`."""
+"""Everyday image corruptions, one record each in :data:`CORRUPTIONS`."""
 
 from facevalue.robustness.corruptions.base import Corruption, corrupted
 from facevalue.robustness.corruptions.everyday import blur, brightness, crop, jpeg, noise, resize, screenshot

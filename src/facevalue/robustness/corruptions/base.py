@@ -1,7 +1,7 @@
-"""What a corruption is, and how it is done to an image.
+"""The record of a corruption, and its application to an image.
 
-Damage happens to files, not to networks' network inputs: it is done to the upright image as it was decoded, and the
-network's preprocessing comes after it.
+Corruptions happen to files, not to network inputs: they are applied to the decoded, upright image, before the
+network's preprocessing.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Corruption:
     Attributes
     ----------
     name : its key in :data:`facevalue.robustness.corruptions.CORRUPTIONS`.
-    unit : of a strength, for tables and plots.
+    unit : unit of the strengths, for tables and plots.
     strengths : from mild to severe.
-    change : ``(image, strength, generator) -> image``, RGB to RGB; a new one.
+    change : ``(image, strength, generator) -> image``; takes RGB and returns a new RGB image.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Corruption:
 
 
 def corrupted(image: Image.Image, corruption: Corruption, strength: float, seed: int = 0) -> Image.Image:
-    """An image with this corruption. What is random follows from the seed and from the image itself.
+    """The corrupted image.
 
-    So the order of the images, and which others there are, make no difference.
+    Randomness depends only on the seed and the image, not on the other images or their order.
     """
     rng = np.random.default_rng((seed, zlib.crc32(image.tobytes())))
     return corruption.change(image, strength, rng)

@@ -20,11 +20,11 @@ from facevalue.support import machine, progress
 from facevalue.support.formats import percent
 
 _LOST = 0.1
-"""A fall of the accuracy by so much at the mildest strength is worth a warning."""
+"""A drop of accuracy by more than this at the mildest strength gets a warning."""
 
 
 def corrupt_dataset(predictor: ImagePredictor, dataset: ImageDataset, seed: int = 0) -> CorruptionReport:
-    """The figures, without knowing of model folders."""
+    """Accuracy of a predictor on a dataset, clean and under every corruption and strength."""
     start = time.perf_counter()
     n = len(dataset)
     cells = [(corruption, strength) for corruption in CORRUPTIONS.values() for strength in corruption.strengths]
@@ -63,7 +63,7 @@ def _right(
     seed: int,
     work: progress.Work,
 ) -> int:
-    """How many images are decided rightly, abstained or not, with this corruption."""
+    """Number of images classified correctly with this corruption, whether the model abstains or not."""
     changed = machine.in_order(
         partial(_image, dataset, corruption=corruption, strength=strength, seed=seed), range(len(dataset))
     )

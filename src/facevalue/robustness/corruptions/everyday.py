@@ -1,4 +1,4 @@
-"""What happens to images on their way, each a function of an RGB image, a strength and a random generator."""
+"""Everyday corruptions: functions of an RGB image, a strength and a random generator."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from facevalue.images.resize import resize as resampled
 
 
 def jpeg(image: Image.Image, quality: float, _rng: np.random.Generator) -> Image.Image:
-    """Saved as JPEG at this quality, with chroma at half the resolution."""
+    """Save as JPEG with this quality and chroma at half resolution."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=round(quality))
     return Image.open(buffer).convert("RGB")
 
 
 def blur(image: Image.Image, sigma: float, _rng: np.random.Generator) -> Image.Image:
-    """A Gaussian blur; its deviation is in pixels of an image whose shorter side is 256."""
+    """Gaussian blur; ``sigma`` is in pixels of an image whose shorter side is 256."""
     return image.filter(ImageFilter.GaussianBlur(sigma * min(image.size) / 256))
 
 
 def noise(image: Image.Image, levels: float, rng: np.random.Generator) -> Image.Image:
-    """Gaussian noise of this deviation on every channel of every pixel, rounded and clipped to 8 bits."""
+    """Gaussian noise with a standard deviation of ``levels`` grey levels, rounded and clipped to 8 bits."""
     values = np.asarray(image, np.float32)
     noisy = values + levels * rng.standard_normal(values.shape, np.float32)
     return Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
 
 
 def resize(image: Image.Image, share: float, _rng: np.random.Generator) -> Image.Image:
-    """Shrunk to this share of each side, as thumbnails and messengers do, and left so; no side below 8 pixels."""
+    """Shrink each side to this share, as thumbnails and messengers do; sides stay at least 8 pixels."""
     width, height = (max(8, round(share * side)) for side in image.size)
     return resampled(image, (width, height), Image.Resampling.BICUBIC)
 
 
 def crop(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    """A rectangle with this share of each side, cut out anywhere."""
+    """Crop a rectangle with this share of each side at a random position."""
     width, height = (max(1, round(share * side)) for side in image.size)
     left, top = (int(rng.integers(0, room + 1)) for room in (image.width - width, image.height - height))
     return image.crop((left, top, left + width, top + height))
 
 
 def brightness(image: Image.Image, times: float, _rng: np.random.Generator) -> Image.Image:
-    """Every value times this, clipped to 8 bits."""
+    """Multiply every value by ``times`` and clip to 8 bits."""
     values = np.asarray(image, np.float32) * times
     return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
 
 
-# Of each step: scale on the screen, gamma of the screen, border as a share of the shorter side, quality of the file.
+# For each step: scale, gamma, border as a share of the shorter side, JPEG quality.
 _SCREENS = (
     (0.9, 1.05, 0.02, 92),
     (0.75, 1.1, 0.05, 85),
@@ -59,11 +59,11 @@ _SCREENS = (
 
 
 def screenshot(image: Image.Image, step: float, rng: np.random.Generator) -> Image.Image:
-    """What a screenshot of the image in a window looks like, in five steps.
+    """A simulated screenshot of the image in a window, in five steps.
 
-    It is scaled down to the window bilinearly; its values go through a gamma; around it comes the window: a dark bar
-    above and a light border on the other sides; and all of that is saved as JPEG. The steps go from 0.9 to 0.4 in
-    scale, 1.05 to 1.4 in gamma, 2 to 20 % in border and 92 to 50 in quality.
+    The image is scaled down bilinearly, passed through a gamma, framed by a dark bar above and a light border on the
+    other sides, and saved as JPEG. From step 1 to 5: scale 0.9 to 0.4, gamma 1.05 to 1.4, border 2 to 20 % and quality
+    92 to 50.
     """
     scale, gamma, border, quality = _SCREENS[round(step) - 1]
     width, height = (max(8, round(scale * side)) for side in image.size)

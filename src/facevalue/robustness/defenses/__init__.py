@@ -1,4 +1,4 @@
-"""The defences before a network: one small file each. A new one is one file and one line in :data:`DEFENSES`."""
+"""The defences that change the input of a network. To add one, write one small file and one entry in ``DEFENSES``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def find(name: str) -> Defense:
     Raises
     ------
     UsageError
-        There is none; the message names those there are.
+        There is none; the message lists the known names.
     """
     return look_up(DEFENSES, name, "defense")

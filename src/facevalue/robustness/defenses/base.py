@@ -1,4 +1,4 @@
-"""What a defence before the network is: a change to the image, and the honest gradient of it."""
+"""The base class of input defences: a change to the image, with a gradient for adaptive attacks."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from facevalue.support.formats import titled
 
 @dataclass(frozen=True)
 class Defense(ABC):
-    """A change to every image before the network sees it, meant to take an attack's perturbation away.
+    """A change to every image before the network, meant to remove adversarial perturbations.
 
-    A subclass is a frozen dataclass whose fields are its settings, and writes :meth:`change`.
+    A subclass is a frozen dataclass whose fields are its settings, and implements :meth:`change`.
 
     Attributes
     ----------
     name : its key in :data:`facevalue.robustness.defenses.DEFENSES`.
-    paper : where it was proposed as a defence.
-    differentiable : whether autograd gives the true gradient of :meth:`change`. Where it does not, the backward pass
-        takes :meth:`stand_in` for it: the backward pass differentiable approximation (BPDA) of Athalye, Carlini &
-        Wagner 2018, arXiv:1802.00420.
-    draws : changed copies of an image whose logits are averaged, 1 where nothing is random. The average is the
-        defended model, for users and attackers alike; its gradient is the expectation over transformation (EOT,
-        Athalye et al. 2018, arXiv:1707.07397).
+    paper : the publication that proposes it as a defence.
+    differentiable : whether autograd gives the true gradient of :meth:`change`. If not, the backward pass uses
+        :meth:`stand_in`: backward pass differentiable approximation (BPDA; Athalye, Carlini & Wagner 2018,
+        arXiv:1802.00420).
+    draws : number of changed copies of an image whose logits are averaged; 1 if the change is not random. Users and
+        attackers get the same average; its gradient is the expectation over transformation (EOT, Athalye et al. 2018,
+        arXiv:1707.07397).
     """
 
     name: ClassVar[str]
@@ -41,12 +41,12 @@ class Defense(ABC):
 
     @property
     def title(self) -> str:
-        """What figures call it: its name, with the settings that are not the defaults."""
+        """Its name in results, with the settings that differ from the defaults."""
         return titled(self.name, self)
 
     @property
     def draws(self) -> int:
-        """See the class."""
+        """Number of copies to average; see the class."""
         return 1
 
     @abstractmethod
@@ -55,20 +55,20 @@ class Defense(ABC):
 
         Parameters
         ----------
-        x : (n, 3, s, s) float in [0, 1]. Not to be changed.
+        x : (n, 3, s, s) float in [0, 1]. Must not be changed.
         generator : the only source of randomness, on the CPU.
         """
 
     def stand_in(self, x: Tensor) -> Tensor:
-        """What is differentiated instead of :meth:`change` where that has no gradient; here the identity.
+        """A differentiable approximation of :meth:`change`, for its gradient; by default the identity.
 
-        Most defences hardly change a clean image, so that the identity is a fair approximation.
+        Most defences change a clean image only a little, so the identity is a fair approximation.
         """
         return x
 
     @final
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The changed images (n, 3, s, s) in [0, 1], with a gradient for those who ask."""
+        """The changed images (n, 3, s, s) in [0, 1], differentiable."""
         if self.differentiable:
             return self.change(x, generator).clamp(0, 1)
         with torch.no_grad():
@@ -79,7 +79,7 @@ class Defense(ABC):
 
 @final
 class DefendedBody(Body):
-    """A body behind a defence. Takes images in [0, 1] and normalises after the defence."""
+    """A body with a defence before it. Takes images in [0, 1] and normalises after the defence."""
 
     mean: Tensor
     std: Tensor
@@ -88,26 +88,26 @@ class DefendedBody(Body):
         super().__init__()
         self.inner = inner
         self.head = inner.head
-        self.pooled = False  # the class activation map would be of an image that nobody sees
+        self.pooled = False  # a class activation map would be for the changed image
         self.spatial = inner.spatial
         self.defense = defense
         self.seed = seed
-        self.asked = 0
+        self.calls = 0
         self.register_buffer("mean", torch.tensor(card.network.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.network.std).view(1, 3, 1, 1), persistent=False)
 
     def maps(self, x: Tensor) -> Tensor:
         draws = self.defense.draws
-        # Every question gets draws of its own, as it would in service; one after another they follow from the seed.
-        state = np.random.SeedSequence((self.seed, self.asked)).generate_state(1, np.uint64)
+        # New draws for every call, as in use; they depend only on the seed and the number of the call.
+        state = np.random.SeedSequence((self.seed, self.calls)).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0] >> 1))
-        self.asked += 1
+        self.calls += 1
         copies = x if draws == 1 else x.repeat(draws, 1, 1, 1)
         return self.inner.maps(normalise(self.defense(copies, generator), self.mean, self.std))
 
     def embed(self, maps: Tensor) -> Tensor:
         features = self.inner.embed(maps)
-        # The head is linear, so that the mean of the features gives the mean of the logits.
+        # The head is linear, so the mean of the features gives the mean of the logits.
         return features.view(self.defense.draws, -1, features.shape[1]).mean(0)
 
     def stages(self) -> list[nn.Module]:
@@ -119,14 +119,13 @@ class DefendedBody(Body):
 
 
 def defended(classifier: Classifier, defense: Defense, seed: int = 0) -> Classifier:
-    """A classifier whose images go through ``defense`` first; the one given stays as it is.
+    """A new classifier that applies ``defense`` first.
 
-    To an attack it is a classifier like any other, and its gradients lead through the defence: whoever attacks it is
-    adaptive.
+    Its gradients go through the defence, so any attack on it is adaptive.
 
     Parameters
     ----------
-    seed : of a random defence. The same questions in the same order get the same answers.
+    seed : of a random defence. The same calls in the same order give the same outputs.
     """
     inner = copy.deepcopy(classifier)
     body = DefendedBody(inner.body, classifier.card, defense, seed)

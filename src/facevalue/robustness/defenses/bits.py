@@ -1,4 +1,4 @@
-"""Fewer levels a channel."""
+"""Fewer levels per channel."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from facevalue.robustness.defenses.base import Defense
 @final
 @dataclass(frozen=True)
 class Bits(Defense):
-    """Every channel rounded to so many bits. Steps have no gradient, so the backward pass goes straight through.
+    """Bit depth reduction: rounds every channel. Rounding has no gradient, so the backward pass uses the identity.
 
     Attributes
     ----------
-    depth : bits a channel, 1 to 8.
+    depth : bits per channel, 1 to 8.
     """
 
     name: ClassVar[str] = "bits"

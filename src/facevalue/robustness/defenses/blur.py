@@ -15,7 +15,7 @@ from facevalue.robustness.defenses.base import Defense
 @final
 @dataclass(frozen=True)
 class Blur(Defense):
-    """Convolution with a Gaussian, cut at four deviations, the image mirrored at its edges. A true gradient.
+    """Gaussian blur, cut at four standard deviations, with mirrored edges. Its gradient is exact.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Blur(Defense):
             raise UsageError(f"Expected sigma above 0, but got {self.sigma}")
 
     def change(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """One pass down and one across."""
+        """One vertical and one horizontal pass."""
         reach = min(round(4 * self.sigma), x.shape[-1] - 1)
         at = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
         kernel = torch.exp(-at.square() / (2 * self.sigma**2))

@@ -1,8 +1,8 @@
-"""What an attacker sees who climbs the probabilities of a model and not its logits.
+"""A distilled model as a blind attack sees it: through its probabilities instead of its logits.
 
 Defensive distillation (Papernot et al. 2016, arXiv:1511.04508) trains a network at a high temperature and uses it at
-1: its logits grow by that factor, the softmax of nearly every image is exactly 0 or 1 in float32, and the gradient of
-what it says is exactly 0. Nothing else is gained: Carlini & Wagner 2017, arXiv:1608.04644, climb the logits.
+1. Its logits are larger by that factor, so in float32 nearly every probability is exactly 0 or 1, and the gradient of
+the probabilities is 0. Attacks on the logits still work (Carlini & Wagner 2017, arXiv:1608.04644).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from facevalue.models.networks.base import Body, new_head
 
 @final
 class _Saturated(Body):
-    """A body whose features are its own softmax at temperature 1, and whose head hands them on."""
+    """A body whose features are the softmax of ``inner`` at temperature 1, with an identity head."""
 
     def __init__(self, inner: Body) -> None:
         super().__init__()
@@ -46,10 +46,9 @@ class _Saturated(Body):
 
 
 def through_softmax(classifier: Classifier) -> Classifier:
-    """A classifier whose logits are the probabilities that this one gives at temperature 1.
+    """A classifier whose logits are the probabilities of ``classifier`` at temperature 1.
 
-    Attacks that climb it are blind where the softmax is saturated: what they find is the figure that made defensive
-    distillation look like a defence.
+    Gradient attacks on it fail where the softmax is saturated, which made defensive distillation look like a defence.
     """
     inner = copy.deepcopy(classifier)
     card = classifier.card.changed(temperature=1.0, network=classifier.card.network.changed(pooled=False))

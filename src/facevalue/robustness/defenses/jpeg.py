@@ -1,4 +1,4 @@
-"""Saved as JPEG and opened again."""
+"""JPEG compression."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from facevalue.support.machine import in_order
 @final
 @dataclass(frozen=True)
 class JPEG(Defense):
-    """The image as a JPEG file keeps it.
+    """Saves the image as JPEG and reads it again.
 
-    Rounding has no gradient; the backward pass goes through the same transforms with a cubic in the place of the
-    rounding (Shin & Song 2017, *JPEG-resistant adversarial images*), so that an attack learns which frequencies the
-    file keeps. The identity in its place leaves far more images standing.
+    Rounding has no gradient. The backward pass uses the same transforms with a cubic in place of the rounding (Shin &
+    Song 2017, *JPEG-resistant adversarial images*), so an attack learns which frequencies JPEG keeps. With the identity
+    instead, attacks are much weaker.
 
     Attributes
     ----------
-    quality : of the file, 1 to 95; with chroma at half the resolution, as files usually are.
+    quality : JPEG quality, 1 to 95; chroma has half the resolution, as usual.
     """
 
     name: ClassVar[str] = "jpeg"
@@ -43,13 +43,13 @@ class JPEG(Defense):
             raise UsageError(f"Expected quality from 1 to 95, but got {self.quality}")
 
     def change(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Every image through a file in memory."""
+        """Save and read every image in memory."""
         levels = x.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         files = np.stack(list(in_order(self._saved, list(levels))))
         return torch.from_numpy(files).to(x.device).permute(0, 3, 1, 2).to(x.dtype) / 255
 
     def stand_in(self, x: Tensor) -> Tensor:
-        """JPEG with its rounding softened."""
+        """JPEG with soft rounding."""
         height, width = x.shape[2:]
         whole = torch.nn.functional.pad(x, [0, -width % 16, 0, -height % 16], mode="replicate")
         colour = torch.tensor(_TO_YCC, dtype=x.dtype, device=x.device)
@@ -63,7 +63,7 @@ class JPEG(Defense):
 
     @cached_property
     def _tables(self) -> tuple[Tensor, Tensor]:
-        """The divisors of luma and chroma, each (8, 8), as Pillow writes them."""
+        """Pillow's quantisation tables of luma and chroma, each (8, 8)."""
         buffer = io.BytesIO()
         Image.new("RGB", (8, 8)).save(buffer, "JPEG", quality=self.quality)
         tables = Image.open(buffer).quantization  # type: ignore[attr-defined]
@@ -75,12 +75,12 @@ class JPEG(Defense):
         return np.asarray(Image.open(buffer).convert("RGB"))
 
 
-# From red, green, blue to luma and two chroma, JFIF.
+# RGB to YCbCr, as in JFIF.
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
 def _quantised(plane: Tensor, table: Tensor) -> Tensor:
-    """(n, 1, h, w), sides multiples of 8: its 8 x 8 blocks' cosines in steps of ``table``, softly rounded."""
+    """(n, 1, h, w), sides multiples of 8: soft quantisation by ``table`` of the DCT of its 8 x 8 blocks."""
     n, _, h, w = plane.shape
     at = torch.arange(8, dtype=plane.dtype, device=plane.device)
     cosines = torch.cos(torch.outer(at, 2 * at + 1) * torch.pi / 16) / 2

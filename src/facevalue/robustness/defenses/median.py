@@ -1,4 +1,4 @@
-"""The median of each neighbourhood."""
+"""A median filter."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from facevalue.robustness.defenses.base import Defense
 @final
 @dataclass(frozen=True)
 class Median(Defense):
-    """Every channel's median over a square around the pixel, the image mirrored at its edges.
+    """Median filter: the median of each channel over a square window around the pixel, with mirrored edges.
 
-    Its gradient is true almost everywhere: that of the pixel which is the median.
+    Its gradient (that of the median pixel) is exact almost everywhere.
 
     Attributes
     ----------
-    side : of the network input in pixels, odd.
+    side : side of the window in pixels, odd.
     """
 
     name: ClassVar[str] = "median"
@@ -34,7 +34,7 @@ class Median(Defense):
             raise UsageError(f"Expected side to be odd and at least 3, but got {self.side}")
 
     def change(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """One sort of each neighbourhood."""
+        """The median of each window."""
         padded = torch.nn.functional.pad(x, [self.side // 2] * 4, mode="reflect")
         around = padded.unfold(2, self.side, 1).unfold(3, self.side, 1).flatten(4)
         return around.median(dim=4).values

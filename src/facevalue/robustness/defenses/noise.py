@@ -15,15 +15,15 @@ from facevalue.robustness.defenses.base import Defense
 @final
 @dataclass(frozen=True)
 class Noise(Defense):
-    """Gaussian noise added to the image; the answer is the mean over some draws, new for every question.
+    """Adds Gaussian noise to the image; the output is the mean over several draws, new for every call.
 
-    The gradient of that mean is an expectation over the noise (EOT). What is *proven* about noise is the certificate,
+    The gradient of that mean is an expectation over transformation (EOT). For *proven* robustness by noise see
     :mod:`facevalue.robustness.defenses.smoothing`.
 
     Attributes
     ----------
     sigma : standard deviation, in pixels scaled to [0, 1].
-    copies : draws that are averaged.
+    copies : number of draws to average.
     """
 
     name: ClassVar[str] = "noise"
@@ -41,5 +41,5 @@ class Noise(Defense):
         return self.copies
 
     def change(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Another draw for every image."""
+        """A new draw for every image."""
         return x + self.sigma * torch.randn(x.shape, generator=generator).to(x)

@@ -1,11 +1,10 @@
-"""What it is worth that damaged copies of an image are to score as it does (``probe.copy_consistency``), and by which
-corruption.
+"""The effect of ``probe.copy_consistency`` (a corrupted copy should score as its image), by kind of corruption.
 
-As in ``sources_study`` LFW and StyleGAN2 are left out, and asked about; FFHQ and StyleGAN are cross-validated. Some
-images of every source are damaged: those of a fold's training images are what the head is held to, the others are
-asked about, saved again by JPEG at two qualities, or shrunk first. By ``real-or-ai/texture``, not
-quarter_consistency. Nothing here
-sees ``unseen-faces``. Run from the project's root: ``python -m benchmarks.damage_study``.
+As in ``sources_study``, LFW and StyleGAN2 are held out for testing; FFHQ and StyleGAN are cross-validated. Some images
+of every source have corrupted copies: saved again as JPEG at two qualities, or shrunk first. Copies of a fold's
+training images are used for the consistency loss, the others for testing. The recipe is ``real-or-ai/texture`` without
+``quarter_consistency``. ``unseen-faces`` is not used. Run from the project's root: ``python -m
+benchmarks.corruption_study``.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from facevalue.training.settings import AugmentSettings
 
 RECIPE = "real-or-ai/texture"
 DAMAGED = 100
-"""Images of each source."""
+"""Number of images of each source."""
 ROUNDS = 2
 COPIES = {
     "saved again": AugmentSettings(jpeg=30, corruption=1.0),
@@ -39,7 +38,7 @@ Saving = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 
 def saved(quality: int, smallest: float = 1.0) -> Saving:
-    """Shrunk to a side from ``smallest`` to 0.8 of what it was, if to less than 1, and saved by JPEG."""
+    """Shrink each side to a share from ``smallest`` to 0.8 (not at all if ``smallest`` is 1), and save as JPEG."""
 
     def saving(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         if smallest < 1:
@@ -53,7 +52,7 @@ def saved(quality: int, smallest: float = 1.0) -> Saving:
 
 
 def as_training(settings: AugmentSettings) -> Saving:
-    """Damaged as these settings say."""
+    """Corrupt by these settings."""
     return lambda image, rng: corruption(image, settings, rng)
 
 
@@ -61,7 +60,7 @@ ASKED: dict[str, Saving] = {"q60": saved(60), "q40": saved(40), "shrunk, q60": s
 
 
 def changed(saving: Saving, seed: int, side: int) -> Change:
-    """Every image of a batch saved again, as its place and the seed have it."""
+    """Save every image of a batch again, with parameters drawn from its position and the seed."""
 
     def change(pixels: NDArray[np.uint8], places: NDArray[np.int64]) -> NDArray[np.uint8]:
         done = [
@@ -101,19 +100,19 @@ def main() -> None:
     home, away = np.isin(source, HOME), np.isin(source, LEFT_OUT)
 
     def judged(number: int, copy_consistency: float) -> dict[str, float]:
-        """Means over the folds of what is right, by whether and how an image was damaged."""
+        """Mean accuracy over the folds, by corruption of the test images."""
         each = []
         for held in range(FOLDS):
             learned = np.flatnonzero(~away & (fold != held))
             copied = np.flatnonzero(np.isin(some, learned))
             starts = [differences + (number * ROUNDS + part) * m for part in range(ROUNDS)]
-            heedless = (
+            differences = (
                 [(np.concatenate([start + copied for start in starts]), copy_consistency)] if copy_consistency else []
             )
             level = goals[learned].mean()
             asked = np.arange(differences)
             less = centred(table, learned, differences)
-            scores = ridge(less, goals - level, learned, asked, strength, heedless) + level
+            scores = ridge(less, goals - level, learned, asked, strength, differences) + level
             figures = {}
             for i, how in enumerate(("clean", *ASKED)):
                 places = np.arange(n) if how == "clean" else some
@@ -131,7 +130,7 @@ def main() -> None:
     for number, how in enumerate(COPIES):
         result |= {f"{how}, {copy_consistency:g}": judged(number, copy_consistency) for copy_consistency in ALIKE}
     settings_of = {"recipe": RECIPE, "folds": FOLDS, "left_out": LEFT_OUT, "damaged_of_each": DAMAGED, "rounds": ROUNDS}
-    keep("damage_study", {**settings_of, "accuracy": result})
+    keep("corruption_study", {**settings_of, "accuracy": result})
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def test_a_square_of_the_right_size_stays_as_it_is(fit: str, name: str) -> None:
     st.sampled_from(["squash", "crop", "pad"]),
     st.floats(0.05, 1),
 )
-def test_any_image_becomes_the_square(width: int, height: int, size: int, fit: str, fraction: float) -> None:
+def test_any_image_becomes_the_network_input(width: int, height: int, size: int, fit: str, fraction: float) -> None:
     pixels = Preprocessing(size=size, fit=fit, crop_fraction=fraction).apply(Image.new("RGB", (width, height), "red"))
     assert pixels.shape == (size, size, 3)
     assert pixels.dtype == np.uint8

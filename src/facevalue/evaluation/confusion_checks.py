@@ -1,4 +1,4 @@
-"""What a table of truth against decision says that its accuracy does not: classes never said, labels exchanged."""
+"""Problems that a confusion matrix shows and accuracy hides: classes never predicted, labels exchanged."""
 
 from __future__ import annotations
 
@@ -10,44 +10,45 @@ from numpy.typing import NDArray
 from facevalue.evidence.findings import Finding, finding
 
 SURE = 0.01
-"""Chance below which something is taken for no chance."""
+"""Significance level of the sign test for exchanged labels."""
 
 
-def never_said(classes: Sequence[str], confusion: NDArray[np.int64]) -> list[Finding]:
-    """A warning for classes that have images and are never, or hardly ever, decided for: none where there is none.
+def never_predicted(classes: Sequence[str], confusion: NDArray[np.int64]) -> list[Finding]:
+    """Warnings about classes that are never predicted or never right, and about a model worse than a constant answer.
 
     Parameters
     ----------
-    confusion : (k, k) counts; rows are the truth, columns the decision.
+    confusion : (k, k) counts; rows are the true classes, columns the predictions.
     """
     truth, decided, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
     n = int(truth.sum())
     silent = [i for i in range(len(classes)) if truth[i] and not decided[i]]
     wrong = [i for i in range(len(classes)) if truth[i] and decided[i] and not right[i]]
-    told = []
+    found = []
     if silent:
         images = int(truth[silent].sum())
         text = (
-            f"{_named(classes, silent)} never predicted: the model decides for another class on all {images} images of "
+            f"{_named(classes, silent)} never predicted: the model predicts another class on all {images} images of "
             f"{'it' if len(silent) == 1 else 'them'}; accuracy alone hides that, so read recall and balanced accuracy"
         )
-        told.append(finding("class-never-predicted", text, labels=tuple(classes[i] for i in silent), n=images))
+        found.append(finding("class-never-predicted", text, labels=tuple(classes[i] for i in silent), n=images))
     if wrong:
-        text = f"{_named(classes, wrong)} never recognised: every decision for or on it is wrong"
-        told.append(finding("class-never-recognised", text, labels=tuple(classes[i] for i in wrong)))
+        them = "it" if len(wrong) == 1 else "them"
+        text = f"{_named(classes, wrong)} never recognised: every prediction for or on {them} is wrong"
+        found.append(finding("class-never-recognised", text, labels=tuple(classes[i] for i in wrong)))
     usual = int(truth.max()) if n else 0
     if (truth > 0).sum() > 1 and usual > int(right.sum()):
         name = classes[int(truth.argmax())]
-        text = f"the model is right on {int(right.sum())} of {n} images; always answering {name!r} would be on {usual}"
-        told.append(finding("no-better-than-one-answer", text, right=int(right.sum()), n=n, label=name, usual=usual))
-    return told
+        text = f"the model is right on {int(right.sum())} of {n} images; always predicting {name!r} is right on {usual}"
+        found.append(finding("no-better-than-one-answer", text, right=int(right.sum()), n=n, label=name, usual=usual))
+    return found
 
 
 def exchanged(classes: Sequence[str], confusion: NDArray[np.int64]) -> Finding | None:
-    """A warning where the labels are likely those of other classes: ``None`` where nothing points to that.
+    """A warning if labels seem to be exchanged between classes, else ``None``.
 
-    The model's decisions are matched with the labels in the way that fits best (Kuhn 1955). Where that is not the given
-    way, and the two differ by more than chance by a sign test, classes were exchanged, in the images or in the model.
+    Finds the assignment of predictions to labels that fits best (Kuhn 1955). If it differs from the given one by more
+    than chance (sign test), classes were exchanged in the images or in the model.
     """
     from scipy.optimize import linear_sum_assignment
     from scipy.stats import binomtest
@@ -55,21 +56,21 @@ def exchanged(classes: Sequence[str], confusion: NDArray[np.int64]) -> Finding |
     rows, best = linear_sum_assignment(-confusion)
     right, fitting = int(np.trace(confusion)), int(confusion[rows, best].sum())
     moved = [int(i) for i in rows if best[i] != i and confusion[i, best[i]] > 0]
-    # Only on images of classes that move do the two ways differ.
+    # The two assignments differ only on images of the exchanged classes.
     given = int(sum(confusion[i, i] for i in rows if best[i] != i))
     other = int(sum(confusion[i, best[i]] for i in moved))
     if not moved or binomtest(other, other + given, 0.5, alternative="greater").pvalue >= SURE:
         return None
-    pairs = ", ".join(f"{classes[i]!r} is mostly decided as {classes[best[i]]!r}" for i in moved[:3])
+    pairs = ", ".join(f"{classes[i]!r} is mostly predicted as {classes[best[i]]!r}" for i in moved[:3])
     n = int(confusion.sum())
-    text = f"labels seem exchanged: {right} of {n} decisions are right as labelled, {fitting} if exchanged: {pairs}"
+    text = f"labels seem exchanged: {right} of {n} predictions are right as labelled, {fitting} if exchanged: {pairs}"
     return finding("labels-exchanged", text, right=right, exchanged=fitting, n=n)
 
 
 def no_better_than_chance(confusion: NDArray[np.int64]) -> bool:
-    """Whether decisions and labels have nothing to do with each other, as far as these images can tell.
+    """Whether predictions and labels are statistically independent on these images.
 
-    A permutation test of how many decisions are right, with as many images and decisions of each class.
+    A permutation test of the number of correct predictions, with the counts per class kept.
     """
     truth = np.repeat(np.arange(len(confusion)), confusion.sum(axis=1))
     decided = np.concatenate([np.repeat(np.arange(len(row)), row) for row in confusion])

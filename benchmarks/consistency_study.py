@@ -1,8 +1,8 @@
-"""What it is worth that a probe on texture scores an image's quarters alike, and how many images it then needs.
+"""The effect of ``probe.quarter_consistency`` on a texture probe, and the number of images that it needs.
 
-Features of ``real-or-ai/texture`` of all images of ``real-or-ai-face`` and of their quarters are computed once; then
-every ``probe.quarter_consistency`` is judged as in ``texture_study``, among the images outside each seed's test split.
-Run from the project's root: ``python -m benchmarks.steady_study``.
+Features of ``real-or-ai/texture`` are computed once for all images of ``real-or-ai-face`` and their quarters. Then each
+value of ``probe.quarter_consistency`` is evaluated as in ``texture_study``, on the images outside each seed's test
+split. Run from the project's root: ``python -m benchmarks.consistency_study``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)
 STEADY = (0.0, 0.02, 0.08, 0.32)
 STRENGTHS = (30, 100, 200, 1000)
 CURVE_FOLDS = (2, 3, 5, 10)
-"""Of more folds each learns from more."""
+"""With more folds, each trains on more images."""
 
 
 def right(
@@ -35,13 +35,13 @@ def right(
     folds: int = FOLDS,
     share: float = 1.0,
 ) -> float:
-    """By cross-validation, learning from this share of each fold's training images."""
+    """Cross-validated accuracy with this share of each fold's training images."""
     count, goals = 0, np.where(y == 1, 1.0, -1.0)
     for learned, judged in StratifiedKFold(folds, shuffle=True, random_state=0).split(among, y[among]):
         some = among[np.random.default_rng(0).permutation(learned)[: round(share * len(learned))]]
         held = among[judged]
-        heedless = [(quarters_of(some, len(y)), quarter_consistency / QUARTERS)] if quarter_consistency else []
-        count += int(((ridge(table, goals, some, held, strength, heedless) > 0) == (goals[held] > 0)).sum())
+        differences = [(quarters_of(some, len(y)), quarter_consistency / QUARTERS)] if quarter_consistency else []
+        count += int(((ridge(table, goals, some, held, strength, differences) > 0) == (goals[held] > 0)).sum())
     return count / len(among)
 
 
@@ -57,7 +57,7 @@ def main() -> None:
             f"strength {strength}": mean([right(gram, y, some, quarter_consistency, strength) for some in among])
             for strength in STRENGTHS
         }
-        keep("steady_study", {"folds": FOLDS, "accuracy": table})
+        keep("consistency_study", {"folds": FOLDS, "accuracy": table})
     curves: dict[str, dict[str, float]] = {}
     for name, quarter_consistency in (("as the recipe", recipe.quarter_consistency), ("not quarter_consistency", 0.0)):
         curve = curves.setdefault(name, {})
@@ -67,7 +67,7 @@ def main() -> None:
                 [right(gram, y, some, quarter_consistency, recipe.strengths[0], folds, share) for some in among]
             )
         curves[name] = {key: curve[key] for key in sorted(curve, key=int)}
-        keep("steady_study", {"folds": FOLDS, "accuracy": table, "accuracy_by_images_learned": curves})
+        keep("consistency_study", {"folds": FOLDS, "accuracy": table, "accuracy_by_images_learned": curves})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The border of the decision, as the gradients promise it: what attacks that look for the least change walk to."""
+"""The linearised decision boundary, for attacks that minimise the perturbation."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from facevalue.robustness.attacks.victim import Victim
 _NEWTON = 12
 
 
-def nearest(ways: Sequence[Victim], x: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each image the margin (n,) to the border that is nearest by its gradient, that gradient, and the logits.
+def nearest_boundary(views: Sequence[Victim], x: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:
+    """For each image: margin (n,) to its nearest linearised boundary, the gradient of that margin, and the logits.
 
     Parameters
     ----------
-    ways : the model by the borders that it may be led across, from :meth:`Victim.ways`.
+    views : the model, once per boundary, from :meth:`Victim.per_boundary`.
     x : (n, 3, s, s) in [0, 1].
     """
-    gradients, logits = input_gradients(ways, x, Victim.margin)
-    margins = torch.stack([way.margin(logits) for way in ways])
+    gradients, logits = input_gradients(views, x, Victim.margin)
+    margins = torch.stack([view.margin(logits) for view in views])
     slopes = torch.stack([_dual_length(gradient, norm) for gradient in gradients])
     best = (margins.abs() / slopes.clamp_min(1e-12)).argmin(dim=0)
     gradient = gradients[0]
@@ -32,18 +32,18 @@ def nearest(ways: Sequence[Victim], x: Tensor, norm: Norm) -> tuple[Tensor, Tens
     return margins.gather(0, best[None])[0], gradient, logits
 
 
-def onto_border(x: Tensor, margin: Tensor, gradient: Tensor, norm: Norm) -> Tensor:
-    """The point of [0, 1] nearest to ``x`` where a linear margin is 0; (n, 3, s, s).
+def project_to_boundary(x: Tensor, margin: Tensor, gradient: Tensor, norm: Norm) -> Tensor:
+    """The image in [0, 1] nearest to ``x`` on the boundary of a linear margin; (n, 3, s, s).
 
-    It is ``x`` moved along the steepest direction and clipped, by a length at which margin and what the gradient makes
-    of the move add up to 0. That sum is concave and piecewise linear in the length, so that Newton's method from 0
-    comes to it from one side, and exactly. Where all of [0, 1] is on one side: its corner nearest to the border.
+    It is ``x`` moved along the steepest direction and clipped to [0, 1]. The margin there is concave and piecewise
+    linear in the length of the move, so Newton's method from 0 finds its zero exactly, from one side. If the boundary
+    does not cross [0, 1], the result is the corner nearest to it.
 
     Parameters
     ----------
     x : (n, 3, s, s) in [0, 1].
-    margin : (n,) at ``x``, of either sign.
-    gradient : (n, 3, s, s) of the margin.
+    margin : (n,) at ``x``, positive or negative.
+    gradient : (n, 3, s, s) gradient of the margin.
     """
     signed = gradient * -margin.sign().view(-1, 1, 1, 1)
     missing = margin.abs().double()
@@ -63,7 +63,7 @@ def onto_border(x: Tensor, margin: Tensor, gradient: Tensor, norm: Norm) -> Tens
 
 
 def _dual_length(gradient: Tensor, norm: Norm) -> Tensor:
-    """(n,) by how much a step of length 1 in ``norm`` can change a function of this gradient."""
+    """(n,) dual norm: the largest change of a linear function by a step of length 1 in ``norm``."""
     order = 1 if norm == "linf" else 2
     length: Tensor = torch.linalg.vector_norm(gradient.flatten(1), ord=order, dim=1)
     return length

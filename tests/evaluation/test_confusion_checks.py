@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from facevalue.evaluation.doubts import exchanged, never_said, no_better_than_chance
+from facevalue.evaluation.confusion_checks import exchanged, never_predicted, no_better_than_chance
 
 TWO = ("rare", "usual")
 
 
-def test_a_class_that_is_never_said() -> None:
-    told = never_said(TWO, np.array([[0, 9], [0, 90]]))
-    assert [found.code for found in told] == ["class-never-predicted"]
-    assert [found.text for found in told] == [
-        "class 'rare' is never predicted: the model decides for another class on all 9 images of it; accuracy alone "
+def test_a_class_that_is_never_predicted() -> None:
+    found = never_predicted(TWO, np.array([[0, 9], [0, 90]]))
+    assert [warning.code for warning in found] == ["class-never-predicted"]
+    assert [warning.text for warning in found] == [
+        "class 'rare' is never predicted: the model predicts another class on all 9 images of it; accuracy alone "
         "hides that, so read recall and balanced accuracy"
     ]
 
@@ -22,27 +22,29 @@ def test_many_classes_take_one_line() -> None:
     classes = [f"c{i:03d}" for i in range(200)]
     table = np.zeros((200, 200), np.int64)
     table[:, 0] = 5
-    silent = never_said(classes, table)
+    silent = never_predicted(classes, table)
     assert len(silent) == 1
     assert "'c001', 'c002', 'c003' and 196 more are never predicted" in silent[0].text
     assert "all 995 images of them" in silent[0].text
 
 
 def test_a_class_that_is_said_and_never_rightly() -> None:
-    told = never_said(("a", "b", "c"), np.array([[0, 5, 0], [3, 40, 0], [0, 0, 9]]))
-    assert [found.text for found in told] == ["class 'a' is never recognised: every decision for or on it is wrong"]
+    found = never_predicted(("a", "b", "c"), np.array([[0, 5, 0], [3, 40, 0], [0, 0, 9]]))
+    assert [warning.text for warning in found] == [
+        "class 'a' is never recognised: every prediction for or on it is wrong"
+    ]
 
 
 def test_worse_than_one_answer_for_all() -> None:
-    (told,) = never_said(TWO, np.array([[5, 4], [20, 70]]))
-    assert told.text == "the model is right on 75 of 99 images; always answering 'usual' would be on 90"
+    (found,) = never_predicted(TWO, np.array([[5, 4], [20, 70]]))
+    assert found.text == "the model is right on 75 of 99 images; always predicting 'usual' is right on 90"
 
 
 @pytest.mark.parametrize(
     "table", [[[9, 0], [0, 90]], [[5, 4], [3, 87]], [[5, 0], [0, 0]], [[0, 0], [0, 0]], [[1, 8], [1, 89]]]
 )
 def test_nothing_to_say(table: list[list[int]]) -> None:
-    assert never_said(TWO, np.array(table)) == []
+    assert never_predicted(TWO, np.array(table)) == []
     assert exchanged(TWO, np.array(table)) is None
 
 
@@ -53,9 +55,9 @@ def test_two_exchanged_classes_by_a_sign_test(right: int, wrong: int) -> None:
     assert (found is not None) == (binomtest(wrong, right + wrong, 0.5, alternative="greater").pvalue < 0.01)
     if found is not None:
         assert found.text.startswith(
-            f"labels seem exchanged: {right} of 28 decisions are right as labelled, {wrong} if"
+            f"labels seem exchanged: {right} of 28 predictions are right as labelled, {wrong} if"
         )
-        assert "'a' is mostly decided as 'b'" in found.text
+        assert "'a' is mostly predicted as 'b'" in found.text
 
 
 def test_two_of_four_classes_exchanged() -> None:
@@ -63,7 +65,7 @@ def test_two_of_four_classes_exchanged() -> None:
     table[1, 3] = table[3, 1] = 20
     found = exchanged(("a", "b", "c", "d"), table)
     assert found is not None
-    assert "'b' is mostly decided as 'd', 'd' is mostly decided as 'b'" in found.text
+    assert "'b' is mostly predicted as 'd', 'd' is mostly predicted as 'b'" in found.text
     assert "'a'" not in found.text
 
 
