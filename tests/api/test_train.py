@@ -296,7 +296,7 @@ def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifie
     prepared = tmp_path / "prepared"
     prepare(lfw, prepared, Preparation(size=32, like=again.folder))
     for split in ("validation", "calibration"):
-        with pytest.raises(DataError, match=f"has learned from its {split} images too"):
+        with pytest.raises(DataError, match=f"was refitted on its {split} images"):
             fv.evaluate(again.folder, prepared, split=split)
     with pytest.raises(DataError, match="has learned from its calibration images too"):
         fv.calibrate(again.folder, prepared, tmp_path / "no")
@@ -356,7 +356,7 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
         fv.evaluate(made[1].folder, made[1].folder / "manifest.parquet", split="validation")
     fv.evaluate(made[1].folder, lfw, split="train")
     assert [r.split for r in ModelCard.load(made[1].folder).evidence if isinstance(r, Evaluation)].count("train") == 1
-    assert "trained once more on all three" in (made[1].folder / "report.html").read_text()
+    assert "refitted on all three splits" in (made[1].folder / "report.html").read_text()
     assert "trained once more" not in (made[0].folder / "report.html").read_text()
     assert fv.calibrate(made[0].folder, lfw, tmp_path / "calibrated").temperature == once.temperature
 
@@ -477,7 +477,7 @@ def test_a_model_folder_that_was_changed_is_refused(made: Classifier, lfw: Path,
         data = bytearray((folder / name).read_bytes())
         data[len(data) // 2] ^= 1
         (folder / name).write_bytes(bytes(data))
-        with pytest.raises(ModelFolderError, match=f"{name} is not the file that the card was written with"):
+        with pytest.raises(ModelFolderError, match=f"{name} was changed or damaged"):
             open_folder(folder) if name == "model.onnx" else fv.evaluate(folder, lfw)
         (folder / name).unlink()
         with pytest.raises(ModelFolderError, match=f"{name} is missing"):

@@ -237,7 +237,7 @@ def test_exports(hold):
         ("[require.attack.pgd]\neps = -5\nrobust = 0.1", "eps to be at least 0"),
         ("[require.attack.pgd]\neps = '-4/255'\nrobust = 0.1", "eps to be at least 0"),
         ("[require.attack.pgd]\neps = '1e400'\nrobust = 0.1", "to be a number or a fraction"),
-        ("[required]\naccuracy = 0.5", "has 'required'; a policy has one table"),
+        ("[required]\naccuracy = 0.5", "has 'required'; a policy has only the table"),
         ("accuracy = 0.5", "has 'accuracy'"),
         ("", "requires nothing"),
         ('[require]\nsplit = "test"', "requires nothing"),

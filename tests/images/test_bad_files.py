@@ -113,7 +113,7 @@ def test_a_format_that_is_not_listed_is_refused() -> None:
 def test_heic_without_its_plug_in_says_what_to_install() -> None:
     if importlib.util.find_spec("pillow_heif") is not None:
         pytest.skip("pillow-heif is installed")
-    with pytest.raises(ImageError, match="pip install pillow-heif"):
+    with pytest.raises(ImageError, match="pip install 'facevalue.heic.'"):
         decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40)
 
 

@@ -1,4 +1,4 @@
-"""``facevalue serve``: the runtime alone, no torch."""
+"""``facevalue serve``: uses only the runtime, without torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run(
     max_body: Annotated[int, Option(min=1, metavar="MB", help="Largest request, in millions of bytes.")] = 20,
     max_pixels: Annotated[int, Option(min=1, metavar="N", help="Most pixels of an image.")] = 50_000_000,
 ) -> None:
-    """Answer over HTTP, and in a browser: a page where an image is dropped and the prediction appears."""
+    """Serve predictions over HTTP, with a web page where you drop an image."""
     from facevalue.serve import run as serve_until_stopped
     from facevalue.serve.settings import Settings
 
