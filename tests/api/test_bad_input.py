@@ -204,9 +204,7 @@ def test_names_of_every_kind(lfw: Path, tmp_path: Path) -> None:
     assert figures["classes"] == sorted(classes)
     counts = figures["data"]["counts"]
     assert sum(sum(split.values()) for split in counts.values()) == 59
-    assert [bad["reason"] for bad in figures["data"]["unreadable"]] == [
-        "has a name that is not UTF-8; rename it"
-    ]
+    assert [bad["reason"] for bad in figures["data"]["unreadable"]] == ["has a name that is not UTF-8; rename it"]
     shown = facevalue("evaluate", tmp_path / "mödel", data).stdout
     assert "true / predicted  <b>  a,b  ü [red]x" in shown
     page = (tmp_path / "mödel" / "report.html").read_text()

@@ -257,7 +257,9 @@ def test_a_later_run_goes_on_at_an_address_signed_anew(known_user: Kaggle, tmp_p
 
 def test_what_kaggle_says_of_the_archive_is_checked(known_user: Kaggle, tmp_path: Path) -> None:
     known_user.md5 = base64.b64encode(bytes(16)).decode()
-    with pytest.raises(FaceValueError, match=r"expected md5 AAAAAAAAAAAAAAAAAAAAAA==, but got .*; the file was removed"):
+    with pytest.raises(
+        FaceValueError, match=r"expected md5 AAAAAAAAAAAAAAAAAAAAAA==, but got .*; the file was removed"
+    ):
         get(tmp_path / "set")
     assert tree(tmp_path) == set()
 

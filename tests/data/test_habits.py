@@ -154,9 +154,7 @@ def test_leftovers_are_no_class_and_are_counted(tmp_path: Path, fill: Fill, note
     found = audit(with_groups(manifest)).to_dict()
     assert {Path(i["path"]).name for i in found["ignored"]} == {"@eaDir", "#recycle", "notes.txt", "labels.csv"}
     assert len(found["ignored"]) == 5
-    assert (
-        len([line for line in notes if line.startswith("note: skipped 5 (3 of them folders, with 12 files)")]) == 1
-    )
+    assert len([line for line in notes if line.startswith("note: skipped 5 (3 of them folders, with 12 files)")]) == 1
     assert list(expand(tmp_path)) == [Path(p) for p in manifest.table["path"]]
 
 

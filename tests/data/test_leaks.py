@@ -73,7 +73,10 @@ def test_dropped_they_leave_the_test_as_it_is(official: Path) -> None:
     done = with_splits(clean)
     [warning] = done.warnings
     assert warning.code == "leaks-dropped"
-    assert warning.text == "6 images were left out of the given splits, because a later split holds the same image or group"
+    assert (
+        warning.text
+        == "6 images were left out of the given splits, because a later split holds the same image or group"
+    )
     assert find_leaks(done.readable) == ()
     assert set(done.table["key"][done.table["split"] == ""]) == dropped
 
