@@ -238,7 +238,7 @@ def test_passing_trouble_is_waited_out_and_lasting_trouble_is_told(shelf: Shelf,
 def test_a_redirection_to_nowhere_is_told_in_one_line(shelf: Shelf, tmp_path: Path, location: str) -> None:
     known = record(shelf)
     shelf.location = location
-    with pytest.raises(FaceValueError, match="cannot be fetched") as told:
+    with pytest.raises(FaceValueError, match="cannot be downloaded") as told:
         fetch(known, tmp_path / "set", patience=QUICK)
     assert "\n" not in str(told.value)
     assert list(tmp_path.iterdir()) == []
@@ -289,7 +289,7 @@ def test_what_nobody_has_checked_is_trusted_once(shelf: Shelf, tmp_path: Path) -
     assert first["sha256"] == hashlib.sha256(TRAIN).hexdigest()
     assert first["checked_by"].startswith("nobody")
     shelf.files["set.zip"] = zipped({"horses/other.png": png(99)})
-    with pytest.raises(FaceValueError, match="is not what it should be"):
+    with pytest.raises(FaceValueError, match="has unexpected content"):
         fetch(unknown, tmp_path / "set", overwrite=True, patience=QUICK)
 
 
@@ -375,7 +375,7 @@ def test_an_archive_in_an_archive_and_folders_that_move(shelf: Shelf, tmp_path: 
 def test_a_folder_can_be_the_mirror(shelf: Shelf, tmp_path: Path) -> None:
     known = record(shelf)
     (tmp_path / "downloads").mkdir()
-    with pytest.raises(UsageError, match=r"set\.zip is not there"):
+    with pytest.raises(UsageError, match=r"set\.zip does not exist"):
         fetch(known, tmp_path / "set", mirror=str(tmp_path / "downloads"))
     (tmp_path / "downloads" / "set.zip").write_bytes(TRAIN)
     assert fetch(known, tmp_path / "set", mirror=str(tmp_path / "downloads")).to_dict()["n"] == 24
@@ -429,8 +429,10 @@ def test_from_the_shell(shelf: Shelf, tmp_path: Path) -> None:
         (s, c) for s in ("train", "validation", "test") for c in ("real", "fake")
     }
     again = get("real-or-ai-faces", "-o", out)
-    assert again.stdout.splitlines()[-1] == f"{out}: 12 images, there already"
-    refused(get("lfw", "-o", out, "--from", shelf.address), 2, "is a received set already; choose another --output")
+    assert again.stdout.splitlines()[-1] == f"{out}: 12 images, already downloaded"
+    refused(
+        get("lfw", "-o", out, "--from", shelf.address), 2, "is already a downloaded dataset; choose another --output"
+    )
     refused(get("lfv"), 2, "no known set 'lfv' (did you mean 'lfw'?); there are: horses-or-humans, lfw, caltech-101")
     assert "horses-or-humans" in get().stdout
 

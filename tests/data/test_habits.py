@@ -65,7 +65,7 @@ def test_folders_called_like_splits_are_taken_for_splits_and_said(
     assert set(manifest.classes) == set("abcd")
     assert set(manifest.counts()) == {"train", split_of(test)}
     (note,) = notes
-    assert note.startswith("note: taken for splits: ")
+    assert note.startswith("note: folders used as splits: ")
     assert train in note
     assert test in note
     assert [found.line for found in manifest.notes] == [note]
@@ -265,7 +265,9 @@ def test_few_groups_are_told_before_anything_is_read(
     fill(tmp_path, "ai/p", "ai/q", "real/r", "real/t", n=10)
     read: list[object] = []
     monkeypatch.setattr("facevalue.data.scan.facts_of", lambda path: read.append(path))
-    with pytest.raises(DataError, match=r"'ai' has 2 groups \(p, q; grouped by parent\).*at least 4.*`groups` image"):
+    with pytest.raises(
+        DataError, match=r"'ai' has 2 groups \(p, q; grouped by parent\).*at least 4.*`groups` to image"
+    ):
         split_manifest(tmp_path, as_asked("probe"), None)
     with pytest.raises(DataError, match=r"has 1 group \(p; grouped by stem:\^\.\)"):
         split_manifest(tmp_path, as_asked("probe"), "stem:^.")

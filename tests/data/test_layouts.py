@@ -187,7 +187,7 @@ def test_manifests_that_are_wrong(tmp_path: Path, text: str, message: str) -> No
 
 
 def test_sources_that_are_wrong(tmp_path: Path, fill: Fill) -> None:
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="does not exist"):
         list_files(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no sub-folder holds any"):

@@ -298,15 +298,15 @@ def test_from_the_shell(lfw: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["nowhere", "-o", "out"], 2, "nowhere is not there"),
+        (["nowhere", "-o", "out"], 2, "nowhere does not exist"),
         (["raw", "-o", "raw/out"], 2, "contains the other"),
-        (["raw", "-o", "."], 2, "is there and is not a prepared folder"),
-        (["raw", "-o", "taken"], 2, "taken is there and is not a prepared folder"),
+        (["raw", "-o", "."], 2, "already exists and is not a prepared folder"),
+        (["raw", "-o", "taken"], 2, "taken already exists and is not a prepared folder"),
         (["raw", "-o", "out", "--format", "gif"], 2, "'gif' is not one of 'png', 'jpeg'"),
         (["raw", "-o", "out", "--fit", "bend"], 2, "'bend' is not one of 'squash', 'crop', 'pad'"),
         (["raw", "-o", "out", "--size", "9999"], 2, "8 to 4096"),
         (["raw", "-o", "out", "--groups", "parent"], 1, "lies in a folder below its class"),
-        (["raw/a", "-o", "out"], 1, "no images to learn from"),
+        (["raw/a", "-o", "out"], 1, "has no labelled images"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -204,7 +204,7 @@ def test_missing_and_altered_files(tmp_path: Path) -> None:
     written = card().changed(files={path.name: files.sha256(path)})
     assert written.checked_file(tmp_path, path.name) == path
     path.write_bytes(b"Weights")
-    with pytest.raises(ModelFolderError, match="altered or damaged"):
+    with pytest.raises(ModelFolderError, match="changed or damaged"):
         written.checked_file(tmp_path, path.name)
     path.unlink()
     with pytest.raises(ModelFolderError, match="is missing"):

@@ -71,7 +71,7 @@ def test_texts_that_begin_like_a_bitmap_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     found, ignored = walked(tmp_path)
     assert found == []
-    assert ignored == {"notes": "is no image", "bm": "is no image", "empty": "is empty"}
+    assert ignored == {"notes": "is not an image", "bm": "is not an image", "empty": "is empty"}
 
 
 def test_an_ending_that_claims_an_image_is_left_to_the_reader(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_listed_is_given_or_told(tmp_path: Path, monkeyp
 
 def test_the_summary_counts_files_in_folders() -> None:
     ignored = [{"path": "x/@eaDir", "reason": "is a system file or folder (20 files)"}] * 2
-    ignored += [{"path": "n.txt", "reason": "is no image"}]
+    ignored += [{"path": "n.txt", "reason": "is not an image"}]
     assert summary(ignored) == (
         "skipped 3 (2 of them folders, with 40 files): 2 is a system file or folder, e.g. 'x/@eaDir'; "
         "1 is not an image, e.g. 'n.txt'"
