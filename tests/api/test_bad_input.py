@@ -77,7 +77,7 @@ def test_a_file_larger_than_the_system_allows(lfw: Path, tmp_path: Path) -> None
         resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))
 
     done = facevalue("train", lfw, "-o", tmp_path / "model", preexec_fn=limit)
-    refused(done, 1, "a file grew larger than it may here (ulimit -f): ")
+    refused(done, 1, "a file exceeds the size limit (ulimit -f): ")
     assert beside(tmp_path) == set()
 
 
@@ -128,7 +128,7 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
     ("place", "told"),
     [
         ("file/model", "cannot be written to"),
-        (".", "cannot be replaced where it is"),
+        (".", "is a mount point or the current folder and cannot be replaced"),
         (b"m\xff", "is not UTF-8"),
     ],
 )
@@ -164,7 +164,7 @@ def test_what_may_not_be_read_or_written(made: Classifier, lfw: Path, tmp_path: 
         refused(run("train", lfw, "-o", locked / "new"), 2, f"{locked} cannot be written to")
         # Not «one class only», and never a model of what happens to be readable.
         refused(run("train", data, "-o", tmp_path / "new"), 1, f"{data / 'face'} cannot be listed: Permission denied")
-        refused(run("evaluate", model, lfw), 2, "the figures cannot be kept there; --no-save only shows them")
+        refused(run("evaluate", model, lfw), 2, "the figures cannot be saved; give --no-save to only show them")
         refused(run("attack", model, lfw, "--eps", "0"), 2, "--no-save only shows them")
         assert run("evaluate", model, lfw, "--no-save").returncode == 0
     finally:
@@ -204,11 +204,9 @@ def test_names_of_every_kind(lfw: Path, tmp_path: Path) -> None:
     assert figures["classes"] == sorted(classes)
     counts = figures["data"]["counts"]
     assert sum(sum(split.values()) for split in counts.values()) == 59
-    assert [bad["reason"] for bad in figures["data"]["unreadable"]] == [
-        "has a name that is not UTF-8, which no table can hold; rename it"
-    ]
+    assert [bad["reason"] for bad in figures["data"]["unreadable"]] == ["has a name that is not UTF-8; rename it"]
     shown = facevalue("evaluate", tmp_path / "mödel", data).stdout
-    assert "truth / decided  <b>  a,b  ü [red]x" in shown
+    assert "true / predicted  <b>  a,b  ü [red]x" in shown
     page = (tmp_path / "mödel" / "report.html").read_text()
     assert "&lt;b&gt;" in page
     told = facevalue("predict", tmp_path / "mödel", data, "--json", "-", "--csv", tmp_path / "a.csv")

@@ -40,5 +40,5 @@ def test_labels_by_a_network_that_learned_nothing_yet(by_size: Path) -> None:
     suspects = suspicious_labels(manifest, "small-resnet", "none")
     assert all(s.label != s.suggested for s in suspects)
     assert {s.path for s in suspects} < set(manifest.table["path"])
-    with pytest.raises(DataError, match="one class only"):
+    with pytest.raises(DataError, match="only one class"):
         suspicious_labels(with_groups(scan(by_size / "face", loose=True)), "small-resnet", "none")

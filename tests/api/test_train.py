@@ -294,9 +294,9 @@ def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifie
     prepared = tmp_path / "prepared"
     prepare(lfw, prepared, Preparation(size=32, like=again.folder))
     for split in ("validation", "calibration"):
-        with pytest.raises(DataError, match=f"has learned from its {split} images too"):
+        with pytest.raises(DataError, match=f"was refitted on its {split} images"):
             fv.evaluate(again.folder, prepared, split=split)
-    with pytest.raises(DataError, match="has learned from its calibration images too"):
+    with pytest.raises(DataError, match="was refitted on its calibration images"):
         fv.calibrate(again.folder, prepared, tmp_path / "no")
     # One image that it knows among others' is told, as it is of a model that was trained once.
     for file in sorted(lfw.rglob("*.png"))[::4]:
@@ -318,7 +318,7 @@ def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifie
             shutil.copy(path, tmp_path / "official" / split / label)
     with pytest.raises(DataError, match="has test and train images and none for calibration"):
         fv.calibrate(made.folder, tmp_path / "official", tmp_path / "no")
-    with pytest.raises(DataError, match="has learned from all"):
+    with pytest.raises(DataError, match="was trained on all"):
         fv.calibrate(again.folder, tmp_path / "official" / "test", tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
@@ -348,14 +348,14 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
     assert set(tables[0]["split"]) == {"train", "validation", "calibration", "test"}
     assert set(tables[1]["split"]) == {"train", "test"}
     assert (tables[0]["split"] == "test").equals(tables[1]["split"] == "test")
-    with pytest.raises(DataError, match="has learned from its calibration images too"):
+    with pytest.raises(DataError, match="was refitted on its calibration images"):
         fv.calibrate(made[1].folder, lfw, tmp_path / "calibrated")
-    with pytest.raises(DataError, match="has learned from its validation images too"):
+    with pytest.raises(DataError, match="was refitted on its validation images"):
         fv.evaluate(made[1].folder, made[1].folder / "manifest.parquet", split="validation")
     fv.evaluate(made[1].folder, lfw, split="train")
     assert [r.split for r in ModelCard.load(made[1].folder).evidence if isinstance(r, Evaluation)].count("train") == 1
-    assert "trained once more on all three" in (made[1].folder / "report.html").read_text()
-    assert "trained once more" not in (made[0].folder / "report.html").read_text()
+    assert "refitted on all three splits" in (made[1].folder / "report.html").read_text()
+    assert "refitted on" not in (made[0].folder / "report.html").read_text()
     assert fv.calibrate(made[0].folder, lfw, tmp_path / "calibrated").temperature == once.temperature
 
 
@@ -423,9 +423,9 @@ def test_folders_that_cannot_be_learned_from(lfw: Path, tmp_path: Path) -> None:
         assert not list(tmp_path.glob(".model*"))
 
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", DataError, "has no images to learn from")
-    refused(tmp_path / "nowhere", UsageError, "is not there")
-    refused(copied(lfw, tmp_path / "one", face=9), DataError, "has one class only")
+    refused(tmp_path / "empty", DataError, "has no labelled images")
+    refused(tmp_path / "nowhere", UsageError, "does not exist")
+    refused(copied(lfw, tmp_path / "one", face=9), DataError, "has only one class")
     refused(
         copied(lfw, tmp_path / "single", face=9, not_face=1), DataError, "has 1 readable image in 1 independent group"
     )
@@ -475,7 +475,7 @@ def test_a_model_folder_that_was_changed_is_refused(made: Classifier, lfw: Path,
         data = bytearray((folder / name).read_bytes())
         data[len(data) // 2] ^= 1
         (folder / name).write_bytes(bytes(data))
-        with pytest.raises(ModelFolderError, match=f"{name} is not the file that the card was written with"):
+        with pytest.raises(ModelFolderError, match=f"{name} was changed or damaged"):
             open_folder(folder) if name == "model.onnx" else fv.evaluate(folder, lfw)
         (folder / name).unlink()
         with pytest.raises(ModelFolderError, match=f"{name} is missing"):

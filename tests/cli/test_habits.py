@@ -16,13 +16,13 @@ def test_the_shell_names_what_it_passed_over(shell: Shell, tmp_path: Path, fill:
     (tmp_path / "images/Training/b/list.txt").write_text("no image")
     done = shell("data", "scan", "images", "--json", "found.json")
     assert done.returncode == 0, done.stderr
-    assert "taken for splits: 'Testing' (test), 'Training' (train)" in done.stderr
-    assert "passed over 2 (1 of them a folder, with 5 files)" in done.stderr
+    assert "folders used as splits: 'Testing' (test), 'Training' (train)" in done.stderr
+    assert "skipped 2 (1 of them a folder, with 5 files)" in done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["n"] == 20
     assert [(Path(i["path"]).name, i["reason"]) for i in found["ignored"]] == [
-        ("@eaDir", "is what a system left behind (5 files)"),
-        ("list.txt", "is no image"),
+        ("@eaDir", "is a system file or folder (5 files)"),
+        ("list.txt", "is not an image"),
     ]
 
 
@@ -33,7 +33,7 @@ def test_scan_predict_and_explain_take_the_same_files(shell: Shell, tmp_path: Pa
     (tmp_path / "images/a/p00.png").rename(tmp_path / "images/a/p00")
     (tmp_path / "images/a/notes.txt").write_text("no image")
     (tmp_path / "images/a/loop").symlink_to("..")
-    told = "passed over 4 (2 of them folders, with 6 files)"
+    told = "skipped 4 (2 of them folders, with 6 files)"
     scanned = shell("data", "scan", "images", "--json", "scan.json")
     predicted = shell("predict", model, "images", "--json", "predict.json")
     explained = shell("explain", model, "images", "-o", "out", "--json", "explain.json")

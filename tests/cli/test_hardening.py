@@ -36,7 +36,7 @@ def test_evaluate_writes_corruptions_and_certificate(
     assert (figures["certificate"]["sigma"], figures["certificate"]["alpha"]) == (0.1, 0.001)
     assert (tmp_path / "curve.png").is_file()
     assert "everyday corruptions, n = 4" in told
-    assert "behind smoothing with sigma 0.1" in told
+    assert "randomised smoothing with sigma 0.1" in told
     recipe = json.loads((tmp_path / "model" / "card.json").read_text())["recipe"]["adversarial"]
     assert (recipe["method"], recipe["eps"]) == ("fast", pytest.approx(4 / 255))
     lines = (tmp_path / "model" / "history.jsonl").read_text().splitlines()

@@ -17,7 +17,7 @@ import pytest
 from facevalue.cli import GROUPS, VERBS
 from facevalue.cli.common.output import as_json, plain
 from facevalue.cli.common.parsing import fractions, settings_of, words
-from facevalue.cli.common.shell import told
+from facevalue.cli.common.shell import message_of
 from facevalue.errors import DataError, MissingExtraError, ModelFolderError, UsageError
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -71,12 +71,12 @@ def test_alone_it_shows_its_help(shell: Shell) -> None:
         (["train", "d", "-o", "m", "--epochs", "none"], "--epochs"),
         (["train", "d", "-o", "m", "--size", "150,4"], "--size: expected pixels, whole numbers of at least 8"),
         (["train", "d", "-o", "m", "--size", "24,24"], "expected sizes that are all different, but got 24, 24"),
-        (["data", "augment", "d", "-o", "a.jpg"], "a.jpg would be a PNG by another name; end it in .png"),
+        (["data", "augment", "d", "-o", "a.jpg"], "a.jpg is not the name of a PNG; use the suffix .png"),
         (["train", "d", "-o", "m", "--set", "lr"], "--set: expected KEY=VALUE, but got 'lr'"),
         (["attack", "m", "d", "--eps", "1/0"], "--eps: expected numbers such as 2/255 or 0.01, but got '1/0'"),
-        (["predict", "nowhere", "p"], "nowhere is not a model folder: there is no such folder"),
+        (["predict", "nowhere", "p"], "nowhere is not a model folder: it does not exist"),
         (["predict", "m", "p", "--json", "."], "is a folder"),
-        (["attack", "m", "d", "--plot", "curve.pdf"], "curve.pdf would be a PNG by another name; end it in .png"),
+        (["attack", "m", "d", "--plot", "curve.pdf"], "curve.pdf is not the name of a PNG; use the suffix .png"),
         (["predict", "m", "-", "-"], "given twice"),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_traceback_is_shown_only_when_asked_for(shell: Shell) -> None:
     ],
 )
 def test_what_is_told_of_an_error(error: BaseException, line: str, code: int) -> None:
-    assert told(error) == (line, code)
+    assert message_of(error) == (line, code)
 
 
 def test_predict_prints_one_line_an_image(shell: Shell, model: Path, lfw: Path, tmp_path: Path) -> None:
@@ -258,5 +258,5 @@ def test_json_has_plain_values_alone() -> None:
         3: {},
     }
     assert json.loads(as_json(value)) == {"p": 0.5, "n": 3, "nan": None, "path": "a", "t": [1, None, True], "3": {}}
-    with pytest.raises(TypeError, match="object has no form in JSON"):
+    with pytest.raises(TypeError, match="object cannot be written as JSON"):
         plain(object())

@@ -16,7 +16,7 @@ from facevalue.cli.common.shell import run
 from facevalue.data.audit import Audit, audit
 from facevalue.data.audit.labels import find_suspects, held_out_probabilities
 from facevalue.data.audit.shortcuts import find_shortcuts
-from facevalue.data.file_facts import NOTHING
+from facevalue.data.file_facts import EMPTY_FACTS
 from facevalue.data.groups import with_groups
 from facevalue.data.scan import scan
 from facevalue.errors import DataError
@@ -128,7 +128,7 @@ def test_uneven_and_unreadable_are_noted(tmp_path: Path, fill: Fill) -> None:
 def facts(n: int, seed: int, classes: int = 2, groups: int | None = None) -> pd.DataFrame:
     """Files of random facts, which tell nothing of their class."""
     rng = np.random.default_rng(seed)
-    table = pd.DataFrame({name: [value] * n for name, value in NOTHING.items()})
+    table = pd.DataFrame({name: [value] * n for name, value in EMPTY_FACTS.items()})
     return table.assign(
         path=[f"{i}.jpg" for i in range(n)],
         label=[f"class{i % classes}" for i in range(n)],

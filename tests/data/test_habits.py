@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from facevalue.data.audit import audit
 from facevalue.data.groups import check_groups, with_groups
 from facevalue.data.layout import list_files
-from facevalue.data.names_alike import joined, likeness, told
+from facevalue.data.names_alike import joined, likeness, name_findings
 from facevalue.data.scan import scan
 from facevalue.data.split_names import is_unlabelled, split_of
 from facevalue.data.splits import with_splits
@@ -65,7 +65,7 @@ def test_folders_called_like_splits_are_taken_for_splits_and_said(
     assert set(manifest.classes) == set("abcd")
     assert set(manifest.counts()) == {"train", split_of(test)}
     (note,) = notes
-    assert note.startswith("note: taken for splits: ")
+    assert note.startswith("note: folders used as splits: ")
     assert train in note
     assert test in note
     assert [found.line for found in manifest.notes] == [note]
@@ -88,7 +88,7 @@ def test_a_split_folder_within_itself(tmp_path: Path, fill: Fill) -> None:
     listing = list_files(tmp_path)
     assert {(f.split, f.label) for f in listing.files} == {(s, c) for s in ("train", "test") for c in ("sea", "forest")}
     assert [(Path(i["path"]).name, i["reason"]) for i in listing.ignored] == [
-        ("seg_pred", "its images bear no label (2 files)")
+        ("seg_pred", "its images have no label (2 files)")
     ]
 
 
@@ -128,7 +128,7 @@ def test_a_class_cut_into_numbered_parts_is_a_class(tmp_path: Path, fill: Fill, 
 @pytest.mark.parametrize("folders", [("train", "test"), ("val", "test"), ("Training", "Testing")])
 def test_splits_without_class_folders_are_asked_about(tmp_path: Path, fill: Fill, folders: tuple[str, str]) -> None:
     fill(tmp_path, *folders, n=2)
-    with pytest.raises(DataError, match=r"called like splits.*put each class into a sub-folder"):
+    with pytest.raises(DataError, match=r"named like splits.*put each class into a sub-folder"):
         list_files(tmp_path)
 
 
@@ -137,7 +137,7 @@ def test_images_of_a_split_in_no_class_are_named(tmp_path: Path, fill: Fill) -> 
     listing = list_files(tmp_path)
     assert {f.split for f in listing.files} == {"train"}
     assert [i["reason"] for i in listing.ignored] == ["lies beside the class folders"] * 2
-    assert listing.warnings[-1].text.startswith("images that lie beside the class folders are left out")
+    assert listing.warnings[-1].text.startswith("images outside the class folders are left out")
 
 
 def test_a_vehicle_called_train_is_a_class(tmp_path: Path, fill: Fill) -> None:
@@ -154,9 +154,7 @@ def test_leftovers_are_no_class_and_are_counted(tmp_path: Path, fill: Fill, note
     found = audit(with_groups(manifest)).to_dict()
     assert {Path(i["path"]).name for i in found["ignored"]} == {"@eaDir", "#recycle", "notes.txt", "labels.csv"}
     assert len(found["ignored"]) == 5
-    assert (
-        len([line for line in notes if line.startswith("note: passed over 5 (3 of them folders, with 12 files)")]) == 1
-    )
+    assert len([line for line in notes if line.startswith("note: skipped 5 (3 of them folders, with 12 files)")]) == 1
     assert list(expand(tmp_path)) == [Path(p) for p in manifest.table["path"]]
 
 
@@ -188,7 +186,7 @@ def test_a_split_that_links_to_another_is_no_second_copy(tmp_path: Path, fill: F
     (tmp_path / "val").symlink_to("test")
     listing = list_files(tmp_path)
     assert {f.split for f in listing.files} == {"train", "test"}
-    assert [i["reason"] for i in listing.ignored] == ["is a link to a folder that is read already"]
+    assert [i["reason"] for i in listing.ignored] == ["is a link to a folder that is already read"]
 
 
 CAFE = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
@@ -213,7 +211,7 @@ def test_class_names_that_look_the_same_are_one_class(tmp_path: Path, fill: Fill
     assert len(labels) == 2
     (warning,) = listing.warnings
     assert warning.code == "class-names-joined"
-    assert warning.text.startswith("class names that look the same are taken for one class")
+    assert warning.text.startswith("these names look the same and were joined to one class")
     rows = [{"path": f.key, "label": Path(f.key).parts[0]} for f in listing.files]
     pd.DataFrame(rows).to_csv(tmp_path / "m.csv", index=False)
     table = list_files(tmp_path / "m.csv")
@@ -238,7 +236,7 @@ def test_class_names_that_look_nearly_the_same_are_warned_of(
 def test_class_names_that_differ_are_left_alone() -> None:
     names = ("cat", "cats", "1", "10", "man", "woman", "AI", "real", "..dots")
     assert joined(names) == {name: name for name in names}
-    assert told(joined(names)) == []
+    assert name_findings(joined(names)) == []
 
 
 def test_a_class_in_other_capitals_in_another_split_is_named(tmp_path: Path, fill: Fill) -> None:
@@ -267,9 +265,11 @@ def test_few_groups_are_told_before_anything_is_read(
     fill(tmp_path, "ai/p", "ai/q", "real/r", "real/t", n=10)
     read: list[object] = []
     monkeypatch.setattr("facevalue.data.scan.facts_of", lambda path: read.append(path))
-    with pytest.raises(DataError, match=r"'ai' has 2 groups \(p, q; taken by parent\).*at least 4.*`groups` image"):
+    with pytest.raises(
+        DataError, match=r"'ai' has 2 groups \(p, q; grouped by parent\).*at least 4.*`groups` to image"
+    ):
         split_manifest(tmp_path, configured("probe"), None)
-    with pytest.raises(DataError, match=r"has 1 group \(p; taken by stem:\^\.\)"):
+    with pytest.raises(DataError, match=r"has 1 group \(p; grouped by stem:\^\.\)"):
         split_manifest(tmp_path, configured("probe"), "stem:^.")
     assert read == []
 

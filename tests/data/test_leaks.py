@@ -73,16 +73,19 @@ def test_dropped_they_leave_the_test_as_it_is(official: Path) -> None:
     done = with_splits(clean)
     [warning] = done.warnings
     assert warning.code == "leaks-dropped"
-    assert warning.text == "6 images were left out of the given splits, because a later split holds what they show"
+    assert (
+        warning.text
+        == "6 images were left out of the given splits, because a later split holds the same image or group"
+    )
     assert find_leaks(done.readable) == ()
     assert set(done.table["key"][done.table["split"] == ""]) == dropped
 
 
 def test_as_an_error(official: Path) -> None:
     manifest = with_groups(scan(official))
-    with pytest.raises(DataError, match=r"11 images in 3 groups are in several splits.*give `leaks` drop"):
+    with pytest.raises(DataError, match=r"11 images in 3 groups are in several splits.*set `leaks` to drop"):
         without_leaks(manifest, "error")
-    with pytest.raises(UsageError, match="expected leaks to be one of warn, drop, error, but got 'maybe'"):
+    with pytest.raises(UsageError, match="Expected `leaks` to be one of warn, drop, error, but got 'maybe'"):
         without_leaks(manifest, "maybe")
 
 

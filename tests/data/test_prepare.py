@@ -224,7 +224,7 @@ def test_a_leak_is_taken_out_of_training_where_that_is_asked(tmp_path: Path, fil
     done = prepare(official(tmp_path, fill), tmp_path / "out", Preparation(size=32, leaks="drop"))
     assert done.to_dict()["n"] == 80
     assert [(Path(r["path"]).name, r["reason"]) for r in done.left_out] == [
-        ("p07.png", "shows what a later split holds")
+        ("p07.png", "a later split holds the same image or group")
     ]
     assert find_leaks(with_groups(scan(tmp_path / "out")).readable) == ()
 
@@ -240,7 +240,7 @@ def test_with_an_earlier_folder_nothing_moves(tmp_path: Path, fill: Fill) -> Non
     now = dict(zip(second["origin_sha256"], second["split"], strict=True))
     still = was.keys() & now.keys()
     assert all(was[s] == now[s] for s in still)
-    with pytest.raises(UsageError, match="is not there; give an earlier manifest"):
+    with pytest.raises(UsageError, match="does not exist; give an earlier manifest"):
         prepare(raw, tmp_path / "third", Preparation(size=32, like=tmp_path / "nowhere"))
 
 
@@ -252,7 +252,7 @@ def test_classes_that_had_to_be_enlarged_unevenly_are_told(tmp_path: Path, fill:
     (warning,) = prepare(raw, tmp_path / "out", Preparation(size=64)).manifest.warnings
     assert warning.code == "classes-enlarged-unevenly"
     assert warning.text.startswith("100 % of b but 0 % of a had to be enlarged to 64 pixels")
-    assert warning.text.endswith("`size` 24 enlarges few")
+    assert warning.text.endswith("with `size` 24 few images are enlarged")
     assert prepare(raw, tmp_path / "small", Preparation(size=24)).manifest.warnings == ()
 
 
@@ -298,15 +298,15 @@ def test_from_the_shell(lfw: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["nowhere", "-o", "out"], 2, "nowhere is not there"),
-        (["raw", "-o", "raw/out"], 2, "lie in each other"),
-        (["raw", "-o", "."], 2, "is there and is not a prepared folder"),
-        (["raw", "-o", "taken"], 2, "taken is there and is not a prepared folder"),
+        (["nowhere", "-o", "out"], 2, "nowhere does not exist"),
+        (["raw", "-o", "raw/out"], 2, "contains the other"),
+        (["raw", "-o", "."], 2, "already exists and is not a prepared folder"),
+        (["raw", "-o", "taken"], 2, "taken already exists and is not a prepared folder"),
         (["raw", "-o", "out", "--format", "gif"], 2, "'gif' is not one of 'png', 'jpeg'"),
         (["raw", "-o", "out", "--fit", "bend"], 2, "'bend' is not one of 'squash', 'crop', 'pad'"),
         (["raw", "-o", "out", "--size", "9999"], 2, "8 to 4096"),
         (["raw", "-o", "out", "--groups", "parent"], 1, "lies in a folder below its class"),
-        (["raw/a", "-o", "out"], 1, "no images to learn from"),
+        (["raw/a", "-o", "out"], 1, "has no labelled images"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -168,7 +168,7 @@ def test_a_large_jpeg_that_is_cut_off_is_found(tmp_path: Path) -> None:
 def test_loose_images_on_demand(tmp_path: Path, image: Callable[[Path, int], Path]) -> None:
     image(tmp_path / "one.png", 1)
     image(tmp_path / ".hidden.png", 2)
-    with pytest.raises(DataError, match="lie loose"):
+    with pytest.raises(DataError, match="in no class folder"):
         scan(tmp_path)
     table = scan(tmp_path, loose=True).table
     assert table[["key", "label"]].to_numpy().tolist() == [["one.png", ""]]

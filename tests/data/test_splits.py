@@ -92,7 +92,7 @@ def test_the_order_of_files_on_disk_does_not_matter(
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"a": [f"a{i}" for i in range(9)]}, "one class only"),
+        ({"a": [f"a{i}" for i in range(9)]}, "only one class"),
         ({"a": [f"a{i}" for i in range(9)], "b": ["b0"]}, "class 'b' has 1 readable image in 1 independent group;"),
         (
             {"a": [f"a{i}" for i in range(9)], "b": ["b0"] * 9},

@@ -137,14 +137,14 @@ def test_a_group_of_two_classes_is_lent_only_where_neither_misses_it() -> None:
 
 @pytest.mark.parametrize("shares", [{"validation": 0.5, "calibration": 0.3, "test": 0.2}, {"test": 0.0}])
 def test_shares_that_cannot_be(shares: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="expected shares between 0 and 1 that leave some for train"):
+    with pytest.raises(UsageError, match="Expected `shares` between 0 and 1 with a sum below 1"):
         with_splits(manifest(people("a", list(range(9))) + people("b", list(range(9)))), shares)
 
 
 def test_official_splits_and_an_earlier_manifest_do_not_mix() -> None:
     official = manifest(people("a", list(range(40))) + people("b", list(range(40))))
     official = official.changed(split=[SPLITS[i % 4] for i in range(len(official.table))])
-    with pytest.raises(UsageError, match="has splits of its own, which stay"):
+    with pytest.raises(UsageError, match="already has splits, which stay"):
         with_splits(official, known={"x": "train"})
 
 

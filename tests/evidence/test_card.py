@@ -99,7 +99,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_a_card_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     card().save(tmp_path)
-    with pytest.raises(FaceValueError, match="stays: the new one could not be read"):
+    with pytest.raises(FaceValueError, match="was not replaced: the new card is not valid"):
         card().changed(temperature=float("inf")).save(tmp_path)
     assert ModelCard.load(tmp_path) == card()
 
@@ -192,7 +192,7 @@ def test_a_card_that_is_no_card(tmp_path: Path, text: bytes) -> None:
 
 
 def test_no_folder_and_no_card(tmp_path: Path) -> None:
-    with pytest.raises(ModelFolderError, match="there is no such folder"):
+    with pytest.raises(ModelFolderError, match="it does not exist"):
         ModelCard.load(tmp_path / "none")
     with pytest.raises(ModelFolderError, match=r"holds no readable card\.json"):
         ModelCard.load(tmp_path)
@@ -204,7 +204,7 @@ def test_missing_and_altered_files(tmp_path: Path) -> None:
     written = card().changed(files={path.name: files.sha256(path)})
     assert written.checked_file(tmp_path, path.name) == path
     path.write_bytes(b"Weights")
-    with pytest.raises(ModelFolderError, match="altered or damaged"):
+    with pytest.raises(ModelFolderError, match="changed or damaged"):
         written.checked_file(tmp_path, path.name)
     path.unlink()
     with pytest.raises(ModelFolderError, match="is missing"):

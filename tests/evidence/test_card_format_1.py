@@ -152,8 +152,8 @@ def test_converting_leaves_the_old_values_alone(before: Path) -> None:
         ({"evidence": [{"kind": "rumour"}]}, "rumour"),
         ({"evidence": 3, "surprise": 1}, "surprise"),
         ({"recipe": 3, "data": 4, "temperature": "warm"}, "temperature"),
-        ({"format": 3}, "it has format 3 and not 1 or 2; update facevalue"),
-        ({"format": "new"}, "it has format 'new' and not 1 or 2"),
+        ({"format": 3}, "it has format 3, not 1 or 2; update facevalue"),
+        ({"format": "new"}, "it has format 'new', not 1 or 2"),
     ],
 )
 def test_an_old_card_that_is_wrong_is_one_line(model: Path, change: dict[str, object], message: str) -> None:

@@ -221,14 +221,20 @@ def test_exports(hold):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[require]\naccuracy_upper = 1", r"no 'accuracy_upper'; it knows split, n, accuracy, accuracy_lower.*export"),
-        ("[require.attack.pgd]\neps = 0.1\nstrength = 3", r"no 'attack\.pgd\.strength'; it knows norm, eps, n, robust"),
+        (
+            "[require]\naccuracy_upper = 1",
+            r"no key 'accuracy_upper'; the keys are: split, n, accuracy, accuracy_lower.*export",
+        ),
+        (
+            "[require.attack.pgd]\neps = 0.1\nstrength = 3",
+            r"no key 'attack\.pgd\.strength'; the keys are: norm, eps, n, robust",
+        ),
         ("[require.attack.pgd]\nrobust = 0.1", r"\[require\.attack\.pgd\] needs eps and a figure"),
         ("[require.attack.pgd]\neps = 0.1", r"needs eps and a figure"),
         ('[require.attack.pgd]\neps = "x/255"\nrobust = 0.1', "number or a fraction"),
         ("[require]\nattack = 3", r"Expected \[require\.attack\.NAME\] to be a table"),
         ("[require.export.onnx]", r"\[require\.export\.onnx\] needs a figure"),
-        ("[require.export.onnx]\nsize = 1", r"it knows n, label_agreement, max_probability_difference"),
+        ("[require.export.onnx]\nsize = 1", r"the keys are: n, label_agreement, max_probability_difference"),
         ('[require]\naccuracy = "high"', "Expected accuracy to be a number, but got 'high'"),
         ("[require]\naccuracy = true", "to be a number"),
         ("[require]\naccuracy = nan", "to be a number"),
@@ -237,7 +243,7 @@ def test_exports(hold):
         ("[require.attack.pgd]\neps = -5\nrobust = 0.1", "eps to be at least 0"),
         ("[require.attack.pgd]\neps = '-4/255'\nrobust = 0.1", "eps to be at least 0"),
         ("[require.attack.pgd]\neps = '1e400'\nrobust = 0.1", "to be a number or a fraction"),
-        ("[required]\naccuracy = 0.5", "has 'required'; a policy has one table"),
+        ("[required]\naccuracy = 0.5", "has 'required'; a policy has only the table"),
         ("accuracy = 0.5", "has 'accuracy'"),
         ("", "requires nothing"),
         ('[require]\nsplit = "test"', "requires nothing"),
@@ -342,8 +348,8 @@ n = 101
     ("text", "words"),
     [
         ("corruption = 1", "to be a table with figures, but got corruption = 1"),
-        ("[require.corruption]\nblur = 1", "knows no 'corruption.blur'; it knows n, mean_accuracy"),
-        ("[require.certificate]\nsigma = 1", "knows no 'certificate.sigma'; it knows radius, n"),
+        ("[require.corruption]\nblur = 1", "has no key 'corruption.blur'; the keys are: n, mean_accuracy"),
+        ("[require.certificate]\nsigma = 1", "has no key 'certificate.sigma'; the keys are: radius, n"),
         ("[require.certificate]\naccuracy = 1", "needs radius and accuracy together"),
         ("[require.certificate]\nradius = 0.1", "needs radius and accuracy together"),
         ("[require.certificate]\nmean_radius = true", "certificate.mean_radius to be a number, but got True"),

@@ -230,7 +230,7 @@ def test_no_more_room_on_the_disk_is_one_note(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("\n") == 1
-    assert "not kept on disk" in run.stdout
+    assert "not cached on disk" in run.stdout
     assert files(tmp_path) == []
 
 

@@ -62,7 +62,7 @@ def test_images_of_kinds_that_are_not_read_are_named_by_kind(tmp_path: Path, hea
     (tmp_path / "x.dat").write_bytes(head + bytes(200))
     assert image_format(head) is None
     assert foreign_format(head) == kind
-    assert walked(tmp_path) == ([], {"x.dat": f"is of the kind {kind}, which is not read"})
+    assert walked(tmp_path) == ([], {"x.dat": f"is a file of the type {kind}, which is not supported"})
 
 
 def test_texts_that_begin_like_a_bitmap_are_none(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_texts_that_begin_like_a_bitmap_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     found, ignored = walked(tmp_path)
     assert found == []
-    assert ignored == {"notes": "is no image", "bm": "is no image", "empty": "is empty"}
+    assert ignored == {"notes": "is not an image", "bm": "is not an image", "empty": "is empty"}
 
 
 def test_an_ending_that_claims_an_image_is_left_to_the_reader(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_special_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "pipe": "is a pipe",
         "socket": "is a socket",
         "device": "is a device",
-        "nowhere": "is a link that leads nowhere",
+        "nowhere": "is a link to a missing target",
     }
     assert "round" in ignored
 
@@ -147,7 +147,7 @@ def test_links_are_followed_once_and_nothing_is_read_twice(tmp_path: Path) -> No
     (tmp_path / "far/b/in").symlink_to(".")
     found, ignored = walked(root)
     assert found == ["a/1.png", "b/3.png", "file.png", "stored/2.png"]
-    again = "is a link to a folder that is read already"
+    again = "is a link to a folder that is already read"
     assert ignored == {
         ".store": "is hidden (1 file)",
         **dict.fromkeys(("up", "a/self", "a/top", "again", "b/in", "b/loop", "b2"), again),
@@ -192,10 +192,10 @@ def test_a_folder_that_cannot_be_listed_is_given_or_told(tmp_path: Path, monkeyp
 
 
 def test_the_summary_counts_files_in_folders() -> None:
-    ignored = [{"path": "x/@eaDir", "reason": "is what a system left behind (20 files)"}] * 2
-    ignored += [{"path": "n.txt", "reason": "is no image"}]
+    ignored = [{"path": "x/@eaDir", "reason": "is a system file or folder (20 files)"}] * 2
+    ignored += [{"path": "n.txt", "reason": "is not an image"}]
     assert summary(ignored) == (
-        "passed over 3 (2 of them folders, with 40 files): 2 is what a system left behind, e.g. 'x/@eaDir'; "
-        "1 is no image, e.g. 'n.txt'"
+        "skipped 3 (2 of them folders, with 40 files): 2 is a system file or folder, e.g. 'x/@eaDir'; "
+        "1 is not an image, e.g. 'n.txt'"
     )
     assert summary([]) is None

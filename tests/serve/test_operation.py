@@ -86,7 +86,7 @@ def test_not_ready_until_there_is_a_model(folder: Path, tmp_path: Path, lfw: Pat
             assert client.get(path).status_code == 503
         response = client.post("/predict", files={"files": b"x"})
         assert response.status_code == 503
-        assert "no such folder" in response.json()["error"]
+        assert "it does not exist" in response.json()["error"]
         assert client.get("/v2/health/live").status_code == 200
         assert client.get("/").status_code == 200
         shutil.copytree(folder, tmp_path / "model")
@@ -200,7 +200,7 @@ def test_a_process_of_its_own(how: signal.Signals, folder: Path, lfw: Path, tmp_
 
 
 def test_a_folder_that_cannot_be_opened_is_said_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ModelFolderError, match="no such folder"):
+    with pytest.raises(ModelFolderError, match="it does not exist"):
         run(tmp_path / "nothing", Settings(port=0))
 
 

@@ -1,7 +1,7 @@
 """The command line: one small file per verb, each listed in :data:`VERBS`.
 
-Only what parses and prints is imported here; a verb imports what it works with when it runs, so that
-``facevalue predict`` answers without torch.
+Only modules that parse and print are imported here. A verb imports the rest when it runs, so that ``facevalue predict``
+works without torch.
 """
 
 from __future__ import annotations
@@ -53,12 +53,11 @@ VERBS = {
 GROUPS = {
     "data": data,
 }
-"""Verbs under a word of their own, each a package with its own ``VERBS``."""
+"""Groups of verbs, such as ``facevalue data``; each is a package with its own ``VERBS``."""
 
 app = typer.Typer(
     name="facevalue",
-    help="Don't take an image, or a classifier, at face value: train, judge, explain, attack, export and serve"
-    " image classifiers.",
+    help="Train, evaluate, explain, attack, export and serve image classifiers that can be trusted.",
     epilog="Example: facevalue demo",
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,7 +71,7 @@ for _name, _group in GROUPS.items():
 @app.callback(invoke_without_command=True)
 def _face(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     if version:
         from importlib.metadata import version as installed
@@ -83,7 +82,7 @@ def _face(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what was typed and end the process with its exit code."""
+    """Run the command line and end the process with its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_process(arguments)
     code = run(typer.main.get_command(app).main, arguments)

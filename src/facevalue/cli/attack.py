@@ -24,33 +24,34 @@ def run(
     data: Annotated[
         Path, Argument(metavar="DATA", help="Images with labels: one folder per class, splits, or a manifest.")
     ],
-    attacks: Annotated[str, Option(metavar="NAME,...", help=f"Which of {NAMES}.")] = "fgsm",
+    attacks: Annotated[str, Option(metavar="NAME,...", help=f"Attacks: {NAMES}.")] = "fgsm",
     norm: Annotated[str, Option(metavar="NORM", help="linf or l2.")] = "linf",
     eps: Annotated[
-        str | None, Option(metavar="EPS,...", help="How far pixels in [0, 1] may move, such as 1/255,2/255.")
+        str | None, Option(metavar="EPS,...", help="Largest change of pixels in [0, 1], such as 1/255,2/255.")
     ] = None,
     defense: Annotated[
         str | None,
         Option(
-            metavar="NAME", help="Put jpeg, blur, median, bits, noise or tv before the model, and attack through it."
+            metavar="NAME",
+            help="Apply jpeg, blur, median, bits, noise or tv before the model, and attack both together.",
         ),
     ] = None,
     target: Annotated[
-        str | None, Option(metavar="CLASS", help="Count only what is taken for this class; else any wrong one.")
+        str | None, Option(metavar="CLASS", help="Targeted attack: only a change to this class counts as success.")
     ] = None,
-    limit: Annotated[int | None, Option(min=1, metavar="N", help="Attack at most so many images.")] = None,
+    limit: Annotated[int | None, Option(min=1, metavar="N", help="Most images to attack.")] = None,
     plot: Annotated[Path | None, png_option("--plot", text="Draw accuracy against eps to a PNG.")] = None,
     sheet: Annotated[
-        Path | None, png_option("--sheet", text="Draw attacked images beside the originals to a PNG.")
+        Path | None, png_option("--sheet", text="Draw attacked images next to the originals to a PNG.")
     ] = None,
     save_images: Annotated[
-        Path | None, Option(metavar="DIR", help="Keep every adversarial image as a PNG, in a new folder.")
+        Path | None, Option(metavar="DIR", help="Save every adversarial image as a PNG in a new folder.")
     ] = None,
     save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Ask what is left of the accuracy when someone changes pixels on purpose, by little enough not to be seen."""
+    """Measure the accuracy on images that were changed slightly to mislead the model."""
     chosen: dict[str, Any] = {} if eps is None else {"eps": fractions(eps)}
     names = words(attacks, "--attacks")
 
@@ -71,7 +72,7 @@ def run(
         save=save,
         **chosen,
     )
-    columns = ["attack", "norm", "eps", "defense", "n", "clean", "robust", "95 %", "took"]
+    columns = ["attack", "norm", "eps", "defense", "n", "clean", "robust", "95 %", "time"]
     rows: list[list[object]] = [
         [
             *(r.attack, r.norm, eps_text(r.eps, r.norm)),
@@ -82,7 +83,7 @@ def run(
         for r in report.results
     ]
     if target is not None:
-        columns.append(f"taken for {target}")
+        columns.append(f"changed to {target}")
     clean = percent(report.results[0].clean_accuracy)
     noise = [
         [

@@ -19,7 +19,7 @@ def run(
     output: Model,
     json: Json = None,
 ) -> None:
-    """Fit the temperature and the limits of abstention on other images; the weights stay as they are."""
+    """Fit the temperature and the abstention limits on other images; the weights do not change."""
     from facevalue.api.calibrate import calibrate
 
     card = calibrate(model, data, output).card
@@ -29,4 +29,4 @@ def run(
         "threshold": card.threshold,
         **card.abstention.to_dict(),
     }
-    deliver(figures, json, table("", ("what", "value"), list(figures.items())))
+    deliver(figures, json, table("", ("setting", "value"), list(figures.items())))

@@ -21,13 +21,13 @@ def run(
     ],
     json: Json = None,
 ) -> None:
-    """Ask whether a model meets what a policy requires; the exit code is 1 where it does not."""
+    """Check whether a model meets the requirements of a policy; if not, the exit code is 1."""
     from facevalue.api.check import check
 
-    found = check(model, policy)
-    lines = [f"not met: {_requirement(one.to_dict())}" for one in found.failed]
-    deliver(found.to_dict(), json, *(lines or ["every requirement is met"]))
-    if not found.passed:
+    result = check(model, policy)
+    lines = [f"not met: {_requirement(one.to_dict())}" for one in result.failed]
+    deliver(result.to_dict(), json, *(lines or ["every requirement is met"]))
+    if not result.passed:
         say_error(f"{len(lines)} requirement{'s are' if len(lines) > 1 else ' is'} not met")
         raise typer.Exit(FAILED)
 

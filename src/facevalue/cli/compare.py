@@ -24,7 +24,7 @@ def run(
     plot: Annotated[Path | None, png_option("--plot", text="Draw the training curves to a PNG.")] = None,
     json: Json = None,
 ) -> None:
-    """Put models side by side: accuracy on every split, what is lost on new images, size, speed, calibration."""
+    """Compare models: accuracy on every split, generalisation gap, size, speed, calibration, robustness."""
     from facevalue.api.compare import compare
 
     rows = compare(models, plot=plot).models
@@ -32,8 +32,8 @@ def run(
 
 
 def side_by_side(rows: Sequence[ComparedModel]) -> tuple[Table, Table]:
-    """What models are right of and cost, and what they withstand."""
-    columns = ("model", "network", "train", "validation", "test", "95 %", "gap", "parameters", "an epoch", "ece")
+    """Two tables: accuracy and cost, then robustness."""
+    columns = ("model", "network", "train", "validation", "test", "95 %", "gap", "parameters", "time per epoch", "ece")
     cells = [
         (
             row.model,
@@ -50,7 +50,10 @@ def side_by_side(rows: Sequence[ComparedModel]) -> tuple[Table, Table]:
         for row in rows
     ]
     eps = list(rows[0].robust_accuracy)
-    stands = ("model", "clean", *(f"robust {e}" for e in eps), "corrupted", "proven radius", "ece", "an image")
+    robustness = (
+        *("model", "clean", *(f"robust {e}" for e in eps)),
+        *("corrupted", "certified radius", "ece", "time per image"),
+    )
     figures = [
         (
             row.model,
@@ -63,4 +66,4 @@ def side_by_side(rows: Sequence[ComparedModel]) -> tuple[Table, Table]:
         )
         for row in rows
     ]
-    return table("", columns, cells), table("", stands, figures)
+    return table("", columns, cells), table("", robustness, figures)

@@ -14,12 +14,12 @@ EXAMPLE = "facevalue demo -o facevalue-demo"
 
 
 def run(
-    output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="Where everything goes.")] = Path(
+    output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="The folder to write.")] = Path(
         "facevalue-demo"
     ),
     json: Json = None,
 ) -> None:
-    """Go the whole way in under a minute on 200 real images, offline: train, judge, attack, explain, export."""
+    """Train, evaluate, attack, explain and export a model on 200 real images, offline, in under a minute."""
     from facevalue.api.demo import demo
     from facevalue.evidence.summary import TrainSummary
 

@@ -18,18 +18,18 @@ def run(
     models: Annotated[list[Path], Argument(metavar="MODEL...", help="Two or more model folders.")],
     output: Model,
     data: Annotated[
-        Path | None, Option(metavar="DIR", help="Where the images that they were made from are now, if moved.")
+        Path | None, Option(metavar="DIR", help="Where the models' own images are now, if they have moved.")
     ] = None,
     overwrite: Overwrite = False,
     json: Json = None,
 ) -> None:
-    """Make one model of several: their calibrated probabilities, averaged, in one model.onnx."""
+    """Combine several models into one that averages their calibrated probabilities, in one model.onnx."""
     from facevalue.api.ensemble import ensemble
     from facevalue.evidence.summary import TrainSummary
 
-    together = ensemble(models, output, data=data, overwrite=overwrite)
-    summary = TrainSummary.of(together.card)
-    figures = {"model": str(output), **summary.to_dict(), "members": together.card.recipe["members"]}
+    combined = ensemble(models, output, data=data, overwrite=overwrite)
+    summary = TrainSummary.of(combined.card)
+    figures = {"model": str(output), **summary.to_dict(), "members": combined.card.recipe["members"]}
     reports = [r for r in (summary.train, summary.validation, summary.test) if r is not None]
     deliver(
         figures,

@@ -30,23 +30,24 @@ def run(
         list[str] | None,
         Option(
             metavar="COLUMN",
-            help="Tell the figures apart by a manifest's column (several between commas), parent, or stem:REGEX.",
+            help="Also give figures for each value of a manifest's column (or several, COLUMN,COLUMN), parent, or"
+            " stem:REGEX.",
         ),
     ] = None,
     corruptions: Annotated[
         bool,
         Option(
-            "--corruptions", help="Also under everyday corruptions: JPEG, blur, noise, resize, crop, brightness, …."
+            "--corruptions", help="Also measure accuracy under corruptions: JPEG, blur, noise, resize, crop and others."
         ),
     ] = False,
     certify: Annotated[
-        bool, Option("--certify", help="Also what is proven behind randomised smoothing (see --sigma).")
+        bool, Option("--certify", help="Also measure certified accuracy with randomised smoothing (see --sigma).")
     ] = False,
-    sigma: Annotated[float, Option(min=0, metavar="SIGMA", help="Noise of --certify, on pixels in [0, 1].")] = 0.25,
+    sigma: Annotated[float, Option(min=0, metavar="SIGMA", help="Noise for --certify, for pixels in [0, 1].")] = 0.25,
     samples: Annotated[int, Option(min=1, metavar="N", help="Noisy copies per image for --certify.")] = 1000,
     limit: Annotated[
         int | None,
-        Option(min=1, metavar="N", help="Images for --corruptions (500 if not said) and --certify (100) at most."),
+        Option(min=1, metavar="N", help="Most images for --corruptions (500 by default) and --certify (100)."),
     ] = None,
     plot: Annotated[
         Path | None, png_option("--plot", text="Draw the curves of --corruptions or --certify to a PNG.")
@@ -62,17 +63,17 @@ def run(
     report = evaluate(model, data, split=split, slices=columns_of(slices or ()), save=save)
     figures = report.to_dict()
     more: list[Table | str] = []
-    asked: dict[str, Any] = {"split": split, "seed": seed, "save": save}
+    common: dict[str, Any] = {"split": split, "seed": seed, "save": save}
     if limit is not None:
-        asked["limit"] = limit
+        common["limit"] = limit
     if corruptions:
-        corrupted = evaluate_corruptions(model, data, **asked, plot=plot)
+        corrupted = evaluate_corruptions(model, data, **common, plot=plot)
         figures["corruptions"] = corrupted.to_dict()
         more += [corruption_table(corrupted), *(w.line for w in corrupted.warnings)]
     if certify:
-        proven = run_certify(model, data, sigma=sigma, samples=samples, **asked, plot=None if corruptions else plot)
-        figures["certificate"] = proven.to_dict()
-        more += [certificate_table(proven), *(w.line for w in proven.warnings)]
+        certified = run_certify(model, data, sigma=sigma, samples=samples, **common, plot=None if corruptions else plot)
+        figures["certificate"] = certified.to_dict()
+        more += [certificate_table(certified), *(w.line for w in certified.warnings)]
     deliver(
         figures,
         json,
@@ -86,7 +87,7 @@ def run(
 
 
 def columns_of(given: Sequence[str]) -> tuple[str, ...]:
-    """Columns of ``--slices``; a pattern may hold commas.
+    """The columns named by ``--slices``; a pattern may hold commas.
 
     >>> columns_of(["age, gender", "stem:^(.{1,3})_"])
     ('age', 'gender', 'stem:^(.{1,3})_')
@@ -100,9 +101,9 @@ def slice_parts(study: SliceStudy) -> list[Table | str]:
 
 
 def slice_table(study: SliceStudy) -> Table:
-    """One row per slice; those too small to say are marked."""
+    """One row per slice; slices with too few images to judge are marked."""
     labels = list(dict.fromkeys(label for s in study.slices for label in s.recall))
-    columns = (study.column, "n", "accuracy", "95 %", *(f"{label} right" for label in labels), "")
+    columns = (study.column, "n", "accuracy", "95 %", *(f"recall of {label}" for label in labels), "")
     rows = [
         (
             s.value,
@@ -110,7 +111,7 @@ def slice_table(study: SliceStudy) -> Table:
             percent(s.accuracy),
             interval(s.accuracy_ci),
             *(percent(s.recall.get(label)) for label in labels),
-            "too small to say" if s.small else "",
+            "too few images" if s.small else "",
         )
         for s in study.slices
     ]
@@ -127,30 +128,30 @@ def gap_lines(study: SliceStudy) -> list[str]:
 
 
 def corruption_table(report: CorruptionReport) -> Table:
-    """One row per kind of corruption, accuracy from mild to severe, each with its strength."""
+    """One row per corruption, with accuracy and strength from mild to severe."""
     kinds = dict.fromkeys(r.corruption for r in report.results)
     rows = []
     for kind in kinds:
         of_kind = [r for r in report.results if r.corruption == kind]
         cells = [f"{percent(r.accuracy)} at {r.strength:g}" for r in of_kind]
         rows.append((kind, *cells, of_kind[0].unit))
-    title = f"everyday corruptions, n = {report.n}: {percent(report.mean_accuracy)} right in the mean of all kinds"
-    return table(title, ("corruption", "mild", "", "", "", "severe", "strength in"), rows)
+    title = f"everyday corruptions, n = {report.n}: mean accuracy is {percent(report.mean_accuracy)}"
+    return table(title, ("corruption", "mild", "", "", "", "severe", "unit of strength"), rows)
 
 
 def certificate_table(report: CertificateReport) -> Table:
-    """What is proven at some radii."""
+    """Certified accuracy at some radii."""
     title = (
-        f"behind smoothing with sigma {report.sigma:g}, n = {report.n}, {report.samples} copies per image, each "
+        f"randomised smoothing with sigma {report.sigma:g}, n = {report.n}, {report.samples} copies per image, each "
         f"certificate wrong with a probability of at most {report.alpha:g}; {report.abstained} abstained"
     )
     rows = [(f"{c.radius:.3f}", percent(c.accuracy), interval(c.accuracy_ci)) for c in report.curve[::4]]
-    return table(title, ("L2 radius", "certified", "95 %"), rows)
+    return table(title, ("L2 radius", "certified accuracy", "95 %"), rows)
 
 
 def evaluation_table(reports: Sequence[Evaluation]) -> Table:
-    """One row per split, the figures that matter first."""
-    columns = ("split", "n", "accuracy", "95 %", "balanced", "auroc", "ece", "brier", "answered", "right of those")
+    """One row per split, the most important figures first."""
+    columns = ("split", "n", "accuracy", "95 %", "balanced", "auroc", "ece", "brier", "answered", "accuracy of those")
     rows = [
         (
             r.split,
@@ -170,6 +171,6 @@ def evaluation_table(reports: Sequence[Evaluation]) -> Table:
 
 
 def confusion_table(classes: Sequence[str], counts: Sequence[Sequence[int]], title: str = "") -> Table:
-    """Rows are the truth, columns the decision."""
+    """Rows are true classes, columns are predicted classes."""
     rows = [(truth, *row) for truth, row in zip(classes, counts, strict=True)]
-    return table(title, ("truth / decided", *classes), rows)
+    return table(title, ("true / predicted", *classes), rows)

@@ -15,11 +15,11 @@ EXAMPLE = "facevalue explain model photo.jpg -o explained --method gradcam"
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
     images: Annotated[list[Path], Argument(metavar="IMAGE...", help="Images, or folders of them.")],
-    output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="Where the explanations go.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="DIR", help="The folder to write.")],
     method: Annotated[str, Option(metavar="NAME", help="gradcam or feature-maps.")] = "gradcam",
     json: Json = None,
 ) -> None:
-    """Draw what in an image spoke for the answer, and measure how far that drawing can be believed."""
+    """Draw which parts of an image led to the prediction, and measure how faithful the drawing is."""
     from facevalue.api.explain import explain
 
     explained = explain(model, images, output, method=method)

@@ -18,17 +18,17 @@ def run(
     output: Annotated[Path, Option("--output", "-o", metavar="PATH", help="The file to write.")],
     to: Annotated[str, Option(metavar="TARGET", help="onnx.")] = "onnx",
     images: Annotated[
-        Path | None, Option(metavar="DIR", help="Measure the parity on these; by default on the model's test images.")
+        Path | None, Option(metavar="DIR", help="Compare on these images; by default on the model's test images.")
     ] = None,
     json: Json = None,
 ) -> None:
-    """Write the model in another format; a file that does not answer as the model does is not left behind."""
+    """Export the model to another format and compare it with the original; a file that differs is removed."""
     from facevalue.api.export import export
 
     made = export(model, output, to=to, images=images)
     deliver(
         made.to_dict(),
         json,
-        f"{made.path}: {made.bytes:,} bytes; from file to label on {made.n} images: {percent(made.label_agreement)}"
-        f" the same, probabilities differ by at most {made.max_probability_difference:.1e}",
+        f"{made.path}: {made.bytes:,} bytes; on {made.n} images {percent(made.label_agreement)} of the labels agree and"
+        f" probabilities differ by at most {made.max_probability_difference:.1e}",
     )

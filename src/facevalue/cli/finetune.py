@@ -18,17 +18,17 @@ EXAMPLE = "facevalue finetune model hard-images -o model-2 --stages head"
 
 
 def run(
-    model: Annotated[Path, Argument(metavar="MODEL", help="A model folder; it stays as it is.")],
+    model: Annotated[Path, Argument(metavar="MODEL", help="A model folder; it is not changed.")],
     data: Annotated[Path, Argument(metavar="DATA", help="The hard set: one folder per class, or a manifest.")],
     output: Model,
     stages: Annotated[
-        str, Option(metavar="head|N|all", help="The last layer alone, so many of the last stages, or all.")
+        str, Option(metavar="head|N|all", help="What to train: only the last layer, the N last stages, or all.")
     ] = "head",
     lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate of the stages.")] = None,
-    epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes, for stages.")] = None,
+    epochs: Annotated[int | None, Option(min=1, metavar="N", help="Most epochs, if stages are trained.")] = None,
     replay: Annotated[
         float,
-        Option(min=0, metavar="RATIO", help="Old training images for every hard one, against forgetting."),
+        Option(min=0, metavar="RATIO", help="Old training images per hard image, against forgetting."),
     ] = 1.0,
     groups: Groups = None,
     old: Annotated[
@@ -40,7 +40,7 @@ def run(
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Go on with a model on images that it finds hard, and measure what that costs on the old ones."""
+    """Fine-tune a model on images that it gets wrong, and measure the change on the old test images."""
     changed, chosen = settings_of(changes or []), _stages(stages)
 
     from facevalue.api.finetune import finetune
@@ -82,7 +82,7 @@ def run(
         json,
         table("", ("images", "n", "before", "95 %", "after", "95 % after", "points"), rows),
         *(warning.line for warning in result.report.warnings),
-        f"{output}: the model folder; {model} stays as it was",
+        f"{output}: the model folder; {model} is unchanged",
     )
 
 
@@ -92,4 +92,4 @@ def _stages(text: str) -> int | Literal["head", "all"]:
             return "head" if text == "head" else "all"
         case _ if text.isdigit():
             return int(text)
-    raise UsageError(f"expected --stages to be head, all or a number of at least 1, but got {text!r}")
+    raise UsageError(f"Expected --stages to be head, all or a number of at least 1, but got {text!r}")

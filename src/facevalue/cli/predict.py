@@ -1,4 +1,4 @@
-"""``facevalue predict``: the runtime alone, no torch."""
+"""``facevalue predict``: uses only the runtime, without torch."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def run(
         list[str],
         Argument(metavar="PATH...", help="Images, folders of them, or - for one image on standard input."),
     ],
-    csv: Annotated[Path | None, file_option("--csv", text="Write the answers as CSV.")] = None,
-    parquet: Annotated[Path | None, file_option("--parquet", text="Write the answers as Parquet.")] = None,
+    csv: Annotated[Path | None, file_option("--csv", text="Write the predictions as CSV.")] = None,
+    parquet: Annotated[Path | None, file_option("--parquet", text="Write the predictions as Parquet.")] = None,
     json: Json = None,
 ) -> None:
-    """Say what images show, with calibrated probabilities.
+    """Predict the class of images, with calibrated probabilities.
 
-    On a terminal: a table. Elsewhere: one line per image with tabs between path, label (- where the model abstains),
-    probability and why not. The exit code is 1 only if none could be read.
+    A terminal shows a table. Otherwise each image is one line: path, label (- if the model abstains), probability, and
+    reason for abstaining or error, separated by tabs. The exit code is 1 only if no image can be read.
     """
     if paths.count("-") > 1:
-        raise UsageError("- stands for one image on standard input, and is given twice")
+        raise UsageError("- means one image on standard input; give it only once")
     from facevalue.runtime import open_folder
 
     predictor = open_folder(model)
-    people = sys.stdout.isatty()
-    shown: list[Prediction] = []  # only where the whole is printed at the end: millions of lines need no memory
-    keep = people or json is not None
+    terminal = sys.stdout.isatty()
+    collected: list[Prediction] = []  # only for a table or JSON; plain lines of millions of images need no memory
+    keep = terminal or json is not None
     n = failed = 0
     with ExitStack() as stack:
         writers = _writers(predictor, csv, parquet, stack)
@@ -57,22 +57,23 @@ def run(
             for write in writers:
                 write(prediction)
             if keep:
-                shown.append(prediction)
-            if not people and json != JSON_ON_STDOUT:
+                collected.append(prediction)
+            if not terminal and json != JSON_ON_STDOUT:
                 typer.echo(_line(prediction))
     if not n:
         raise UsageError(f"there is no image in {', '.join(paths)}")
-    if json is not None or people:
-        columns = ("path", "label", "probability", "why not")
-        rows = [_columns(prediction, percent) for prediction in shown]
-        deliver([prediction.to_dict() for prediction in shown], json, *([table("", columns, rows)] if people else []))
+    if json is not None or terminal:
+        columns = ("path", "label", "probability", "reason or error")
+        rows = [_columns(prediction, percent) for prediction in collected]
+        figures = [prediction.to_dict() for prediction in collected]
+        deliver(figures, json, *([table("", columns, rows)] if terminal else []))
     if failed == n:
         say_error(f"none of the {n} files could be read" if n > 1 else f"{prediction.path} {prediction.error}")
         raise typer.Exit(FAILED)
 
 
 def _predictions(predictor: Predictor, paths: Sequence[str]) -> Iterator[Prediction]:
-    # The runtime reads ahead and gathers batches, so the paths between two `-` go to it together.
+    # The runtime reads ahead and forms batches, so all paths before or after `-` go to it together.
     for standard_input, some in groupby(paths, key="-".__eq__):
         if standard_input:
             yield predictor.predict_bytes(sys.stdin.buffer.read(), "-")
@@ -92,7 +93,7 @@ def _columns(prediction: Prediction, probability: Callable[[float | None], str])
 
 def _line(prediction: Prediction) -> str:
     cells = _columns(prediction, lambda p: "-" if p is None else f"{p:.6f}")
-    # One line an image whatever its name: a tab or a line break in a name would add columns or rows.
+    # One line per image: a tab or a line break in a file name would add columns or rows.
     return "\t".join(" ".join(cell.split()) if not cell.isprintable() else cell for cell in cells)
 
 

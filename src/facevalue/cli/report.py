@@ -19,7 +19,7 @@ def run(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Write the card as one self-contained page for people."""
+    """Write the model card as one self-contained HTML page."""
     from facevalue.api.report import report
 
     page = report(model, output)

@@ -1,4 +1,4 @@
-"""``facevalue serve``: the runtime alone, no torch."""
+"""``facevalue serve``: uses only the runtime, without torch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(
     log_format: Annotated[Literal["plain", "json"], Option(help="Lines for people, or JSON.")] = "plain",
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Option(help="What is logged.")] = "info",
 ) -> None:
-    """Answer over HTTP, and in a browser: a page where an image is dropped and the prediction appears."""
+    """Serve predictions over HTTP, with a web page where you drop an image."""
     from facevalue.serve import run as serve_until_stopped
     from facevalue.serve.settings import Settings
     from facevalue.support import machine

@@ -26,32 +26,34 @@ def run(
     network: Network = None,
     weights: Weights = None,
     groups: Groups = None,
-    epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes over the images.")] = None,
-    batch_size: Annotated[int | None, Option(min=1, metavar="N", help="Images a step.")] = None,
+    epochs: Annotated[int | None, Option(min=1, metavar="N", help="Most epochs.")] = None,
+    batch_size: Annotated[int | None, Option(min=1, metavar="N", help="Images per step.")] = None,
     lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate.")] = None,
     size: Annotated[
         str | None,
-        Option(metavar="PIXELS", help="Side of the network input; 150,300 trains a model each and compares them."),
+        Option(
+            metavar="PIXELS", help="Side of the network input; 150,300 trains one model per size and compares them."
+        ),
     ] = None,
     optimizer: Annotated[str | None, Option(metavar="NAME", help="rmsprop, adam, adamw or sgd.")] = None,
     adversarial: Annotated[
         str | None, Option(metavar="HOW", help="Train on attacked images: pgd, fast, trades or free.")
     ] = None,
     eps: Annotated[
-        str | None, Option(metavar="EPS", help="How far that attack may move pixels in [0, 1], such as 4/255.")
+        str | None, Option(metavar="EPS", help="Largest change of pixels in [0, 1] by that attack, such as 4/255.")
     ] = None,
     teacher: Annotated[
         Path | None, Option(metavar="MODEL", help="Learn from this model's probabilities (distillation).")
     ] = None,
     distill_temperature: Annotated[
-        float | None, Option(min=1, metavar="T", help="How much distillation softens probabilities.")
+        float | None, Option(min=1, metavar="T", help="Temperature of distillation; higher means softer probabilities.")
     ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
-    """Train a classifier from images and leave a model folder with the proof beside it."""
+    """Train an image classifier and write a model folder with its evaluation."""
     changed, sizes = settings_of(changes or []), sizes_of(size)
     chosen: dict[str, Any] = {
         "network": network,

@@ -24,31 +24,37 @@ _SHOWN = 10
 def run(
     data: Data,
     output: Annotated[
-        Path, Option("--output", "-o", metavar="STUDY", help="The study's folder; one that is there goes on.")
+        Path, Option("--output", "-o", metavar="STUDY", help="The study's folder; an existing study is continued.")
     ],
     recipe: Annotated[
         str,
-        Option(metavar="NAME", help="What to search around: probe, finetune, scratch, a named recipe, or FILE.toml."),
+        Option(
+            metavar="NAME", help="The recipe to start from: probe, finetune, scratch, a named recipe, or FILE.toml."
+        ),
     ] = "scratch",
-    trials: Annotated[int, Option(min=1, metavar="N", help="Trials in all, those of earlier calls included.")] = 20,
+    trials: Annotated[
+        int, Option(min=1, metavar="N", help="Total number of trials, including those of earlier calls.")
+    ] = 20,
     search: Annotated[
         list[str] | None,
-        Option(metavar="KEY=SPEC", help="A setting and LOW..HIGH, LOW..HIGH,log or a list of values; may be repeated."),
+        Option(
+            metavar="KEY=SPEC", help="A setting with LOW..HIGH, LOW..HIGH,log or a list of values; may be repeated."
+        ),
     ] = None,
     space: Annotated[Path | None, Option(metavar="FILE", help="A TOML file with a table \\[search].")] = None,
     changes: Settings = None,
     network: Network = None,
     weights: Weights = None,
     groups: Groups = None,
-    epochs: Annotated[int | None, Option(min=1, metavar="N", help="At most so many passes a trial.")] = None,
+    epochs: Annotated[int | None, Option(min=1, metavar="N", help="Most epochs per trial.")] = None,
     size: Size = None,
-    prune: Annotated[bool, Option(help="Give hopeless trials up.")] = True,
+    prune: Annotated[bool, Option(help="Stop unpromising trials early.")] = True,
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
-    """Search a recipe's settings on the validation split alone; the test images are not looked at."""
+    """Search for the best settings of a recipe, on the validation split only; test images are not used."""
     changed = settings_of(changes or [])
-    where = _space(search or (), space)
+    searched = _space(search or (), space)
 
     from facevalue.api.tune import tune
 
@@ -57,7 +63,7 @@ def run(
         output,
         recipe=recipe,
         trials=trials,
-        space=where,
+        space=searched,
         groups=groups,
         prune=prune,
         seed=seed,
@@ -86,8 +92,8 @@ def run(
         figures,
         json,
         table("", columns, cells),
-        f"{figures['complete']} trained, {figures['pruned']} given up, {figures['failed']} could not be trained",
-        "the lowest of many validation losses flatters; what the recipe is worth, train measures on the test images:",
+        f"{figures['complete']} trained, {figures['pruned']} stopped early, {figures['failed']} failed",
+        "the lowest of many validation losses is too optimistic; to measure the recipe on the test images, run:",
         f"facevalue train {data} -o MODEL --recipe {result.recipe}",
     )
 
@@ -95,10 +101,10 @@ def run(
 def _space(given: Sequence[str], file: Path | None) -> dict[str, Search]:
     from facevalue.training.search_space import read_space, spec
 
-    where: dict[str, Search] = {} if file is None else read_space(file)
+    found: dict[str, Search] = {} if file is None else read_space(file)
     for text in given:
         key, equals, value = (part.strip() for part in text.partition("="))
         if not key or not equals:
             raise UsageError(f"--search: expected KEY=SPEC, but got {text!r}")
-        where[key] = spec(key, value)
-    return where
+        found[key] = spec(key, value)
+    return found

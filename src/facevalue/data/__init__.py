@@ -1,1 +1,1 @@
-"""Images on disk: listing, scanning, grouping, splitting, reading."""
+"""Image datasets: list, scan, group, split and read images."""

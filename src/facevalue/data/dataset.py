@@ -1,4 +1,4 @@
-"""Labelled images, wherever they are: files, bytes or arrays, with their groups and splits."""
+"""Labelled images from files, bytes or arrays, with their groups and splits."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from facevalue.images.sources import ImageInput, Images, checked_array, each, up
 from facevalue.support import machine
 
 HELD_BYTES = 4 * 2**30
-"""Network inputs are held in memory up to this size, and on disk above it as far as there is room."""
+"""Network inputs stay in memory up to this size in bytes; larger sets are cached on disk."""
 
 Stored = Path | bytes | NDArray[np.uint8]
 """An image as a dataset keeps it: a file, the bytes of one, or RGB pixels (h, w, 3)."""
 
 
 class TorchDataset(Protocol):
-    """What :meth:`ImageDataset.from_torch` reads: a map-style torch dataset of (image, class index)."""
+    """A map-style torch dataset of (image, class index), as :meth:`ImageDataset.from_torch` reads it."""
 
     def __len__(self) -> int: ...
 
@@ -40,19 +40,19 @@ class TorchDataset(Protocol):
 class ImageDataset:
     """Labelled images in a fixed order.
 
-    Made by :meth:`from_folder`, :meth:`from_dataframe`, :meth:`from_arrays` or :meth:`from_torch`. Every verb takes
-    one. It is a map-style torch dataset too: see :meth:`__getitem__`.
+    Create one with :meth:`from_folder`, :meth:`from_dataframe`, :meth:`from_arrays` or :meth:`from_torch`. Every verb
+    accepts one. It is also a map-style torch dataset: see :meth:`__getitem__`.
 
     Attributes
     ----------
     images : (n,) files, bytes of files, or pixels (h, w, 3).
     labels : (n,) int64, indices into ``classes``.
     classes : class names; with a model, in the order of its logits.
-    rows : what is known of each image, one row each: at the least ``label``, ``group`` and ``split``.
-    preprocessing : the network's; ``None`` until a model brings it.
-    name : ``train``, ``test``, … or the folder's, for reports.
-    source : as the user named it.
-    unreadable : path and reason of what was left out.
+    rows : one row of facts per image, with at least ``label``, ``group`` and ``split``.
+    preprocessing : of the network; ``None`` until a model sets it.
+    name : the split (``train``, ``test``, …) or the folder's name, for reports.
+    source : the folder, file or object, as the user named it.
+    unreadable : path and reason of each file that was left out.
     """
 
     images: tuple[Stored, ...]
@@ -76,16 +76,16 @@ class ImageDataset:
         Parameters
         ----------
         folder : one sub-folder per class, ``train/`` and held-out folders, or a manifest (CSV or Parquet).
-        split : only these images. Where the folder brings no splits, it is split as ``train`` with the same ``groups``
-            and ``seed`` and the default shares splits it.
-        groups : what stays in one split, see :func:`facevalue.data.groups.with_groups`.
+        split : only the images of this split. A folder without splits is split here, as ``train`` does it with the
+            same ``groups`` and ``seed`` and the default shares.
+        groups : which images stay in one split, see :func:`facevalue.data.groups.with_groups`.
 
         Raises
         ------
         UsageError
-            ``folder`` is not there, or there is no such split.
+            ``folder`` does not exist, or has no such split.
         DataError
-            There is no readable image.
+            No image is readable.
         """
         from facevalue.data.groups import with_groups
         from facevalue.data.scan import scan
@@ -99,18 +99,18 @@ class ImageDataset:
             manifest = with_groups(manifest, groups)
         if split is not None and manifest.rows(split).empty:
             known = ", ".join(sorted(set(manifest.readable["split"]) - {""}))
-            raise UsageError(f"{folder} has no split {split!r}; it has {known}")
+            raise UsageError(f"{folder} has no split {split!r}; `split` can be: {known}")
         return dataset_of(manifest, None, manifest.classes, *([] if split is None else [split]))
 
     @classmethod
     def from_dataframe(cls, table: pd.DataFrame, *, split: str | None = None) -> ImageDataset:
-        """Images that a table names.
+        """Images listed in a table.
 
         Parameters
         ----------
-        table : columns ``path`` and ``label``; ``group`` (what stays in one split) and ``split`` are used where they
-            are there, and others are kept for :func:`facevalue.evaluate`'s slices. Relative paths start from the
-            current folder.
+        table : with the columns ``path`` and ``label``. Optional: ``group`` (images of one group stay in one split)
+            and ``split``. Other columns are kept for the slices of :func:`facevalue.evaluate`. Relative paths start
+            from the current folder.
         split : only the rows of this split.
 
         Raises
@@ -142,28 +142,30 @@ class ImageDataset:
         ----------
         images : (n, h, w, 3) uint8 RGB or (n, h, w) grey, or an iterable of arrays, Pillow images, bytes or paths.
         labels : (n,) class names, or indices into ``classes``.
-        classes : needed where labels are indices; else the names in order.
-        groups : (n,) what stays in one split, a person or a scene; by default each image by itself.
+        classes : class names in order; required if the labels are indices.
+        groups : (n,) group of each image, such as a person or a scene: a group stays in one split. By default each
+            image is its own group.
         splits : (n,) ``train``, ``validation``, ``calibration`` or ``test``.
-        name : what reports call it.
+        name : of the dataset, for reports.
 
         Raises
         ------
         UsageError
-            Lengths differ, a label is none of ``classes``, or something is no image.
+            Lengths differ, a label is not in ``classes``, or an item is not an image.
         """
         stored = tuple(_stored(image) for image in each(images))
-        names = _names(labels, classes, len(stored))
+        n = len(stored)
+        names = _names(labels, classes, n)
         known = tuple(sorted(set(names))) if classes is None else tuple(classes)
         rows = pd.DataFrame(
             {
                 "label": names,
-                "group": [""] * len(stored) if groups is None else [str(group) for group in _long(groups, stored)],
-                "split": [""] * len(stored) if splits is None else [str(split) for split in _long(splits, stored)],
+                "group": [""] * n if groups is None else [str(group) for group in _one_per_image("groups", groups, n)],
+                "split": [""] * n if splits is None else [str(split) for split in _one_per_image("splits", splits, n)],
             }
         )
         index = {label: i for i, label in enumerate(known)}
-        return cls(stored, np.array([index[n] for n in names], np.int64), known, rows, name=name, source=name)
+        return cls(stored, np.array([index[one] for one in names], np.int64), known, rows, name=name, source=name)
 
     @classmethod
     def from_torch(cls, dataset: TorchDataset, *, classes: Sequence[str] | None = None) -> ImageDataset:
@@ -171,14 +173,14 @@ class ImageDataset:
 
         Parameters
         ----------
-        dataset : gives (image, class index). An image is a Pillow image, a uint8 array (h, w, 3), a uint8 tensor
-            (3, h, w), or a float tensor (3, h, w) in [0, 1], which is rounded to 8 bits.
+        dataset : its items are (image, class index). An image is a Pillow image, a uint8 array (h, w, 3), a uint8
+            tensor (3, h, w), or a float tensor (3, h, w) in [0, 1], which is rounded to 8 bits.
         classes : class names; by default ``dataset.classes``, or the indices as text.
 
         Raises
         ------
         UsageError
-            An item is no such pair, or a float image leaves [0, 1].
+            An item is not such a pair, or a float image has values outside [0, 1].
         """
         images, labels = [], []
         for i in range(len(dataset)):
@@ -202,8 +204,8 @@ class ImageDataset:
 
         Returns
         -------
-        With :attr:`preprocessing` the network input (3, s, s) float32 in [0, 1], as ``Classifier.logits`` takes it;
-        without, the upright image (h, w, 3) uint8.
+        The network input (3, s, s) float32 in [0, 1], as ``Classifier.logits`` takes it. Without
+        :attr:`preprocessing`, the upright image (h, w, 3) uint8.
         """
         if not -len(self) <= index < len(self):
             raise IndexError(f"there is no image {index}; there are {len(self)}")
@@ -215,16 +217,16 @@ class ImageDataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over bytes, label and split of these images, whatever the files are called."""
+        """SHA-256 over bytes, label and split of these images; file names do not count."""
         return fingerprint(facts(self.scanned().rows))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """(n,) what messages and files call each image: its path, or its place."""
+        """(n,) name of each image for messages and files: its path, or ``image-`` and its position."""
         return tuple(str(image) if isinstance(image, Path) else f"image-{i:06d}" for i, image in enumerate(self.images))
 
     def scanned(self) -> ImageDataset:
-        """The same images, each with the facts that a manifest has of it (``sha256``, ``phash``, …)."""
+        """The same images with the columns of a manifest in :attr:`rows` (``sha256``, ``phash``, …)."""
         if "sha256" in self.rows.columns:
             return self
         from facevalue.data.scan import scan
@@ -232,7 +234,7 @@ class ImageDataset:
         return dataset_of(scan(self), self.preprocessing, self.classes, name=self.name)
 
     def upright(self, index: int) -> Image.Image:
-        """An image as decoded: upright, RGB, of its own size."""
+        """The decoded image: upright, RGB, in its original size."""
         try:
             return upright(self.images[index])
         except ImageError as error:
@@ -243,15 +245,14 @@ class ImageDataset:
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
         """Network inputs (b, s, s, 3) uint8 RGB with labels (b,), decoded ahead by threads.
 
-        Threads and not processes: decoding and resampling hold no interpreter lock, and threads start at once, share
-        the cache, hand their arrays over without copying and end with Ctrl-C (both side by side:
-        ``benchmarks/decode_speed.py``). At most four batches are decoded ahead, so memory does not grow with the number
-        of images.
+        At most four batches are decoded ahead, so memory does not grow with the number of images.
 
         Parameters
         ----------
-        order : places of the images, in the order wanted; all of them by default.
+        order : positions of the images in the order wanted; by default all images in their order.
         """
+        # Threads, not processes: decoding and resampling release the interpreter lock. Threads start at once, share the
+        # cache, pass arrays without copying and end with Ctrl-C (measured in benchmarks/decode_speed.py).
         places = np.arange(len(self)) if order is None else np.asarray(order)
         if isinstance(self._held, np.ndarray):
             for start in range(0, len(places), size):
@@ -278,16 +279,18 @@ class ImageDataset:
     # Making another --------------------------------------------------------------------------------------------------
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> ImageDataset:
-        """The same images for a network that takes its input so."""
+        """The same images, prepared for a network with this preprocessing."""
         return self if preprocessing == self.preprocessing else replace(self, preprocessing=preprocessing, _held=None)
 
     def held(self, folder: Path | None = None, limit: int | None = None, *, room: int = HELD_BYTES) -> ImageDataset:
-        """The same images with their network inputs decoded once: into memory, or to disk where they need more.
+        """The same images with their network inputs decoded once and kept.
+
+        They are kept in memory, or on disk if they take more than ``room`` bytes.
 
         Parameters
         ----------
         folder, limit : of the files on disk; see :func:`facevalue.images.input_cache.cached`.
-        room : bytes in memory at the most.
+        room : most bytes in memory.
         """
         side = self._expected_preprocessing().size
         if self._held is not None:
@@ -313,7 +316,7 @@ class ImageDataset:
         )
 
     def joined(self, *others: ImageDataset, name: str) -> ImageDataset:
-        """These images, then those, under one name."""
+        """These images followed by those of ``others``, as one dataset called ``name``."""
         parts = (self, *others)
         held = [part._held for part in parts]
         arrays = [one for one in held if isinstance(one, np.ndarray)]
@@ -329,16 +332,16 @@ class ImageDataset:
         )
 
     def some(self, n: int, seed: int = 0) -> ImageDataset:
-        """At most ``n`` images, drawn evenly from the classes, in their old order."""
+        """At most ``n`` images, drawn evenly from the classes, in their original order."""
         if n >= len(self):
             return self
         rng = np.random.default_rng(seed)
         shuffled = rng.permutation(len(self))
-        turn = np.empty(len(self), np.int64)  # 0 for the first of its class in the shuffle, 1 for the second, …
+        rank = np.empty(len(self), np.int64)  # within its class in the shuffled order: 0, 1, 2, …
         for c in range(len(self.classes)):
             of_class = shuffled[self.labels[shuffled] == c]
-            turn[of_class] = np.arange(len(of_class))
-        return self.take(np.sort(shuffled[np.argsort(turn[shuffled], kind="stable")][:n]))
+            rank[of_class] = np.arange(len(of_class))
+        return self.take(np.sort(shuffled[np.argsort(rank[shuffled], kind="stable")][:n]))
 
     # How it reads ----------------------------------------------------------------------------------------------------
 
@@ -358,7 +361,7 @@ class ImageDataset:
     def _expected_preprocessing(self) -> Preprocessing:
         if self.preprocessing is None:
             raise UsageError(
-                "the dataset has no preprocessing yet; with_preprocessing(model.card.preprocessing) adds it"
+                "the dataset has no preprocessing yet; set it with with_preprocessing(model.card.preprocessing)"
             )
         return self.preprocessing
 
@@ -366,16 +369,18 @@ class ImageDataset:
 def dataset_of(
     manifest: Manifest, preprocessing: Preprocessing | None, classes: Sequence[str], *splits: str, name: str = ""
 ) -> ImageDataset:
-    """The readable images of a manifest's splits (of all where none is named), labelled by ``classes`` by name.
+    """The readable images of these splits of a manifest, or of all splits if none is named.
+
+    Labels are indices into ``classes``, matched by name.
 
     Raises
     ------
     DataError
-        The manifest has a class that ``classes`` lacks; the message names both lists. Or there is no image.
+        The manifest has a class that ``classes`` lacks, or no image is readable.
     """
     rows: pd.DataFrame = manifest.rows(*splits)
-    other = sorted(set(rows["label"]) - set(classes))
-    if other:
+    unknown = sorted(set(rows["label"]) - set(classes))
+    if unknown:
         raise DataError(
             f"the classes do not match: the model knows {', '.join(classes)}; "
             f"{manifest.source} has {', '.join(manifest.classes)}"
@@ -396,7 +401,7 @@ def dataset_of(
 
 
 def held(splits: Mapping[str, ImageDataset]) -> dict[str, ImageDataset]:
-    """All splits of a training decoded once: together they take at most :data:`HELD_BYTES` of memory."""
+    """The splits of a training, each decoded once; together they take at most :data:`HELD_BYTES` of memory."""
     left, found = HELD_BYTES, {}
     for split, dataset in splits.items():
         found[split] = part = dataset.held(room=left)
@@ -421,13 +426,13 @@ def _names(labels: ArrayLike | Sequence[str], classes: Sequence[str] | None, n: 
         raise UsageError(f"Expected one label per image, but got {len(values)} labels for {n} images")
     if classes is None:
         if any(not isinstance(value, str) for value in values):
-            raise UsageError("labels are indices; say what they stand for with classes=[…]")
+            raise UsageError("labels are indices; give the class names in order as `classes`")
         return [str(value) for value in values]
     known = list(classes)
     names = [value if isinstance(value, str) else _class_at(value, known) for value in values]
-    odd = sorted(set(names) - set(known))
-    if odd:
-        raise UsageError(f"there is no class {odd[0]!r}; classes are {', '.join(known)}")
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise UsageError(f"Expected labels to be among {', '.join(known)}, but got {unknown[0]!r}")
     return names
 
 
@@ -437,15 +442,15 @@ def _class_at(value: object, classes: Sequence[str]) -> str:
     return classes[int(value)]
 
 
-def _long(values: Sequence[object], images: Sequence[Stored]) -> list[object]:
+def _one_per_image(parameter: str, values: Sequence[object], n: int) -> list[object]:
     found = list(values)
-    if len(found) != len(images):
-        raise UsageError(f"Expected one value per image, but got {len(found)} for {len(images)} images")
+    if len(found) != n:
+        raise UsageError(f"Expected one value per image in `{parameter}`, but got {len(found)} for {n} images")
     return found
 
 
 def _from_tensor(image: Any, place: int) -> ImageInput:
-    """A Pillow image or array as it is; a tensor (c, h, w) as an array (h, w, 3)."""
+    """A Pillow image or array unchanged; a tensor (c, h, w) as an array (h, w, 3)."""
     if not hasattr(image, "detach"):
         found: ImageInput = image
         return found

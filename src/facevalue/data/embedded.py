@@ -1,4 +1,4 @@
-"""Real images that a dependency carries: scikit-image's subset of Labeled Faces in the Wild."""
+"""Real images from a dependency: scikit-image's subset of Labeled Faces in the Wild, for the demo."""
 
 from __future__ import annotations
 

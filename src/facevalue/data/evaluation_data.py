@@ -1,4 +1,4 @@
-"""The labelled images that a finished model is judged or calibrated on, and whether it knows them already."""
+"""Choose the labelled images that a finished model is evaluated or calibrated on; detect those it was trained on."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ class EvaluationData:
 
     Attributes
     ----------
-    rows : of the manifest, in the images' order.
-    parts : the split that each, or the file it was made from, had when the model was made; ``""`` for new ones.
-    warnings : what should be known of them.
+    rows : of the manifest, in the order of the images.
+    parts : the split of each image when the model was made; ``""`` for images that are new to the model. A prepared
+        image counts as the file it was made from.
+    warnings : about these images.
     """
 
     dataset: ImageDataset
@@ -40,56 +41,56 @@ def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: 
 
     Parameters
     ----------
-    known : what the model was made from; ``None`` where that is not known.
-    split : one of those that ``data`` has, or that the model made of it; or ``all``. By default what is kept for this:
-        of a folder with splits test, of the folder that the model was made from its own test images, else all.
+    known : the images that the model was made from; ``None`` if they are not known.
+    split : a split of ``data``, or a split that the model made of ``data``, or ``all``. The default is ``test`` for a
+        folder with splits, the model's own test images for the folder that it was made from, and else ``all``.
 
     Raises
     ------
     UsageError
         There is no such split.
     DataError
-        The model has learned from its own images of that split.
+        The model was trained on its own images of that split.
     """
     if split not in (None, "all", *SPLITS):
-        raise UsageError(f"expected split to be all or one of {', '.join(SPLITS)}, but got {split!r}")
-    found = _Found(card, known, data)
-    if found.given:
-        return found.asked(split or found.first("test", "calibration", "validation") or "test")
-    if found.familiar if split is None else split != "all":
-        return found.own(split or "test")
-    return found.asked("all")
+        raise UsageError(f"Expected `split` to be all or one of {', '.join(SPLITS)}, but got {split!r}")
+    chooser = _Chooser(card, known, data)
+    if chooser.given:
+        return chooser.of_split(split or chooser.first("test", "calibration", "validation") or "test")
+    if chooser.familiar if split is None else split != "all":
+        return chooser.own(split or "test")
+    return chooser.of_split("all")
 
 
 def calibration_data(card: ModelCard, known: Manifest | None, data: Data) -> EvaluationData:
-    """Images of ``data`` to fit temperature and limits on: never test, or nothing were left to measure that by.
+    """Images of ``data`` to fit temperature and abstention limits on; never the model's test images.
 
     Raises
     ------
     DataError
-        There are none, or the model has learned from all of them.
+        There are none, or the model was trained on all of them.
     """
-    found = _Found(card, known, data)
-    if found.given:
-        split = found.first("calibration", "validation")
+    chooser = _Chooser(card, known, data)
+    if chooser.given:
+        split = chooser.first("calibration", "validation")
         if split is None:
             raise DataError(
-                f"{found.data} has {' and '.join(sorted(found.given))} images and none for calibration; "
-                "give a folder of other images that the model has not seen"
+                f"{chooser.data} has {' and '.join(sorted(chooser.given))} images and none for calibration; "
+                "give a folder of images that the model has not seen"
             )
-        asked = found.asked(split)
+        chosen = chooser.of_split(split)
     else:
-        asked = found.own("calibration") if found.familiar else found.all_but_test()
-    if asked.parts.isin(learned_from(card)).all():
+        chosen = chooser.own("calibration") if chooser.familiar else chooser.all_but_test()
+    if chosen.parts.isin(learned_from(card)).all():
         raise DataError(
-            f"the model has learned from all {len(asked.dataset)} images of {data}; calibrated on them it would be "
-            "too sure, so give others"
+            f"the model was trained on all {len(chosen.dataset)} images of {data}; calibrated on them it would be "
+            "overconfident, so give other images"
         )
-    return asked
+    return chosen
 
 
-class _Found:
-    """What is in ``data``, and what the model knows of it."""
+class _Chooser:
+    """Chooses among the images of ``data`` by the split they had when the model was made."""
 
     def __init__(self, card: ModelCard, known: Manifest | None, data: Data) -> None:
         self.card = card
@@ -107,31 +108,31 @@ class _Found:
 
     @property
     def familiar(self) -> bool:
-        """Whether these are all the images that the model was made from, and no others."""
+        """Whether ``data`` holds exactly the images that the model was made from."""
         return set(self.manifest.readable["sha256"]) == set(self._known["sha256"][self._known["split"] != ""])
 
     def first(self, *splits: str) -> str | None:
-        """The first of these that the data itself has."""
+        """The first of these splits that the data has."""
         return next((split for split in splits if split in self.given), None)
 
     def own(self, split: str) -> EvaluationData:
         """The images that were in this split when the model was made."""
         if not (self._parts == split).any():
             raise DataError(f"the model has kept no {split} images of {self.data}")
-        progress.note(f"{self.data} is what the model was made from: taking its {split} images")
+        progress.note(f"the model was made from {self.data}: using its {split} images")
         return self._of(self.manifest.changed(split=self._parts), split)
 
     def all_but_test(self) -> EvaluationData:
-        """All images but those that were in test when the model was made."""
+        """All images except those that were in test when the model was made."""
         n = int((self._parts == "test").sum())
         if not n:
-            return self.asked("all")
-        asked = self._of(replace(self.manifest, table=self.manifest.table[self._parts != "test"]), "all")
+            return self.of_split("all")
+        chosen = self._of(replace(self.manifest, table=self.manifest.table[self._parts != "test"]), "all")
         left_out = finding("test-images-left-out", f"{n} images are the model's own test images and were left out", n=n)
-        return replace(asked, warnings=(*asked.warnings, left_out))
+        return replace(chosen, warnings=(*chosen.warnings, left_out))
 
-    def asked(self, split: str) -> EvaluationData:
-        """The images in this split of the data's own; ``all`` for all."""
+    def of_split(self, split: str) -> EvaluationData:
+        """The images in this split of the data; ``all`` for all images."""
         return self._of(self.manifest, split)
 
     def _of(self, manifest: Manifest, split: str) -> EvaluationData:
@@ -144,7 +145,8 @@ class _Found:
         seen = int(parts.isin(["train", "validation", "calibration"]).sum())
         if split != "train" and split in learned_from(self.card) and (parts == split).all():
             raise DataError(
-                f"the model has learned from its {split} images too (refit); figures on its card are from before that"
+                f"the model was refitted on its {split} images, so it cannot be evaluated on them; its card has the "
+                "figures from before the refit"
             )
         warnings = manifest.warnings
         if seen and (split not in ("train", "validation", "calibration") or not same):
@@ -154,6 +156,6 @@ class _Found:
 
 
 def _folder_name(data: str) -> str:
-    """What a report on other images is called: never as a split of the model's own."""
+    """The name of a report on other images; it is never the name of one of the model's splits."""
     whole = Path(data).resolve()
     return f"{whole.parent.name}/{whole.name}" if whole.name in SPLITS else whole.name

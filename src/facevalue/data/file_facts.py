@@ -1,4 +1,4 @@
-"""What one image file is: its bytes, its header, how it was saved, and what it roughly looks like."""
+"""Facts of one image file: hash, header, encoding, and measures of what it looks like."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from facevalue.images import decoding
 from facevalue.images.resize import thumbnail
 
 VERSION = f"3.{hashes.VERSION}"
-"""Changes when a fact is computed in another way; facts of different versions are not mixed."""
+"""Version of how facts are computed; facts of different versions are not mixed."""
 
-NOTHING: dict[str, Any] = {
+EMPTY_FACTS: dict[str, Any] = {
     "sha256": "",
     "phash": "",
     "width": 0,  # as stored
@@ -30,7 +30,7 @@ NOTHING: dict[str, Any] = {
     "exif": False,  # whether it carries EXIF
     "icc": False,  # whether it carries a colour profile
     "progressive": False,
-    "sampling": "",  # of a JPEG's brightness against its colour, e.g. 2x2
+    "sampling": "",  # chroma subsampling of a JPEG, e.g. 2x2
     "jpeg_tables": "",  # see jpeg_tables.digest
     "jpeg_quality": 0,
     "darkest": 0,  # 1st and 99th percentile of brightness, 0 to 255
@@ -38,15 +38,15 @@ NOTHING: dict[str, Any] = {
     "sharpness": 0.0,
     "error": "",  # why it cannot be read
 }
-"""The facts, with the values of a file that cannot be opened."""
+"""All facts, with the values for a file that cannot be opened."""
 
-_LOOK = 256  # longest side, in pixels, of the grey image that is looked at
+_LOOK = 256  # longest side, in pixels, of the grey image that is measured
 _EXIF_IN_TIFF = 34665
 
 
 def facts_of(path: Path) -> dict[str, Any]:
-    """The facts :data:`NOTHING` names; a file that is no image has the reason in ``error``."""
-    facts = dict(NOTHING)
+    """The facts in :data:`EMPTY_FACTS`; for a file that cannot be read, ``error`` has the reason."""
+    facts = dict(EMPTY_FACTS)
     try:
         return facts_of_bytes(decoding.read_bytes(path))
     except ImageError as error:
@@ -54,8 +54,8 @@ def facts_of(path: Path) -> dict[str, Any]:
 
 
 def facts_of_bytes(data: bytes) -> dict[str, Any]:
-    """The facts of an image file's bytes; the reason in ``error`` where they are no image."""
-    facts = NOTHING | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    """The facts of an image file's bytes; if they cannot be read, ``error`` has the reason."""
+    facts = EMPTY_FACTS | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     try:
         facts |= _header(decoding.open_image(data))
         image, _ = decoding.decode_reduced(data, _reduction)
@@ -65,7 +65,7 @@ def facts_of_bytes(data: bytes) -> dict[str, Any]:
 
 
 def sha256_of(image: bytes | NDArray[np.uint8]) -> str:
-    """SHA-256 of a file's bytes, or of the shape and pixels (h, w, 3) of an image that is no file."""
+    """SHA-256 of a file's bytes, or of the shape and pixels of an array (h, w, 3)."""
     if isinstance(image, bytes):
         return hashlib.sha256(image).hexdigest()
     height, width = image.shape[:2]
@@ -73,7 +73,7 @@ def sha256_of(image: bytes | NDArray[np.uint8]) -> str:
 
 
 def facts_of_pixels(pixels: NDArray[np.uint8]) -> dict[str, Any]:
-    """The facts of an image (h, w, 3) RGB that is no file; ``sha256`` is over its shape and pixels."""
+    """The facts of an array (h, w, 3) RGB; ``sha256`` is over its shape and pixels."""
     height, width = pixels.shape[:2]
     own = {
         "bytes": pixels.nbytes,
@@ -83,7 +83,7 @@ def facts_of_pixels(pixels: NDArray[np.uint8]) -> dict[str, Any]:
         "format": "array",
         "mode": "RGB",
     }
-    return NOTHING | own | _look(Image.fromarray(pixels))
+    return EMPTY_FACTS | own | _look(Image.fromarray(pixels))
 
 
 def _look(image: Image.Image) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _look(image: Image.Image) -> dict[str, Any]:
 
 
 def _reduction(width: int, height: int) -> int:
-    # The whole file is read either way, so that one that is cut off is found.
+    # The whole file is read in either case, so truncated files are found.
     return next((r for r in (8, 4, 2) if max(width, height) >= r * _LOOK), 1)
 
 
@@ -132,7 +132,7 @@ def _has_exif(image: Image.Image) -> bool:
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
-    """The variance of the Laplacian (Pech-Pacheco et al. 2000) over that of the image, so that contrast cancels out.
+    """Variance of the Laplacian (Pech-Pacheco et al. 2000) divided by that of the image, so contrast cancels out.
 
     Parameters
     ----------

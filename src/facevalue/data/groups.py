@@ -17,14 +17,13 @@ from facevalue.evidence.findings import Finding, distinct, finding
 
 __all__ = ["NEAR", "check_groups", "with_groups"]
 
-_MUCH = (
-    0.25  # share of a class in one group of near-duplicates, or of all images in cut chains, that is worth a warning
+# Warn from this share on: of a class in one group of near-duplicates, or of all images in chains that were cut.
+_LARGE_SHARE = 0.25
+_ADVICE = (
+    "Say which images belong together with `groups`, or change the radius of near-duplicates (split.near, now {near} "
+    "bits; -1 joins none)"
 )
-_SETTINGS = (
-    "Name what belongs together with `groups`, or change the radius of near-duplicates (split.near, now {near} bits; "
-    "-1 joins none)"
-)
-_FEW = 12  # images of a class below which a share says nothing
+_MIN_CLASS_SIZE = 12  # in a smaller class a share means nothing
 
 
 def with_groups(manifest: Manifest, how: str | None = None, near: int | None = NEAR) -> Manifest:
@@ -33,11 +32,11 @@ def with_groups(manifest: Manifest, how: str | None = None, near: int | None = N
     Parameters
     ----------
     manifest : as scanned.
-    how : ``parent`` (the folder below the class), ``stem:REGEX`` (the pattern's first captured part of the file
-        name), the name of a column, or ``image`` (each by itself). By default ``group`` where a manifest brings that
-        column, else ``parent`` where images lie in folders below their class, else ``image``.
-    near : most bits in which perceptual hashes of near-duplicates differ; near-duplicates join their groups.
-        ``None`` switches it off.
+    how : ``parent`` (the folder below the class), ``stem:REGEX`` (what the pattern's first group matches in the file
+        name), the name of a column, or ``image`` (each image is its own group). The default is the column ``group`` if
+        the manifest has one, else ``parent`` if images lie in folders below their class, else ``image``.
+    near : images whose perceptual hashes differ in at most this many bits are near-duplicates and share a group.
+        ``None`` switches this off.
 
     Raises
     ------
@@ -49,8 +48,8 @@ def with_groups(manifest: Manifest, how: str | None = None, near: int | None = N
     table = manifest.table
     if how is None:
         how = "parent" if (table["group"] != "").any() else "image"
-    names = _named(manifest, how)
-    # An image that no rule puts with others is a group of its own.
+    names = _group_names(manifest, how)
+    # An image without a group name is its own group.
     keys = np.where(names == "", "file:" + table["key"].to_numpy(str), names)
     readable = (table["error"] == "").to_numpy()
     if near is None:
@@ -58,60 +57,60 @@ def with_groups(manifest: Manifest, how: str | None = None, near: int | None = N
     found = clusters(unpack(table["phash"][readable]), near)
     keys[readable] = _joined(keys[readable], found)
     labels = table["label"][readable].to_numpy(str)
-    told = [*_crowded(labels, found, near), *_cut(found, near)]
+    findings = [*_large_group_findings(labels, found, near), *_cut_chain_findings(found, near)]
     return manifest.changed(
         groups=how,
         group=keys,
-        warnings=distinct([*manifest.warnings, *(f for f in told if f.severity == "warning")]),
-        notes=distinct([*manifest.notes, *(f for f in told if f.severity == "info")]),
+        warnings=distinct([*manifest.warnings, *(f for f in findings if f.severity == "warning")]),
+        notes=distinct([*manifest.notes, *(f for f in findings if f.severity == "info")]),
     )
 
 
-def _crowded(labels: NDArray[np.str_], found: Clusters, near: int) -> list[Finding]:
-    """A warning where one group of near-duplicates takes much of a class."""
-    told = {}
+def _large_group_findings(labels: NDArray[np.str_], found: Clusters, near: int) -> list[Finding]:
+    """A warning if one group of near-duplicates holds a large share of a class."""
+    shares = {}
     for label in np.unique(labels):
         mine = found.labels[labels == label]
         share = np.bincount(np.unique(mine, return_inverse=True)[1]).max() / len(mine)
-        if share >= _MUCH and len(mine) >= _FEW:
-            told[str(label)] = f"{share:.0%} of {str(label)!r}"
-    if not told:
+        if share >= _LARGE_SHARE and len(mine) >= _MIN_CLASS_SIZE:
+            shares[str(label)] = f"{share:.0%} of {str(label)!r}"
+    if not shares:
         return []
-    more = f" and of {len(told) - 3} more classes" if len(told) > 3 else ""
+    more = f" and of {len(shares) - 3} more classes" if len(shares) > 3 else ""
     text = (
-        f"images that look nearly alike make one group of {', '.join([*told.values()][:3])}{more}, which goes into one "
-        f"split as a whole. {_SETTINGS.format(near=near)}"
+        f"one group of near-duplicates holds {', '.join([*shares.values()][:3])}{more}; the whole group goes into one "
+        f"split. {_ADVICE.format(near=near)}"
     )
-    return [finding("near-duplicates-take-class", text, labels=tuple(told), near=near)]
+    return [finding("near-duplicates-take-class", text, labels=tuple(shares), near=near)]
 
 
-def _cut(found: Clusters, near: int) -> list[Finding]:
-    """Where chains of near-duplicates were cut: a warning where they are much of the images, else a note."""
+def _cut_chain_findings(found: Clusters, near: int) -> list[Finding]:
+    """A warning if chains of near-duplicates were cut and hold a large share of the images, else a note."""
     cut, n = int(found.cut.sum()), len(found.labels)
     if not cut:
         return []
     text = (
-        f"{cut} of {n} images form chains in which each looks nearly like some other, as a fixed camera's images do. "
-        f"Chains were cut, so near-duplicates can lie in different splits. {_SETTINGS.format(near=near)}"
+        f"{cut} of {n} images form chains of near-duplicates, as images of a fixed camera do: each is like the next. "
+        f"Chains were cut, so near-duplicates can lie in different splits. {_ADVICE.format(near=near)}"
     )
-    if cut >= _MUCH * n:
+    if cut >= _LARGE_SHARE * n:
         return [finding("near-duplicate-chains", text, cut=cut, n=n, near=near)]
     return [finding("near-duplicate-chains-cut", text, cut=cut, n=n, near=near)]
 
 
 def check_groups(manifest: Manifest, how: str | None, shares: Collection[str]) -> None:
-    """Ask, before any image is read, whether each class has a group for every split that is to be made.
+    """Check, before any image is read, that each class has enough groups for all splits.
 
     Parameters
     ----------
-    manifest : of files by name; near-duplicates are not known yet.
+    manifest : made from file names; near-duplicates are not known yet.
     how : see :func:`with_groups`.
-    shares : the splits that are made where none are given.
+    shares : the splits to make, apart from those that the data already has.
 
     Raises
     ------
     DataError
-        A class has too few groups; the message says how to go on.
+        A class has too few groups.
     """
     given = set(manifest.table["split"]) - {""}
     wanted = [split for split in shares if split not in given]
@@ -125,15 +124,15 @@ def check_groups(manifest: Manifest, how: str | None, shares: Collection[str]) -
     for label, names in rows.groupby("label")["group"]:
         n = names.nunique()
         if n <= len(wanted) and len(names) > n:
-            shown = ", ".join(sorted(map(str, names.unique()))[:3])
+            examples = ", ".join(sorted(map(str, names.unique()))[:3])
             raise DataError(
-                f"class {label!r} has {n} group{'s' * (n != 1)} ({shown}; taken by {grouped.groups}), and a group "
-                f"never crosses a split: at least {len(wanted) + 1} are needed. If images of one group may lie in "
-                "different splits, give `groups` image; near-duplicates stay together all the same"
+                f"class {label!r} has {n} group{'s' * (n != 1)} ({examples}; grouped by {grouped.groups}), but needs "
+                f"at least {len(wanted) + 1}, because a group stays in one split. If images of one group may lie in "
+                "different splits, set `groups` to image; near-duplicates still stay together"
             )
 
 
-def _named(manifest: Manifest, how: str) -> NDArray[np.str_]:
+def _group_names(manifest: Manifest, how: str) -> NDArray[np.str_]:
     table = manifest.table
     if how == "image":
         return np.full(len(table), "", dtype=object).astype(str)
@@ -158,14 +157,14 @@ def _named(manifest: Manifest, how: str) -> NDArray[np.str_]:
 def _joined(keys: NDArray[np.str_], found: Clusters) -> NDArray[np.str_]:
     """Keys after joining the groups of near-duplicates.
 
-    A joined group takes the name that most of its images bear, and of several the shortest, then the first: a
-    newcomer, often a copy with a longer name, seldom renames what is there, so that few move to another split.
+    A joined group takes the most frequent name among its images; of several, the shortest, then the first. A new image,
+    often a copy with a longer name, then seldom renames an existing group, so few images move to another split.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     names, group = np.unique(keys, return_inverse=True)
-    # Each image's group hangs together with that of the first image of its cluster.
+    # Link each image's group with the group of the first image in its cluster.
     pairs = np.stack([group, group[found.labels]])
     links = coo_matrix((np.ones(len(group)), (pairs[0], pairs[1])), shape=(len(names), len(names)))
     _, component = connected_components(links, directed=False)

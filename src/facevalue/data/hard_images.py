@@ -1,4 +1,4 @@
-"""Which images of a hard set are new to a model, and how they are split."""
+"""Choose the images of a hard set that are new to a model, and split them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from facevalue.errors import DataError
 from facevalue.evidence.findings import finding
 
 SHARES = {"validation": 0.15, "calibration": 0.15, "test": 0.3}
-"""Of the hard images; more is kept for the test than from a large set, because hard sets are small."""
+"""Shares of the hard images. The test share is larger than usual, because hard sets are small."""
 
 
 def hard_manifest(
     found: Manifest, known: Manifest, classes: tuple[str, ...], groups: str | None, seed: int
 ) -> tuple[Manifest, int]:
-    """The hard images with groups and splits, and how many were left out.
+    """The hard images with groups and splits, and the number that were left out.
 
-    Left out is what the model's own set holds already, the same file or a near-duplicate: it would let the old test
-    images be trained on, or the hard ones be tested that were.
+    Images that the model's own data already has, as the same file or a near-duplicate, are left out: otherwise old test
+    images could be trained on, or old training images tested.
 
     Raises
     ------
     DataError
-        There is a class that the model does not know, or too few groups of a class for a training and three held-out
-        parts.
+        There is a class that the model does not know, or a class has too few groups for four splits.
     """
-    other = sorted(set(found.readable["label"]) - set(classes))
-    if other:
+    unknown = sorted(set(found.readable["label"]) - set(classes))
+    if unknown:
         raise DataError(
             f"the classes do not match: the model knows {', '.join(classes)}; "
             f"{found.source} has {', '.join(found.classes)}"
@@ -45,20 +44,20 @@ def hard_manifest(
     same = near["group"][len(mine) :].isin(old_groups).to_numpy() | theirs["sha256"].isin(mine["sha256"]).to_numpy()
     warnings = [*found.warnings]
     if same.any():
-        text = f"{int(same.sum())} hard images are also in the model's own data, or nearly so, and were left out"
+        text = f"{int(same.sum())} hard images were left out: the model's own data has them or near-duplicates of them"
         warnings.append(finding("hard-images-known", text, n=int(same.sum())))
-    kept = replace(found, table=theirs[~same].reset_index(drop=True), warnings=tuple(warnings))
-    if kept.table.empty:
-        raise DataError(f"every image of {found.source} is in the model's own set already")
-    kept = with_groups(kept, groups)
-    split = _assigned(kept.table, seed)
-    # Names of their own: the old set may have files and groups of the same name.
-    table = kept.table
-    return kept.changed(split=split, key="hard/" + table["key"], group="hard: " + table["group"]), int(same.sum())
+    new = replace(found, table=theirs[~same].reset_index(drop=True), warnings=tuple(warnings))
+    if new.table.empty:
+        raise DataError(f"every image of {found.source} is already in the model's own data; give new images")
+    new = with_groups(new, groups)
+    split = _assigned(new.table, seed)
+    # With a prefix, because the old set may have files and groups of the same name.
+    table = new.table
+    return new.changed(split=split, key="hard/" + table["key"], group="hard: " + table["group"]), int(same.sum())
 
 
 def _assigned(table: pd.DataFrame, seed: int) -> NDArray[np.object_]:
-    """(n,) a split for every image; groups stay together, in an order that the seed draws."""
+    """(n,) a split for every image; groups stay together; the seed decides their order."""
 
     def drawn(group: str) -> str:
         return hashlib.sha256(f"{seed}\n{group}".encode()).hexdigest()
@@ -72,7 +71,7 @@ def _assigned(table: pd.DataFrame, seed: int) -> NDArray[np.object_]:
     for label, rows in table.groupby("label"):
         if len({where[group] for group in rows["group"]}) <= len(SHARES):
             raise DataError(
-                f"class {label!r} has {rows['group'].nunique()} independent groups of hard images; that is too few "
-                "for each split to have one (`groups` says what a group is; image: each by itself)"
+                f"class {label!r} has only {rows['group'].nunique()} independent groups of hard images, too few for "
+                f"{len(SHARES) + 1} splits; give more images, or set `groups` to image, so that each image is a group"
             )
     return table["group"].map(where).to_numpy(object)

@@ -12,32 +12,32 @@ from PIL import Image
 from facevalue.images.resize import resize
 
 VERSION = 2
-"""Changes with the hash: hashes of different versions cannot be compared."""
+"""Version of the hash: hashes of different versions cannot be compared."""
 
 BITS = 256
 NEAR = 32
 """Images whose hashes differ in at most this many bits are near-duplicates."""
 
-_SIDE = 64  # the grey image that is transformed
-_FREQUENCIES = 85  # lowest frequencies taken, in order of their distance from zero
-_REACH = 11  # none of them lies further out in either direction
-_STEP = 0.8  # outer thresholds, in typical sizes of a weighted coefficient
-_FLAT = 16.0  # least typical size: what a flat image's noise reaches is no structure
+_SIDE = 64  # side in pixels of the grey image that is transformed
+_FREQUENCIES = 85  # number of lowest frequencies used, in order of their distance from zero
+_REACH = 11  # all of them are below this in both directions
+_STEP = 0.8  # outer thresholds, relative to the median weighted coefficient
+_FLAT = 16.0  # least median assumed, so that the noise of a flat image does not count as structure
 
 
 def phash(image: Image.Image) -> NDArray[np.uint8]:
     """(32,) uint8: an image's 256 bits.
 
-    The 85 lowest frequencies of the grey image, weighted by their distance from zero (which evens out that natural
-    images have less of the higher ones; Field 1987), are each asked three times: above minus a threshold, above
-    zero, above the threshold? A change must be large to flip more than one of the three. After the DCT hash of Zauner
-    2010, which asks once, and so needs frequencies that small images and strong JPEG do not keep.
+    Each of the 85 lowest frequencies of the grey image gives three bits: above minus a threshold, above zero, above the
+    threshold. Only a large change flips more than one of them. Frequencies are weighted by their distance from zero,
+    because natural images have less of the higher ones (Field 1987). Based on the DCT hash of Zauner 2010, which takes
+    one bit per frequency and so needs higher frequencies, which small images and strong JPEG compression lose.
     """
     grey = image if image.mode == "L" else image.convert("L")
     small = np.asarray(resize(grey, (_SIDE, _SIDE), Image.Resampling.LANCZOS), dtype=np.float64)
     basis, rows, columns, weight = _plan()
     low = (basis @ small @ basis.T)[rows, columns]
-    # Rounded, so that the last digit of a machine's arithmetic does not become a bit.
+    # Rounded, so that rounding differences between machines do not flip bits.
     low = np.round(low, 2) * weight
     step = _STEP * max(float(np.median(np.abs(low))), _FLAT)
     bits = np.zeros(BITS, bool)
@@ -47,7 +47,7 @@ def phash(image: Image.Image) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def _plan() -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """The orthonormal DCT-II up to the reach, and which of its coefficients are taken with what weight."""
+    """The orthonormal DCT-II up to ``_REACH``, and the positions and weights of the coefficients used."""
     frequency = np.arange(_REACH)[:, None]
     basis = np.sqrt(2 / _SIDE) * np.cos(np.pi * frequency * (2 * np.arange(_SIDE) + 1) / (2 * _SIDE))
     basis[0] /= np.sqrt(2)

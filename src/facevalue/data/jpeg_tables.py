@@ -1,4 +1,4 @@
-"""What a JPEG's quantisation tables tell: who saved it, and how hard."""
+"""What a JPEG's quantisation tables show: the encoder and the quality."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Tables = Mapping[int, Sequence[int]]
 
 
 def digest(tables: Tables) -> str:
-    """A short name for a set of tables, the same for every file that was saved with them."""
+    """A short identifier of a set of tables, the same for every file with these tables."""
     return _digest(_hashable(tables))
 
 
 def quality(tables: Tables) -> int:
-    """The quality from 1 to 100, in libjpeg's sense, whose luminance table is nearest; 0 where there is no table.
+    """The libjpeg quality, 1 to 100, with the nearest luminance table; 0 if there is no table.
 
-    Exact for files that libjpeg, libjpeg-turbo or Pillow saved; cameras and Photoshop have tables of their own.
+    Exact for files that libjpeg, libjpeg-turbo or Pillow saved; cameras and Photoshop use their own tables.
 
     >>> quality({0: _scaled()[74].tolist()})
     75
@@ -48,7 +48,7 @@ def _quality(tables: tuple[tuple[int, tuple[int, ...]], ...]) -> int:
     if not tables or len(tables[0][1]) != 64:
         return 0
     apart = np.abs(_scaled() - np.array(tables[0][1])).sum(axis=1)
-    # Of several with the same table (the lowest qualities are cut off alike) the best.
+    # The lowest qualities share one table; take the highest of them.
     return int(np.flatnonzero(apart == apart.min())[-1]) + 1
 
 

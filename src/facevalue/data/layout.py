@@ -1,4 +1,4 @@
-"""Which files a folder or a manifest names, with their labels and official splits. No image is decoded here."""
+"""List the files of a folder or a manifest, with labels and official splits. No image is decoded here."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from facevalue.evidence.findings import Finding, finding
 from facevalue.images.walker import PassedOver, Walker
 from facevalue.support.files import as_text
 
-_NAMED = 3  # files or folders that a finding names at most
-_ALIKE = 0.8  # share of sub-folders that all folders have from which they are taken for parallel
+_NAMED = 3  # most files or folders that a finding names
+_ALIKE = 0.8  # folders are parallel if they have at least this share of their sub-folder names in common
 _NUMBERED = re.compile(r"([^\d]*)\d[\d\W_]*")
 _BESIDE = "lies beside the class folders"
 
@@ -31,7 +31,7 @@ Parts = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Listed:
-    """One file by name: its path, its key relative to the root, its label, its official split, and given columns."""
+    """A listed file: path, key relative to the root, label, official split, folders below the class, other columns."""
 
     path: Path
     key: str
@@ -43,14 +43,14 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder or a manifest names.
+    """The files of a folder or a manifest.
 
     Attributes
     ----------
     files : sorted by key.
-    ignored : path and reason of whatever was passed over.
-    warnings : what may be missing or misnamed, a line each.
-    notes : what was guessed, a line each.
+    ignored : path and reason of everything that was skipped.
+    warnings : about files and folders that may be missing or misnamed.
+    notes : about guesses, such as which folders are splits.
     """
 
     files: tuple[Listed, ...]
@@ -61,11 +61,11 @@ class Listing:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How folders say label and split: the parts that are the split's and the label's name, and where files begin."""
+    """Which parts of a path name the split and the label."""
 
-    split: int | None
-    label: int
-    below: Mapping[str, int]  # by top folder, how many of its parts come before the class's own files
+    split: int | None  # position of the split in the path; None if there are no splits
+    label: int  # position of the label in the path
+    below: Mapping[str, int]  # by top folder: number of path parts above the files of a class
 
     def file(self, path: Path, parts: Parts) -> Listed | None:
         start = self.below.get(parts[0], 1 + max(self.label, self.split or 0))
@@ -84,29 +84,28 @@ class _Layout:
 def list_files(
     source: Path, loose: bool = False, *, classes: Collection[str] = (), nested_groups: bool = False
 ) -> Listing:
-    """Every image file of one folder per class, a folder of splits, or a manifest, sorted by key.
+    """All image files of a class folder tree, a folder of splits, or a manifest, sorted by key.
 
-    What an image is, :mod:`facevalue.images.walker` decides. Folders that are called as splits are, in any common
-    spelling, are taken for splits where the rest fits; class names are told apart as people do
-    (:mod:`facevalue.data.names_alike`).
+    :mod:`facevalue.images.walker` decides what is an image. Folders with the usual names of splits are splits if the
+    rest of the layout agrees. Class names that look the same are one class (:mod:`facevalue.data.names_alike`).
 
     Parameters
     ----------
-    loose : where no sub-folder holds images, take those in ``source`` itself, with ``""`` for a label.
-    classes : labels that are known already. Folders of these names are classes.
-    nested_groups : whether it is sure that folders below others are no classes but groups.
+    loose : if no sub-folder holds images, take those in ``source`` itself, with the label ``""``.
+    classes : known labels. Folders with these names are classes.
+    nested_groups : True if folders below the top folders are known to be groups, not classes.
 
     Raises
     ------
     UsageError
-        ``source`` is not there, or is a file of another kind.
+        ``source`` does not exist, or is not a folder or manifest.
     DataError
-        It holds no class folder with images, or it cannot be told which folders are the classes.
+        It holds no class folder with images, or it is not clear which folders are the classes.
     """
     if source.is_file():
         return _from_manifest(source)
     if not source.is_dir():
-        raise UsageError(f"{source} is not there; give a folder with one sub-folder per class, or a manifest")
+        raise UsageError(f"{source} does not exist; give a folder with one sub-folder per class, or a manifest")
     ignored = PassedOver()
     walker = Walker(source, ignored.add, _refuse)
     depth = len(source.parts)
@@ -115,7 +114,7 @@ def list_files(
     unlabelled = _unlabelled(tops)
     for name in sorted(unlabelled):
         n = sum(parts[0] == name for parts in found)
-        ignored.add(source / name, f"its images bear no label ({n} file{'s' * (n != 1)})")
+        ignored.add(source / name, f"its images have no label ({n} file{'s' * (n != 1)})")
     found = {parts: path for parts, path in found.items() if parts[0] not in unlabelled}
     sure = nested_groups or (bool(classes) and {names_alike.label_of(top) for top in tops} <= set(classes))
     layout = _layout(source, list(found), sure) if tops else None
@@ -125,70 +124,77 @@ def list_files(
     if not files:
         if loose and beside:
             return Listing(tuple(Listed(path, path.name, "") for path in beside), tuple(ignored.to_list()))
-        hint = "the images lie loose in it; put each class into a sub-folder" if beside else "no sub-folder holds any"
-        passed = ignored.line()
-        raise DataError(f"{source} has no images to learn from: {hint}" + (f"; {passed}" if passed else ""))
+        hint = (
+            "its images are in no class folder; put each class into a sub-folder"
+            if beside
+            else "no sub-folder holds any"
+        )
+        skipped = ignored.line()
+        raise DataError(f"{source} has no labelled images: {hint}" + (f"; {skipped}" if skipped else ""))
     for path in beside:
         ignored.add(path, _BESIDE)
     labels = names_alike.joined(f.label for f in files)
     return Listing(
         files=tuple(sorted((replace(f, label=labels[f.label]) for f in files), key=lambda f: f.key)),
         ignored=tuple(ignored.to_list()),
-        warnings=(*_left_aside(source, walker, files, layout, beside, ignored), *names_alike.told(labels)),
-        notes=_said(files, layout),
+        warnings=(
+            *_left_out_findings(source, walker, files, layout, beside, ignored),
+            *names_alike.name_findings(labels),
+        ),
+        notes=_split_notes(files, layout),
     )
 
 
 def _refuse(folder: Path, error: OSError) -> NoReturn:
-    # Going on would train on a part of the images, and say nothing.
+    # Going on would silently train on a part of the images.
     raise DataError(f"{folder} cannot be listed: {os.strerror(error.errno or 0)}") from error
 
 
 def _unlabelled(tops: Collection[str]) -> set[str]:
-    """Folders of images without labels, beside splits."""
+    """Folders of unlabelled images beside splits."""
     return {top for top in tops if is_unlabelled(top)} if any(map(split_of, tops)) else set()
 
 
 def _layout(source: Path, found: Sequence[Parts], sure: bool) -> _Layout:
-    """Which folders are splits and which are classes; :class:`DataError` where that cannot be told."""
+    """Which folders are splits and which are classes; raises :class:`DataError` if that is not clear."""
     tops: dict[str, list[Parts]] = {}
     for parts in found:
         if len(parts) > 1:
             tops.setdefault(parts[0], []).append(parts)
     nested = {top: all(len(parts) > 2 for parts in of_top) for top, of_top in tops.items()}
     splits = {top: split for top in tops if (split := split_of(top)) is not None}
-    odd = [top for top in tops if top not in splits]
-    # A class may be called «test»: splits are official where train/ stands beside another, or where there is nothing
-    # but splits and each image lies in a folder within.
+    others = [top for top in tops if top not in splits]
+    # A class may be called "test". So folders are splits only if train/ and another split exist, or if all folders have
+    # names of splits and every image lies in a folder inside them.
     several = "train" in splits.values() and len(set(splits.values())) > 1
-    if several or (splits and not odd and all(nested.values())):
-        if odd:
+    if several or (splits and not others and all(nested.values())):
+        if others:
             raise DataError(
-                f"{source} mixes splits ({', '.join(splits)}) with other folders ({', '.join(odd[:3])}); move those "
+                f"{source} mixes splits ({', '.join(splits)}) with other folders ({', '.join(others[:3])}); move those "
                 "elsewhere, or name each train, validation, calibration or test"
             )
         if not any(len(parts) > 2 for parts in found):
             raise DataError(
-                f"{source} holds folders called like splits ({', '.join(splits)}) and no class folders in them; put "
-                "each class into a sub-folder of each split, or rename them if they are the classes"
+                f"{source} has folders named like splits ({', '.join(splits)}), but no class folders in them; put each "
+                "class into a sub-folder of each split, or rename the folders if they are the classes"
             )
         return _Layout(split=0, label=1, below={top: _first_below(of_top) for top, of_top in tops.items()})
-    if splits and not odd and len(tops) > 1 and not sure:
+    if splits and not others and len(tops) > 1 and not sure:
         raise DataError(
-            f"{source}: {', '.join(splits)} are called like splits, but images lie loose in them; put each class into "
-            "a sub-folder of each split, or rename them if they are the classes"
+            f"{source}: {', '.join(splits)} are named like splits, but hold images outside class folders; put each "
+            "class into a sub-folder of each split, or rename the folders if they are the classes"
         )
     if all(nested.values()) and not sure:
         inside = {top: {parts[1] for parts in of_top} for top, of_top in tops.items()}
         below = {split_of(name) for names in inside.values() for name in names}
         if None not in below and "train" in below and len(below) > 1:
             return _Layout(split=1, label=0, below={})
-        _ask_where_parallel(source, inside)
+        _refuse_parallel(source, inside)
     return _Layout(split=None, label=0, below={})
 
 
 def _first_below(of_split: Sequence[Parts]) -> int:
-    """How many parts come before the files of a class in a split: more than 2 where the split lies in itself again."""
+    """Number of path parts above the files of a class: 2, or more for nested folders such as ``train/train/cats``."""
     depth = 2
     while True:
         names = {parts[depth - 1] for parts in of_split}
@@ -202,8 +208,8 @@ def _first_below(of_split: Sequence[Parts]) -> int:
         depth += 1
 
 
-def _ask_where_parallel(source: Path, inside: Mapping[str, set[str]]) -> None:
-    """Refuse folders that all hold the same sub-folders: either could be the classes."""
+def _refuse_parallel(source: Path, inside: Mapping[str, set[str]]) -> None:
+    """Raise if all folders hold the same sub-folders: either level could be the classes."""
     sets = [{names_alike.label_of(name) for name in names} for names in inside.values()]
     common, everything = set.intersection(*sets), set.union(*sets)
     if len(sets) < 2 or len(common) < 2 or len(common) < _ALIKE * len(everything):
@@ -219,24 +225,24 @@ def _ask_where_parallel(source: Path, inside: Mapping[str, set[str]]) -> None:
 
 
 def _numbered(names: Collection[str]) -> bool:
-    """Whether names differ in a number only, as parts of one thing do."""
+    """Whether names differ only in a number, such as ``part1`` and ``part2``."""
     stems = {match.group(1).strip("-_ ").casefold() if (match := _NUMBERED.fullmatch(name)) else None for name in names}
     return len(stems) == 1 and None not in stems
 
 
-def _said(files: Sequence[Listed], layout: _Layout | None) -> tuple[Finding, ...]:
-    """What was taken for splits, where that is not plain from their names."""
+def _split_notes(files: Sequence[Listed], layout: _Layout | None) -> tuple[Finding, ...]:
+    """A note on which folders are used as splits, unless their names are exactly those of the splits."""
     if layout is None or layout.split is None:
         return ()
     splits = {PurePosixPath(f.key).parts[layout.split]: f.split for f in files}
     if layout.split == 0 and all(name.lower() == split for name, split in splits.items()):
         return ()
-    where = "taken for splits" if layout.split == 0 else "taken for splits, in each class folder"
+    where = "folders used as splits" if layout.split == 0 else "folders used as splits, in each class folder"
     text = f"{where}: " + ", ".join(f"{as_text(name)!r} ({split})" for name, split in sorted(splits.items()))
     return (finding("taken-for-splits", text, folders=_first(sorted(splits))),)
 
 
-def _left_aside(
+def _left_out_findings(
     source: Path,
     walker: Walker,
     files: Sequence[Listed],
@@ -244,7 +250,7 @@ def _left_aside(
     beside: Sequence[Path],
     ignored: PassedOver,
 ) -> tuple[Finding, ...]:
-    """What lies in a folder but in none of its classes, a line each: folders without an image, images beside them."""
+    """Findings about folders without images, and about images outside the class folders."""
     deep = 2 if layout is not None and layout.split == 0 else 1
     held = {PurePosixPath(f.key).parts[:deep] for f in files}
     splits = {parts[0] for parts in held} if deep == 2 else None
@@ -252,15 +258,15 @@ def _left_aside(
     below = [path.relative_to(source).parts for path in (*walker.entered, *links)]
     empty = {parts for parts in below if len(parts) == deep and parts not in held}
     names = sorted("/".join(parts) for parts in empty if splits is None or parts[0] in splits)
-    told = []
+    findings = []
     if names:
-        text = f"these folders hold no image, so they are no class: {_named(names)}"
-        told.append(finding("folder-without-image", text, n=len(names), folders=_first(names)))
+        text = f"these folders hold no image, so they are not classes: {_named(names)}"
+        findings.append(finding("folder-without-image", text, n=len(names), folders=_first(names)))
     if beside:
         lying = sorted(path.relative_to(source).as_posix() for path in beside)
-        text = f"images that lie beside the class folders are left out: {_named(lying)}"
-        told.append(finding("images-outside-classes", text, n=len(beside), files=_first(lying)))
-    return tuple(told)
+        text = f"images outside the class folders are left out: {_named(lying)}"
+        findings.append(finding("images-outside-classes", text, n=len(beside), files=_first(lying)))
+    return tuple(findings)
 
 
 def _first(names: Sequence[str]) -> tuple[str, ...]:
@@ -268,8 +274,7 @@ def _first(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _named(names: Sequence[str], show: Callable[[str], str] = repr) -> str:
-    shown = ", ".join(map(show, _first(names)))
-    return shown + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return ", ".join(map(show, _first(names))) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _from_manifest(source: Path) -> Listing:
@@ -277,14 +282,14 @@ def _from_manifest(source: Path) -> Listing:
 
 
 def listed_in(table: pd.DataFrame, base: Path, source: str) -> Listing:
-    """The images that a table names in its column ``path``, relative to ``base``; ``source`` is for messages.
+    """The images in the column ``path`` of a table, relative to ``base``; ``source`` is its name in messages.
 
     Raises
     ------
     DataError
-        The table is empty, or a path, label or split cannot be.
+        The table is empty, or a path, label or split is not valid.
     """
-    table = table.astype(object).where(table.notna(), "").astype(str)  # what is missing is "", not "nan"
+    table = table.astype(object).where(table.notna(), "").astype(str)  # missing values become "", not "nan"
     found = []
     for row in table.to_dict("records"):
         path = _as_on_disk(base, row["path"])
@@ -293,7 +298,7 @@ def listed_in(table: pd.DataFrame, base: Path, source: str) -> Listing:
         if split not in ("", *SPLITS):
             raise DataError(f"{source}: expected split to be one of {', '.join(SPLITS)}, but got {split!r}")
         extra = tuple(
-            # A group with a blank at its end is no other group.
+            # A space at the end does not make another group.
             (str(c), names_alike.label_of(v) if c == "group" else v)
             for c, v in row.items()
             if c not in ("path", "label", "split", "key", "error")
@@ -304,22 +309,22 @@ def listed_in(table: pd.DataFrame, base: Path, source: str) -> Listing:
         raise DataError(f"{source} is an empty manifest")
     impossible = [f.key for f in found if "\0" in f.key]
     if impossible:
-        raise DataError(f"{source} has a path that no file can have: {impossible[0]!r}")
+        raise DataError(f"{source} has an impossible path: {impossible[0]!r}")
     if any(not f.label.strip() for f in found):
         raise DataError(f"{source} has no label for {next(f.key for f in found if not f.label.strip())}")
     if any(f.split for f in found) and not all(f.split for f in found):
         raise DataError(
-            f"{source} gives a split to some images only; {next(f.key for f in found if not f.split)} has none"
+            f"{source} has a split for some images only; give one for {next(f.key for f in found if not f.split)} too"
         )
     if len({f.key for f in found}) != len(found):
-        raise DataError(f"{source} names a path twice")
+        raise DataError(f"{source} lists a path twice")
     labels = names_alike.joined(f.label for f in found)
     files = sorted((replace(f, label=labels[f.label]) for f in found), key=lambda f: f.key)
-    return Listing(tuple(files), warnings=tuple(names_alike.told(labels)))
+    return Listing(tuple(files), warnings=tuple(names_alike.name_findings(labels)))
 
 
 def _as_on_disk(folder: Path, written: str) -> Path:
-    """The file that a table names: as it is written, else as another system would have written it."""
+    """The file of a path in a table: as written, else with the separators or Unicode form of another system."""
     path = folder / written
     plain = written.isascii() and "\\" not in written and written == written.strip()
     if plain or "\0" in written or path.exists():
@@ -330,7 +335,7 @@ def _as_on_disk(folder: Path, written: str) -> Path:
 
 
 def _below_class(path: Path, label: str) -> str:
-    """The folders between the class's folder and the file, as for one folder per class; "" where there is none."""
+    """The folders between the class folder and the file; "" if there are none."""
     parts = path.parent.parts
     if label not in parts:
         return ""

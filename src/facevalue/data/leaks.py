@@ -1,4 +1,4 @@
-"""Leaks: the same thing on both sides of a split, so that a test measures memory."""
+"""Leaks: the same image or group in several splits, so that a test measures memorisation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ ON_LEAKS = ("warn", "drop", "error")
 
 @dataclass(frozen=True)
 class Leak:
-    """A group, or one image, that several splits hold.
+    """A group, or one image, that is in several splits.
 
     Attributes
     ----------
     group : its name.
-    splits : that hold it, in the order of :data:`SPLITS`.
-    images : of it, in all of them.
-    identical : of these, files whose bytes are in more than one of the splits.
-    examples : one key a split.
+    splits : those that hold it, in the order of :data:`SPLITS`.
+    images : number of its images in these splits.
+    identical : number of its files whose bytes are in more than one split.
+    examples : one key per split.
     """
 
     group: str
@@ -45,10 +45,9 @@ class Leak:
 
 
 def find_leaks(table: pd.DataFrame) -> tuple[Leak, ...]:
-    """Leaks of readable rows with groups and splits, the largest first.
+    """Leaks among readable rows with groups and splits, the largest first.
 
-    A group is a person, a rendering or whatever the grouping was told, with its near-duplicates; files with the same
-    bytes leak also where no grouping joined them.
+    A group in several splits is a leak. So are files with the same bytes, even if they are in different groups.
     """
     table = table[table["split"] != ""]
     twice = _crossing(table, "sha256")
@@ -71,8 +70,8 @@ def _leak(name: str, rows: pd.DataFrame, identical: int) -> Leak:
     return Leak(name, splits, len(rows), identical, tuple(str(first[s]) for s in splits))
 
 
-def told(leaks: Sequence[Leak]) -> list[Finding]:
-    """Leaks as a finding; none where there is no leak."""
+def leak_findings(leaks: Sequence[Leak]) -> list[Finding]:
+    """One finding about all leaks; empty if there are none."""
     if not leaks:
         return []
     images, identical = sum(leak.images for leak in leaks), sum(leak.identical for leak in leaks)
@@ -87,14 +86,13 @@ def told(leaks: Sequence[Leak]) -> list[Finding]:
 
 
 def without_leaks(manifest: Manifest, on_leaks: str = "warn") -> tuple[Manifest, tuple[Leak, ...]]:
-    """Do with leaks across given splits what was asked; returns what was found too.
+    """Handle leaks across given splits; returns the new manifest and the leaks.
 
     Parameters
     ----------
-    manifest : with groups, and splits where its folder brought any.
-    on_leaks : ``warn`` leaves the splits as they were given; ``drop`` takes what leaks out of all but the split that
-        is judged last (test before calibration before validation before train), so that the official test images all
-        stay; ``error`` raises.
+    manifest : with groups, and with the splits of its folder, if any.
+    on_leaks : ``warn`` keeps the splits as given. ``drop`` keeps leaking images only in the last of their splits, in
+        the order train, validation, calibration, test; all official test images stay. ``error`` raises.
 
     Raises
     ------
@@ -104,14 +102,14 @@ def without_leaks(manifest: Manifest, on_leaks: str = "warn") -> tuple[Manifest,
         There are leaks and ``on_leaks`` is ``error``.
     """
     if on_leaks not in ON_LEAKS:
-        raise UsageError(f"expected leaks to be one of {', '.join(ON_LEAKS)}, but got {on_leaks!r}")
+        raise UsageError(f"Expected `leaks` to be one of {', '.join(ON_LEAKS)}, but got {on_leaks!r}")
     table = manifest.table
     readable = table["error"] == ""
     leaks = find_leaks(table[readable])
     if not leaks or on_leaks == "warn":
         return manifest, leaks
     if on_leaks == "error":
-        raise DataError(f"{told(leaks)[0].text}; take them out, or give `leaks` drop")
+        raise DataError(f"{leak_findings(leaks)[0].text}; remove them, or set `leaks` to drop")
     rank = table["split"].map({split: i for i, split in enumerate(SPLITS)}).fillna(-1)
     last = rank.where(readable, -1)
     keep = pd.Series(True, index=table.index)
@@ -119,6 +117,6 @@ def without_leaks(manifest: Manifest, on_leaks: str = "warn") -> tuple[Manifest,
         keep &= last >= last.groupby(table[column]).transform("max")
     drop = readable & ~keep
     n = int(drop.sum())
-    text = f"{n} images were left out of the given splits, because a later split holds what they show"
+    text = f"{n} images were left out of the given splits, because a later split holds the same image or group"
     note = finding("leaks-dropped", text, n=n)
     return manifest.changed(split=table["split"].where(~drop, ""), warnings=(*manifest.warnings, note)), leaks

@@ -37,17 +37,17 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Manifest:
-    """A table with the columns :data:`COLUMNS` (others are kept), one row per file, sorted by ``key``.
+    """A table with the columns :data:`COLUMNS` and others, one row per file, sorted by ``key``.
 
     Attributes
     ----------
-    table : the rows, the unreadable ones too.
+    table : the rows, including unreadable files.
     source : the folder or file it was made from, as the user named it.
     groups : how groups were formed.
-    warnings : what a reader of figures made from these images should know.
-    images : those that are in memory, by their ``path`` in the table (``memory:000012``).
-    notes : what was guessed of its layout.
-    ignored : path and reason of whatever was passed over, for it is no image or lies in no class.
+    warnings : reasons to doubt figures that are made from these images.
+    images : images in memory, by their ``path`` in the table (``memory:`` and a digest).
+    notes : about guesses of the folder layout.
+    ignored : path and reason of every file that was skipped because it is not an image or is in no class.
     """
 
     table: pd.DataFrame
@@ -60,12 +60,12 @@ class Manifest:
 
     @property
     def readable(self) -> pd.DataFrame:
-        """Rows that are images."""
+        """Rows of the images that can be read."""
         return self.table[self.table["error"] == ""]
 
     @property
     def unreadable(self) -> tuple[dict[str, str], ...]:
-        """Path and reason of every file that is none."""
+        """Path and reason of every file that cannot be read."""
         bad = self.table[self.table["error"] != ""]
         return tuple({"path": p, "reason": r} for p, r in zip(bad["path"], bad["error"], strict=True))
 
@@ -75,12 +75,12 @@ class Manifest:
         return tuple(sorted(self.readable["label"].unique()))
 
     def rows(self, *splits: str) -> pd.DataFrame:
-        """Readable rows of these splits; of all where none is named."""
+        """Readable rows of these splits, or of all splits if none is named."""
         table = self.readable
         return table[table["split"].isin(splits)] if splits else table
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Readable images by split and class; the split is ``all`` where none was given."""
+        """Number of readable images by split and class; images without a split count as ``all``."""
         table = self.readable
         names = table["split"].replace("", "all")
         return {
@@ -89,7 +89,7 @@ class Manifest:
         }
 
     def fingerprint(self, *splits: str) -> str:
-        """SHA-256 over bytes, label and split of every image, whatever the files are called."""
+        """SHA-256 over bytes, label and split of every image; file names do not count."""
         return fingerprint(facts(self.rows(*splits)))
 
     def changed(
@@ -116,7 +116,7 @@ class Manifest:
 
 
 def facts(rows: pd.DataFrame) -> tuple[str, ...]:
-    """What a fingerprint knows of each image: SHA-256 of its bytes, label, split."""
+    """What goes into a fingerprint, for each image: SHA-256 of its bytes, label, split."""
     return tuple(
         f"{sha256} {label} {split}"
         for sha256, label, split in zip(rows["sha256"], rows["label"], rows["split"], strict=True)
@@ -124,7 +124,7 @@ def facts(rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def fingerprint(facts: Iterable[str]) -> str:
-    """SHA-256 over :func:`facts`, whatever their order."""
+    """SHA-256 over :func:`facts`; their order does not count."""
     return hashlib.sha256("\n".join(sorted(facts)).encode()).hexdigest()
 
 
@@ -138,7 +138,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     UsageError
-        Another kind of file, or a column is missing.
+        The file is of another type, or a column is missing.
     DataError
         It cannot be parsed.
     """
@@ -162,20 +162,20 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def expect_columns(table: pd.DataFrame, named: str) -> None:
-    """Raise ``UsageError`` where a table lacks ``path`` or ``label``."""
+    """Raise ``UsageError`` if a table lacks ``path`` or ``label``."""
     missing = [c for c in ("path", "label") if c not in table.columns]
     if missing:
         raise UsageError(f"{named} lacks the column {missing[0]!r}; it has: {', '.join(map(str, table.columns))}")
 
 
 def _separator(path: Path) -> str:
-    """What stands between cells: a semicolon where a spreadsheet writes decimal commas, else a comma."""
+    """The separator: a semicolon if the header has one and no comma, as some spreadsheets write; else a comma."""
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         header = stream.readline()
     return ";" if ";" in header and "," not in header else ","
 
 
 def _column(name: str, all_names: Sequence[str]) -> str:
-    """A column's name; ours are known in capitals and with blanks around them too."""
+    """A column's name; ``path``, ``label``, ``split`` and ``group`` are recognised in any case, with spaces around."""
     plain = name.strip().lower()
     return plain if plain in ("path", "label", "split", "group") and plain not in all_names else name

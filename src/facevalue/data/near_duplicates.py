@@ -1,8 +1,8 @@
-"""Which of many 256-bit hashes are near one another, without comparing all with all.
+"""Find near-duplicates among many 256-bit hashes without comparing every pair.
 
-Ours and not faiss: at a million hashes its binary indexes take as long (``benchmarks/near_duplicates_faiss.py``), but
-overlook a pair at the radius in 1 % of cases where ours does in 0.01 %, with six times the memory, and a crowd of
-near-duplicates fills the memory, because all its pairs are returned.
+Not faiss: at a million hashes its binary indexes take as long (``benchmarks/near_duplicates_faiss.py``), but miss 1 %
+of the pairs at the radius instead of 0.01 %, use six times the memory, and return all pairs, which fills the memory if
+many images are near-duplicates.
 """
 
 from __future__ import annotations
@@ -17,31 +17,30 @@ from facevalue.data.hashes import BITS, NEAR, distances
 from facevalue.support import progress
 
 EXACT = 4096
-"""Up to so many different hashes, each is compared with each."""
+"""Up to this number of different hashes, every pair is compared."""
 
 MISS = 1e-4
-"""Above that: how likely a pair at exactly the radius is overlooked. For a nearer pair it is far less likely."""
+"""With more hashes: the probability to miss a pair at exactly the radius. For nearer pairs it is far smaller."""
 
 _BLOCK = 1024
-_BUDGET = 1_000_000_000  # pairs compared at most in one table, so that no input takes for ever
-_CHUNK = 4_000_000  # pairs held in memory at a time
-_TRIED = 64  # hashes of a large chain that are tried for having most others near them
+_BUDGET = 1_000_000_000  # most pairs compared per table, so that the search always ends
+_CHUNK = 4_000_000  # pairs in memory at a time
+_TRIED = 64  # candidates for the centre of a cluster in a large chain
 
 Pairs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """What lies together.
+    """Clusters of near hashes.
 
     Attributes
     ----------
-    labels : (n,) int64; hashes with the same number are near one member that they have in common, or the same. Numbers
-        are those of the first member.
-    chains : (n,) int64; hashes with the same number are joined by a chain of near ones, however long. Numbers are
-        those of the first member.
+    labels : (n,) int64; hashes with the same label are all near one of them. A label is the index of the first member.
+    chains : (n,) int64; hashes with the same label are connected by a chain of near ones, of any length. A label is
+        the index of the first member.
     compared : pairs of hashes that were compared.
-    complete : False where crowded hashes would have taken too many comparisons, so that some pairs were passed over.
+    complete : False if too many hashes are near one another, so that some pairs were not compared.
     """
 
     labels: NDArray[np.int64]
@@ -69,27 +68,25 @@ class Clusters:
 
 
 def clusters(hashes: NDArray[np.uint64], near: int = NEAR, exact: int = EXACT) -> Clusters:
-    """Put hashes that differ in at most ``near`` bits from a common member together.
+    """Cluster hashes that differ in at most ``near`` bits from a common member.
 
-    A chain of near hashes has no end: of a fixed camera's images each is near some other, and all would be one group.
-    So a chain is cut into stars: the hash with most others near it takes them, then the one with most of the rest.
-    Copies of one image are all near it, and stay together.
+    Chains of near hashes are found first. A chain can be very long: each image of a fixed camera is near the next. So
+    chains are cut into stars: the hash with most neighbours forms a cluster with them, then the one with most of the
+    remaining neighbours, and so on. Copies of one image are all near it and stay together.
 
-    Chains are found first. Few hashes are compared all with all. Many are put into the buckets of several tables: a
-    table's bucket is the value of some bits drawn at random (Indyk & Motwani 1998), and only hashes that share a bucket
-    are compared, bit by bit; so no pair is ever joined that is not near. There are as many tables as it takes to
-    overlook a pair at exactly ``near`` bits with probability :data:`MISS`, whatever the hashes are. The draw is always
-    the same.
+    Up to ``exact`` hashes, every pair is compared. With more, only hashes that share a bucket in one of several tables
+    are compared; a bucket is the value of randomly drawn bits (Indyk & Motwani 1998). The number of tables is chosen so
+    that a pair at exactly ``near`` bits is missed with probability :data:`MISS`. The draw is always the same.
 
     Parameters
     ----------
     hashes : (n, 4) uint64.
     near : the radius, in bits.
-    exact : most different hashes that are compared all with all.
+    exact : up to this number of different hashes, every pair is compared.
     """
     if not 0 <= near < BITS:
         raise ValueError(f"Expected near from 0 to {BITS - 1} bits, but got {near}")
-    # A million copies of one hash are one hash.
+    # Equal hashes are searched only once.
     different, first, copy = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
     copy = copy.reshape(-1)
     search = _Search(different, near)
@@ -111,7 +108,7 @@ def clusters(hashes: NDArray[np.uint64], near: int = NEAR, exact: int = EXACT) -
 
 
 def _by_first(joined: NDArray[np.int64], first: NDArray[np.intp], n: int) -> NDArray[np.int64]:
-    """Labels of different hashes as the number of the first of all hashes that bears each."""
+    """Labels as the index of the first of all hashes with that label."""
     earliest = np.full(len(joined), n)
     np.minimum.at(earliest, joined, first)
     return earliest[joined]
@@ -124,9 +121,9 @@ def _members(labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
 
 
 def tables_needed(n: int, near: int, miss: float = MISS) -> tuple[int, int]:
-    """Bits of a bucket, and tables, for ``n`` hashes.
+    """Bits per bucket and number of tables for ``n`` hashes.
 
-    A pair that differs in ``near`` bits shares a bucket where none of them was drawn.
+    A pair that differs in ``near`` bits shares a bucket if none of these bits was drawn.
 
     >>> tables_needed(1_000_000, 32)
     (21, 168)
@@ -137,7 +134,7 @@ def tables_needed(n: int, near: int, miss: float = MISS) -> tuple[int, int]:
 
 
 class _Search:
-    """The state of one search: what is joined so far, and how many pairs were compared."""
+    """The state of one search: the hashes joined so far, and the number of pairs compared."""
 
     def __init__(self, hashes: NDArray[np.uint64], near: int) -> None:
         self.hashes = hashes
@@ -148,7 +145,7 @@ class _Search:
         self._found: list[Pairs] = []
 
     def labels(self) -> NDArray[np.int64]:
-        """(n,) what is joined, as the number of one member."""
+        """(n,) label of each hash: the index of one member of its chain."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
@@ -164,9 +161,9 @@ class _Search:
         return self._labels
 
     def stars(self, members: NDArray[np.intp], exact: int) -> NDArray[np.intp]:
-        """(m,) for each of a chain's members, the place among them of one that stands for its star.
+        """(m,) for each member of a chain, the position of the member that represents its cluster.
 
-        Up to ``exact`` members, the hash with most others near it comes first; of more, the best of some.
+        Up to ``exact`` members, the hash with most neighbours comes first; with more, the best of some candidates.
         """
         hashes = self.hashes[members]
         if len(members) <= exact:
@@ -184,7 +181,7 @@ class _Search:
     def _stars_of_few(self, hashes: NDArray[np.uint64]) -> NDArray[np.intp]:
         near = np.stack([self._near(one, hashes) for one in hashes])
         centre = np.full(len(hashes), -1)
-        count = near.sum(axis=1)  # of those near each, how many are not taken yet; a centre is one of these
+        count = near.sum(axis=1)  # neighbours of each hash that are in no cluster yet
         while (centre < 0).any():
             best = int(np.argmax(count))
             taken = np.flatnonzero(near[best] & (centre < 0))
@@ -199,7 +196,7 @@ class _Search:
         return near
 
     def compare_all(self) -> None:
-        """Each with each, in blocks that fit a processor's cache."""
+        """Compare every pair, in blocks that fit a processor's cache."""
         n = len(self.hashes)
         for top in range(0, n, _BLOCK):
             rows = self.hashes[top : top + _BLOCK]
@@ -213,28 +210,28 @@ class _Search:
         self.compared += n * (n - 1) // 2
 
     def compare_buckets(self) -> None:
-        """Those that share a bucket of a table."""
+        """Compare the hashes that share a bucket of a table."""
         n = len(self.hashes)
         bits, tables = tables_needed(n, self.near)
         rng = np.random.default_rng(0)
         for _ in progress.track(range(tables), "searching near-duplicates", unit="tables"):
             keys = _bits_of(self.hashes, rng.choice(BITS, bits, replace=False))
-            # Sorted by key; within a bucket in an order that differs by table.
+            # Sorted by key; the order within a bucket differs between tables.
             shuffled = rng.permutation(n)
             order = shuffled[np.argsort(keys[shuffled], kind="stable")]
             self._compare_runs(order, keys[order])
 
     def _compare_runs(self, order: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
-        """Compare all within each run of equal keys, where it is not joined already: neighbours first, then further."""
+        """Compare the hashes within each run of equal keys, unless already joined: adjacent ones first."""
         start = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
         size = np.diff(np.r_[start, len(keys)])
         keep = size > 1
         start, size = start[keep], size[keep]
         spent, apart, look = 0, 1, 1
         while len(start):
-            if apart == look:  # at 1, 2, 4, 8, …: a crowd of near-duplicates is one after the first few
+            if apart == look:  # at 1, 2, 4, 8, …: many near-duplicates are joined after the first few comparisons
                 labels = self.labels()[order] if apart > 1 else self._labels[order]
-                keep = _torn(labels, start, size)
+                keep = _mixed(labels, start, size)
                 start, size = start[keep], size[keep]
                 look *= 2
             pairs = int((size - apart).clip(0).sum())
@@ -250,8 +247,8 @@ class _Search:
             start, size = start[keep], size[keep]
 
     def _compare(self, i: Pairs, j: Pairs) -> None:
-        torn = self._labels[i] != self._labels[j]
-        i, j = i[torn], j[torn]
+        separate = self._labels[i] != self._labels[j]
+        i, j = i[separate], j[separate]
         near = distances(self.hashes[i], self.hashes[j]) <= self.near
         self.compared += len(i)
         self._join(i[near], j[near])
@@ -273,14 +270,14 @@ def _bits_of(hashes: NDArray[np.uint64], chosen: NDArray[np.int64]) -> NDArray[n
     return keys
 
 
-def _torn(labels: NDArray[np.int64], start: NDArray[np.intp], size: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _mixed(labels: NDArray[np.int64], start: NDArray[np.intp], size: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Which runs hold more than one label."""
     if not len(start):
         return np.zeros(0, bool)
     member = labels[_ranges(start, size)]
     first = np.r_[0, np.cumsum(size)[:-1]]
-    torn: NDArray[np.bool_] = np.minimum.reduceat(member, first) != np.maximum.reduceat(member, first)
-    return torn
+    mixed: NDArray[np.bool_] = np.minimum.reduceat(member, first) != np.maximum.reduceat(member, first)
+    return mixed
 
 
 def _ranges(start: NDArray[np.intp], size: NDArray[np.intp]) -> NDArray[np.intp]:

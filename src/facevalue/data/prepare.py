@@ -1,4 +1,4 @@
-"""From any class folders to leak-free splits whose files say nothing of their class."""
+"""Make leak-free splits in which all files have the same format and size, so that files do not give the class away."""
 
 from __future__ import annotations
 
@@ -43,21 +43,20 @@ _UNEVEN = 0.2  # difference between classes in the share of enlarged images that
 
 @dataclass(frozen=True)
 class Preparation:
-    """How images are made alike and split.
+    """How images are encoded and split.
 
     Attributes
     ----------
-    size : side of the network input in pixels.
-    fit : ``crop`` takes the central network input, which leaves no trace of the old shape; ``squash`` keeps all of
-        the image
-        but stretches it, ``pad`` shows the old shape as bars: both can tell classes of different shapes apart.
-    format : ``png`` is lossless and not compressed either, so that all files have the same number of bytes (196 kB at
-        256 pixels); ``jpeg`` is a tenth of that, but how well an image compresses shows in the size of its file.
+    size : side of the written images in pixels; they are square.
+    fit : ``crop`` takes the central square, which hides the original shape. ``squash`` keeps the whole image and
+        stretches it; ``pad`` adds bars. Both can reveal classes whose images have different shapes.
+    format : ``png`` is written without compression, so all files have the same size (196 kB at 256 pixels). ``jpeg``
+        files are about a tenth of that, but their sizes depend on what the images show.
     quality : of JPEG, 1 to 95; always without chroma subsampling and with the standard Huffman tables.
     groups : see :func:`facevalue.data.groups.with_groups`.
-    near : most bits in which near-duplicates differ; ``None`` joins none.
+    near : images whose hashes differ in at most this many bits are near-duplicates; ``None`` joins none.
     shares, seed : see :func:`facevalue.data.splits.with_splits`.
-    leaks : ``warn``, ``drop`` or ``error``, for folders that bring splits; see
+    leaks : ``warn``, ``drop`` or ``error``, for data that already has splits; see
         :func:`facevalue.data.leaks.without_leaks`.
     like : an earlier prepared folder, model folder or manifest, whose images stay in their splits.
 
@@ -81,23 +80,23 @@ class Preparation:
     def __post_init__(self) -> None:
         for name, value, known in (("format", self.format, ("png", "jpeg")), ("fit", self.fit, get_args(Fit))):
             if value not in known:
-                raise UsageError(f"expected {name} to be one of {', '.join(known)}, but got {value!r}")
+                raise UsageError(f"Expected `{name}` to be one of {', '.join(known)}, but got {value!r}")
         if not 1 <= self.quality <= 95:
-            raise UsageError(f"expected quality from 1 to 95, but got {self.quality}")
-        _ = self.preprocessing  # which asks for the size
+            raise UsageError(f"Expected `quality` from 1 to 95, but got {self.quality}")
+        _ = self.preprocessing  # checks the size
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How an image becomes the network input."""
+        """How an image is brought to ``size``."""
         return Preprocessing(size=self.size, fit=self.fit)
 
     @property
     def suffix(self) -> str:
-        """The ending of every file."""
+        """The suffix of every file."""
         return ".jpg" if self.format == "jpeg" else ".png"
 
     def encode(self, pixels: Image.Image) -> bytes:
-        """The network input as file bytes that hold pixels and nothing else."""
+        """The pixels as file bytes, without metadata."""
         stream = io.BytesIO()
         if self.format == "jpeg":
             pixels.save(stream, "JPEG", quality=self.quality, subsampling="4:4:4")
@@ -112,17 +111,17 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Prepared(ShownInNotebooks):
-    """A prepared folder, just made.
+    """Result of :func:`prepare`.
 
     Attributes
     ----------
-    folder : holds ``train/ validation/ calibration/ test``, a manifest and what was left out.
+    folder : with ``train/ validation/ calibration/ test``, a manifest and a list of files that were left out.
     manifest : its images; ``path`` is relative to ``folder``.
-    unreadable : path and reason of every file that is no image.
-    left_out : path, label and reason of every file that is not in the folder, the unreadable ones too.
-    leaks : found across the splits that the source brought.
-    enlarged : by class, the share of images that were smaller than the network input.
-    seconds : it took.
+    unreadable : path and reason of every file that cannot be read.
+    left_out : path, label and reason of every file that was left out, including unreadable ones.
+    leaks : across the splits of the source.
+    enlarged : by class, the share of images that were smaller than ``size``.
+    seconds : duration.
     """
 
     folder: Path
@@ -159,24 +158,24 @@ class Prepared(ShownInNotebooks):
 
 
 def prepare(source: Data, output: Path, how: Preparation | None = None, overwrite: bool = False) -> Prepared:
-    """Write ``output``: the splits of ``source``, every image decoded, made the same network input and encoded anew.
+    """Decode every image of ``source``, bring it to the same size, encode it again and write the splits to ``output``.
 
-    Size, shape, format, mode, tables, EXIF and profiles are then the same for every file. What lies in the pixels stays
-    there: a class that was blurred or compressed before is so afterwards.
+    All files then have the same size, shape, format, mode and tables, and no EXIF or colour profile. The content of the
+    pixels stays: blur or compression artefacts of a class are still there.
 
     Parameters
     ----------
     source : one folder per class, a folder with splits, or a manifest.
-    output : replaced whole, or not at all.
-    how : the defaults where none is given.
-    overwrite : replace a prepared folder that is there.
+    output : replaced as a whole, or not at all.
+    how : settings; the defaults if ``None``.
+    overwrite : replace an existing prepared folder.
 
     Raises
     ------
     UsageError
-        A path or setting cannot be right; or ``output`` is taken, lies in ``source``, or holds it.
+        A path or setting is not valid; ``output`` exists, or one of ``output`` and ``source`` contains the other.
     DataError
-        The images cannot be split, or leaks were to be an error.
+        The images cannot be split, or there are leaks and ``how.leaks`` is ``error``.
     """
     start = time.perf_counter()
     how = how or Preparation()
@@ -184,7 +183,7 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
     if isinstance(source, str | Path) and Path(source).is_dir():
         inside, outside = output.resolve(), Path(source).resolve()
         if inside.is_relative_to(outside) or outside.is_relative_to(inside):
-            raise UsageError(f"{output} and {source} lie in each other; choose a place beside it with `output`")
+            raise UsageError(f"one of {output} and {source} contains the other; choose another `output`")
     known = known_splits(how.like) if how.like is not None else {}
     raw = scan(
         source,
@@ -198,7 +197,7 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
         made = _encoded(raw, encoded, how)
         readable = raw.changed(error=made["error"])
         grouped = with_groups(readable, how.groups, how.near)
-        # Once more by what became of them, which is what a model sees: the images of one group stay in it.
+        # Group again by the prepared images, which a model will see; images of one group stay together.
         again = with_groups(grouped.changed(phash=made["phash"]), "group", how.near)
         grouped, leaks = without_leaks(grouped.changed(group=again.table["group"]), how.leaks)
         split = with_splits(grouped, how.shares, how.seed, known)
@@ -228,7 +227,7 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
 
 
 def _encoded(raw: Manifest, folder: Path, how: Preparation) -> pd.DataFrame:
-    """Write every readable image's network input under its row's number; what is known of each afterwards."""
+    """Encode every readable image into a file named by its row; returns the facts of the new files."""
     rows = list(zip(raw.table.index, raw.table["path"], raw.table["error"], strict=True))
     work = machine.in_order(partial(_encode, raw, folder, how), rows)
     made = list(progress.track(work, "encoding images", total=len(rows)))
@@ -251,7 +250,7 @@ def _encode(raw: Manifest, folder: Path, how: Preparation, row: tuple[int, str, 
 
 
 def _table(split: Manifest, made: pd.DataFrame, how: Preparation) -> pd.DataFrame:
-    """The prepared images: what they are now, and where each comes from."""
+    """The prepared images: facts of the new files, and the original of each."""
     rows = split.readable
     rows = rows[rows["split"] != ""]
     shared = rows.groupby("group")["key"].transform("size") > 1
@@ -269,7 +268,7 @@ def _table(split: Manifest, made: pd.DataFrame, how: Preparation) -> pd.DataFram
         "origin": rows["key"],
         "origin_sha256": rows["sha256"],
     }
-    # What the source's own manifest says of its images; what the scan found out speaks of the files they were.
+    # Keep the columns of a given manifest. Columns from the scan describe the original files, so they are dropped.
     brought = () if Path(split.source).is_dir() else read_table(Path(split.source)).columns
     own = [c for c in brought if c not in COLUMNS and c not in now]
     table = rows.assign(**now)
@@ -279,7 +278,11 @@ def _table(split: Manifest, made: pd.DataFrame, how: Preparation) -> pd.DataFram
 
 def _left_out(split: Manifest, how: Preparation) -> tuple[dict[str, str], ...]:
     table = split.table
-    why = "is in one group with earlier images of several splits" if how.like else "shows what a later split holds"
+    why = (
+        "belongs to a group with earlier images in several splits"
+        if how.like
+        else "a later split holds the same image or group"
+    )
     reason = table["error"].where(table["error"] != "", why)
     out = (table["error"] != "") | (table["split"] == "")
     columns = table.assign(reason=reason)[out][["path", "label", "reason"]]
@@ -305,8 +308,7 @@ def _uneven(enlarged: Mapping[str, float], rows: pd.DataFrame, size: int) -> lis
     fits = int(rows[["width", "height"]].min(axis=1).groupby(rows["label"]).quantile(0.05).min())
     text = (
         f"{percent(enlarged[most], 0)} of {most} but {percent(enlarged[least], 0)} of {least} had to be enlarged "
-        f"to {size} pixels, and"
-        f" the blur may tell the class; `size` {fits} enlarges few"
+        f"to {size} pixels, and the blur may give the class away; with `size` {fits} few images are enlarged"
     )
     return [
         finding(

@@ -1,4 +1,4 @@
-"""One pass over every file: can it be read, what is it, and what does it look like."""
+"""Read every image once and collect its facts in a manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue.data.dataset import ImageDataset
-from facevalue.data.file_facts import NOTHING, facts_of, facts_of_bytes, facts_of_pixels, sha256_of
+from facevalue.data.file_facts import EMPTY_FACTS, facts_of, facts_of_bytes, facts_of_pixels, sha256_of
 from facevalue.data.layout import Listed, list_files, listed_in
 from facevalue.data.manifest import COLUMNS, Manifest, expect_columns
 from facevalue.data.scan_cache import Key, ScanCache, key_of
@@ -24,10 +24,9 @@ from facevalue.images.walker import summary
 from facevalue.support import files, machine, progress
 
 TABLE = "the table"
-"""What messages and cards call images that came in a DataFrame."""
+"""The name of a DataFrame in messages and on cards."""
 
-_CHUNK = 4096  # files whose facts are Python objects at a time; the rest lie in compact tables
-
+_CHUNK = 4096  # facts are collected as Python objects for this many files, then packed into a compact table
 
 Data = Path | str | pd.DataFrame | ImageDataset
 """Labelled images: a folder, a manifest file, a table with ``path`` and ``label``, or a dataset."""
@@ -42,31 +41,31 @@ def scan(
     nested_groups: bool = False,
     before: Callable[[Manifest], object] | None = None,
 ) -> Manifest:
-    """Read every image that ``source`` names.
+    """Read every image of ``source``.
 
-    What an earlier scan found is taken for files whose path, size and times are the same. Files that cannot be read
-    stay in the table with the reason in ``error``.
+    Files with the same path, size and times as in an earlier scan are taken from the cache. Files that cannot be read
+    stay in the table, with the reason in ``error``.
 
     Parameters
     ----------
     source : a folder with one sub-folder per class, one with ``train/`` and held-out folders, a manifest file, a table
         with ``path`` and ``label``, or a dataset.
-    fresh : read every file, whatever is remembered.
-    loose : where no sub-folder holds images, take those that lie in the folder itself, with ``""`` for a label.
+    fresh : read every file, without the cache.
+    loose : if no sub-folder holds images, take those in the folder itself, with the label ``""``.
     classes, nested_groups : see :func:`facevalue.data.layout.list_files`.
-    before : called with the manifest of all files before any is read: what names alone can tell is asked there.
+    before : called with the manifest of all files before any is read, to check what names alone can tell.
 
     Returns
     -------
-    The columns :data:`facevalue.data.manifest.COLUMNS`, those of :mod:`facevalue.data.file_facts`, and what a manifest
-    brought. What lies in the folder but in no class is a warning, and what was passed over is counted in a note.
+    A manifest with the columns :data:`facevalue.data.manifest.COLUMNS`, those of :mod:`facevalue.data.file_facts`, and
+    further columns of a given manifest. Images outside the classes are a warning; skipped files are counted in a note.
 
     Raises
     ------
     UsageError
-        ``source`` is not there.
+        ``source`` does not exist.
     DataError
-        It has no readable image at all.
+        It has no readable image.
     """
     if isinstance(source, ImageDataset):
         return _of_dataset(source)
@@ -81,16 +80,16 @@ def scan(
     if passed is not None:
         say([finding("files-passed-over", passed, n=len(listing.ignored))])
     if before is not None:
-        before(Manifest(_table(listing.files, [NOTHING] * len(listing.files)), str(place)))
+        before(Manifest(_table(listing.files, [EMPTY_FACTS] * len(listing.files)), str(place)))
     manifest = _read_all(listing.files, str(place), ScanCache(place), fresh)
     return replace(manifest, warnings=listing.warnings, notes=listing.notes, ignored=listing.ignored)
 
 
 def _of_dataset(dataset: ImageDataset) -> Manifest:
-    """A dataset that was scanned before as it is; else every image of it is read."""
+    """The manifest of a dataset; its images are read unless it was scanned before."""
     rows, scanned = dataset.rows, "sha256" in dataset.rows.columns
     digests = list(rows["sha256"]) if scanned else [""] * len(rows)
-    # Called by their content, so that images of two datasets never share a name.
+    # Named by content, so that images of two datasets never share a name.
     paths = [
         str(image) if isinstance(image, Path) else f"memory:{digest or sha256_of(image)}"
         for image, digest in zip(dataset.images, digests, strict=True)
@@ -113,11 +112,11 @@ def _of_dataset(dataset: ImageDataset) -> Manifest:
 
 
 def _with_unreadable(table: pd.DataFrame, unreadable: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """The table with a row for each file that was left out, so that it is still named."""
+    """The table with an added row for each file that was left out, so that reports still list it."""
     if not unreadable:
         return table
     bad = pd.DataFrame(
-        [{**NOTHING, "path": one["path"], "key": one["path"], "error": one["reason"]} for one in unreadable]
+        [{**EMPTY_FACTS, "path": one["path"], "key": one["path"], "error": one["reason"]} for one in unreadable]
     )
     joined = pd.concat([table, bad.reindex(columns=table.columns, fill_value="")], ignore_index=True)
     return joined.astype(table.dtypes.to_dict())
@@ -130,7 +129,7 @@ def _read_all(
     fresh: bool,
     images: Mapping[str, bytes | NDArray[np.uint8]] | None = None,
 ) -> Manifest:
-    """A manifest of the listed images, those in memory by their name in ``images``."""
+    """A manifest of the listed images; ``images`` holds those in memory by name."""
     images = images or {}
     parts: list[pd.DataFrame] = []
     keys: list[Key | None] = []
@@ -143,7 +142,7 @@ def _read_all(
             keys.extend(key for _, key, _ in chunk)
             news += sum(new for *_, new in chunk)
     finally:
-        # After Ctrl-C too: what was read need not be read again.
+        # After Ctrl-C too, so that the next scan starts from here.
         if news and cache is not None:
             cache.put(pd.concat(parts, ignore_index=True), keys)
     table = pd.concat(parts, ignore_index=True)
@@ -157,20 +156,20 @@ def _read_all(
 def _read(
     cache: ScanCache | None, fresh: bool, images: Mapping[str, bytes | NDArray[np.uint8]], file: Listed
 ) -> tuple[dict[str, Any], Key | None, bool]:
-    """An image's facts, the key they are remembered by, and whether they are new."""
+    """An image's facts, their cache key, and whether they are new."""
     path = str(file.path)
     if path in images:
         image = images[path]
         return (facts_of_bytes(image) if isinstance(image, bytes) else facts_of_pixels(image)), None, False
     if files.as_text(path) != path:
-        return NOTHING | {"error": "has a name that is not UTF-8, which no table can hold; rename it"}, None, False
+        return EMPTY_FACTS | {"error": "has a name that is not UTF-8; rename it"}, None, False
     key = key_of(file.path)
     facts = None if fresh or cache is None else cache.get(path, key)
     return (facts_of(file.path), key, True) if facts is None else (facts, key, False)
 
 
 def _table(listed: Sequence[Listed], facts: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One row per file: what a manifest brought, what the place says, what the file is."""
+    """One row per file: its columns from a given manifest, its place, its facts."""
     table = pd.DataFrame([dict(file.extra) for file in listed])
     group = [str(dict(file.extra).get("group", file.parent)) for file in listed]
     table = table.assign(
@@ -179,6 +178,6 @@ def _table(listed: Sequence[Listed], facts: Sequence[dict[str, Any]]) -> pd.Data
         label=[files.as_text(file.label) for file in listed],
         group=[files.as_text(name) for name in group],
         split=[file.split for file in listed],
-        **{name: [of_file[name] for of_file in facts] for name in NOTHING},
+        **{name: [of_file[name] for of_file in facts] for name in EMPTY_FACTS},
     )
     return table[[*COLUMNS, *(c for c in table.columns if c not in COLUMNS)]]

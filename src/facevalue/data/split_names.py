@@ -1,4 +1,4 @@
-"""By which names folders and tables call the splits."""
+"""Recognise the names that folders and tables use for splits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORDS: dict[str, Split] = {
     "development": "validation",
     **dict.fromkeys("calibration calibrate calibrating calib cal".split(), "calibration"),
     **dict.fromkeys("test tests testing tst eval evals evaluation evaluate evaluating".split(), "test"),
-    # As colleagues write them elsewhere.
+    # In other languages.
     **dict.fromkeys("entrenamiento treino treinamento entrainement".split(), "train"),
     **dict.fromkeys("validacion validacao validierung".split(), "validation"),
     **dict.fromkeys("prueba pruebas teste testes".split(), "test"),
@@ -41,7 +41,7 @@ _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Za-z][a-z]*|\d+")
 
 
 def split_of(name: str) -> Split | None:
-    """The split that a name stands for, in all common spellings; ``None`` where it stands for none.
+    """The split that a name means, in all common spellings; ``None`` if it means none.
 
     >>> [split_of(name) for name in ("Training", "seg_train", "test_set", "val2017", "TestImages", "dev", "trainer")]
     ['train', 'train', 'test', 'validation', 'test', 'validation', None]
@@ -51,7 +51,7 @@ def split_of(name: str) -> Split | None:
 
 
 def is_filler(name: str) -> bool:
-    """Whether a name says nothing of what lies below it: ``images``, ``dataset``.
+    """Whether a name says nothing about its content: ``images``, ``dataset``.
 
     >>> is_filler("images"), is_filler("cats")
     (True, False)
@@ -60,7 +60,7 @@ def is_filler(name: str) -> bool:
 
 
 def is_unlabelled(name: str) -> bool:
-    """Whether a folder beside splits is called like one whose images bear no labels.
+    """Whether the name of a folder beside splits means that its images have no labels.
 
     >>> is_unlabelled("seg_pred")
     True
@@ -70,7 +70,7 @@ def is_unlabelled(name: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    """The words of a name that say something: no numbers, no ``set`` or ``images``, also where written in one."""
+    """The meaningful words of a name: without numbers and fillers such as ``set`` or ``images``."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     tokens = [token.casefold() for token in _TOKEN.findall(plain) if not token.isdigit()]
     return [_stem(token) for token in tokens if token not in _FILLERS]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from facevalue.data.leaks import find_leaks, told
+from facevalue.data.leaks import find_leaks, leak_findings
 from facevalue.data.manifest import SPLITS, Manifest, read_table
 from facevalue.data.names_alike import likeness
 from facevalue.errors import DataError, UsageError
@@ -28,30 +28,28 @@ def with_splits(
 ) -> Manifest:
     """Fill the column ``split``.
 
-    A group goes where the hash of its name and the seed falls, each class by the same shares: no file order, no random
-    state and no other group has a say, so images that come later move no old ones. Two things can: a class with so
-    few groups that a split would have none of it (the nearest group is lent, until one of its own comes), and a
-    near-duplicate that changes the name of the group it joins. ``known`` rules both out.
+    The hash of a group's name and the seed decides its split. File order, random state and other groups do not matter,
+    so new images do not move old ones. There are two exceptions: a class with too few groups for every split, where the
+    nearest group fills an empty split, and a near-duplicate that renames the group it joins. ``known`` prevents both.
 
-    Official splits stay: where a folder brings ``train`` and only one held-out split, that one becomes ``test``; what
-    is missing of validation and calibration is carved out of train, by group. A group on both sides of them is a
-    warning.
+    Official splits stay. If a folder has ``train`` and only one held-out split, that one becomes ``test``. Missing
+    validation and calibration splits are taken from train, by group. A group in several official splits is a warning.
 
     Parameters
     ----------
     manifest : with groups.
     shares : of the images, for validation, calibration and test; the rest is train.
-    seed : another gives another split.
-    known : the split of images that an earlier manifest holds, by SHA-256 of the file. They stay there, and what is
-        in a group with them follows. A newcomer that is in one group with images of two splits is in none, since it
-        would leak into either: its split is ``""``.
+    seed : another seed gives another split.
+    known : the splits of images in an earlier manifest, by SHA-256 of the file. These images stay in their splits, and
+        new images of the same group join them. A new image whose group has images in several splits would leak; it is
+        in no split (``""``).
 
     Raises
     ------
     UsageError
-        Shares that leave no room for train, or ``known`` beside official splits.
+        ``shares`` leave nothing for train, or ``known`` is given for data with official splits.
     DataError
-        One class only, or a class with too few groups to be in every split.
+        There is only one class, or a class has too few groups to be in every split.
     """
     _check_shares(shares)
     _check_classes(manifest)
@@ -62,11 +60,11 @@ def with_splits(
     warnings = [*manifest.warnings, *_contradictions(table[readable])]
     if given:
         if known:
-            raise UsageError(f"{manifest.source} has splits of its own, which stay; leave out the earlier manifest")
+            raise UsageError(f"{manifest.source} already has splits, which stay; leave out the earlier manifest")
         held_out = given - {"train"}
         if len(held_out) == 1:
             split[split == held_out.pop()] = "test"
-        warnings.extend(told(find_leaks(table.assign(split=split)[readable])))
+        warnings.extend(leak_findings(find_leaks(table.assign(split=split)[readable])))
         present = set(split[readable])
         missing = [s for s in SPLITS[1:] if s not in present]
         if missing:
@@ -74,18 +72,18 @@ def with_splits(
             split[free] = _assigned(table[free], {s: shares[s] for s in missing}, seed, {})
     else:
         known = known or {}
-        fixed, torn = _known_groups(table[readable], known)
+        fixed, divided = _known_groups(table[readable], known)
         split[readable] = _assigned(table[readable], shares, seed, fixed)
-        if torn:
+        if divided:
             before = _before(table, known)
-            between = readable & table["group"].isin(torn).to_numpy()
+            between = readable & table["group"].isin(divided).to_numpy()
             split[between] = before[between]
             if newcomers := int((between & (before == "")).sum()):
                 first = table["key"][between & (before == "")].iloc[0]
                 warnings.append(
                     finding(
                         "new-images-between-splits",
-                        f"{newcomers} new images were left out: each is in one group with earlier images of several"
+                        f"{newcomers} new images were left out, because each belongs to a group with images in several"
                         f" splits, e.g. {first}",
                         n=newcomers,
                         example=str(first),
@@ -97,38 +95,38 @@ def with_splits(
         absent = [c for c in done.classes if not (done.rows(name)["label"] == c).any()]
         if absent:
             alike = [c for c in done.classes if c != absent[0] and likeness(c) == likeness(absent[0])]
-            hint = f"; {alike[0]!r} looks like the same class: give both one name" if alike else ""
+            hint = f"; {alike[0]!r} looks like the same class: give both the same name" if alike else ""
             raise DataError(f"class {absent[0]!r} has no readable image in the {name} split of {manifest.source}{hint}")
     return done
 
 
 def known_splits(earlier: Path) -> dict[str, str]:
-    """The split of every image of an earlier manifest, or of the folder that holds one, by SHA-256 of the file.
+    """The split of every image in an earlier manifest, or in the folder that holds one, by SHA-256 of the file.
 
-    A prepared folder's manifest says which file each image was made from; that one counts.
+    In a prepared folder, the SHA-256 is that of the original file.
 
     Raises
     ------
     UsageError
-        There is no manifest, or it tells neither splits nor SHA-256.
+        There is no manifest, or it lacks splits or SHA-256.
     """
     path = earlier / MANIFEST if earlier.is_dir() else earlier
     if not path.is_file():
-        raise UsageError(f"{path} is not there; give an earlier manifest, or a folder that holds {MANIFEST}")
+        raise UsageError(f"{path} does not exist; give an earlier manifest, or a folder that holds {MANIFEST}")
     table = read_table(path)
     column = next((c for c in ("origin_sha256", "sha256") if c in table.columns), None)
     if column is None or "split" not in table.columns:
-        raise UsageError(f"{path} does not say the split and the sha256 of its images")
-    odd = sorted(set(table["split"]) - {"", *SPLITS})
-    if odd:
-        raise UsageError(f"{path}: expected split to be one of {', '.join(SPLITS)}, but got {odd[0]!r}")
+        raise UsageError(f"{path} needs the columns split and sha256")
+    unknown = sorted(set(table["split"]) - {"", *SPLITS})
+    if unknown:
+        raise UsageError(f"{path}: expected split to be one of {', '.join(SPLITS)}, but got {unknown[0]!r}")
     return {str(s): str(split) for s, split in zip(table[column], table["split"], strict=True) if s and split}
 
 
 def origins(source: Path) -> dict[str, str]:
-    """The SHA-256 of the file that each image of a prepared folder, or of its manifest, was made from, by its own.
+    """For a prepared folder or its manifest: from the SHA-256 of each image to that of its original file.
 
-    Empty where ``source`` is nothing prepared.
+    Empty if ``source`` is not a prepared folder.
     """
     path = source / MANIFEST if source.is_dir() else source
     if path.name != MANIFEST or not path.is_file():
@@ -142,7 +140,7 @@ def origins(source: Path) -> dict[str, str]:
 def _check_shares(shares: Mapping[str, float]) -> None:
     if any(not 0 < share < 1 for share in shares.values()) or sum(shares.values()) >= 1:
         given = ", ".join(f"{name} {share:g}" for name, share in shares.items())
-        raise UsageError(f"expected shares between 0 and 1 that leave some for train, but got {given}")
+        raise UsageError(f"Expected `shares` between 0 and 1 with a sum below 1, but got {given}")
 
 
 def _check_classes(manifest: Manifest) -> None:
@@ -151,26 +149,26 @@ def _check_classes(manifest: Manifest) -> None:
     if empty:
         raise DataError(f"no image of class {empty[0]!r} in {manifest.source} can be read")
     if len(counts) < 2:
-        raise DataError(f"{manifest.source} has one class only ({counts.index[0]!r}); a classifier needs at least two")
+        raise DataError(f"{manifest.source} has only one class ({counts.index[0]!r}); a classifier needs at least two")
 
 
 def _contradictions(table: pd.DataFrame) -> list[Finding]:
     labels = table.groupby("sha256")["label"].nunique()
-    torn = table[table["sha256"].isin(labels.index[labels > 1])]
-    if torn.empty:
+    contradictory = table[table["sha256"].isin(labels.index[labels > 1])]
+    if contradictory.empty:
         return []
-    example = str(torn["path"].iloc[0])
-    text = f"{len(torn)} files hold images that are in more than one class, e.g. {example}"
-    return [finding("contradictory-labels", text, n=len(torn), example=example)]
+    n, example = len(contradictory), str(contradictory["path"].iloc[0])
+    text = f"{n} files are copies of an image in another class, e.g. {example}"
+    return [finding("contradictory-labels", text, n=n, example=example)]
 
 
 def _before(table: pd.DataFrame, known: Mapping[str, str]) -> NDArray[np.object_]:
-    """The split that each image was in, "" for a new one."""
+    """The earlier split of each image, "" for a new one."""
     return np.array([known.get(sha256, "") for sha256 in table["sha256"]], dtype=object)
 
 
 def _known_groups(table: pd.DataFrame, known: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
-    """The split of every group that holds known images, and the groups whose known images are in several."""
+    """The split of every group with known images, and the groups whose known images are in several splits."""
     splits = pd.Series(_before(table, known), index=table.index)
     of_group = splits[splits != ""].groupby(table["group"]).agg(["first", "nunique"])
     fixed = {str(group): str(split) for group, split in of_group["first"].items()}
@@ -178,7 +176,7 @@ def _known_groups(table: pd.DataFrame, known: Mapping[str, str]) -> tuple[dict[s
 
 
 def _position(group: str, seed: int) -> float:
-    """Where in [0, 1) a group falls: uniform, and the same everywhere."""
+    """A group's position in [0, 1): uniformly distributed, and the same on every machine."""
     digest = hashlib.sha256(f"{seed}\n{group}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -186,7 +184,7 @@ def _position(group: str, seed: int) -> float:
 def _assigned(
     table: pd.DataFrame, shares: Mapping[str, float], seed: int, fixed: Mapping[str, str]
 ) -> NDArray[np.object_]:
-    """The split of every row: where its group is fixed, else where the group falls, else where it is needed."""
+    """The split of every row: fixed for its group, else by the group's position, else a split that lacks groups."""
     names = ["train", *shares]
     ends = np.cumsum([1 - sum(shares.values()), *shares.values()])
     middle = dict(zip(names, ends - np.diff(ends, prepend=0) / 2, strict=True))
@@ -206,26 +204,26 @@ def _assigned(
         mine = sorted(pairs["group"][pairs["label"] == label], key=position.__getitem__)
         if len(mine) < len(names):
             rows = int((table["label"] == label).sum())
-            way_out = (
-                "; more groups come with `groups` image, or with a smaller radius of near-duplicates (split.near)"
+            advice = (
+                "; for more groups, set `groups` to image, or a smaller radius of near-duplicates (split.near)"
                 if rows >= len(names)
                 else ""
             )
             raise DataError(
                 f"class {label!r} has {rows} readable image{'s' * (rows != 1)} in {len(mine)} independent"
-                f" group{'s' * (len(mine) != 1)}; at least {len(names)} are needed, one for each split{way_out}"
+                f" group{'s' * (len(mine) != 1)}; at least {len(names)} are needed, one for each split{advice}"
             )
-        # Few groups can leave a split empty by chance: it takes the nearest that leaves no split empty behind it, from
-        # train where it can, so that what was held out stays held out.
+        # With few groups a split can be empty by chance. It takes the nearest group that leaves no other split empty,
+        # from train if possible, so that held-out images stay held out.
         for name in names:
             if counts[name]:
                 continue
             spare = [g for g in mine if g not in fixed and all(held[c][where[g]] > 1 for c in labels[g])]
             if not spare:
-                continue  # every group that could move is needed where it is; the caller names class and split
-            lent = min(spare, key=lambda g: (where[g] != "train", abs(position[g] - middle[name])))
-            for other in labels[lent]:
-                held[other][where[lent]] -= 1
+                continue  # no group can move; the caller raises an error that names class and split
+            moved = min(spare, key=lambda g: (where[g] != "train", abs(position[g] - middle[name])))
+            for other in labels[moved]:
+                held[other][where[moved]] -= 1
                 held[other][name] += 1
-            where[lent] = name
+            where[moved] = name
     return table["group"].map(where).to_numpy(object)

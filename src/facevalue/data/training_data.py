@@ -1,4 +1,4 @@
-"""The images that models were made from: found again, and put together."""
+"""The images that models were made from: locate them again, and join those of several models."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from facevalue.evidence.findings import distinct, finding
 
 HARD_IMAGES_ONLY = finding(
     "calibrated-on-hard-images-only",
-    "the model has learned from its own calibration images, so the new model is calibrated on hard images only",
+    "the model was trained on its own calibration images, so the new model is calibrated on hard images only",
 )
-"""It stays with every model that is made from such a model."""
+"""Every model that is made from such a model keeps this finding."""
 
 
 def calibrated_on_hard_images_only(card: ModelCard) -> bool:
-    """Whether a model was fine-tuned from one that had learned from its own calibration images."""
+    """Whether a model was fine-tuned from one that was trained on its own calibration images."""
     found = card.recipe.get("finetune", {}).get("warnings", ())
     return any(warning["code"] == HARD_IMAGES_ONLY.code for warning in found)
 
 
 def learned_from(card: ModelCard) -> tuple[str, ...]:
-    """The splits whose images a model has learned from."""
+    """The splits that a model was trained on."""
     return ("train", "validation", "calibration") if card.refitted else ("train",)
 
 
 def learned_manifest(manifest: Manifest, card: ModelCard) -> Manifest:
-    """What a model was made from, as it was then; all that it learned from is train."""
+    """The manifest a model was made from, with every split that it was trained on called ``train``."""
     split = manifest.table["split"]
     return manifest.changed(split=split.mask(split.isin(learned_from(card)), "train"))
 
 
 def found_again(manifest: Manifest, splits: Collection[str], moved_to: Data | None, parameter: str) -> Manifest:
-    """The manifest with paths at which the images of ``splits`` are now.
+    """The manifest with the current paths of the images of ``splits``.
 
     Parameters
     ----------
-    moved_to : where they lie today, matched by their bytes; ``None`` where they have not moved.
-    parameter : the one that says so, for the error.
+    moved_to : where the images are now, matched by their bytes; ``None`` if they have not moved.
+    parameter : name of the parameter that gives ``moved_to``, for the error message.
 
     Raises
     ------
     DataError
-        An image is not there, or is another one now.
+        An image is missing or has changed.
     """
     table = manifest.table
     wanted = (table["error"] == "") & table["split"].isin(splits)
@@ -59,26 +59,26 @@ def found_again(manifest: Manifest, splits: Collection[str], moved_to: Data | No
         images = dict(now.images)
         places = dict(zip(now.readable["sha256"], now.readable["path"], strict=True))
         table = table.assign(path=table["sha256"].map(places).where(wanted, table["path"]).fillna(""))
-    gone = [
+    missing = [
         key
         for key, path in zip(table["key"][wanted], table["path"][wanted], strict=True)
         if path not in images and not _is_file(path)
     ]
-    if gone:
+    if missing:
         where = "where they were" if moved_to is None else "in the data given"
         raise DataError(
-            f"{len(gone)} of {int(wanted.sum())} images that the model was made from are not {where}, "
-            f"e.g. {gone[0]}; say where they are with `{parameter}`"
+            f"{len(missing)} of {int(wanted.sum())} images that the model was made from are not {where}, "
+            f"e.g. {missing[0]}; say where they are with `{parameter}`"
         )
     return replace(manifest, table=table, images=images)
 
 
 def joined(manifests: Sequence[Manifest]) -> Manifest:
-    """One table of all members' images; each is in the split that the most familiar member has it in.
+    """One table of all members' images, each in the earliest of its splits (train, validation, calibration, test).
 
-    An image that one member was trained on is trained on, whatever it is to the others; so is its whole group.
+    An image that one member was trained on is in train, whatever its split in the others; so is its whole group.
     """
-    # Two folders may each have a group of one name. Members of one folder are joined by the images they share.
+    # Two folders may each have a group of the same name. Members of one folder are joined by the images they share.
     several = len({m.source for m in manifests}) > 1
     tables = [m.table.assign(group=f"{m.source}: " + m.table["group"]) if several else m.table for m in manifests]
     table = pd.concat(tables, ignore_index=True, join="inner")

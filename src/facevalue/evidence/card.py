@@ -1,4 +1,4 @@
-"""The card: all that a model folder says of itself. Frozen records, kept as ``card.json``."""
+"""The model card: the description and the evidence of a model folder, saved as ``card.json``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from facevalue.support import files
 E = TypeVar("E", bound=Evidence)
 
 FORMAT = 2
-"""Of the card; :mod:`facevalue.evidence.card_format_1` reads the one before."""
+"""Format of the card. :mod:`facevalue.evidence.card_format_1` converts cards of format 1."""
 
 CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST = (
     "card.json",
@@ -33,19 +33,19 @@ CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST = (
 
 
 class NetworkFacts(Record, frozen=True):
-    """What the weights are for.
+    """The network that the weights belong to.
 
     Attributes
     ----------
-    name, options : what :data:`facevalue.models.networks.NETWORKS` (or timm) builds it from.
+    name, options : to build it from :data:`facevalue.models.networks.NETWORKS` or timm.
     mean, std : per channel, of pixels in [0, 1]; applied inside the model.
-    parameters : how many, the head included.
+    parameters : their number, including the head.
     features : width of the layer before the last.
-    weights : where training started: ``none``, ``hub`` or a file's name.
+    weights : initial weights: ``none``, ``hub`` or a file name.
     weights_sha256 : of that file, else ``None``.
-    licence : of those weights.
+    licence : of the initial weights.
     pooled : whether it ends in average pooling and a linear layer, so that ``heat`` exists.
-    batch : images that may go through it at once; fewer where one takes much memory.
+    batch : most images per run; lower for networks that need much memory per image.
     """
 
     name: str
@@ -62,14 +62,14 @@ class NetworkFacts(Record, frozen=True):
 
 
 class Abstention(Record, frozen=True):
-    """When the model says «I don't know». Chosen on the calibration split.
+    """When the model abstains. The limits are chosen on the calibration split.
 
     Attributes
     ----------
-    confidence : below this calibrated probability of the class leant to, the answer is ``uncertain``.
-    novelty : above this distance from the training data, the image is ``novel``; ``None`` switches it off.
-    target : accuracy among the answered that ``confidence`` was chosen for.
-    n : calibration images it was chosen on.
+    confidence : if the calibrated probability of the predicted class is below this, the prediction is ``uncertain``.
+    novelty : if the distance from the training data is above this, the image is ``novel``; ``None`` switches this off.
+    target : accuracy on answered images that ``confidence`` was chosen for.
+    n : number of calibration images used.
     """
 
     confidence: float = 0.0
@@ -79,16 +79,16 @@ class Abstention(Record, frozen=True):
 
 
 class DataFacts(Record, frozen=True):
-    """What the images are; the card's provenance says which.
+    """Facts about the images that the model was made from.
 
     Attributes
     ----------
     counts : images by split and class.
     groups : how groups were formed: ``parent``, ``stem:REGEX``, a column, ``image``, or ``official`` splits.
     group_count : groups by split.
-    grouped : images that share a group with another.
+    grouped : number of images that share a group with another image.
     unreadable : path and reason of every file left out.
-    warnings : what a reader of the figures should know.
+    warnings : reasons to doubt the figures.
     """
 
     counts: dict[str, dict[str, int]] = {}
@@ -100,13 +100,13 @@ class DataFacts(Record, frozen=True):
 
 
 class ModelCard(Record, frozen=True):
-    """All that a model folder says of itself.
+    """The description and the evidence of a model folder.
 
     Attributes
     ----------
     classes : in the order of the logits.
-    positive : the class that ``threshold``, ``auroc`` and ``average_precision`` are about; ``None`` for more than two.
-    threshold : probability of ``positive`` from which the answer is ``positive``.
+    positive : the class of ``threshold``, ``auroc`` and ``average_precision``; ``None`` for more than two classes.
+    threshold : the prediction is ``positive`` if its probability is at least this.
     temperature : divides the logits before the softmax; fitted on the calibration split.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
@@ -138,14 +138,14 @@ class ModelCard(Record, frozen=True):
 
     @property
     def positive_index(self) -> int | None:
-        """Place of ``positive`` in ``classes``; ``None`` for more than two classes."""
+        """Index of ``positive`` in ``classes``; ``None`` for more than two classes."""
         return None if self.positive is None else self.classes.index(self.positive)
 
     @property
     def hardened(self) -> tuple[str, ...]:
-        """What made its weights resist, or those of the models that it was made from.
+        """How the model, or the models it was made from, were hardened against attacks.
 
-        ``adversarial`` for training on attacked images, ``distillation`` for the defensive form.
+        ``adversarial`` for training on attacked images, ``distillation`` for defensive distillation.
         """
         ways = set(self.recipe.get("hardened", ()))
         if self.recipe.get("adversarial", {}).get("method", "none") != "none":
@@ -161,16 +161,16 @@ class ModelCard(Record, frozen=True):
 
     @property
     def refitted(self) -> bool:
-        """Whether it was trained once more on all images but test, when all was chosen and calibrated."""
+        """Whether it was trained again on all images except test, after model selection and calibration."""
         return bool(self.recipe.get("refit"))
 
     def evaluation(self, split: str) -> Evaluation | None:
-        """The last evaluation of this name (``train``, ``validation``, ``calibration``, ``test``, or a folder's)."""
+        """The latest evaluation on ``train``, ``validation``, ``calibration``, ``test``, or another set by its name."""
         found = [e for e in self.of_kind(Evaluation) if e.split == split]
         return found[-1] if found else None
 
     def of_kind(self, kind: type[E]) -> list[E]:
-        """The evidence of one kind, the oldest first."""
+        """The evidence of one type, the oldest first."""
         return [e for e in self.evidence if isinstance(e, kind)]
 
     def to_json(self) -> str:
@@ -183,26 +183,26 @@ class ModelCard(Record, frozen=True):
         Raises
         ------
         FaceValueError
-            What would be written could not be read back: a figure is not finite, say. The card there stays.
+            The new card could not be read back, for instance because a figure is not finite. The old card stays.
         """
         text = self.to_json()
         try:
             msgspec.json.decode(text, type=ModelCard)
         except (msgspec.DecodeError, UsageError) as error:
-            raise FaceValueError(f"{folder / CARD} stays: the new one could not be read, for {error}") from error
+            raise FaceValueError(f"{folder / CARD} was not replaced: the new card is not valid: {error}") from error
         files.write_text(folder / CARD, text)
 
     @staticmethod
     def load(folder: Path) -> ModelCard:
-        """Read a model folder's card, of this format or of the one before.
+        """Read a model folder's card, of this format or of format 1.
 
         Raises
         ------
         ModelFolderError
-            There is no such folder, it holds no card, or the card is not one of this format.
+            The folder does not exist, has no card, or the card has another format.
         """
         if not folder.is_dir():
-            raise ModelFolderError(f"{folder} is not a model folder: there is no such folder")
+            raise ModelFolderError(f"{folder} is not a model folder: it does not exist")
         try:
             text = (folder / CARD).read_bytes()
         except OSError as error:
@@ -214,15 +214,15 @@ class ModelCard(Record, frozen=True):
                 return msgspec.convert(card_format_1.converted(plain), ModelCard)
             if version in (None, FORMAT):
                 return msgspec.convert(plain, ModelCard)
-        except (msgspec.DecodeError, UsageError, RecursionError) as error:  # records judge their own values too
-            raise ModelFolderError(f"{folder / CARD} is not a card that this version reads: {error}") from error
+        except (msgspec.DecodeError, UsageError, RecursionError) as error:  # records check their own values too
+            raise ModelFolderError(f"{folder / CARD} is not a card that this version can read: {error}") from error
         raise ModelFolderError(
-            f"{folder / CARD} is not a card that this version reads: it has format {version!r} and not 1 or {FORMAT}; "
+            f"{folder / CARD} is not a card that this version can read: it has format {version!r}, not 1 or {FORMAT}; "
             "update facevalue"
         )
 
     def checked_file(self, folder: Path, name: str) -> Path:
-        """The path of one of the folder's files, after asking that it is the one this card was written with.
+        """The path of one of the folder's files, after checking that it is unchanged.
 
         Raises
         ------
@@ -233,5 +233,5 @@ class ModelCard(Record, frozen=True):
         if name not in self.files or not path.is_file():
             raise ModelFolderError(f"{folder} is incomplete: {name} is missing")
         if files.sha256(path) != self.files[name]:
-            raise ModelFolderError(f"{path} is not the file that the card was written with: it was altered or damaged")
+            raise ModelFolderError(f"{path} was changed or damaged: its SHA-256 is not the one on the card")
         return path

@@ -1,4 +1,4 @@
-"""Cards as they were before format 2, as plain values of format 2. Nothing but old names and places is known here."""
+"""Convert cards of format 1 to format 2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RECIPE = {
 }
 _PROVENANCE = ("fingerprint", "source", "split", "n", "command", "versions", "created", "seconds", "seed")
 
-# The one warning of old that something depends on.
+# The only warning of format 1 that other code depends on.
 _CODES = {
     "the model has learned from its own calibration pictures: the new one is calibrated on hard ones alone": (
         "calibrated-on-hard-images-only"
@@ -26,8 +26,8 @@ def converted(card: Mapping[str, Any]) -> Plain:
 
     Parameters
     ----------
-    card : what its JSON holds; it stays as it is. What is not as format 1 has it is handed on, for the reader of
-        format 2 to refuse.
+    card : the parsed JSON; it is not changed. Values that do not fit format 1 are passed on, and the reader of format 2
+        refuses them.
     """
     new = {("preprocessing" if key == "geometry" else key): value for key, value in card.items()}
     data = dict(_table(card, "data"))

@@ -1,4 +1,4 @@
-"""Findings: what a reader of figures should know, each with a stable code. ``docs/findings.md`` says what to do."""
+"""Findings: notes and warnings about figures, each with a stable code. ``docs/findings.md`` says what to do."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ DOCS = "https://github.com/facevalue/facevalue/blob/main/docs/findings.md"
 
 @dataclass(frozen=True)
 class FindingKind:
-    """What all findings of one code share.
+    """What all findings of one code have in common.
 
     Attributes
     ----------
-    severity : ``info`` is worth knowing; with ``warning`` a figure may mislead; with ``error`` a figure or a file is
-        wrong and should not be used.
-    meaning : in one line.
+    severity : ``info`` is good to know; ``warning`` means that a figure may mislead; ``error`` means that a figure or a
+        file is wrong and should not be used.
+    meaning : one line.
     """
 
     severity: Severity
@@ -33,10 +33,10 @@ class FindingKind:
 
 KINDS: dict[str, FindingKind] = {
     # The images.
-    "folder-without-image": FindingKind("warning", "A folder beside the class folders holds no image."),
-    "images-outside-classes": FindingKind("warning", "Images lie beside the class folders and are left out."),
-    "files-passed-over": FindingKind("info", "Files that are no images, or lie in no class, are passed over."),
-    "class-names-joined": FindingKind("warning", "Class names that look the same are taken for one class."),
+    "folder-without-image": FindingKind("warning", "A folder next to the class folders holds no image."),
+    "images-outside-classes": FindingKind("warning", "Images outside the class folders are left out."),
+    "files-passed-over": FindingKind("info", "Files that are not images, or are in no class, are skipped."),
+    "class-names-joined": FindingKind("warning", "Class names that look the same are joined to one class."),
     "class-names-alike": FindingKind("warning", "Names of different classes look nearly the same."),
     "unreadable-files": FindingKind("info", "Files cannot be read and are left out."),
     "class-unreadable": FindingKind("error", "No image of a class can be read."),
@@ -45,52 +45,58 @@ KINDS: dict[str, FindingKind] = {
     "copies-not-all-compared": FindingKind("warning", "Too many images look alike to compare every pair."),
     "file-facts-tell-classes": FindingKind("warning", "The classes can be told apart without looking at the images."),
     "file-facts-may-tell-classes": FindingKind("info", "File facts tell the classes apart, perhaps by chance."),
-    "file-facts-not-checked": FindingKind("info", "Too few independent groups to check what file facts tell."),
+    "file-facts-not-checked": FindingKind("info", "There are too few independent groups to check file facts."),
     "classes-enlarged-unevenly": FindingKind("warning", "More images of one class than of another were enlarged."),
     "unpublished-checksum": FindingKind("info", "Nobody has published a checksum of a downloaded archive."),
     # The splits.
-    "taken-for-splits": FindingKind("info", "Folders are taken for splits by their names."),
+    "taken-for-splits": FindingKind("info", "Folders are used as splits because of their names."),
     "groups-too-few": FindingKind("info", "A class has too few groups to be in every split."),
-    "near-duplicates-take-class": FindingKind("warning", "One group of near-duplicates takes much of a class."),
+    "near-duplicates-take-class": FindingKind(
+        "warning", "One group of near-duplicates holds a large share of a class."
+    ),
     "near-duplicate-chains": FindingKind("warning", "Many images form chains of near-duplicates, which were cut."),
     "near-duplicate-chains-cut": FindingKind("info", "Some images form chains of near-duplicates, which were cut."),
     "leak-across-splits": FindingKind("warning", "The same image or group is in several splits."),
     "leaks-dropped": FindingKind("warning", "Images that were in several splits were left out."),
-    "new-images-between-splits": FindingKind("warning", "New images belong with images of several splits."),
-    "groups-not-found": FindingKind("warning", "No file is named as the groups of the recipe expect."),
+    "new-images-between-splits": FindingKind("warning", "New images belong to groups with images in several splits."),
+    "groups-not-found": FindingKind("warning", "No file name fits the groups of the recipe."),
     "hard-images-known": FindingKind("warning", "Some hard images are in the model's own data and were left out."),
     # Training.
     "eps-ramp-too-long": FindingKind("warning", "Adversarial training ends before eps is reached."),
     "one-step-training-collapsed": FindingKind("warning", "One-step adversarial training collapsed; PGD goes on."),
-    "trial-failed": FindingKind("warning", "A trial of a search could not be trained."),
-    "refit-fits-worse": FindingKind("warning", "Trained again on more images, the model fits its images less well."),
-    "figures-before-refit": FindingKind("warning", "A figure is of the model before it was trained again."),
+    "trial-failed": FindingKind("warning", "A trial of a search failed."),
+    "refit-fits-worse": FindingKind("warning", "After the refit on more images, the model fits its images less well."),
+    "figures-before-refit": FindingKind("warning", "A figure was measured before the refit."),
     "calibrated-on-hard-images-only": FindingKind("warning", "The model is calibrated on hard images only."),
-    "no-shared-calibration-images": FindingKind("warning", "No calibration images are new to every member."),
-    "no-shared-test-images": FindingKind("warning", "No test images are new to every member."),
+    "no-shared-calibration-images": FindingKind("warning", "No calibration image is new to all members."),
+    "no-shared-test-images": FindingKind("warning", "No test image is new to all members."),
     # Evaluation.
     "no-test-evaluation": FindingKind("warning", "The model was never evaluated on test images."),
     "few-images-of-class": FindingKind("warning", "A class has fewer than 30 images."),
     "no-image-of-class": FindingKind("warning", "A class has no image."),
     "class-never-predicted": FindingKind("warning", "The model never predicts a class that has images."),
-    "class-never-recognised": FindingKind("warning", "No image of a class is predicted rightly."),
-    "no-better-than-one-answer": FindingKind("warning", "Always predicting the largest class would be better."),
+    "class-never-recognised": FindingKind("warning", "No image of a class is predicted correctly."),
+    "no-better-than-one-answer": FindingKind(
+        "warning", "The model is no better than always predicting the largest class."
+    ),
     "labels-exchanged": FindingKind("warning", "Labels seem to be exchanged between classes."),
-    "calibration-labels-by-chance": FindingKind("warning", "Predictions on the calibration images are chance."),
+    "calibration-labels-by-chance": FindingKind(
+        "warning", "Predictions on the calibration images are no better than chance."
+    ),
     "few-calibration-images": FindingKind("warning", "The model is calibrated on fewer than 100 images."),
     "images-seen-in-training": FindingKind("warning", "Images were used to make the model."),
-    "test-images-left-out": FindingKind("warning", "The model's own test images are not calibrated on."),
+    "test-images-left-out": FindingKind("warning", "The model's own test images were left out of calibration."),
     "small-slice": FindingKind("warning", "A slice has fewer than 30 images."),
     "slice-value-missing": FindingKind("warning", "Images without a value of the slice column are left out."),
     "slices-differ-in-classes": FindingKind("warning", "The slices have different shares of the classes."),
     "forgotten": FindingKind("warning", "Accuracy on the old test images fell."),
-    "no-gain-on-hard-images": FindingKind("warning", "No gain on the hard test images is beyond chance."),
+    "no-gain-on-hard-images": FindingKind("warning", "There is no significant gain on the hard test images."),
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
     # Robustness.
-    "low-clean-accuracy": FindingKind("warning", "Clean accuracy is not surely above chance."),
+    "low-clean-accuracy": FindingKind("warning", "Clean accuracy may be no better than chance."),
     "model-not-deterministic": FindingKind("warning", "Two runs of the model disagree."),
-    "unbounded-attack-fails": FindingKind("error", "An attack that may change everything leaves images right."),
-    "gradients-zero": FindingKind("warning", "Gradients are zero or nearly so."),
+    "unbounded-attack-fails": FindingKind("error", "An attack without limits leaves images correct."),
+    "gradients-zero": FindingKind("warning", "Gradients are zero or nearly zero."),
     "gradients-misleading": FindingKind("warning", "A step along the gradient does not raise the loss."),
     "softmax-saturated": FindingKind("warning", "The gradient of cross-entropy is zero in float32."),
     "gradients-masked": FindingKind("warning", "A defence only hides gradients."),
@@ -98,25 +104,25 @@ KINDS: dict[str, FindingKind] = {
     "robust-accuracy-rises": FindingKind("warning", "Robust accuracy rises with eps."),
     "attack-no-better-than-noise": FindingKind("warning", "An attack is never better than random noise."),
     "black-box-beats-white-box": FindingKind("warning", "An attack without gradients beats those with gradients."),
-    "robust-accuracy-impossible": FindingKind("error", "More images stay right than is possible at this eps."),
-    "robust-accuracy-implausible": FindingKind("warning", "More images stay right than is known of such networks."),
+    "robust-accuracy-impossible": FindingKind("error", "More images stay correct than is possible at this eps."),
+    "robust-accuracy-implausible": FindingKind("warning", "More images stay correct than is known for such networks."),
     "fragile-to-corruption": FindingKind("warning", "Even a mild everyday corruption lowers accuracy."),
-    "smoothing-lowers-accuracy": FindingKind("warning", "The model loses accuracy behind randomised smoothing."),
-    # Cards of before.
-    "unclassified": FindingKind("warning", "A warning of a card of format 1, which had no codes."),
+    "smoothing-lowers-accuracy": FindingKind("warning", "Randomised smoothing lowers accuracy."),
+    # Older cards.
+    "unclassified": FindingKind("warning", "A warning from a card of format 1, which had no codes."),
 }
-"""Every code there is. The page ``docs/findings.md`` has one section for each."""
+"""All codes. ``docs/findings.md`` has one section for each."""
 
 
 class Finding(Record, frozen=True):
-    """What a reader of figures should know.
+    """A note, warning or error about figures.
 
     Attributes
     ----------
     code : one of :data:`KINDS`; stable, for programs.
     severity : see :class:`FindingKind`.
-    text : for people, with the figures in it.
-    values : the figures and names of ``text``, for programs.
+    text : for people, with figures.
+    values : the figures and names in ``text``, for programs.
     """
 
     code: str
@@ -132,7 +138,7 @@ class Finding(Record, frozen=True):
 
     @property
     def line(self) -> str:
-        """For the terminal.
+        """One line for the terminal.
 
         >>> finding("no-image-of-class", "no image of 'cat'", label="cat").line
         "warning: no image of 'cat' [no-image-of-class]"
@@ -141,12 +147,12 @@ class Finding(Record, frozen=True):
 
     @property
     def link(self) -> str:
-        """Where the page says what to do."""
+        """Address of the documentation of this code."""
         return f"{DOCS}#{self.code}"
 
 
 def finding(code: str, text: str, **values: Value) -> Finding:
-    """A finding with the severity of its code.
+    """Make a finding with the severity of its code.
 
     Raises
     ------
@@ -163,11 +169,11 @@ def _kind(code: str) -> FindingKind:
 
 
 def say(findings: Iterable[Finding]) -> None:
-    """Tell the person who waits, one line each."""
+    """Report findings to the user, one line each."""
     for found in findings:
         progress.note(found.line)
 
 
 def distinct(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Without repetitions, in order."""
+    """The findings without repetitions, in their order."""
     return tuple({(found.code, found.text): found for found in findings}.values())

@@ -1,4 +1,4 @@
-"""Where a result comes from: which images, which command, which versions, when."""
+"""Where a result comes from: images, command, versions and time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _command: ContextVar[str] = ContextVar("facevalue_command", default="")
 
 
 class Images(Protocol):
-    """What a provenance needs to know of a set of images."""
+    """The facts about a set of images that a provenance needs."""
 
     @property
     def name(self) -> str:
@@ -47,15 +47,15 @@ class Provenance(Record, frozen=True):
 
     Attributes
     ----------
-    fingerprint : SHA-256 over every image's bytes, label and split; paths do not count. Empty where no images are used.
+    fingerprint : SHA-256 over every image's bytes, label and split; paths do not count. Empty if no images are used.
     source : the folder or manifest, as the user named it.
     split : ``train``, ``validation``, ``calibration``, ``test``, or the name of another set of images.
-    n : images.
+    n : number of images.
     command : what the user typed, or the Python call.
     versions : of Python and of the packages that figures depend on.
     created : UTC, to the second, ISO 8601.
-    seconds : the work took.
-    seed : of what was drawn at random; ``None`` where nothing was.
+    seconds : duration of the work.
+    seed : of the random draws; ``None`` if there were none.
     """
 
     fingerprint: str = ""
@@ -70,13 +70,13 @@ class Provenance(Record, frozen=True):
 
     @staticmethod
     def of(images: Images, started: float, seed: int | None = None) -> Provenance:
-        """The provenance of a result that is ready now.
+        """The provenance of a result that is finished now.
 
         Parameters
         ----------
-        images : that it was measured on.
+        images : the images it was measured on.
         started : ``time.perf_counter()`` when the work began.
-        seed : of what was drawn at random.
+        seed : of the random draws.
         """
         return Provenance.made(
             started, seed, fingerprint=images.fingerprint, source=images.source, split=images.name, n=len(images)
@@ -86,7 +86,7 @@ class Provenance(Record, frozen=True):
     def made(
         started: float, seed: int | None = None, *, fingerprint: str = "", source: str = "", split: str = "", n: int = 0
     ) -> Provenance:
-        """The same where the images are named by their fields."""
+        """As :meth:`of`, with the facts of the images as arguments."""
         return Provenance(
             fingerprint=fingerprint,
             source=source,
@@ -115,13 +115,13 @@ def versions() -> Mapping[str, str]:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue  # the runtime has no torch
+            continue  # the runtime works without torch
     decoder = "libjpeg-turbo" if features.check_feature("libjpeg_turbo") else "libjpeg"
     return {**found, decoder: str(features.version_feature("libjpeg_turbo") or features.version("jpg"))}
 
 
 def current_command() -> str:
-    """What the user typed, or the outermost Python call of a verb; empty outside of both."""
+    """What the user typed, or the outermost Python call of a verb; empty outside a call."""
     return _command.get()
 
 
@@ -150,23 +150,25 @@ def recorded(verb: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(verb)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = [_told(value) for value in args] + [f"{name}={_told(value)}" for name, value in kwargs.items()]
+        given = [_source_of(value) for value in args] + [
+            f"{name}={_source_of(value)}" for name, value in kwargs.items()
+        ]
         with asked_by(f"facevalue.{verb.__name__}({', '.join(given)})"):
             return verb(*args, **kwargs)
 
     return wrapped
 
 
-def _told(value: Any) -> str:
-    """A value as Python would write it; the type alone of what is long or no plain value."""
+def _source_of(value: Any) -> str:
+    """A value as Python source; only the type of a long value or one that is not plain."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return repr(value)
     if isinstance(value, Path):
         return repr(str(value))
     if isinstance(value, (list, tuple)):
-        text = f"[{', '.join(map(_told, value))}]"
+        text = f"[{', '.join(map(_source_of, value))}]"
     elif isinstance(value, Mapping):
-        text = "{" + ", ".join(f"{_told(key)}: {_told(item)}" for key, item in value.items()) + "}"
+        text = "{" + ", ".join(f"{_source_of(key)}: {_source_of(item)}" for key, item in value.items()) + "}"
     else:
         text = ""
     return text if 0 < len(text) <= _LONG else f"<{type(value).__name__}>"

@@ -1,4 +1,4 @@
-"""What every kept record shares: it is frozen, and strict when it is read."""
+"""Base of all saved records: frozen, and strict when read."""
 
 from __future__ import annotations
 

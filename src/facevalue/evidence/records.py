@@ -1,4 +1,4 @@
-"""Evidence: what was measured of a model, each kind a frozen record with n, intervals and provenance."""
+"""Evidence: measurements of a model, as frozen records with n, intervals and provenance."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Interval = tuple[float, float]
-"""Low and high end, mostly of 95 %."""
+"""Low and high end of an interval, 95 % unless stated otherwise."""
 
 Identity = tuple[object, ...]
 
 
 class _AbstractRecord(msgspec.StructMeta, ABCMeta):
-    """Lets a record have abstract methods."""
+    """Metaclass of records with abstract methods."""
 
 
 class Evidence(Record, frozen=True, kw_only=True, tag_field="kind", metaclass=_AbstractRecord):
-    """Base of what a card keeps: where it comes from, and what a reader of it should know."""
+    """Base of all evidence on a card: its provenance and its warnings."""
 
     provenance: Provenance
     warnings: tuple[Finding, ...] = ()
 
     @property
     def n(self) -> int:
-        """Images it was measured on."""
+        """Number of images it was measured on."""
         return self.provenance.n
 
     @property
@@ -43,21 +43,21 @@ class Evidence(Record, frozen=True, kw_only=True, tag_field="kind", metaclass=_A
 
     @abstractmethod
     def identity(self) -> Identity:
-        """What was asked of which images. On a card, new evidence replaces older evidence of its kind with the same."""
+        """What was measured on which images. New evidence replaces older evidence of the same kind and identity."""
 
     @abstractmethod
     def title(self) -> str:
-        """What it is, in a few words."""
+        """A short name for reports."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: ``split`` and ``n`` at the top, and no tag that tells evidence apart."""
+        """Plain values for JSON, with ``split`` and ``n`` first and without the tag ``kind``."""
         plain = super().to_dict()
         plain.pop("kind")
         return {"split": self.split, "n": self.n, **plain}
 
 
 class Bin(Record, frozen=True):
-    """One bar of a reliability diagram: confidences in (low, high], their mean, and how often they were right."""
+    """One bar of a reliability diagram: predictions with confidence in (low, high], mean confidence and accuracy."""
 
     low: float
     high: float
@@ -67,9 +67,10 @@ class Bin(Record, frozen=True):
 
 
 class SliceFigures(Record, frozen=True):
-    """A model on the images that share a value of a column, with 95 % Wilson intervals.
+    """Figures of a model on the images with one value of a column, with 95 % Wilson intervals.
 
-    ``count``, ``recall`` and ``recall_ci`` are by class, of those that occur. ``small`` slices are too small to say.
+    ``count``, ``recall`` and ``recall_ci`` are by class, for the classes that occur. ``small`` marks a slice with too
+    few images to judge.
     """
 
     value: str
@@ -85,7 +86,7 @@ class SliceFigures(Record, frozen=True):
 class Gap(Record, frozen=True):
     """The largest difference of a figure (``accuracy``, ``recall of CLASS``) between slices that are not small.
 
-    ``gap_ci`` is a 95 % interval for all pairs of slices together; ``sure`` where it lies above 0.
+    ``gap_ci`` is a simultaneous 95 % interval for all pairs of slices; ``sure`` is True if it lies above 0.
     """
 
     figure: str
@@ -97,7 +98,7 @@ class Gap(Record, frozen=True):
 
 
 class SliceStudy(Record, frozen=True):
-    """Figures by the values of one column of the manifest; ``missing`` images have none."""
+    """Figures by the values of one column of the manifest; ``missing`` is the number of images without a value."""
 
     column: str
     slices: tuple[SliceFigures, ...]
@@ -111,11 +112,11 @@ class SliceStudy(Record, frozen=True):
 
 
 class Evaluation(Evidence, frozen=True, tag="evaluation"):
-    """A model on images with known labels.
+    """Figures of a model on images with known labels.
 
     Rates are in [0, 1]; ``*_ci`` are 95 % intervals (Wilson for accuracies, bootstrap for the rest).
-    ``confusion[i][j]`` counts images of ``classes[i]`` decided as ``classes[j]``. Accuracy and confusion count the
-    decision on every image, abstained or not; ``accuracy_answered`` counts only those the model answered.
+    ``confusion[i][j]`` counts images of ``classes[i]`` predicted as ``classes[j]``. Accuracy and confusion include
+    images on which the model abstains; ``accuracy_answered`` does not.
     """
 
     classes: tuple[str, ...]
@@ -149,7 +150,7 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
         return f"evaluation on {self.split}"
 
     def to_frame(self) -> pd.DataFrame:
-        """The confusion matrix: one row per true class, one column per decision."""
+        """The confusion matrix: one row per true class, one column per predicted class."""
         return frame_of(
             [
                 {"label": label, **dict(zip(self.classes, row, strict=True))}
@@ -159,16 +160,16 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
 
 
 DISTILLATION = "distillation"
-"""The one defence that is inside the weights and not before them; see :class:`AttackFigures`."""
+"""The one defence that is part of the weights, not applied before the model; see :class:`AttackFigures`."""
 
 
 class AttackFigures(Record, frozen=True):
     """One attack at one eps. ``eps`` is in [0, 1] units of the network input; success counts after 8-bit rounding.
 
-    ``robust_accuracy_unrounded`` is the same before rounding, to compare with papers and libraries that stop there.
-    ``defense`` names what stood before the model, or how it was hardened; ``adaptive`` says whether the attack knew of
-    it and went through it. ``target_rate`` is the share of the rightly classified images of other classes that were
-    then taken for the class ``target``. ``found_by`` counts the images that each part of a suite turned.
+    ``robust_accuracy_unrounded`` is measured before rounding, to compare with papers and libraries that do not round.
+    ``defense`` names the defence in front of the model, or how the model was hardened; ``adaptive`` says whether the
+    attack took it into account. ``target_rate`` is the share of correctly classified images of other classes that the
+    attack changed to the class ``target``. ``found_by`` counts the images that each attack of a suite changed.
     """
 
     attack: str
@@ -189,21 +190,22 @@ class AttackFigures(Record, frozen=True):
     target_rate: float | None = None
     found_by: dict[str, int] = {}
 
-    def asked(self) -> tuple[str, str, float, str | None, bool, str | None]:
-        """What was tried, whatever came of it."""
+    def settings(self) -> tuple[str, str, float, str | None, bool, str | None]:
+        """The settings of the attack, without its results."""
         return (self.attack, self.norm, self.eps, self.defense, self.adaptive, self.target)
 
     @property
     def speaks_of_model(self) -> bool:
-        """Whether this is the model's robust accuracy: nothing stood before it, and the attack was neither blind nor
-        after one class alone.
-        """
+        """Whether this is the robust accuracy of the model itself: untargeted, without an input defence, not blind."""
         seen = self.defense is None or (self.defense == DISTILLATION and self.adaptive)
         return seen and self.target is None
 
 
 class NoiseFigures(Record, frozen=True):
-    """The control beside every attack: images right before and under random noise as large as the threat allows."""
+    """The control for an attack: accuracy under random noise of the largest size that the threat allows.
+
+    Only images that are correct both without and with the noise count.
+    """
 
     norm: str
     eps: float
@@ -213,7 +215,7 @@ class NoiseFigures(Record, frozen=True):
 
 
 class AttackReport(Evidence, frozen=True, tag="attack"):
-    """What attacks did to a model, and random noise beside them."""
+    """Results of attacks on a model, with random noise as a control."""
 
     classes: tuple[str, ...]
     clean_confusion: tuple[tuple[int, ...], ...]
@@ -221,7 +223,7 @@ class AttackReport(Evidence, frozen=True, tag="attack"):
     noise: tuple[NoiseFigures, ...] = ()
 
     def identity(self) -> Identity:
-        return (self.provenance.fingerprint, *(r.asked() for r in self.results))
+        return (self.provenance.fingerprint, *(r.settings() for r in self.results))
 
     def title(self) -> str:
         return "attack with " + ", ".join(dict.fromkeys(r.attack for r in self.results))
@@ -232,7 +234,7 @@ class AttackReport(Evidence, frozen=True, tag="attack"):
 
 
 class CorruptionFigures(Record, frozen=True):
-    """A model on images with one kind of everyday corruptions at one strength, in the corruption's own ``unit``."""
+    """Accuracy under one everyday corruption at one strength, in the corruption's own ``unit``."""
 
     corruption: str
     strength: float
@@ -243,9 +245,9 @@ class CorruptionFigures(Record, frozen=True):
 
 
 class CorruptionReport(Evidence, frozen=True, tag="corruptions"):
-    """A model on images with everyday corruptions, done to each upright image before its preprocessing.
+    """Accuracy under everyday corruptions, applied to each upright image before preprocessing.
 
-    ``mean_accuracy`` is over all corruptions and strengths, each corruption weighing alike.
+    ``mean_accuracy`` is the mean over all corruptions and strengths; each corruption has the same weight.
     """
 
     classes: tuple[str, ...]
@@ -266,7 +268,7 @@ class CorruptionReport(Evidence, frozen=True, tag="corruptions"):
 
 
 class CertifiedAccuracy(Record, frozen=True):
-    """Share of images that are right and provably stay so for every change shorter than ``radius`` in L2."""
+    """Share of images that are classified correctly, provably for every change smaller than ``radius`` in L2."""
 
     radius: float
     accuracy: float
@@ -274,17 +276,17 @@ class CertifiedAccuracy(Record, frozen=True):
 
 
 class CertificateReport(Evidence, frozen=True, tag="certificate"):
-    """A model behind randomised smoothing (Cohen et al. 2019, arXiv:1902.02918), with radii that are proven.
+    """Certified accuracy of a model with randomised smoothing (Cohen et al. 2019, arXiv:1902.02918).
 
     Attributes
     ----------
-    sigma : of the Gaussian noise, in pixels of the network input scaled to [0, 1].
-    alpha : probability, an image, that its certificate is wrong.
+    sigma : standard deviation of the Gaussian noise, for pixels in [0, 1].
+    alpha : per image, the probability that its certificate is wrong.
     n0, samples : noisy copies per image for choosing the class, and for the bound.
-    abstained : images on which no class surely has the majority.
+    abstained : number of images for which no class has a significant majority.
     base_accuracy : of the model without smoothing on the same images.
-    mean_radius : over all images, 0 where wrong or abstained (the average certified radius).
-    curve : by radius, from 0 on.
+    mean_radius : average certified radius; wrong and abstained images count as 0.
+    curve : by radius, starting at 0.
     """
 
     classes: tuple[str, ...]
@@ -312,7 +314,8 @@ class CertificateReport(Evidence, frozen=True, tag="certificate"):
 class Change(Record, frozen=True):
     """Accuracy on the same images before and after.
 
-    ``lost`` were right before and are wrong now, ``won`` the other way round; ``change_ci`` is for pairs.
+    ``lost`` images were correct before and are wrong now, ``won`` the other way round. ``change_ci`` is a paired
+    interval.
     """
 
     images: str
@@ -328,13 +331,13 @@ class Change(Record, frozen=True):
 
 
 class FinetuneReport(Evidence, frozen=True, tag="finetune"):
-    """What going on with ``model`` on a hard set gave, and what it cost on the old test images.
+    """Effect of fine-tuning ``model`` on hard images: accuracy before and after, on old and hard test images.
 
     Attributes
     ----------
-    stages : what was trained: ``head``, so many of the last stages, or ``all``.
-    replay : old training images for every hard one; ``replayed`` in all.
-    left_out : hard images that the model's own set held already.
+    stages : what was trained: ``head``, the number of last stages, or ``all``.
+    replay : old training images per hard one; ``replayed`` is their total number.
+    left_out : hard images that the model's own data already had.
     changes : on the old test images, then on the hard ones.
     """
 
@@ -353,12 +356,12 @@ class FinetuneReport(Evidence, frozen=True, tag="finetune"):
         return f"fine-tuning on {self.provenance.source}"
 
     def to_frame(self) -> pd.DataFrame:
-        """Old test images, then hard ones, before and after."""
+        """One row for the old test images and one for the hard ones, before and after."""
         return frame_of([one.to_dict() for one in self.changes])
 
 
 class ExportReport(Evidence, frozen=True, tag="export"):
-    """An exported file beside the model, from file bytes to label on ``n`` images."""
+    """Comparison of an exported file with the model on ``n`` images, from file bytes to label."""
 
     target: str
     path: str

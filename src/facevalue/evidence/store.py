@@ -1,4 +1,4 @@
-"""What a card keeps of the evidence that is found after the model was made."""
+"""Add evidence to the card of a finished model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from facevalue.support import files
 
 
 def check_writable(folder: Path) -> None:
-    """Raise, before the long work and not after it, where the card could not be written."""
+    """Raise if the card cannot be written: before the long work, not after it."""
     try:
         files.check_writable(folder / CARD)
     except UsageError as error:
-        raise UsageError(f"{error}, so the figures cannot be kept there; `save=False` only shows them") from error
+        raise UsageError(f"{error}, so the figures cannot be saved; give `save=False` to only show them") from error
 
 
 def keep_evidence(folder: Path, *evidence: AnyEvidence) -> None:
-    """Put evidence on the card, in place of what was found the same way before."""
+    """Add evidence to the card; it replaces older evidence of the same kind and identity."""
     card = ModelCard.load(folder)
     new = {(type(e), e.identity()) for e in evidence}
-    kept = [old for old in card.evidence if (type(old), old.identity()) not in new]
-    card.changed(evidence=(*kept, *evidence)).save(folder)
+    others = [old for old in card.evidence if (type(old), old.identity()) not in new]
+    card.changed(evidence=(*others, *evidence)).save(folder)

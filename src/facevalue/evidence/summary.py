@@ -1,4 +1,4 @@
-"""What a training gave, in one record: the figures of its card that a person asks for first."""
+"""The result of a training in one record: the most important figures of its card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPLITS = ("train", "validation", "calibration", "test")
 
 
 class TrainSummary(Record, frozen=True):
-    """A model that was just made; see :class:`~facevalue.evidence.card.ModelCard` for the fields.
+    """Summary of a new model; see :class:`~facevalue.evidence.card.ModelCard` for the fields.
 
     ``train``, ``validation``, ``calibration`` and ``test`` are the evaluations on these splits.
     """

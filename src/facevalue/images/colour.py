@@ -1,4 +1,4 @@
-"""From what a file stores to 8-bit sRGB: ranges, palettes, transparency, CMYK and colour profiles."""
+"""Convert stored pixels to 8-bit sRGB: bit depths, palettes, transparency, CMYK and colour profiles."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
 from facevalue.errors import ImageError
 
 SAME = 2
-"""Levels of 255 by which a profile's colours may differ from sRGB's and count as the same, so that pixels stay."""
+"""A profile whose colours differ from sRGB by at most this many levels of 255 counts as sRGB: pixels are unchanged."""
 
 # Tags of TIFF 6.0.
 _SUBFILE, _BITS, _PHOTOMETRIC, _LARGEST, _PALETTE, _SAMPLE_FORMAT = 254, 258, 262, 281, 320, 339
 _REDUCED, _WHITE_IS_ZERO, _UNSIGNED, _FLOAT = 1, 0, (1, 4), 3
-_SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of profiles, and the modes they are for
+_SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # colour spaces of profiles, and their Pillow modes
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What of a file must be known before it is decoded.
+    """Facts of a file that must be read before it is decoded.
 
     Attributes
     ----------
     profile : its ICC profile.
-    raw : Pillow's name of how a pixel is stored.
-    white : of grey pixels with more than 8 bits, the value of white.
+    raw : Pillow's name of the pixel storage format.
+    white : value of white, for grey pixels with more than 8 bits.
     inverted : whether such pixels have white as zero.
-    palette : a TIFF palette of 8-bit values where 16-bit ones are asked for, as 256 x RGB.
-    low_bytes : of 16-bit colour with one transparent colour, the image that holds the low bytes.
+    palette : TIFF palette of 256 x RGB, if it holds 8-bit values although the format requires 16-bit ones.
+    low_bytes : image of the low bytes, for 16-bit colour with one transparent colour.
     """
 
     profile: bytes | None
@@ -45,12 +45,12 @@ class Stored:
 
 
 def stored(image: Image.Image) -> Stored:
-    """Look at an image that is opened and not yet decoded.
+    """Read these facts from an image that is opened but not yet decoded.
 
     Raises
     ------
     ImageError
-        Its pixels have no known range, or it is a camera's raw file, whose first image is a preview.
+        The range of its pixels is unknown, or it is a camera's raw file, whose first image is a preview.
     """
     args = image.tile[0][3] if isinstance(image, ImageFile.ImageFile) and image.tile else ""
     raw = str(args[0] if isinstance(args, tuple) and args else args)
@@ -61,7 +61,7 @@ def stored(image: Image.Image) -> Stored:
 
 
 def _low_bytes(image: Image.Image) -> Image.Image | None:
-    """Of 16-bit colour with one transparent colour, an image of the low bytes: decoded as if they came first."""
+    """An image of the low bytes, for 16-bit colour with one transparent colour: decoded with swapped byte order."""
     if not isinstance(image.info.get("transparency"), tuple) or not isinstance(image, ImageFile.ImageFile):
         return None
     if not isinstance(image.fp, io.BytesIO):
@@ -75,7 +75,7 @@ def _low_bytes(image: Image.Image) -> Image.Image | None:
 def _stored_tiff(image: TiffImagePlugin.TiffImageFile, profile: bytes | None, raw: str) -> Stored:
     tags: Any = image.tag_v2
     if tags.get(_SUBFILE, 0) & _REDUCED:
-        raise ImageError("holds a preview in place of its image, as cameras' raw files do; convert it to PNG or JPEG")
+        raise ImageError("holds only a preview, as cameras' raw files do; convert it to PNG or JPEG")
     bits, kinds = tags.get(_BITS, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
     if _FLOAT in kinds:
         raise ImageError("has 32-bit float pixels, whose range is unknown; convert it to 8 or 16 bits")
@@ -101,12 +101,12 @@ def _stored_tiff(image: TiffImagePlugin.TiffImageFile, profile: bytes | None, ra
 
 
 def to_rgb(image: Image.Image, how: Stored) -> Image.Image:
-    """A decoded image as 8-bit sRGB on white.
+    """A decoded image as 8-bit sRGB, with transparent pixels on white.
 
     Raises
     ------
     ImageError
-        Its pixels have no known range.
+        The range of its pixels is unknown.
     """
     if image.mode == "F":
         raise ImageError("has 32-bit float pixels, whose range is unknown; convert it to 8 or 16 bits")
@@ -130,7 +130,7 @@ def to_rgb(image: Image.Image, how: Stored) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image, how: Stored) -> Image.Image:
-    """Greys of more than 8 bits as L: the high byte, as decoders do for 16-bit colour."""
+    """Grey with more than 8 bits as mode L: the high byte, as decoders do for 16-bit colour."""
     wide = np.asarray(image).astype(np.int64)
     if wide.min() < 0 or wide.max() > max(65535, how.white):
         raise ImageError("has pixels of more than 16 bits, whose range is unknown; convert it to 8 or 16 bits")
@@ -142,7 +142,7 @@ def _eight_bits(image: Image.Image, how: Stored) -> Image.Image:
 
 
 def _alpha(image: Image.Image, how: Stored) -> Image.Image | None:
-    """Opacity as L; ``None`` where all is opaque by the file's kind."""
+    """Opacity as mode L; ``None`` if the format or mode has no transparency."""
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         return image.getchannel(len(image.getbands()) - 1)
     transparent = image.info.get("transparency")
@@ -160,7 +160,7 @@ def _alpha(image: Image.Image, how: Stored) -> Image.Image | None:
     if image.mode == "1":
         return _opaque_but(pixels == bool(transparent))
     if image.mode == "L" or image.mode.startswith("I"):
-        # The value as stored: 2 and 4 bits have been spread over 8 since.
+        # The value is as stored; decoding has scaled 2 and 4 bits to 8.
         step = {"L;2": 85, "L;4": 17}.get(how.raw, 1)
         return _opaque_but(pixels == transparent * step)
     return image.convert("RGBA").getchannel("A")
@@ -171,7 +171,7 @@ def _opaque_but(transparent: NDArray[np.bool_]) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """L, RGB, CMYK or another mode without transparency as RGB, by its profile where that is for such a mode."""
+    """An image without transparency as RGB, converted by its profile if the profile fits the mode."""
     if image.mode == "LAB":
         lab = ImageCms.createProfile("LAB")
         converted = ImageCms.profileToProfile(image, lab, ImageCms.createProfile("sRGB"), outputMode="RGB")
@@ -184,15 +184,15 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             if transform is not None and image.mode == space:
                 return ImageCms.applyTransform(image, transform) or image.convert("RGB")
         except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a broken profile says nothing: the plain conversion stands
+            pass  # a damaged profile is ignored; the plain conversion follows
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @lru_cache(maxsize=16)
 def _srgb_transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
-    """The mode that a profile is for, and the way from there to sRGB: ``None`` where that leaves colours as they are.
+    """The mode of a profile, and its transform to sRGB; ``None`` for a profile that hardly changes colours.
 
-    Decided by what the profile does, not by its name.
+    Test colours decide this, not the profile's name.
     """
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     mode = _SPACES.get(source.profile.xcolor_space.strip(), "")
@@ -208,7 +208,7 @@ def _srgb_transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | N
 
 
 def _probe(mode: str) -> Image.Image:
-    """Colours from all over the cube, or all greys."""
+    """A grid of RGB colours, or all greys."""
     if mode == "L":
         return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     steps = np.linspace(0, 255, 18).astype(np.uint8)

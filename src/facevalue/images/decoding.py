@@ -1,11 +1,10 @@
-"""From file bytes to the network input: decoding and preprocessing, the same everywhere.
+"""Decode image files to upright RGB images.
 
-Training, evaluation, export, the command line and the server all come through here, so that one file gets one answer.
+Training, evaluation, export, the command line and the server all decode here, so one file always gets one answer.
 
-JPEGs are decoded by the libjpeg-turbo that Pillow carries. simplejpeg, a thinner cover of the same library, gives the
-same bytes (a test holds it) in half to three quarters of the time, but not as a Pillow image: copying its array into
-one, which the resampling needs, takes what was won (``benchmarks/decode_speed.py``). So there is one decoder, no
-second path that could give another answer, and no further package in the runtime.
+JPEGs are decoded by Pillow's libjpeg-turbo. simplejpeg, a thinner wrapper of the same library, gives the same bytes (a
+test checks this) in half to three quarters of the time. But it gives an array, and copying that into the Pillow image
+that resampling needs takes the time that was saved (``benchmarks/decode_speed.py``).
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _EDGES = dict(enumerate("2103 2301 0321 1032 3012 3210 1230".split(), start=2))
 
 
 def decoder_version() -> str:
-    """What decodes and resamples here. Another version's network inputs may differ by a level."""
+    """The libraries that decode and resample here. With other versions, network inputs may differ by one level."""
     turbo = features.version_feature("libjpeg_turbo")
     others = ((name, features.version(name)) for name in ("webp", "avif", "littlecms2"))
     parts = [f"pillow {pillow_version}", f"libjpeg-turbo {turbo or 'none'}"]
@@ -45,7 +44,7 @@ def decoder_version() -> str:
 
 
 def pixel_limit() -> int:
-    """The pixel limit in force: ``FACEVALUE_MAX_PIXELS`` where it is set and lower than :data:`MAX_PIXELS`."""
+    """The pixel limit: ``FACEVALUE_MAX_PIXELS`` if it is set and lower than :data:`MAX_PIXELS`, else that."""
     text = os.environ.get("FACEVALUE_MAX_PIXELS", "")
     if not text:
         return MAX_PIXELS
@@ -55,14 +54,14 @@ def pixel_limit() -> int:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's bytes; a :class:`ImageError` with the reason where it cannot be read."""
+    """A file's bytes; raises :class:`ImageError` with the reason if it cannot be read."""
     try:
         mode = path.stat().st_mode
-        # A pipe that someone left in a folder would be waited for without end; one that a shell hands over will not.
+        # Reading a pipe that was left in a folder would block for ever; a pipe from a shell does not.
         if stat.S_ISFIFO(mode) and not str(path).startswith(("/dev/", "/proc/")):
             raise ImageError("is a pipe, not a file")
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
-            raise ImageError("is a device or socket, not a file")  # some have no end
+            raise ImageError("is a device or socket, not a file")  # reading some devices never ends
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {os.strerror(error.errno or 0)}") from error
@@ -81,18 +80,18 @@ def open_image(data: bytes, max_pixels: int | None = None) -> Image.Image:
         raise ImageError("the file is empty")
     foreign = foreign_format(data[:HEAD])
     if foreign is not None:
-        raise ImageError(f"is not an image in a known format, but of the kind {foreign}; convert it to PNG or JPEG")
+        raise ImageError(f"is a file of the type {foreign}, which is not supported; convert it to PNG or JPEG")
     if image_format(data[:HEAD]) == "HEIF":
         _register_heif()
     try:
         image = Image.open(io.BytesIO(data), formats=_known_formats())
-    # Pillow warns above its own limit, which is ours at most, and raises above twice that. The warning is not switched
-    # off: filters belong to the process, and threads that decode would change them under each other.
+    # Pillow warns above its own limit, which is ours at most, and raises above twice that. The warning stays switched
+    # on: warning filters belong to the whole process, and decoding threads would overwrite each other's.
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLargeError(f"has more than the {limit:,} pixels allowed") from error
     except UnidentifiedImageError as error:
         raise ImageError("is not an image in a known format") from error
-    except Exception as error:  # a broken header can raise nearly anything in a decoder
+    except Exception as error:  # a damaged header can raise nearly anything in a decoder
         raise ImageError(f"is damaged: {_one_line(error)}") from error
     width, height = image.size
     if width * height > limit:
@@ -103,9 +102,8 @@ def open_image(data: bytes, max_pixels: int | None = None) -> Image.Image:
 def decode(data: bytes, max_pixels: int | None = None) -> Image.Image:
     """Decode to an upright 8-bit RGB image.
 
-    The first frame is taken; EXIF orientation is applied; 16-bit greys keep their high byte, and those stored with
-    white as zero are turned round; embedded colour profiles and CMYK are converted to sRGB; transparency is laid on
-    white.
+    The first frame is used. EXIF orientation is applied. 16-bit grey keeps its high byte; grey with white as zero is
+    inverted. Embedded colour profiles and CMYK are converted to sRGB. Transparency becomes white.
 
     Parameters
     ----------
@@ -115,8 +113,8 @@ def decode(data: bytes, max_pixels: int | None = None) -> Image.Image:
     Raises
     ------
     ImageError
-        The bytes are no image, truncated, too large, or of a kind whose range is unknown (float, signed, 32 bits), or
-        all that can be read is the preview in a camera's raw file.
+        The bytes are not an image, are truncated, have too many pixels, have pixels of unknown range (float, signed,
+        32 bits), or are a camera's raw file with only a preview.
     """
     return decode_reduced(data, lambda _width, _height: 1, max_pixels)[0]
 
@@ -130,24 +128,24 @@ def decode_reduced(
 
     Parameters
     ----------
-    reduction : from an image's width and height as stored, to 1, 2, 4 or 8. Followed for 8-bit grey, YCbCr and RGB
-        JPEGs; every other image is decoded whole.
+    reduction : function of the stored width and height that returns 1, 2, 4 or 8. Used for 8-bit grey, YCbCr and RGB
+        JPEGs; other images are decoded in full size.
 
     Returns
     -------
-    The upright image, and the box in it that the original covers: a side that the reduction does not divide is
-    rounded up, and the last pixel is then only partly the image's.
+    The upright image, and the box in it that the original covers. A side that is not a multiple of the reduction is
+    rounded up; the box then ends inside the last pixel.
     """
     ending = jpeg_end.ending_of(data) if data[:2] == b"\xff\xd8" else None
     if ending is not None and ending.missing:
-        open_image(data, max_pixels)  # what is wrong with the header comes first
+        open_image(data, max_pixels)  # errors in the header are reported first
         raise ImageError("is truncated")
     if ending is None:
         return _decoded(data, reduction, max_pixels)
     if ending.scans == 1:
-        # Without the end mark, a decoder that lacks data says so instead of filling in grey.
+        # Without an end marker, the decoder reports missing data instead of filling in grey.
         return _decoded(data[: ending.end] + jpeg_end.PADDING, reduction, max_pixels)
-    # Of several scans the decoder wants the end mark. Where the last one is cut, other bits behind it show.
+    # With several scans the decoder needs the end marker. If the last scan is cut, bytes behind it change the image.
     image, box = _decoded(data, reduction, max_pixels)
     other = data[: ending.end] + jpeg_end.GARBAGE + b"\xff\xd9"
     if _decoded(other, reduction, max_pixels)[0].tobytes() != image.tobytes():
@@ -175,12 +173,12 @@ def _decoded(data: bytes, reduction: Callable[[int, int], int], max_pixels: int 
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """A Pillow image as upright 8-bit RGB, as :func:`decode` gives it for a file; the one given stays as it is.
+    """A Pillow image as upright 8-bit RGB, as :func:`decode` returns it for a file; the given image is not changed.
 
     Raises
     ------
     ImageError
-        It comes from a file that is damaged, or is of a kind whose range is unknown (float, signed, 32 bits).
+        It comes from a damaged file, or has pixels of unknown range (float, signed, 32 bits).
     """
     try:
         how = stored(image)
@@ -188,12 +186,12 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         return turned(to_rgb(image, how), orientation_of(image))
     except ImageError:
         raise
-    except Exception as error:  # a decoder that reads a file only now can raise nearly anything
+    except Exception as error:  # Pillow may read the file only now, which can raise nearly anything
         raise ImageError(f"is damaged: {_one_line(error)}") from error
 
 
 def _reduce(image: Image.Image, reduction: int) -> tuple[float, ...]:
-    """Tell a JPEG its reduction before it is decoded; returns what will exceed it left, top, right and bottom."""
+    """Set a JPEG's reduction before decoding; returns by how much it will exceed the original on each side."""
     if reduction == 1 or not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode not in ("L", "RGB"):
         return (0, 0, 0, 0)
     width, height = image.size
@@ -209,7 +207,7 @@ def _register_heif() -> None:
     try:
         import pillow_heif  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
-        raise ImageError("is a HEIC image; run: pip install pillow-heif, or 'facevalue[heic]'") from error
+        raise ImageError("is a HEIC image; to read it, run: pip install 'facevalue[heic]'") from error
     pillow_heif.register_heif_opener()
 
 

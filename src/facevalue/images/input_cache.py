@@ -1,14 +1,14 @@
-"""Decoded network inputs on disk, for splits that are read every epoch and do not fit into memory.
+"""A disk cache of decoded network inputs, for splits that are read every epoch and do not fit into memory.
 
 One file holds the network inputs of one split. Its name is a hash of the images' bytes, the preprocessing and the
-decoder, so that another image, size or version is another file, and a file is only ever read for what it was made from.
-It is written beside its place and renamed, so it is whole or not there; several processes may read it while another
-makes or removes it. Windows does not remove what a process has open: there it stays until nobody reads it.
+decoder, so a file is only used for exactly what it was made from. It is written under another name and then renamed, so
+it is always complete; several processes may read it while another writes or removes it. On Windows, a file that is open
+is removed only when no process reads it any more.
 
-Network inputs are read with ``pread``, not through a memory map: the kernel keeps and shares the pages either way, but
-mapped pages count as the process's memory, a page that is not there yet would hold the interpreter's lock, and a file
-that someone cuts short would kill the process instead of being decoded anew. Windows has no ``pread``; there threads
-take turns to seek and read. (Elsewhere that would not do: a forked process shares the position in the file.)
+Network inputs are read with ``pread``, not a memory map. The kernel caches and shares the pages in both cases, but
+mapped pages count as memory of the process, a page fault blocks the interpreter lock, and a truncated file would kill
+the process. Windows has no ``pread``; there threads take turns to seek and read. (On other systems that is not safe: a
+forked process shares the file position.)
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from facevalue.images.preprocessing import Preprocessing
 from facevalue.support import files, locks, machine, progress
 
 LIMIT_GB = 16.0
-"""Most that all cached network inputs take, in 10^9 bytes; ``FACEVALUE_CACHE_GB`` sets another, 0 for no cache."""
+"""Most disk space of all cached network inputs, in 10^9 bytes. ``FACEVALUE_CACHE_GB`` changes it; 0 means no cache."""
 
 _MAGIC = b"facevalue inputs 1\n"
 _ROW = np.dtype([("sha256", "S64"), ("crc", "<u4")])
@@ -44,7 +44,7 @@ _PARTIAL = ".partial"
 
 
 def limit_bytes() -> int:
-    """The limit in force."""
+    """The disk limit in bytes."""
     text = os.environ.get("FACEVALUE_CACHE_GB", "")
     try:
         limit = float(text or LIMIT_GB)
@@ -56,7 +56,7 @@ def limit_bytes() -> int:
 
 
 def default_folder() -> Path:
-    """``network inputs`` in :func:`facevalue.support.files.cache_folder`."""
+    """``inputs`` in :func:`facevalue.support.files.cache_folder`."""
     return files.cache_folder() / "inputs"
 
 
@@ -66,9 +66,9 @@ class InputCache:
 
     Attributes
     ----------
-    path : where it is, or was: others may have removed it since.
+    path : of the file; another process may have removed it.
     shape : of one network input, (s, s, 3).
-    rows : (m,) SHA-256 in hexadecimal and CRC-32 of each network input, sorted by the first.
+    rows : (m,) hexadecimal SHA-256 of each image and CRC-32 of its network input, sorted by SHA-256.
     """
 
     path: Path
@@ -80,9 +80,9 @@ class InputCache:
         return len(self.rows)
 
     def get(self, sha256: str) -> NDArray[np.uint8] | None:
-        """The network input of an image, or ``None`` where it is not held or was damaged since; safe from any thread.
+        """The network input of an image; ``None`` if it is not cached or is damaged. Thread-safe.
 
-        A damaged file is removed, so that the next training makes it anew.
+        A damaged file is removed, so that the next training writes it again.
         """
         row = int(np.searchsorted(self.rows["sha256"], sha256.encode()))
         if row == len(self.rows) or self.rows["sha256"][row] != sha256.encode():
@@ -90,15 +90,15 @@ class InputCache:
         size = int(np.prod(self.shape))
         data = self._file.read(size, _start(len(self.rows)) + row * size)
         if len(data) != size or zlib.crc32(data) != self.rows["crc"][row]:
-            self._file.remove()  # the network input is decoded all the same
+            self._file.remove()  # the caller decodes the image again
             return None
         return np.frombuffer(data, np.uint8).reshape(self.shape)
 
 
 class _Open:
-    """A file that is read at any place by any thread, with a mark that tells other processes that it is in use.
+    """An open file that several threads read, with a mark that tells other processes that it is in use.
 
-    It goes to another process by its path; where it has been removed since, nothing is read there.
+    It is pickled as its path; if the file is gone when it is unpickled, it reads as empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,7 +112,7 @@ class _Open:
             raise
 
     def read(self, size: int, start: int) -> bytes:
-        """``size`` bytes from ``start`` on; fewer, or none, where the file has not that many or cannot be read."""
+        """``size`` bytes from position ``start``; fewer or none if the file is shorter or cannot be read."""
         stream = self._stream
         try:
             if stream is None:
@@ -122,15 +122,15 @@ class _Open:
             with self._turn:
                 stream.seek(start)
                 return stream.read(size)
-        except (OSError, ValueError):  # closed meanwhile by remove(), in another thread
+        except (OSError, ValueError):  # another thread closed it in remove()
             return b""
 
     def size(self) -> int:
-        """Bytes of the file, 0 where it is gone."""
+        """Size of the file in bytes, 0 if it is closed."""
         return 0 if self._stream is None else os.fstat(self._stream.fileno()).st_size
 
     def remove(self) -> None:
-        """Remove the file; where an open one cannot be removed it is closed first, and no longer read."""
+        """Remove the file; if an open file cannot be removed, close it first."""
         try:
             self.path.unlink(missing_ok=True)
         except OSError:
@@ -139,7 +139,7 @@ class _Open:
                 self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Read no more, and say so to others."""
+        """Close the file and remove the mark."""
         with self._turn:
             if self._stream is not None:
                 self._stream.close()
@@ -147,21 +147,21 @@ class _Open:
                 self._mark.end()
 
     def __reduce__(self) -> tuple[Callable[[Path], _Open], tuple[Path]]:
-        return _again, (self.path,)
+        return _reopened, (self.path,)
 
     def __del__(self) -> None:
         if hasattr(self, "_stream"):
             self.close()
 
 
-def _again(path: Path) -> _Open:
-    """In another process, the same file; one that can no longer be opened is read as empty."""
+def _reopened(path: Path) -> _Open:
+    """The same file in another process; if it cannot be opened, it reads as empty."""
     try:
         return _Open(path)
     except OSError:
-        gone = _Open.__new__(_Open)
-        gone.path, gone._turn, gone._stream = path, threading.Lock(), None
-        return gone
+        empty = _Open.__new__(_Open)
+        empty.path, empty._turn, empty._stream = path, threading.Lock(), None
+        return empty
 
 
 def cached(
@@ -173,19 +173,19 @@ def cached(
 ) -> InputCache | None:
     """The network inputs of these images, decoded once and then read from disk.
 
-    Where there is room for a part only, that part is held and the rest is decoded every time.
+    If there is room for only some of them, the others are decoded every time.
 
     Parameters
     ----------
-    sha256s : of each image's bytes, hexadecimal; an image that comes twice is held once.
-    decode : from an image's place in ``sha256s`` to its network input (s, s, 3).
+    sha256s : of each image's bytes, hexadecimal; equal images are cached once.
+    decode : returns the network input (s, s, 3) of the image at a position in ``sha256s``.
     folder : :func:`default_folder` by default.
     limit : bytes that all files in ``folder`` may take; :func:`limit_bytes` by default.
 
     Returns
     -------
-    ``None``, after one note to the user, where nothing can be held: no room is allowed, or the disk is full or cannot
-    be written.
+    ``None`` if nothing can be cached: the limit leaves no room, or the disk is full or not writable. A note tells the
+    user.
     """
     folder = default_folder() if folder is None else folder
     limit = limit_bytes() if limit is None else limit
@@ -199,31 +199,31 @@ def cached(
         room = _room(folder, path, limit)
         rows = _rows_for(room, len(first), int(np.prod(shape)))
         held = _opened(path, shape)
-        if held is not None and len(held) >= 0.8 * rows:  # a little more room is not worth decoding all again
+        if held is not None and len(held) >= 0.8 * rows:  # do not decode everything again to cache a little more
             os.utime(path)
             return held
         del held
         if rows == 0:
-            progress.note(f"decoded images are not kept on disk: no room within {limit / 1e9:g} GB in {folder}")
+            progress.note(f"decoded images are not cached on disk: no room within {limit / 1e9:g} GB in {folder}")
             return None
         _make_room(folder, path, limit - _start(rows) - rows * int(np.prod(shape)))
         chosen = sorted(first)[:rows]
         _write(path, shape, chosen, machine.in_order(decode, (first[sha256] for sha256 in chosen)))
         return _opened(path, shape)
     except OSError as error:
-        progress.note(f"decoded images are not kept on disk: {folder}: {os.strerror(error.errno or 0)}")
+        progress.note(f"decoded images are not cached on disk: {folder}: {os.strerror(error.errno or 0)}")
         return None
 
 
 def _key(sha256s: dict[str, int], preprocessing: Preprocessing) -> str:
-    said = hashlib.sha256(msgspec.json.encode([preprocessing, decoding.decoder_version()]))
+    digest = hashlib.sha256(msgspec.json.encode([preprocessing, decoding.decoder_version()]))
     for sha256 in sorted(sha256s):
-        said.update(sha256.encode())
-    return said.hexdigest()[:32]
+        digest.update(sha256.encode())
+    return digest.hexdigest()[:32]
 
 
 def _start(rows: int) -> int:
-    """Where the network inputs begin: after the mark, the number of rows, the rows and their CRC; whole pages."""
+    """Position of the first network input: after the magic bytes, row count, rows and CRC, rounded up to a page."""
     return -(-(len(_MAGIC) + 8 + rows * _ROW.itemsize + 4) // 4096) * 4096
 
 
@@ -235,7 +235,7 @@ def _rows_for(room: int, wanted: int, pixels: int) -> int:
 
 
 def _opened(path: Path, shape: tuple[int, int, int]) -> InputCache | None:
-    """The file at ``path``, if it is there and whole; a damaged one is as good as none."""
+    """The file at ``path``; ``None`` if it is missing or damaged."""
     try:
         file = _Open(path)
     except FileNotFoundError:
@@ -276,10 +276,12 @@ def _fill(
 
 
 def _take_room(stream: io.FileIO, size: int) -> None:
-    """All of the room at once: a full disk is found out before the work, not in the middle of it."""
+    """Allocate the whole file at once, so that a full disk is found before the work."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(stream.fileno(), 0, size)
-    elif shutil.disk_usage(Path(os.fsdecode(stream.name)).parent).free < size:  # Windows and macOS only tell
+    elif (
+        shutil.disk_usage(Path(os.fsdecode(stream.name)).parent).free < size
+    ):  # Windows and macOS cannot allocate, only report
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -291,7 +293,7 @@ def _write_all(stream: io.FileIO, data: bytes) -> None:
 
 @contextmanager
 def _partial(path: Path) -> Iterator[Path]:
-    """A new file beside ``path``, marked while it is written: an unmarked one was left by a killed process."""
+    """A new file beside ``path``, marked as in use while it is written; one without a mark is from a killed process."""
     partial = path.with_name(f"{path.stem}.{uuid.uuid4().hex[:12]}{_PARTIAL}")
     mark = locks.Mark(partial)
     try:
@@ -303,7 +305,7 @@ def _partial(path: Path) -> Iterator[Path]:
 
 
 def _room(folder: Path, path: Path, limit: int) -> int:
-    """Bytes that a file at ``path`` may take: what is not in use by others, and half of what the disk has to give."""
+    """Bytes that a file at ``path`` may take: at most what other files in use leave, and half of the free disk."""
     others = [file for file in _files(folder) if file != path]
     used = [locks.in_use(file) for file in others]
     in_use = sum(_size(file) for file, held in zip(others, used, strict=True) if held)
@@ -312,7 +314,7 @@ def _room(folder: Path, path: Path, limit: int) -> int:
 
 
 def _make_room(folder: Path, path: Path, limit: int) -> None:
-    """Remove the file at ``path``, and the longest unused others, until those together take at most ``limit`` bytes."""
+    """Remove the file at ``path``, then the least recently used others until they take at most ``limit`` bytes."""
     path.unlink(missing_ok=True)
     left = sorted(_files(folder), key=lambda file: (file.suffix != _PARTIAL, _used(file)))
     total = sum(_size(file) for file in left)

@@ -1,20 +1,20 @@
-"""Whether a JPEG holds all of its image: before an end mark, libjpeg fills what is missing with grey, silently."""
+"""Detect truncated JPEGs: libjpeg silently fills missing data with grey if an end marker follows."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# In entropy-coded data FF is followed by 00, by a restart mark, or by more FFs; anything else ends the data.
+# In entropy-coded data FF is followed by 00, a restart marker or more FFs; anything else ends the data.
 _MARK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _EOI, _SOS = 0xD9, 0xDA
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 
 PADDING = bytes(16)
-"""What a decoder may read beyond the last bit that it needs; no more than a few blocks could be decoded from it."""
+"""A decoder may read a little beyond the last bit that it needs; at most a few blocks could be decoded from this."""
 
 GARBAGE = b"\x5a" * 4096
-"""Bits that are no image's, behind the last scan's own."""
+"""Arbitrary bytes to append to the last scan."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Ending:
 
     Attributes
     ----------
-    end : where the data of its last scan ends.
-    scans : how many it has.
-    missing : whether a scan that the image needs is not there.
+    end : position at which the data of the last scan ends.
+    scans : their number.
+    missing : whether a scan that the image needs is missing.
     """
 
     end: int
@@ -34,18 +34,18 @@ class Ending:
 
 
 def ending_of(data: bytes) -> Ending | None:
-    """How the first image in a JPEG file ends; ``None`` where its segments cannot be followed, or no end mark comes.
+    """How the first image in a JPEG file ends; ``None`` if its segments are not valid or there is no end marker.
 
-    Only headers are read, and the data between them is searched for marks: about a millisecond a megabyte.
+    Only headers are read, and the data between them is searched for markers: about one millisecond per megabyte.
     """
     components: list[int] = []
-    lowest: dict[int, list[int]] = {}  # by component, for each of 64 coefficients: the bit that its last scan gave
+    lowest: dict[int, list[int]] = {}  # by component, for each of 64 coefficients: the lowest bit in its last scan
     position, scans, end = 2, 0, 0
     while True:
         mark = _MARK.search(data, position)
         if mark is None:
             return None
-        # A mark may come at once, behind another segment; elsewhere libjpeg passes over what lies between.
+        # A marker usually follows its predecessor's segment directly; libjpeg skips any bytes in between.
         position, kind = mark.end(), data[mark.start() + 1]
         if scans:
             end = end or mark.start()
@@ -71,7 +71,8 @@ def ending_of(data: bytes) -> Ending | None:
         position += length
     if not scans or not components:
         return None
-    # Colour may have no AC at all, where an encoder left empty scans out; what was begun must be ended.
+    # Colour components may have no AC scan, because encoders leave empty scans out. A scan that was begun must be
+    # refined to the last bit.
     missing = (
         any(c not in lowest or lowest[c][0] != 0 for c in components)
         or -1 in lowest[components[0]]

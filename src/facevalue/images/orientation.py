@@ -1,4 +1,4 @@
-"""Which way up an image is, by its EXIF data. However odd the rest of that is, only this one entry matters."""
+"""The EXIF orientation of an image. It is read even if the rest of the EXIF data is damaged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TAG = int(ExifTags.Base.Orientation)
 
 
 def orientation_of(image: Image.Image) -> int:
-    """1 to 8 as EXIF 2.32 numbers them (tag 0x0112); 1 where there is no such entry, or none that means anything."""
+    """Orientation 1 to 8 as in EXIF 2.32 (tag 0x0112); 1 if the entry is missing or not valid."""
     try:
         value = image.getexif().get(_TAG, 1)
     except Exception:  # damaged EXIF data can raise nearly anything
@@ -35,12 +35,12 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """``image`` the right way up."""
+    """``image`` turned and mirrored so that it is upright."""
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def _first_directory(exif: bytes) -> int:
-    """The orientation in EXIF data that cannot be read as a whole: only the first directory is looked through."""
+    """The orientation from the first directory of EXIF data that cannot be read as a whole."""
     body = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(body[:2])
     if order is None or len(body) < 10:

@@ -32,16 +32,15 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     size : side of the network input in pixels.
-    fit : ``squash`` resizes both sides to ``size``; ``crop`` takes the central square; ``pad`` keeps all of the
-        image and fills the rest with mid grey.
+    fit : ``squash`` resizes both sides to ``size``; ``crop`` takes the central square; ``pad`` keeps the whole image
+        and fills the rest with mid grey.
     filter : resampling filter; all but ``nearest`` are antialiased.
     crop_fraction : share of the shorter side that ``crop`` keeps, in (0, 1].
-    jpeg_gap : 0 decodes every JPEG whole. From 1 on, a JPEG is decoded at a half, a quarter or an eighth of its size
-        where that is still at least ``jpeg_gap`` times as large as the network input (see :func:`decode_reduced`). A
-        photograph of 12 million pixels is then read about seven times faster at a gap of 2, and its square differs by
-        0.7 levels of 255 on average and by at most 5 in 99 pixels of 100 (measured on real photographs). That is
-        more than rounding, so it is said on the card, and 0 unless asked for: where one class comes as large JPEGs
-        and the other does not, the two would be resampled in two ways, which a network can learn.
+    jpeg_gap : 0 decodes every JPEG in full size. With 1 to 64, a JPEG is decoded at a half, a quarter or an eighth of
+        its size if that is still ``jpeg_gap`` times the network input (see :func:`decode_reduced`). At a gap of 2, a
+        photograph of 12 million pixels is read about seven times faster; its network input differs by 0.7 levels of 255
+        on average and by at most 5 in 99 % of pixels (measured on real photographs). Keep 0 if only one class has large
+        JPEGs: a network could learn that the two classes are resampled differently.
     """
 
     size: int = 224
@@ -58,18 +57,18 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.jpeg_gap and not 1 <= self.jpeg_gap <= 64:
             raise UsageError(f"Expected jpeg_gap 0 or from 1 to 64, but got {self.jpeg_gap}")
         if self.jpeg_gap and self.filter in ("nearest", "box"):
-            # Both see the reduced image's pixels one by one: measured, 3 levels apart on average.
-            raise UsageError(f"Expected bilinear, bicubic or lanczos beside jpeg_gap, but got {self.filter}")
+            # These filters show the reduced image's single pixels: 3 levels of difference on average (measured).
+            raise UsageError(f"Expected filter bilinear, bicubic or lanczos with jpeg_gap, but got {self.filter}")
 
     def reduction(self, width: int, height: int) -> int:
-        """At which part of its size, 1, 2, 4 or 8, a JPEG is decoded.
+        """The divisor, 1, 2, 4 or 8, by which a JPEG's size is reduced in decoding.
 
         >>> Preprocessing(size=224, jpeg_gap=2).reduction(4000, 3000)
         4
         """
         if not self.jpeg_gap:
             return 1
-        # What becomes the network input's whole side.
+        # The part of the image that becomes one side of the network input.
         edge: float = max(width, height) if self.fit == "pad" else min(width, height)
         if self.fit == "crop":
             edge *= self.crop_fraction
@@ -81,7 +80,7 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Parameters
         ----------
         image : upright, RGB.
-        box : the part of ``image`` that is the image; all of it by default.
+        box : the part of ``image`` to use; by default the whole image.
 
         Examples
         --------
@@ -107,18 +106,18 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return np.asarray(pixels, dtype=np.uint8)
 
     def read(self, data: bytes, max_pixels: int | None = None) -> NDArray[np.uint8]:
-        """File bytes to (size, size, 3) uint8 RGB; raises :class:`ImageError` as :func:`decode` does."""
+        """The network input (size, size, 3) uint8 RGB of file bytes; raises :class:`ImageError` as :func:`decode`."""
         return self.apply(*decode_reduced(data, self.reduction, max_pixels))
 
     def of(self, image: ImageInput, max_pixels: int | None = None) -> NDArray[np.uint8]:
-        """An image in any form to the network input (size, size, 3) uint8 RGB.
+        """The network input (size, size, 3) uint8 RGB of an image in any form.
 
         Raises
         ------
         ImageError
-            A file cannot be read, or is no image.
+            A file cannot be read, or is not an image.
         UsageError
-            An object is no image.
+            The object is not an image.
         """
         if isinstance(image, np.ndarray | Image.Image):
             return self.apply(upright(image))

@@ -1,8 +1,8 @@
 """Resampling that gives the same bytes with every supported Pillow.
 
-Pillow resamples in two passes, one for each direction, and rounds between them, so the order shows in the result. Up to
-12.3 the horizontal pass came first; 13.0 takes the vertical one first where it makes a tall image much smaller. One
-call for each pass fixes the order, and gives what a single call gave up to 12.3.
+Pillow resamples in two passes, one per direction, and rounds between them, so the order matters. Up to 12.3 the
+horizontal pass came first; 13.0 starts with the vertical one if that makes a tall image much smaller. One call per pass
+fixes the order and gives the same bytes as a single call up to 12.3.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from __future__ import annotations
 from PIL import Image
 
 Box = tuple[float, float, float, float]
-"""Left, top, right and bottom of a part of an image, in its pixels."""
+"""Left, top, right and bottom of a part of an image, in pixels."""
 
 MOST_BETWEEN = 1 << 27
-"""Pixels between the passes. A column of a million pixels made wider first would need gigabytes."""
+"""Most pixels between the passes. Widening a column of a million pixels first would need gigabytes."""
 
 
 def resize(
     image: Image.Image, size: tuple[int, int], resample: Image.Resampling, box: Box | None = None
 ) -> Image.Image:
-    """``image`` or a part of it at another size, horizontally first; the same bytes with every supported Pillow.
+    """Resample ``image`` or a part of it, horizontally first; the same bytes with every supported Pillow.
 
-    Where the image between the passes would have more than :data:`MOST_BETWEEN` pixels, the vertical pass comes first.
+    If the image between the passes would have more than :data:`MOST_BETWEEN` pixels, the vertical pass comes first.
 
     Parameters
     ----------
     size : width and height of the result.
-    box : the part that becomes the result; all of the image by default.
+    box : the part of the image to resample; by default the whole image.
 
     >>> resize(Image.new("RGB", (30, 20), "red"), (8, 5), Image.Resampling.BICUBIC).size
     (8, 5)
@@ -41,7 +41,7 @@ def resize(
 
 
 def thumbnail(image: Image.Image, longest: int, resample: Image.Resampling) -> Image.Image:
-    """A smaller image of the same shape whose longest side is ``longest``; one that is small enough stays as it is."""
+    """The image scaled down so that its longest side is ``longest``; a smaller image is returned unchanged."""
     if max(image.size) <= longest:
         return image
     scale = longest / max(image.size)

@@ -1,11 +1,11 @@
-"""What kind of file some bytes begin: told by content, whatever the file is called."""
+"""Recognise file types by their first bytes, independent of the file name."""
 
 from __future__ import annotations
 
 import re
 
 HEAD = 512
-"""Bytes of a file's beginning that are enough for every question here."""
+"""Number of bytes from the beginning of a file that are needed here."""
 
 _HEIF = frozenset(b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1".split())
 _NETPBM = re.compile(rb"P[1-6](\s+|\s*#[^\n]*\n)+\d+\s")
@@ -20,7 +20,7 @@ _STARTS = (
     (b"MM\0+", "TIFF"),
 )
 
-# Files that hold images, or may, but in a form that is not read.
+# Types that hold or may hold images but are not supported.
 _FOREIGN = (
     (b"8BPS", "Photoshop"),
     (b"\xff\x0a", "JPEG XL"),
@@ -62,13 +62,13 @@ _FOREIGN_BRANDS = {b"crx ": "camera raw", b"qt  ": "video", b"isom": "video", b"
 
 
 def image_format(head: bytes) -> str | None:
-    """The format, of those that are read, that these first bytes begin; ``None`` where they begin no such image.
+    """The supported image format of a file with these first bytes; ``None`` if there is none.
 
     >>> image_format(b"GIF89a..."), image_format(b"hello")
     ('GIF', None)
     """
     if head[:4] in (b"II*\0", b"MM\0*") and head[8:10] == b"CR":
-        return None  # a camera's raw file, which only looks like a TIFF
+        return None  # a camera's raw file that looks like a TIFF
     for start, name in _STARTS:
         if head.startswith(start):
             return name
@@ -89,7 +89,7 @@ def image_format(head: bytes) -> str | None:
 
 
 def foreign_format(head: bytes) -> str | None:
-    """What these first bytes begin where it may hold an image that is not read: ``Photoshop``, ``PDF``, ``video``, …
+    """The type of an unsupported file that may hold an image (``Photoshop``, ``PDF``, ``video``, …), else ``None``.
 
     >>> foreign_format(b"8BPS....")
     'Photoshop'

@@ -1,4 +1,4 @@
-"""Images as callers hold them: a path, the bytes of a file, a Pillow image, or an array."""
+"""Images as callers pass them: a path, the bytes of a file, a Pillow image, or an array."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def each(images: Images) -> Iterator[ImageInput]:
 
 
 def name_of(image: ImageInput) -> str | None:
-    """The path of an image that is given by one; ``None`` for the others."""
+    """The path of an image that is given as a path; ``None`` for other images."""
     return os.fspath(image) if isinstance(image, str | os.PathLike) else None
 
 
@@ -60,7 +60,7 @@ def checked_array(array: NDArray[np.generic]) -> NDArray[np.uint8]:
     Raises
     ------
     UsageError
-        The array has another shape or type, or no pixel.
+        The array has another shape or type, or no pixels.
     """
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
@@ -75,7 +75,7 @@ def checked_array(array: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def upright(image: ImageInput, max_pixels: int | None = None) -> Image.Image:
-    """The image as upright 8-bit RGB, whatever it was given as.
+    """An image in any of these forms as upright 8-bit RGB.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def upright(image: ImageInput, max_pixels: int | None = None) -> Image.Image:
     Raises
     ------
     ImageError
-        A file cannot be read, or is no image.
+        A file cannot be read, or is not an image.
     UsageError
-        An object is no image.
+        The object is not an image.
     """
     if isinstance(image, np.ndarray):
         return Image.fromarray(checked_array(image))
@@ -97,14 +97,14 @@ def upright(image: ImageInput, max_pixels: int | None = None) -> Image.Image:
 
 
 def encoded(image: str | os.PathLike[str] | bytes) -> bytes:
-    """The bytes of an image file that is given by its path or by its bytes.
+    """The bytes of an image file, given as its path or its bytes.
 
     Raises
     ------
     ImageError
         The file cannot be read.
     UsageError
-        It is neither.
+        ``image`` is neither a path nor bytes.
     """
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)

@@ -1,7 +1,7 @@
-"""Which files of a folder are images: one answer for scanning, training, predicting, explaining and exporting.
+"""Find the image files in a folder, in the same way for all commands.
 
-A file is taken for an image where it begins as one, whatever it is called, or where its ending says so: one that is
-called ``.jpg`` and is none is then named as unreadable by whoever reads it. Whatever is passed over is named too.
+A file is an image if its first bytes or its suffix say so. So a ``.jpg`` file that is not an image is listed too, and
+its reader reports it as unreadable. Every skipped file is reported with the reason.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .tif .tiff .gif .heic .heif .hif .avif .mpo .ppm .pgm .pbm"
     " .pnm".split()
 )
-"""Endings by which a file claims to be an image."""
+"""Suffixes of image files."""
 
 MODEL_CARD = "card.json"
 """The file that makes a folder a model folder."""
 
-# What systems, synchronisers and network storage leave in folders; compared without case.
+# Folders that operating systems, file synchronisation and network storage create; compared without case.
 _LEFTOVERS = frozenset(
     """
     @eadir @recycle @recently-snapshot @snapshot @sharesnap @tmp @transcode @sharebin @__thumb @upload_session
@@ -45,17 +45,17 @@ _MOST_COUNTED = 10_000
 _COUNTED = re.compile(r"\(([\d,]+) files?")
 
 HIDDEN = "is hidden"
-LEFTOVER = "is what a system left behind"
-NOT_AN_IMAGE = "is no image"
+LEFTOVER = "is a system file or folder"
+NOT_AN_IMAGE = "is not an image"
 
 
 @dataclass
 class PassedOver:
-    """What a walk passed over, in its order.
+    """Files and folders that a walk skipped, in the order of the walk.
 
     Attributes
     ----------
-    found : path and reason of each file or folder; a folder stands for all that is in it.
+    found : path and reason of each; a folder stands for all its content.
     """
 
     found: list[tuple[Path, str]] = field(default_factory=list)
@@ -69,15 +69,15 @@ class PassedOver:
         return [{"path": as_text(str(path)), "reason": reason} for path, reason in self.found]
 
     def line(self) -> str | None:
-        """How many were passed over and why, in one line; ``None`` where none was."""
+        """Number of skipped files and folders and the reasons, in one line; ``None`` if there are none."""
         return summary(self.to_list())
 
 
 def summary(ignored: Sequence[dict[str, str]]) -> str | None:
-    """How many files and folders were passed over and why, in one line; ``None`` where none was.
+    """Number of skipped files and folders and the reasons, in one line; ``None`` if there are none.
 
-    >>> summary([{"path": "a/x.txt", "reason": "is no image"}, {"path": "a/.git", "reason": "is hidden (3 files)"}])
-    "passed over 2 (1 of them a folder, with 3 files): 1 is no image, e.g. 'a/x.txt'; 1 is hidden, e.g. 'a/.git'"
+    >>> summary([{"path": "a/x.txt", "reason": "is not an image"}, {"path": "a/.git", "reason": "is hidden (3 files)"}])
+    "skipped 2 (1 of them a folder, with 3 files): 1 is not an image, e.g. 'a/x.txt'; 1 is hidden, e.g. 'a/.git'"
     """
     if not ignored:
         return None
@@ -85,15 +85,15 @@ def summary(ignored: Sequence[dict[str, str]]) -> str | None:
     inside = f" ({len(counts)} of them {'folders' if len(counts) > 1 else 'a folder'}, with {sum(counts):,} files)"
     kinds = Counter(one["reason"].partition(" (")[0] for one in ignored)
     first = {one["reason"].partition(" (")[0]: one["path"] for one in reversed(ignored)}
-    shown = kinds.most_common(4)
-    told = [f"{n} {kind}, e.g. {first[kind]!r}" for kind, n in shown]
-    rest = len(ignored) - sum(n for _, n in shown)
+    frequent = kinds.most_common(4)
+    reasons = [f"{n} {kind}, e.g. {first[kind]!r}" for kind, n in frequent]
+    rest = len(ignored) - sum(n for _, n in frequent)
     more = f"; and {rest} more" if rest else ""
-    return f"passed over {len(ignored)}{inside if counts else ''}: {'; '.join(told)}{more}"
+    return f"skipped {len(ignored)}{inside if counts else ''}: {'; '.join(reasons)}{more}"
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is hidden: it begins with one dot. ``..name`` is a name like another.
+    """Whether a name is hidden: it starts with exactly one dot.
 
     >>> is_hidden(".git"), is_hidden("..dots"), is_hidden("...")
     (True, False, False)
@@ -102,7 +102,7 @@ def is_hidden(name: str) -> bool:
 
 
 def is_leftover(name: str) -> bool:
-    """Whether systems or network storage make folders of this name, so that no person's images lie there.
+    """Whether a folder of this name is made by a system or network storage and holds no user's images.
 
     >>> is_leftover("@eaDir"), is_leftover("$RECYCLE.BIN"), is_leftover("cats")
     (True, True, False)
@@ -111,18 +111,18 @@ def is_leftover(name: str) -> bool:
 
 
 class Walker:
-    """A walk through one folder. Links are followed, but to no folder that is read anyway or was read before.
+    """A walk through one folder. Links are followed, except to a folder that is read anyway.
 
     Parameters
     ----------
-    root : the folder. Its own name is not judged.
-    passed_over : called with each file or folder that is passed over, and the reason.
-    unlistable : called with a folder that cannot be listed, and the error. By default such a folder is given in place
-        of its images, so that who reads them names the reason.
+    root : the folder. It is walked even if its name is that of a hidden or system folder.
+    passed_over : called with each skipped file or folder and the reason.
+    unlistable : called with a folder that cannot be listed, and the error. By default such a folder is yielded in place
+        of its images, so that its reader reports the reason.
 
     Attributes
     ----------
-    entered : the folders that were walked through, so far.
+    entered : the folders that were walked so far.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Walker:
     ) -> None:
         self.root = root
         self.entered: list[Path] = []
-        self._told = passed_over
+        self._passed_over = passed_over
         self._unlistable = unlistable
         self._real = root.resolve()
         self._seen: set[Path] = {self._real}
@@ -141,7 +141,7 @@ class Walker:
     def images(self) -> Iterator[Path]:
         """The image files at any depth, each folder's entries sorted by name.
 
-        One folder's names are held at a time, so millions of files cost no memory.
+        Only the names of the current folders are in memory, so millions of files need little.
         """
         return self._below(self.root, linked=False)
 
@@ -169,21 +169,21 @@ class Walker:
                 if reason is None:
                     yield path
             if reason is not None:
-                self._told(path, reason)
+                self._passed_over(path, reason)
 
     def _why_not_entered(self, path: Path, by_link: bool) -> str | None:
         if is_hidden(path.name):
             return f"{HIDDEN} ({_count(path)})"
         if is_leftover(path.name):
             return f"{LEFTOVER} ({_count(path)})"
-        # A model folder may lie among the images it was made from; what its report shows is no class.
+        # A model folder may lie among the images it was made from; the images of its report are no class.
         if os.access(path / MODEL_CARD, os.F_OK):
             return "is a model folder"
         if not by_link:
             return None
         real = path.resolve()
         if real in self._seen or self._real.is_relative_to(real) or self._is_read_anyway(real):
-            return "is a link to a folder that is read already"
+            return "is a link to a folder that is already read"
         self._seen.add(real)
         return None
 
@@ -203,20 +203,20 @@ def _kind(entry: os.DirEntry[str]) -> str:
             return "file"
         mode = entry.stat().st_mode
     except FileNotFoundError:
-        return "is a link that leads nowhere"
+        return "is a link to a missing target"
     except OSError as error:
         return f"cannot be reached: {os.strerror(error.errno or 0)}"
-    return next((f"is a {name}" for is_it, name in _KINDS if is_it(mode)), "is no file")
+    return next((f"is a {name}" for is_it, name in _KINDS if is_it(mode)), "is not a file")
 
 
 def _why_no_image(path: Path, kind: str) -> str | None:
-    """Why an entry that is no folder is passed over; ``None`` where it is taken for an image."""
+    """Why an entry that is not a folder is skipped; ``None`` if it is taken as an image."""
     if is_hidden(path.name):
         return HIDDEN
     if _LEFTOVER_FILE.fullmatch(path.name):
         return LEFTOVER
     if path.suffix.lower() in SUFFIXES:
-        return None  # what is wrong with it is said by whoever reads it
+        return None  # its reader reports what is wrong with it
     if kind != "file":
         return kind
     try:
@@ -229,7 +229,7 @@ def _why_no_image(path: Path, kind: str) -> str | None:
     if image_format(head) is not None:
         return None
     foreign = foreign_format(head)
-    return NOT_AN_IMAGE if foreign is None else f"is of the kind {foreign}, which is not read"
+    return NOT_AN_IMAGE if foreign is None else f"is a file of the type {foreign}, which is not supported"
 
 
 def _count(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""An audit as one self-contained page to explore: the classes, their sizes, and the worst findings with images."""
+"""An audit as one self-contained HTML page: classes, image sizes, and the worst findings with images."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SAMPLES = 10  # of each class
 _CLASSES = 24  # classes shown with samples
 _WORST = 12  # findings of one kind with images
 _SUSPECTS = 40  # likely label errors with images
-_ACROSS = 6  # images of one group
-_LISTED = 100  # unreadable files
+_ACROSS = 6  # most images shown of one group
+_LISTED = 100  # most unreadable files listed
 _BINS = 24
 
 
 @dataclass(frozen=True)
-class Shown:
-    """An image on the page: a data URI, or "" where it can no longer be read."""
+class Thumbnail:
+    """An image on the page as a data URI; "" if it can no longer be read."""
 
     uri: str
     caption: str
@@ -39,7 +39,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Shares in [0, 1] of the highest bar, for each class, over the same bins."""
+    """Heights of the bars of each class, relative to its highest bar, in [0, 1]; all classes have the same bins."""
 
     name: str
     low: str
@@ -48,7 +48,7 @@ class Histogram:
 
 
 def write_data_page(audit: Audit, output: Path) -> Path:
-    """Write an audit as a page that needs nothing else: no network, no script, no other file.
+    """Write an audit as an HTML page without scripts, requests or other files.
 
     Raises
     ------
@@ -63,23 +63,23 @@ def write_data_page(audit: Audit, output: Path) -> Path:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     source = (resources.files("facevalue.reports") / "templates" / "data.html.j2").read_text(encoding="utf-8")
-    files.write_text(output, environment.from_string(source).render(_told(audit)))
+    files.write_text(output, environment.from_string(source).render(_template_values(audit)))
     return output
 
 
-def _told(audit: Audit) -> dict[str, Any]:
+def _template_values(audit: Audit) -> dict[str, Any]:
     rows = audit.manifest.readable
     label_of = dict(zip(rows["path"], rows["label"], strict=True))
     root = audit.manifest.source
 
-    def group(paths: Sequence[str]) -> list[Shown]:
-        return [_shown(path, f"{_short(path, root)} · {label_of.get(path, '')}") for path in paths[:_ACROSS]]
+    def group(paths: Sequence[str]) -> list[Thumbnail]:
+        return [_thumbnail(path, f"{_short(path, root)} · {label_of.get(path, '')}") for path in paths[:_ACROSS]]
 
-    kinds: dict[str, list[Shown]] = {}
+    kinds: dict[str, list[Thumbnail]] = {}
     for oddity in audit.oddities:
         of_kind = kinds.setdefault(oddity.kind, [])
         if len(of_kind) < _WORST:
-            of_kind.append(_shown(oddity.path, f"{_short(oddity.path, root)}: {oddity.detail}"))
+            of_kind.append(_thumbnail(oddity.path, f"{_short(oddity.path, root)}: {oddity.detail}"))
     return {
         "audit": audit,
         "total": sum(audit.class_counts.values()),
@@ -88,25 +88,28 @@ def _told(audit: Audit) -> dict[str, Any]:
         "histograms": _histograms(rows, list(audit.class_counts)[:6]),
         "contradictions": [group(c.paths) for c in audit.copies.contradictions[:_WORST]],
         "leaks": [
-            [_shown(_path_of(rows, key), f"{key} · {split}") for key, split in zip(k.examples, k.splits, strict=True)]
+            [
+                _thumbnail(_path_of(rows, key), f"{key} · {split}")
+                for key, split in zip(k.examples, k.splits, strict=True)
+            ]
             for k in audit.leaks[:_WORST]
         ],
         "near": [(len(paths), group(paths)) for paths in audit.copies.near[:_WORST]],
         "duplicates": [(len(paths), group(paths)) for paths in audit.copies.duplicates[:_WORST]],
-        "oddities": [(kind, sum(o.kind == kind for o in audit.oddities), shown) for kind, shown in kinds.items()],
+        "oddities": [(kind, sum(o.kind == kind for o in audit.oddities), images) for kind, images in kinds.items()],
         "suspects": [
-            _shown(s.path, f"{s.label}, looks like {s.suggested} · {_short(s.path, root)}")
+            _thumbnail(s.path, f"{s.label}, looks like {s.suggested} · {_short(s.path, root)}")
             for s in (audit.suspects or ())[:_SUSPECTS]
         ],
         "unreadable": audit.manifest.unreadable[:_LISTED],
     }
 
 
-def _samples(rows: pd.DataFrame, label: str, root: str) -> list[Shown]:
-    """Images drawn from all over a class, always the same."""
+def _samples(rows: pd.DataFrame, label: str, root: str) -> list[Thumbnail]:
+    """Random images of a class; the draw is always the same."""
     paths = rows["path"][rows["label"] == label].to_numpy(object)
     drawn = np.sort(np.random.default_rng(0).permutation(len(paths))[:_SAMPLES])
-    return [_shown(path, _short(path, root)) for path in paths[drawn]]
+    return [_thumbnail(path, _short(path, root)) for path in paths[drawn]]
 
 
 def _histograms(rows: pd.DataFrame, labels: Sequence[str]) -> list[Histogram]:
@@ -114,7 +117,7 @@ def _histograms(rows: pd.DataFrame, labels: Sequence[str]) -> list[Histogram]:
         "width (pixels)": rows["width"],
         "height (pixels)": rows["height"],
         "bytes": rows["bytes"],
-        "bytes a pixel": rows["bytes"] / (rows["width"] * rows["height"]),
+        "bytes per pixel": rows["bytes"] / (rows["width"] * rows["height"]),
     }
     found = []
     for name, values in facts.items():
@@ -126,7 +129,7 @@ def _histograms(rows: pd.DataFrame, labels: Sequence[str]) -> list[Histogram]:
                 name=name,
                 low=_plain(low),
                 high=_plain(high),
-                # Each class by its own total, so that a small one is seen beside a large one.
+                # Relative to the class's own highest bar, so that a small class is visible next to a large one.
                 bars={label: [float(n) for n in of / max(1, of.max())] for label, of in counts.items()},
             )
         )
@@ -145,18 +148,18 @@ def _short(path: str, root: str) -> str:
     return path.removeprefix(root).lstrip("/")
 
 
-def _shown(path: str, caption: str) -> Shown:
+def _thumbnail(path: str, caption: str) -> Thumbnail:
     try:
         image, _ = decoding.decode_reduced(decoding.read_bytes(Path(path)), _reduction)
     except ImageError:  # it could be read a moment ago
-        return Shown("", caption)
+        return Thumbnail("", caption)
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     if max(image.size) < _SIDE // 2:
         factor = _SIDE // max(image.size)
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=82)
-    return Shown("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), caption)
+    return Thumbnail("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), caption)
 
 
 def _reduction(width: int, height: int) -> int:

@@ -1,4 +1,4 @@
-"""The card for people: one self-contained page."""
+"""The model card as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _GALLERIES = ("images", "pictures")  # folders in a model folder; the second in 
 
 
 def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tuple[Path, str]] = ()) -> Path:
-    """Write a model folder's card as a page that needs nothing else: no network, no script, no other file.
+    """Write a model folder's card as an HTML page without scripts, requests or other files.
 
     Parameters
     ----------
-    folder : a model folder. Its ``history.jsonl`` and ``images/*.png`` are shown where they exist.
-    output : where to write; ``report.html`` in the folder by default.
-    gallery : more images with captions, e.g. what ``explain`` wrote.
+    folder : a model folder. Its ``history.jsonl`` and ``images/*.png`` are shown if they exist.
+    output : file to write; ``report.html`` in the folder by default.
+    gallery : more images with captions, for example from ``explain``.
 
     Returns
     -------
@@ -58,19 +58,19 @@ def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tup
     """
     card = ModelCard.load(folder)
     own = [path for name in _GALLERIES for path in sorted((folder / name).glob("*.png"))]
-    shown = [*((path, path.stem) for path in own), *gallery]
-    page = render(card, _history(folder), [(_thumbnail(path), caption) for path, caption in shown[:_GALLERY]])
+    images = [*((path, path.stem) for path in own), *gallery]
+    page = render(card, _history(folder), [(_thumbnail(path), caption) for path, caption in images[:_GALLERY]])
     output = folder / REPORT if output is None else output
     files.write_text(output, page)
     return output
 
 
 def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: Sequence[tuple[str, str]] = ()) -> str:
-    """The page's text.
+    """The page as HTML.
 
     Parameters
     ----------
-    card : what is told.
+    card : of the model.
     history : lines of ``history.jsonl``.
     gallery : images as data URIs, with captions.
     """
@@ -81,7 +81,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
     from markupsafe import Markup
 
     def svg(figure: Any, label: str) -> Markup:
-        # Matplotlib escapes what stands in a figure, and to_svg escapes the label.
+        # Matplotlib escapes the text in a figure, and to_svg escapes the label.
         return Markup(plots.to_svg(figure, label))
 
     environment = jinja2.Environment(
@@ -94,7 +94,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         card=card,
         test=card.evaluation("test"),
         evaluations=evaluations,
-        # The splits that the model was made with speak of it in one row each; what it had not seen is shown in full.
+        # Splits that were used to make the model get one row each; new images are shown in detail.
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
         attacks=card.of_kind(AttackReport),
         finetuned=card.of_kind(FinetuneReport),
@@ -121,7 +121,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits, thousands separated.
+    """A number with ``digits`` significant digits and thousands separators.
 
     >>> number(1226722), number(0.000123456), number(1.2134)
     ('1,226,722', '0.000123', '1.21')
@@ -146,7 +146,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def strongest(report: AttackReport) -> list[AttackFigures]:
-    """For each attack and norm, its figures at the largest eps; blind and adaptive ones apart."""
+    """The figures at the largest eps for each attack and norm, separately for blind and adaptive attacks."""
     found: dict[tuple[str, str, bool], AttackFigures] = {}
     for figures in sorted(report.results, key=lambda r: r.eps):
         found[figures.attack, figures.norm, figures.adaptive] = figures
@@ -154,10 +154,12 @@ def strongest(report: AttackReport) -> list[AttackFigures]:
 
 
 def warnings_of(card: ModelCard) -> list[tuple[str, Finding]]:
-    """Everything on the card that a reader should know before the figures: where it is from, and what it is."""
+    """All warnings on the card, each with the part of the card that it is about."""
     found = [("data", warning) for warning in card.data.warnings]
     if card.evaluation("test") is None:
-        text = "no evaluation on a test split: nothing on this page says how well the model works on new images"
+        text = (
+            "there is no evaluation on a test split, so this page does not say how well the model works on new images"
+        )
         found.append(("evidence", finding("no-test-evaluation", text)))
     found.extend((evidence.title(), warning) for evidence in card.evidence for warning in evidence.warnings)
     if card.data.unreadable:
@@ -170,7 +172,7 @@ def warnings_of(card: ModelCard) -> list[tuple[str, Finding]]:
 
 
 def commands_of(card: ModelCard) -> list[tuple[str, str, str]]:
-    """What each command made, when it was first run, and the command."""
+    """For each command: what it made, when it was first run, and the command."""
     pieces = [("the model", card.provenance), *((e.title(), e.provenance) for e in card.evidence)]
     made: dict[str, list[tuple[str, str]]] = {}
     for what, provenance in pieces:

@@ -1,4 +1,4 @@
-"""Using a model folder: no torch, no pandas."""
+"""Use a model folder without torch and pandas."""
 
 from facevalue.runtime.predictor import Predictor, open_folder
 

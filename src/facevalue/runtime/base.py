@@ -1,4 +1,4 @@
-"""What everything that answers about images has in common: reading them, batching them, and the answer's form."""
+"""The base of all predictors: read images, batch them, return predictions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from facevalue.support import machine
 from facevalue.types import Prediction
 
 BATCH = 8
-"""Images for one run of the network. ONNX Runtime is quickest at 4 to 8, and memory stays small."""
+"""Images per run of the network. ONNX Runtime is fastest at 4 to 8, with little memory."""
 
 
 class Answer(NamedTuple):
-    """What a network says of one image: probabilities (k,), novelty, and heat (h, w) if asked and there is one."""
+    """A network's output for one image: probabilities (k,), novelty, and heat (h, w) if requested and available."""
 
     probabilities: NDArray[np.floating]
     novelty: float
@@ -33,32 +33,32 @@ class Answer(NamedTuple):
 
 
 class ImagePredictor(ABC):
-    """Images in any form in, predictions out. A subclass has a ``card`` and writes :meth:`answers`."""
+    """Predicts images in any form. A subclass sets ``card`` and implements :meth:`answers`."""
 
     card: ModelCard
     max_pixels: int | None = None
-    """Images with more are not decoded; :func:`facevalue.images.decoding.pixel_limit` where it is ``None``."""
+    """Images with more pixels are not decoded; ``None`` means :func:`facevalue.images.decoding.pixel_limit`."""
 
     @abstractmethod
     def answers(self, pixels: NDArray[np.uint8], heat: bool) -> list[Answer]:
-        """What the network says of network inputs (n, s, s, 3) uint8 RGB, at most a batch of them."""
+        """The network's outputs for network inputs (n, s, s, 3) uint8 RGB, at most one batch."""
 
     @final
     def predict(self, images: Images, *, heat: bool = False) -> list[Prediction]:
         """Predictions for images, in order.
 
-        A file that is no readable image gets a prediction with ``error`` set; it never ends the run.
+        A file that cannot be read gets a prediction with ``error`` set; the run goes on.
 
         Parameters
         ----------
         images : one image or many, each a path, the bytes of a file, a Pillow image, or a uint8 array (h, w, 3) RGB or
-            (h, w) grey. A folder stands for all image files below it, sorted.
-        heat : also give :attr:`Prediction.heat`, where the network has it.
+            (h, w) grey. A folder means all image files below it, sorted.
+        heat : also return :attr:`Prediction.heat`, if the network has it.
 
         Raises
         ------
         UsageError
-            Something among ``images`` is no image.
+            An item of ``images`` is not an image.
         """
         return list(self.stream(images, heat=heat))
 
@@ -69,7 +69,7 @@ class ImagePredictor(ABC):
         Raises
         ------
         DataError
-            An image cannot be read: it has no probabilities.
+            An image cannot be read.
         """
         rows = []
         for prediction in self.stream(images):
@@ -80,9 +80,9 @@ class ImagePredictor(ABC):
 
     @final
     def stream(self, images: Images, *, heat: bool = False) -> Iterator[Prediction]:
-        """As :meth:`predict`, one by one: memory stays flat however many images there are.
+        """As :meth:`predict`, but yields one prediction at a time, so memory does not grow with the number of images.
 
-        Images are read and decoded ahead by threads while the network works.
+        Threads read and decode the next images while the network runs.
         """
         yield from self.stream_named(((name_of(image), image) for image in _expanded(images)), heat=heat)
 
@@ -90,7 +90,7 @@ class ImagePredictor(ABC):
     def stream_named(
         self, named: Iterable[tuple[str | None, ImageInput]], *, heat: bool = False
     ) -> Iterator[Prediction]:
-        """One prediction for each pair of a name, which is only handed on as ``path``, and an image."""
+        """One prediction for each pair of a name and an image; the name becomes ``path`` of the prediction."""
         size = min(BATCH, self.card.network.batch)
         inputs = machine.in_order(self._read, named, ahead=4 * BATCH)
         while batch := list(islice(inputs, size)):
@@ -98,7 +98,7 @@ class ImagePredictor(ABC):
 
     @final
     def predict_bytes(self, data: bytes, path: str | None = None, *, heat: bool = False) -> Prediction:
-        """The prediction on one image file's bytes; ``path`` is only handed on."""
+        """The prediction for the bytes of one image file; ``path`` is copied to the prediction."""
         return self._predictions([self._read((path, data))], heat)[0]
 
     def _read(self, named: tuple[str | None, ImageInput]) -> _Input:
@@ -109,7 +109,7 @@ class ImagePredictor(ABC):
             return _Input(name, None, error)
 
     def _predictions(self, inputs: Sequence[_Input], heat: bool) -> list[Prediction]:
-        """Predictions on at most a batch; the unreadable pass through."""
+        """Predictions for at most one batch; unreadable images get a prediction with ``error``."""
         readable = [item.pixels for item in inputs if item.pixels is not None]
         answers = iter(self.answers(np.stack(readable), heat) if readable else [])
         found = []
@@ -126,7 +126,7 @@ class ImagePredictor(ABC):
 
 @final
 class _Input(NamedTuple):
-    """One image on its way: the network input, or why there is none."""
+    """The network input of one image, or the reason why there is none."""
 
     name: str | None
     pixels: NDArray[np.uint8] | None
@@ -134,7 +134,7 @@ class _Input(NamedTuple):
 
 
 def _expanded(images: Images) -> Iterator[ImageInput]:
-    """The images one by one, a folder as the image files below it."""
+    """The images one by one; a folder is replaced by the image files below it."""
     for image in each(images):
         if isinstance(image, str | os.PathLike):
             yield from expand(Path(image))

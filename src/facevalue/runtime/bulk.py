@@ -1,4 +1,4 @@
-"""Predictions as tables, written as they come, whole or not at all."""
+"""Write predictions to CSV or Parquet row by row; the file appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from facevalue.support import files
 from facevalue.types import Prediction
 
 ROWS = 4096
-"""Rows held in memory before they go to a Parquet file."""
+"""Rows in memory before they are written to a Parquet file."""
 
 Write = Callable[[Prediction], None]
 
 
 def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
-    """One flat row: what was decided, then one column ``p_CLASS`` a class; ``reasons`` are joined by spaces.
+    """One flat row: the prediction, then one column ``p_CLASS`` per class; ``reasons`` are joined by spaces.
 
     >>> row(Prediction("cat", {"cat": 0.75, "dog": 0.25}, leaning="cat", path="a.png"), ["cat", "dog"])["p_dog"]
     0.25
     """
     return {
-        # A name that is not UTF-8 on disk must not stop a table of millions.
+        # One file name that is not UTF-8 must not stop a table of millions.
         "path": None if prediction.path is None else files.as_text(prediction.path),
         "label": prediction.label,
         "abstained": prediction.abstained,
@@ -39,9 +39,9 @@ def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def writing_csv(path: Path, classes: Sequence[str]) -> Iterator[Write]:
-    """Yield a function that writes one prediction; the file takes its place when the block ends well.
+    """Yield a function that writes one prediction; the file appears if the block succeeds.
 
-    UTF-8 with a header; what is missing is an empty field.
+    UTF-8 with a header; missing values are empty fields.
     """
     columns = list(row(Prediction(None, {}), classes))
     with files.replacing_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
@@ -85,13 +85,13 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
 
 
 def write_csv(predictions: Iterable[Prediction], path: Path, classes: Sequence[str]) -> int:
-    """Write all predictions to a CSV file; returns how many."""
+    """Write all predictions to a CSV file; returns their number."""
     with writing_csv(path, classes) as write:
         return _write_all(predictions, write)
 
 
 def write_parquet(predictions: Iterable[Prediction], path: Path, classes: Sequence[str]) -> int:
-    """Write all predictions to a Parquet file; returns how many."""
+    """Write all predictions to a Parquet file; returns their number."""
     with writing_parquet(path, classes) as write:
         return _write_all(predictions, write)
 

@@ -1,4 +1,4 @@
-"""Which image files a path stands for."""
+"""List the image files of a path."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from facevalue.images.walker import PassedOver, Walker
 
 
 def expand(path: Path) -> Iterator[Path]:
-    """The image files below a folder, sorted; any other path as it is.
+    """The image files below a folder, sorted; any other path is yielded unchanged.
 
-    :mod:`facevalue.images.walker` decides what an image is, as for training; what is passed over is counted in a note.
-    A folder that cannot be listed is yielded itself, so that its reader names the reason.
+    As for training, :mod:`facevalue.images.walker` decides what is an image; skipped files are counted in a note. A
+    folder that cannot be listed is yielded itself, so that its reader reports the reason.
 
     >>> [str(path) for path in expand(Path("no-such-file.png"))]
     ['no-such-file.png']

@@ -1,4 +1,4 @@
-"""A model folder opened for use: image files in, predictions out."""
+"""Open a model folder to predict images."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def open_folder(folder: PathLike, *, max_pixels: int | None = None) -> Predictor
 
     Parameters
     ----------
-    folder : as ``train`` wrote it; its ``card.json`` and ``model.onnx`` are read, and the latter's SHA-256 is checked.
-    max_pixels : images with more are not decoded; :func:`facevalue.images.decoding.pixel_limit` by default.
+    folder : as ``train`` writes it; ``card.json`` and ``model.onnx`` are read, and the latter's SHA-256 is checked.
+    max_pixels : images with more pixels are not decoded; :func:`facevalue.images.decoding.pixel_limit` by default.
 
     Raises
     ------
     ModelFolderError
-        The folder or a file in it is missing, altered, damaged, or not for this version.
+        The folder or a file in it is missing, changed, damaged, or not readable by this version.
     """
     folder = Path(folder)
     card = ModelCard.load(folder)
@@ -42,19 +42,19 @@ def open_folder(folder: PathLike, *, max_pixels: int | None = None) -> Predictor
 
 @final
 class Predictor(ImagePredictor):
-    """A network in ONNX Runtime and its card. No torch; safe to share by threads.
+    """A network in ONNX Runtime with its card. Needs no torch. Thread-safe.
 
     Parameters
     ----------
     card : classes, preprocessing, threshold and abstention limits.
     model : the exported network: ``pixels`` uint8 (n, s, s, 3) RGB to ``logits``, ``probabilities``, ``novelty`` and,
         where the network is pooled, ``heat``.
-    max_pixels : images with more are not decoded.
+    max_pixels : images with more pixels are not decoded.
 
     Raises
     ------
     ModelFolderError
-        ``model`` is not a network that ONNX Runtime can run, or not one for this card.
+        ONNX Runtime cannot run ``model``, or it does not fit this card.
     """
 
     def __init__(self, card: ModelCard, model: Path, *, max_pixels: int | None = None) -> None:
@@ -70,7 +70,7 @@ class Predictor(ImagePredictor):
 
     @property
     def has_heat(self) -> bool:
-        """Whether the network can say what in an image spoke for its answer."""
+        """Whether the network returns heat maps: which parts of an image support the prediction."""
         return "heat" in self._outputs
 
     def answers(self, pixels: NDArray[np.uint8], heat: bool) -> list[Answer]:
@@ -113,8 +113,8 @@ def _session(model: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = machine.threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is said below, in one line
-    # Waiting threads sleep: spinning takes the processor from the threads that decode the next images.
+    options.log_severity_level = 4  # errors are reported below, in one line
+    # Waiting threads should sleep: spinning takes the processor from the threads that decode the next images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

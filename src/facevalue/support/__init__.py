@@ -1,1 +1,1 @@
-"""Files, processors, progress and number formats: what every part may use."""
+"""Helpers that every part may use: files, threads, progress, number formats."""

@@ -1,4 +1,4 @@
-"""Writing so that nothing is ever half-written: beside the target, then renamed over it."""
+"""Write files and folders atomically: under another name first, then renamed to the target."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from facevalue.support import names
 _NO_ROOM = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "a file grew larger than it may here (ulimit -f)",
+    errno.EFBIG: "a file exceeds the size limit (ulimit -f)",
 }
 
 
 def check_writable(target: Path) -> None:
-    """Ask whether a file or folder can be made at ``target``: before the work, which may take hours, not after it.
+    """Check that a file or folder can be created at ``target``: before the work, which may take hours, not after it.
 
     Raises
     ------
     UsageError
-        The nearest folder that is there cannot be written to, or is none.
+        The nearest existing parent is not writable or not a folder.
     """
     near = next((p for p in target.absolute().parents if p.exists()), Path(target.absolute().anchor))
     if not near.is_dir() or not os.access(near, os.W_OK | os.X_OK):
@@ -60,10 +60,10 @@ def _disk_errors(target: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
-    """Yield a path beside ``target``; when the block ends well it takes the target's place, else it is removed.
+    """Yield a temporary path next to ``target``; it replaces ``target`` if the block succeeds, else it is removed.
 
-    A link stays a link: what it points at is replaced. A device or a pipe (``/dev/null``, ``>(command)``) is written
-    to, never replaced.
+    A link stays a link: the file it points to is replaced. A device or a pipe (``/dev/null``, ``>(command)``) is
+    written to, never replaced.
     """
     target = target.resolve()
     with _disk_errors(target):
@@ -88,10 +88,9 @@ def replacing_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``target`` that takes its place when the block ends well, else is removed.
+    """Yield an empty folder next to ``target``; it replaces ``target`` if the block succeeds, else it is removed.
 
-    A folder that stands at ``target`` is moved aside first and removed only when the new one is in its place. A link
-    stays a link.
+    An existing folder at ``target`` is moved aside and removed only when the new one is in place. A link stays a link.
     """
     target = target.resolve()
     with _disk_errors(target):
@@ -105,7 +104,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
                 if target.exists():
                     patiently(lambda: target.rename(old))
                 patiently(lambda: partial.rename(target))
-            except BaseException:  # Ctrl-C between the two as well
+            except BaseException:  # also after Ctrl-C between the two renames
                 if old.exists() and not target.exists():
                     old.rename(target)
                 raise
@@ -115,10 +114,10 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 
 def patiently(move: Callable[[], object]) -> None:
-    """Move or remove a file, and try again for a second where Windows refuses because another program has it open.
+    """Move or remove a file; on Windows, try again for a second if another program has it open.
 
-    Virus scanners and indexers open every new file for a moment. Elsewhere an open file can be moved, so that a
-    refusal is final.
+    Virus scanners and indexers open every new file for a moment. On other systems an open file can be moved, so an
+    error is final.
     """
     for pause in (0.01, 0.05, 0.2, 0.7) if os.name == "nt" else ():
         with contextlib.suppress(PermissionError):
@@ -129,7 +128,7 @@ def patiently(move: Callable[[], object]) -> None:
 
 
 def _start(target: Path) -> str:
-    """Enough of a name to know it again; a whole one of 250 bytes has no room for what is put before and behind it."""
+    """The beginning of a name, so that there is room for a prefix and a suffix in the 255 bytes of a file name."""
     return names.portable(target.name, 100)
 
 
@@ -138,7 +137,7 @@ def _ending(target: Path) -> str:
 
 
 def as_text(name: str) -> str:
-    r"""A file name as UTF-8 can hold it; bytes on disk that are none become ``\\xff``.
+    r"""A file name as valid UTF-8; other bytes are written as ``\\xff``.
 
     >>> as_text("caf\udce9.png")
     'caf\\udce9.png'
@@ -153,17 +152,17 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, whole or not at all. Numbers that JSON lacks (NaN, infinity) are an error."""
+    """Write ``value`` as indented JSON, whole or not at all. NaN and infinity are an error."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_toml(path: Path, named: str) -> dict[str, Any]:
-    """A person's TOML file; ``named`` is what messages call it.
+    """Read a TOML file; ``named`` is its name in messages.
 
     Raises
     ------
     UsageError
-        It cannot be read, or is not TOML.
+        The file cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -180,9 +179,9 @@ def sha256(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Where to keep what can be made again: ``FACEVALUE_CACHE``, else ``facevalue`` in the user's cache folder.
+    """The cache folder: ``FACEVALUE_CACHE``, else ``facevalue`` in the user's cache folder.
 
-    That folder is the one of the system: on Linux ``XDG_CACHE_HOME``, else ``~/.cache``.
+    On Linux that is ``XDG_CACHE_HOME``, else ``~/.cache``. All files in it can be made again.
     """
     from platformdirs import user_cache_path
 

@@ -1,4 +1,4 @@
-"""Numbers as people type and read them."""
+"""Parse and format numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_DIGITS = 4
 
 
 def number_in(text: str) -> float:
-    """A finite decimal, or a fraction of two.
+    """Parse a finite decimal number or a fraction of two.
 
     >>> number_in("4 / 255") == 4 / 255, number_in("0.01")
     (True, 0.01)
@@ -23,20 +23,20 @@ def number_in(text: str) -> float:
     Raises
     ------
     ValueError
-        It is neither, or divides by zero.
+        The text is neither, or divides by zero.
     """
     above, slash, below = text.partition("/")
     divisor = float(below) if slash else 1.0
     value = float(above) / divisor if divisor else math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is no finite number")
+        raise ValueError(f"{text!r} is not a finite number")
     return value
 
 
 def percent(rate: float | None, digits: int = 1) -> str:
-    """A rate in [0, 1] as a percentage; a dash where there is none.
+    """A rate in [0, 1] as a percentage; a dash for ``None``.
 
-    What is not all is never rounded to 100, and what is not nothing never to 0: it gets more digits, four at most.
+    A rate below 1 is never shown as 100 %, and one above 0 never as 0 %: it gets more digits, at most four.
 
     >>> percent(0.9495), percent(0.99996), percent(1.0), percent(None)
     ('95.0 %', '99.996 %', '100.0 %', '-')
@@ -55,7 +55,7 @@ def percent(rate: float | None, digits: int = 1) -> str:
 
 
 def interval(ends: Sequence[float] | None) -> str:
-    """A 95 % interval of a rate; a dash where there is none.
+    """A 95 % interval of a rate; a dash for ``None``.
 
     >>> interval((0.923, 0.966)), interval(None)
     ('92.3 to 96.6 %', '-')
@@ -64,7 +64,7 @@ def interval(ends: Sequence[float] | None) -> str:
 
 
 def eps_text(eps: float, norm: str = "linf") -> str:
-    """How people write an eps: as grey levels where ``norm`` is ``linf`` and it is a whole number of them.
+    """An eps as text: in 255ths for the norm ``linf`` if that is a whole number, else as a decimal.
 
     >>> eps_text(8 / 255), eps_text(0.01), eps_text(0.0)
     ('8/255', '0.01', '0')

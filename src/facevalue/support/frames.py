@@ -1,4 +1,4 @@
-"""Results as pandas tables, where pandas is installed."""
+"""Results as pandas data frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per mapping.
+    """A data frame with one row per mapping.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Results as small HTML tables, for notebooks."""
+"""Results as HTML tables for notebooks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 MOST_ROWS = 50
-"""Rows of a table that a notebook shows; ``to_frame`` and ``to_dict`` have all."""
+"""Most rows of a table in a notebook; ``to_frame`` and ``to_dict`` have all rows."""
 
 
 class ShownInNotebooks:
@@ -23,7 +23,7 @@ class ShownInNotebooks:
 
 
 def html_of(title: str, plain: Mapping[str, Any]) -> str:
-    """Single values in one table, and each list of rows in a table of its own.
+    """One table for all single values, and one table for each list of rows.
 
     >>> "<td>0.975</td>" in html_of("Evaluation", {"accuracy": 0.975, "warnings": []})
     True
@@ -33,9 +33,9 @@ def html_of(title: str, plain: Mapping[str, Any]) -> str:
     parts = [f"<h4>{escape(title)}</h4>", _table(("", ""), list(single.items()))]
     for key, rows in tables.items():
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        shown = [[row.get(column) for column in columns] for row in rows[:MOST_ROWS]]
+        cells = [[row.get(column) for column in columns] for row in rows[:MOST_ROWS]]
         more = f"<p>… and {len(rows) - MOST_ROWS} more rows</p>" if len(rows) > MOST_ROWS else ""
-        parts.append(f"<h5>{escape(key)}</h5>{_table(columns, shown)}{more}")
+        parts.append(f"<h5>{escape(key)}</h5>{_table(columns, cells)}{more}")
     return "<div>" + "".join(parts) + "</div>"
 
 

@@ -1,4 +1,4 @@
-"""Locks that other processes see, on every system; a process that ends, however it ends, gives its locks back."""
+"""Locks between processes, on every system. A process that ends, even by a crash, releases its locks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MARK = ".use"
 
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
-    """Hold the lock file ``path`` for the block; yields False, and holds nothing, where another process holds it.
+    """Hold the lock file ``path`` during the block; yields False, without a lock, if another process holds it.
 
-    The file is there only while it is held. Where the file system knows no locks nothing is held either, but the answer
-    is True: the work goes on.
+    The file exists only while the lock is held. If the file system does not support locks, it yields True without a
+    lock, so that the work goes on.
     """
     lock = FileLock(path, thread_local=False)
     try:
@@ -37,8 +37,8 @@ def alone(path: Path) -> Iterator[bool]:
 
 
 def _end(lock: BaseFileLock, path: Path) -> None:
-    # Removed while it is held, so that nobody takes a file that is about to go. Windows removes no open file; there it
-    # goes afterwards, unless another has taken it.
+    # Removed while it is held, so that no process locks a file that is about to be removed. Windows cannot remove an
+    # open file; there it is removed afterwards, unless another process has locked it.
     try:
         path.unlink()
     except OSError:
@@ -50,15 +50,15 @@ def _end(lock: BaseFileLock, path: Path) -> None:
 
 
 class Mark:
-    """Says that a file is in use, until :meth:`end` or the end of the process.
+    """Marks a file as in use, until :meth:`end` or the end of the process.
 
-    The mark is a locked file of its own, ``NAME.TOKEN.use`` beside the file ``NAME``: neither Windows nor macOS offers
-    a lock that several readers share and that leaves the file readable for others.
+    The mark is a separate locked file, ``NAME.TOKEN.use`` next to the file ``NAME``: Windows and macOS have no lock
+    that several readers can share and that leaves the file readable.
 
     Raises
     ------
     OSError
-        The folder cannot be written to, or its file system knows no locks.
+        The folder is not writable, or its file system does not support locks.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,18 +70,18 @@ class Mark:
                 self._lock.acquire()
             except NotImplementedError as error:
                 raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)) from error
-            if mark.exists():  # else someone took it for a dead one's before it was locked
+            if mark.exists():  # else another process removed it as stale before it was locked
                 return
             self._lock.release()
 
     def end(self) -> None:
-        """Take the mark away; a forked process leaves its parent's alone."""
+        """Remove the mark; a forked process does not remove its parent's."""
         if os.getpid() == self._process:
             _end(self._lock, self._path)
 
 
 def in_use(path: Path) -> bool:
-    """Whether a living process, this one too, has marked the file; marks of dead ones are removed."""
+    """Whether a running process, including this one, has marked the file; stale marks are removed."""
     used = False
     for mark in path.parent.glob(f"{path.name}.*{_MARK}"):
         with alone(mark) as dead:

@@ -1,4 +1,4 @@
-"""What the machine is told so that it works faster: memory, processors, threads."""
+"""Memory, processors and threads of this machine."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ R = TypeVar("R")
 def keep_memory() -> bool:
     """Tell glibc to keep freed memory instead of returning it to the kernel and asking again.
 
-    PyTorch on CPU frees and allocates large activations all the time; giving each back costs about half of its time.
-    Does nothing, and returns False, where the C library is another or where the user has set the malloc variables.
+    PyTorch on CPU frees and allocates large activations all the time; returning each costs about half of its time.
+    Does nothing and returns False with another C library, or if the user has set the malloc variables.
     """
     if platform.libc_ver()[0] != "glibc" or "MALLOC_TRIM_THRESHOLD_" in os.environ:
         return False
@@ -51,11 +51,11 @@ def trim_memory() -> bool:
 
 
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
-"""A container's limit: microseconds of processor time in each period of so many, or ``max``."""
+"""A container's limit: microseconds of processor time (or ``max``) per period, and the period in microseconds."""
 
 
 def cores() -> int:
-    """Processors that this process may use, at least 1: those of its affinity, and no more than a container's limit."""
+    """Processors that this process may use, at least 1: by its affinity and the container's limit."""
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = CPU_MAX.read_text(encoding="utf-8").split()
@@ -66,16 +66,16 @@ def cores() -> int:
 
 
 def threads() -> int:
-    """Threads for arithmetic: the cores, or fewer where ``OMP_NUM_THREADS`` says so.
+    """Threads for arithmetic: the cores, or fewer if ``OMP_NUM_THREADS`` is lower.
 
-    More threads than cores wait for each other in loops, which takes many times as long.
+    More threads than cores wait for each other in busy loops, which takes many times as long.
     """
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores(), int(told)) if told.isdecimal() and int(told) else cores()
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores(), int(wanted)) if wanted.isdecimal() and int(wanted) else cores()
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], ahead: int = 64) -> Iterator[R]:
-    """``map`` over threads, results in order, at most ``ahead`` begun and not yet taken (so memory stays flat)."""
+    """``map`` with threads; results in order, at most ``ahead`` computed in advance, so that memory stays flat."""
     source = iter(items)
     first = list(islice(source, 2))
     if len(first) < 2:  # one needs no threads

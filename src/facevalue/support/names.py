@@ -1,6 +1,6 @@
-"""File names that every system can hold.
+"""File names that are valid on every system.
 
-Windows forbids some characters and names; Windows and macOS do not tell upper case from lower.
+Windows forbids some characters and names; Windows and macOS do not distinguish upper and lower case.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])
 
 
 def fault(name: str) -> str:
-    """Why some system cannot hold a file or folder of this name; empty where every one can.
+    """Why a file or folder name is not valid on some system; empty if it is valid on every system.
 
     >>> fault("who?"), fault("nul.tar"), fault("end."), fault("Ann Smith")
     ("holds '?'", 'is a device on Windows', 'ends in a dot or space', '')
     """
     if not name or name in (".", ".."):
-        return "is no name"
+        return "is not a name"
     found = _FORBIDDEN.search(name)
     if found:
         return f"holds {found[0]!r}"
@@ -29,9 +29,9 @@ def fault(name: str) -> str:
 
 
 def portable(name: str, longest: int = 120) -> str:
-    """``name`` as every system can hold it: ``_`` for what one forbids, and at most ``longest`` bytes.
+    """``name`` made valid on every system: ``_`` replaces forbidden characters, at most ``longest`` bytes stay.
 
-    Two names may become one: see :func:`folded`.
+    Two names may become the same: see :func:`folded`.
 
     >>> portable("who?"), portable("nul.tar"), portable("end."), portable("Ann Smith")
     ('who_', '_nul.tar', 'end_', 'Ann Smith')
@@ -45,7 +45,7 @@ def portable(name: str, longest: int = 120) -> str:
 
 
 def folded(name: str) -> str:
-    """The same for two names that some system does not tell apart: upper and lower case, composed and decomposed.
+    """Equal for two names that some system takes for the same: other case, other Unicode composition.
 
     >>> folded("CAFE\\u0301") == folded("caf\\u00e9")
     True

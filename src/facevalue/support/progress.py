@@ -1,4 +1,4 @@
-"""Saying how far long work has come. Silent unless a reporter is in use; the command line brings one."""
+"""Report the progress of long work. Silent unless a reporter is set, as the command line does."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ T = TypeVar("T")
 
 
 class Reporter(Protocol):
-    """Where progress goes."""
+    """Receives progress and notes."""
 
     def start(self, what: str, total: int | None, unit: str) -> int:
-        """Begin a piece of work; returns its key."""
+        """A task starts; returns its key."""
 
     def advance(self, key: int, by: int, detail: str) -> None:
-        """``by`` more units of the piece are done; ``detail`` is a short figure worth seeing beside it."""
+        """``by`` more units of the task are done; ``detail`` is a short figure to show with it."""
 
     def stop(self, key: int) -> None:
-        """The piece is over, done or not."""
+        """The task has ended, finished or not."""
 
     def note(self, text: str) -> None:
-        """One line that a person should read."""
+        """One line for the user."""
 
 
 class Silent:
@@ -56,7 +56,7 @@ def using(reporter: Reporter) -> Iterator[None]:
 
 
 class Work:
-    """A piece of work in progress."""
+    """A task in progress."""
 
     def __init__(self, what: str, total: int | None, unit: str) -> None:
         self._reporter = _current.get()
@@ -67,13 +67,13 @@ class Work:
         self._reporter.advance(self._key, by, detail)
 
     def stop(self) -> None:
-        """The work is over."""
+        """The task has ended."""
         self._reporter.stop(self._key)
 
 
 @contextmanager
 def work(what: str, total: int | None = None, unit: str = "images") -> Iterator[Work]:
-    """A piece of work of ``total`` units, reported while the block runs."""
+    """A task of ``total`` units, reported while the block runs."""
     piece = Work(what, total, unit)
     try:
         yield piece
@@ -82,7 +82,7 @@ def work(what: str, total: int | None = None, unit: str = "images") -> Iterator[
 
 
 def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "images") -> Iterator[T]:
-    """Pass ``items`` on, one unit each.
+    """Yield ``items`` and report each as one unit.
 
     >>> list(track([1, 2], "counting"))
     [1, 2]
@@ -96,5 +96,5 @@ def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "
 
 
 def note(text: str) -> None:
-    """Say one line to the person who waits."""
+    """Report one line to the user."""
     _current.get().note(text)

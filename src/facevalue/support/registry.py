@@ -1,4 +1,4 @@
-"""Finding a thing by its name, and saying which names there are."""
+"""Look up an entry by name, with a helpful error for unknown names."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def look_up(registry: Mapping[str, T], name: str, kind: str) -> T:
 
     Parameters
     ----------
-    kind : what messages call an entry, such as ``attack``.
+    kind : the word for an entry in messages, such as ``attack``.
 
     Raises
     ------
     UsageError
-        There is none; the message suggests a similar name and lists all.
+        There is no such entry; the message suggests a similar name and lists all.
     """
     if name in registry:
         return registry[name]
@@ -29,7 +29,7 @@ def look_up(registry: Mapping[str, T], name: str, kind: str) -> T:
 
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 1) -> str:
-    """What to add to a message about an unknown name; empty where no name is similar.
+    """A suggestion to add to a message about an unknown name; empty if no name is similar.
 
     >>> did_you_mean("fgms", ["fgsm", "pgd"])
     " (did you mean 'fgsm'?)"

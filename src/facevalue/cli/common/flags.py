@@ -1,4 +1,4 @@
-"""Messages of the library name Python parameters between backticks; a person at a shell types flags."""
+"""Translate messages: the library names Python parameters between backticks, the command line shows flags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _names: ContextVar[Mapping[str, str]] = ContextVar("facevalue_flags", default={}
 
 @contextmanager
 def using(names: Mapping[str, str]) -> Iterator[None]:
-    """Inside the block :func:`shown` knows these flags."""
+    """Inside the block, :func:`translated` uses these flags."""
     token = _names.set(names)
     try:
         yield
@@ -27,16 +27,16 @@ def using(names: Mapping[str, str]) -> Iterator[None]:
 
 
 def of(signature: inspect.Signature) -> dict[str, str]:
-    """What a command's parameters are called when they are typed."""
+    """The flag of each parameter of a command."""
     names = {name: _typed(parameter) for name, parameter in signature.parameters.items()}
-    # The recipe's settings have one name in Python and another as a flag.
+    # The recipe's settings have different names in Python and as a flag.
     return {**names, "settings": names.get("changes", "--set")}
 
 
-def shown(line: str, names: Mapping[str, str] | None = None) -> str:
-    """A line for the terminal.
+def translated(line: str, names: Mapping[str, str] | None = None) -> str:
+    """A message with flags in place of Python parameters.
 
-    >>> shown("say where with `old`, or `save=False`, and not `other`", {"old": "--old", "save": "--save"})
+    >>> translated("say where with `old`, or `save=False`, and not `other`", {"old": "--old", "save": "--save"})
     'say where with --old, or --no-save, and not `other`'
     """
     known = _names.get() if names is None else names

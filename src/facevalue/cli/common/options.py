@@ -1,4 +1,4 @@
-"""Options that several verbs take, each said once."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typer import Argument, Option
 Data = Annotated[
     Path, Argument(metavar="DATA", help="One folder per class, a folder with train/ and test/, or a manifest.")
 ]
-Model = Annotated[Path, Option("--output", "-o", metavar="MODEL", help="The model folder to make.")]
+Model = Annotated[Path, Option("--output", "-o", metavar="MODEL", help="The model folder to write.")]
 Groups = Annotated[
     str | None,
-    Option(metavar="HOW", help="What never crosses a split: parent, stem:REGEX, image, or a manifest's column."),
+    Option(metavar="HOW", help="Which images stay in one split: parent, stem:REGEX, image, or a manifest's column."),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -22,8 +22,11 @@ Settings = Annotated[
 Network = Annotated[str | None, Option(metavar="NAME", help="A network of facevalue or of timm.")]
 Weights = Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .pth file, hub, or none.")]
 Size = Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network input.")]
-Resume = Annotated[bool, Option("--resume", help="Go on from the last epoch of a run that was stopped.")]
-Overwrite = Annotated[bool, Option("--overwrite", help="Replace a model folder that is there.")]
+Resume = Annotated[bool, Option("--resume", help="Continue a stopped run from its last epoch.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace an existing model folder.")]
 RecipesSeed = Annotated[
-    int | None, Option("--seed", min=0, metavar="N", help="Same seed, same answer; by default the recipe's, 0.")
+    int | None,
+    Option(
+        "--seed", min=0, metavar="N", help="Seed of random draws, for reproducible results; by default the recipe's, 0."
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Results: a table for people on standard output, or JSON."""
+"""Print results: tables on standard output, or JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JSON_ON_STDOUT = Path("-")
 
 
 def _writable(target: Path | None) -> Path | None:
-    # Asked before the work, which may take hours, and not after it.
+    # Checked before the work, which may take hours, not after it.
     if target is None or target == JSON_ON_STDOUT:
         return target
     if target.is_dir():
@@ -36,7 +36,7 @@ def _writable(target: Path | None) -> Path | None:
 
 
 def argument(path: Path | str) -> str:
-    """A path as a person can type it after a command: quoted, and never taken for an option.
+    """A path to copy after a command: quoted, and never taken for an option.
 
     >>> argument("-dash"), argument("my model")
     ('./-dash', "'my model'")
@@ -46,18 +46,18 @@ def argument(path: Path | str) -> str:
 
 
 def file_option(*flags: str, text: str) -> Any:
-    """An option that names a file to write, looked at before the work begins."""
+    """An option for a file to write; the path is checked before the work begins."""
     return typer.Option(*flags, metavar="FILE", callback=_writable, help=text)
 
 
 def _png(target: Path | None) -> Path | None:
     if target is not None and target.suffix.lower() not in ("", ".png"):
-        raise typer.BadParameter(f"{target} would be a PNG by another name; end it in .png")
+        raise typer.BadParameter(f"{target} is not the name of a PNG; use the suffix .png")
     return _writable(target)
 
 
 def png_option(*flags: str, text: str) -> Any:
-    """An option that names a PNG to write; one that is called something else is wrong use."""
+    """An option for a PNG to write; another suffix is an error."""
     return typer.Option(*flags, metavar="FILE", callback=_png, help=text)
 
 
@@ -65,7 +65,7 @@ Json = Annotated[Path | None, file_option("--json", text="Write the figures as J
 
 
 def deliver(figures: Any, json_file: Path | None, *tables: Table | str) -> None:
-    """Write ``figures`` where ``--json`` says, and print ``tables`` unless standard output holds the JSON."""
+    """Write ``figures`` to the file of ``--json``, and print ``tables`` unless the JSON goes to standard output."""
     if json_file == JSON_ON_STDOUT:
         typer.echo(as_json(figures))
         return
@@ -73,16 +73,16 @@ def deliver(figures: Any, json_file: Path | None, *tables: Table | str) -> None:
         files.write_text(json_file, as_json(figures) + "\n")
     console = Console()
     if not console.is_terminal:
-        console.width = 200  # a pipe has no width that lines should be broken for
+        console.width = 200  # a pipe has no width, so do not wrap lines
     for table in tables:
         if isinstance(table, str):
-            console.print(flags.shown(table), markup=False, highlight=False, soft_wrap=True)
+            console.print(flags.translated(table), markup=False, highlight=False, soft_wrap=True)
         else:
             console.print(table)
 
 
 def printable(text: str) -> str:
-    r"""``text`` on one line; what would move the cursor or colour the terminal, as a file name may, is spelled out.
+    r"""``text`` on one line; control characters, which a file name may hold, are escaped.
 
     >>> printable("new\nline\x1b[31m.png")
     'new\\nline\\x1b[31m.png'
@@ -91,12 +91,12 @@ def printable(text: str) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Indented JSON; numbers that JSON lacks become null."""
+    """Indented JSON; NaN and infinity become null."""
     return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: Any) -> Any:
-    """Nested records as values that JSON knows.
+    """Nested records as plain JSON values.
 
     >>> plain({"auroc": float("nan"), "at": Path("a/b"), "ci": (0.5, 1.0)})
     {'auroc': None, 'at': 'a/b', 'ci': [0.5, 1.0]}
@@ -116,11 +116,11 @@ def plain(value: Any) -> Any:
             return str(value)
         case Iterable():
             return [plain(item) for item in value]
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A plain table; columns after the first are aligned to the right where they hold numbers."""
+    """A plain table; columns of numbers are aligned to the right."""
     cells = [[_cell(cell) for cell in row] for row in rows]
     made = Table(
         title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False, header_style="bold"
@@ -129,7 +129,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         numeric = bool(cells) and all(row[i][:1].isdigit() or row[i] in ("", "-") for row in cells)
         made.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        made.add_row(*(Text(cell) for cell in row))  # as it stands: a file name may look like markup
+        made.add_row(*(Text(cell) for cell in row))  # as Text, because a file name may look like markup
     return made
 
 

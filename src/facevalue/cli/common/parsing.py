@@ -1,4 +1,4 @@
-"""Values as they are typed: fractions, lists, settings."""
+"""Parse typed values: fractions, lists, settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facevalue.support.formats import number_in
 
 
 def fractions(text: str, flag: str = "--eps") -> tuple[float, ...]:
-    """Numbers between commas, each a decimal or a fraction.
+    """Parse numbers separated by commas, each a decimal or a fraction.
 
     >>> fractions("1/255, 0.01")
     (0.00392156862745098, 0.01)
@@ -19,7 +19,7 @@ def fractions(text: str, flag: str = "--eps") -> tuple[float, ...]:
     Raises
     ------
     UsageError
-        A part is no number, or is negative.
+        A part is not a number, or is negative.
     """
     values = []
     for part in words(text, flag):
@@ -34,7 +34,7 @@ def fractions(text: str, flag: str = "--eps") -> tuple[float, ...]:
 
 
 def one_fraction(text: str, flag: str = "--eps") -> float:
-    """One number, a decimal or a fraction.
+    """Parse one number, a decimal or a fraction.
 
     >>> one_fraction("51/255")
     0.2
@@ -42,7 +42,7 @@ def one_fraction(text: str, flag: str = "--eps") -> float:
     Raises
     ------
     UsageError
-        It is no number, negative, or several.
+        The text is not a number, is negative, or holds several numbers.
     """
     values = fractions(text, flag)
     if len(values) != 1:
@@ -51,7 +51,7 @@ def one_fraction(text: str, flag: str = "--eps") -> float:
 
 
 def words(text: str, flag: str) -> tuple[str, ...]:
-    """Names between commas.
+    """Parse names separated by commas.
 
     >>> words("fgsm, pgd", "--attacks")
     ('fgsm', 'pgd')
@@ -59,16 +59,16 @@ def words(text: str, flag: str) -> tuple[str, ...]:
     Raises
     ------
     UsageError
-        There is none, or one is empty.
+        A name is empty.
     """
     parts = tuple(part.strip() for part in text.split(","))
     if not all(parts):
-        raise UsageError(f"{flag}: expected names or numbers between commas, but got {text!r}")
+        raise UsageError(f"{flag}: expected names or numbers separated by commas, but got {text!r}")
     return parts
 
 
 def sizes_of(text: str | None) -> tuple[int, ...]:
-    """Sides of a network input in pixels, none where nothing is given.
+    """Parse the sides of network inputs in pixels; empty for ``None``.
 
     >>> sizes_of("150, 300")
     (150, 300)
@@ -76,7 +76,7 @@ def sizes_of(text: str | None) -> tuple[int, ...]:
     Raises
     ------
     UsageError
-        One is no whole number of at least 8.
+        A size is not a whole number of at least 8.
     """
     if text is None:
         return ()
@@ -87,7 +87,7 @@ def sizes_of(text: str | None) -> tuple[int, ...]:
 
 
 def settings_of(changes: Sequence[str]) -> dict[str, Any]:
-    """``KEY=VALUE`` settings; a value is read as TOML where it is any, else as text.
+    """Parse ``KEY=VALUE`` settings; a value is read as TOML if it is valid TOML, else as text.
 
     >>> settings_of(["augment.flip=true", "lr=1e-3", "optimizer=sgd"])
     {'augment.flip': True, 'lr': 0.001, 'optimizer': 'sgd'}
@@ -95,7 +95,7 @@ def settings_of(changes: Sequence[str]) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        There is no ``=``, no key, or a key comes twice.
+        There is no ``=`` or no key, or a key is given twice.
     """
     settings: dict[str, Any] = {}
     for change in changes:

@@ -1,4 +1,4 @@
-"""Progress for people, on standard error: bars on a terminal, a plain line now and then elsewhere."""
+"""Show progress on standard error: bars on a terminal, otherwise a plain line from time to time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facevalue.cli.common import flags
 
 @dataclass
 class Piece:
-    """One piece of work under way."""
+    """One task in progress."""
 
     what: str
     total: int | None
@@ -26,21 +26,21 @@ class Piece:
     started: float = field(default_factory=time.monotonic)
     done: int = 0
     detail: str = ""
-    shown: bool = False
-    said: float = 0.0
+    visible: bool = False
+    last_shown: float = 0.0
     timer: threading.Timer | None = None
 
     @property
     def seconds(self) -> float:
-        """How long it has run."""
+        """Seconds since the start."""
         return time.monotonic() - self.started
 
     def rate(self) -> float:
-        """Units a second so far."""
+        """Units per second so far."""
         return self.done / max(self.seconds, 1e-9)
 
     def line(self) -> str:
-        """How far it has come, as one line: count, rate, time left, detail."""
+        """Progress as one line: count, rate, time left, detail."""
         if not self.done:
             return f"{self.what} …"
         parts = [f"{self.done:,}" + (f" of {self.total:,}" if self.total else "") + f" {self.unit}", speed(self.rate())]
@@ -49,15 +49,15 @@ class Piece:
         return f"{self.what}: {', '.join([*parts, *([self.detail] if self.detail else [])])}"
 
     def last_line(self) -> str:
-        """What was done, how long it took and how fast it was."""
+        """Summary at the end: count, duration and rate."""
         took = f"{self.what}: " + (f"{self.done:,} {self.unit} in " if self.done else "") + duration(self.seconds)
         return took + (f", {speed(self.rate())}" if self.done else "") + (f", {self.detail}" if self.detail else "")
 
 
 class PatientReporter(ABC):
-    """A :class:`facevalue.support.progress.Reporter` that says nothing of work that is over within ``after`` seconds.
+    """A :class:`facevalue.support.progress.Reporter` that shows only tasks that take longer than ``after`` seconds.
 
-    A timer a piece, rather than a look at the clock in ``advance``: work that never advances is shown as well.
+    Each task has a timer, so that a task that never advances is shown too.
     """
 
     def __init__(self, console: Console, after: float) -> None:
@@ -69,24 +69,24 @@ class PatientReporter(ABC):
 
     @abstractmethod
     def show(self, key: int, piece: Piece) -> None:
-        """The piece has lasted ``after`` seconds: let it be seen."""
+        """Show a task that has run for ``after`` seconds."""
 
     @abstractmethod
     def moved(self, key: int, piece: Piece) -> None:
-        """A piece that is shown has advanced."""
+        """A visible task has advanced."""
 
     @abstractmethod
     def over(self, key: int, piece: Piece) -> None:
-        """A piece that was shown is over."""
+        """A visible task has ended."""
 
     @final
     def start(self, what: str, total: int | None, unit: str) -> int:
-        """Begin a piece of work; returns its key."""
+        """Start a task; returns its key."""
         with self.lock:
             self._next += 1
             key, piece = self._next, Piece(what, total, unit)
             self._pieces[key] = piece
-            piece.timer = threading.Timer(self.after, self._shown, [key])
+            piece.timer = threading.Timer(self.after, self._make_visible, [key])
             piece.timer.daemon = True
             piece.timer.start()
             return key
@@ -98,32 +98,32 @@ class PatientReporter(ABC):
             piece = self._pieces[key]
             piece.done += by
             piece.detail = detail
-            if piece.shown:
+            if piece.visible:
                 self.moved(key, piece)
 
     @final
     def stop(self, key: int) -> None:
-        """The piece is over; one that was shown leaves a line."""
+        """End a task; a visible one leaves a line."""
         with self.lock:
             piece = self._pieces.pop(key)
             if piece.timer:
                 piece.timer.cancel()
-            if piece.shown:
+            if piece.visible:
                 self.over(key, piece)
                 self.note(piece.last_line())
 
     @final
     def note(self, text: str) -> None:
-        """One line for the person who waits."""
+        """Print one line."""
         with self.lock:
-            self.console.print(flags.shown(text), markup=False, highlight=False, soft_wrap=True)
+            self.console.print(flags.translated(text), markup=False, highlight=False, soft_wrap=True)
 
     @final
-    def _shown(self, key: int) -> None:
+    def _make_visible(self, key: int) -> None:
         with self.lock:
             piece = self._pieces.get(key)
             if piece is not None:  # it may have ended while the timer waited for the lock
-                piece.shown = True
+                piece.visible = True
                 self.show(key, piece)
 
     def __enter__(self) -> Self:
@@ -142,7 +142,7 @@ class PatientReporter(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
 
 @final
@@ -154,11 +154,11 @@ class Lines(PatientReporter):
         self.every = every
 
     def show(self, key: int, piece: Piece) -> None:
-        piece.said = time.monotonic()
+        piece.last_shown = time.monotonic()
         self.note(piece.line())
 
     def moved(self, key: int, piece: Piece) -> None:
-        if time.monotonic() - piece.said >= self.every:
+        if time.monotonic() - piece.last_shown >= self.every:
             self.show(key, piece)
 
     def over(self, key: int, piece: Piece) -> None:
@@ -202,7 +202,7 @@ class Bars(PatientReporter):
 
 
 class _Facts(ProgressColumn):
-    """Count, rate, time left and detail of a piece."""
+    """Column with count, rate, time left and detail."""
 
     def render(self, task: Task) -> Text:
         piece: Piece = task.fields["piece"]
@@ -210,12 +210,12 @@ class _Facts(ProgressColumn):
 
 
 def reporter_for(console: Console) -> PatientReporter:
-    """Bars where ``console`` is a terminal, else lines."""
+    """Bars if ``console`` is a terminal, else lines."""
     return Bars(console) if console.is_terminal else Lines(console)
 
 
 def duration(seconds: float) -> str:
-    """Time for people.
+    """A duration as text.
 
     >>> [duration(x) for x in (0.25, 8.2, 75, 3725)]
     ['0.2 s', '8.2 s', '1 min 15 s', '1 h 2 min']
@@ -229,7 +229,7 @@ def duration(seconds: float) -> str:
 
 
 def speed(rate: float) -> str:
-    """Units a second, or seconds a unit where that is slow.
+    """Units per second as text, or time per unit below one per second.
 
     >>> [speed(x) for x in (1234.5, 12.34, 0.25)]
     ['1,234/s', '12.3/s', '4.0 s each']

@@ -1,4 +1,4 @@
-"""What all verbs share: errors as one line, exit codes, ``--debug``, progress on standard error."""
+"""Code of all verbs: errors as one line, exit codes, ``--debug``, progress on standard error."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from facevalue.support import files, machine, progress
 
 DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
-# typer hands the errors of its parser on under this one public name's base.
+# The base class of typer's parser errors; only this subclass of it is public.
 _WrongUse: type[Any] = typer.BadParameter.__bases__[0]
 
 _typed: ContextVar[tuple[str, ...]] = ContextVar("facevalue_typed", default=())
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Seed = Annotated[
-    int, typer.Option("--seed", min=0, metavar="N", help="Same seed, same answer. No effect where nothing is drawn.")
+    int, typer.Option("--seed", min=0, metavar="N", help="Seed of random draws, for reproducible results.")
 ]
 
-# The package whose absence means that an extra was not installed.
+# By extra: if one of these packages is missing, the extra is not installed.
 _EXTRAS = {
     "train": "captum jinja2 lightning_fabric matplotlib onnx onnxscript pandas pyarrow safetensors scipy skimage"
     " sklearn timm torch torchvision",
@@ -46,14 +46,14 @@ _EXTRAS = {
 
 
 def command_line() -> str:
-    """What the user typed, as a shell would take it."""
+    """What the user typed, quoted for a shell."""
     return files.as_text(shlex.join(["facevalue", *_typed.get()]))
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:
-    """Make a function a command: progress on standard error, errors as one line, ``--debug`` and ``--seed``.
+    """Turn a function into a command: progress on standard error, errors as one line, ``--debug`` and ``--seed``.
 
-    ``--seed`` is added where the function does not take it, since every command accepts it.
+    Every command accepts ``--seed``; it has no effect if the function does not take it.
     """
     signature = inspect.signature(function, eval_str=True)
     names = flags.of(signature)
@@ -77,9 +77,9 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
         except BaseException as error:
             if given["debug"] and isinstance(error, Exception):
                 raise
-            line, code = told(error)
+            line, code = message_of(error)
             if line:
-                say_error(flags.shown(line, names))
+                say_error(flags.translated(line, names))
             raise typer.Exit(code) from None
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
@@ -88,8 +88,8 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def told(error: BaseException) -> tuple[str, int]:
-    """An error as one line for people, and the exit code; the line is empty where nothing is to be said."""
+def message_of(error: BaseException) -> tuple[str, int]:
+    """An error as one line, and the exit code; the line is empty if nothing should be printed."""
     match error:
         case FaceValueError():
             return _one_line(error), error.exit_code
@@ -115,23 +115,23 @@ def told(error: BaseException) -> tuple[str, int]:
 
 
 def _reader_has_gone(error: OSError) -> bool:
-    """Whether whoever read our output has gone, as ``facevalue predict … | head`` does."""
+    """Whether the reader of our output has ended, as in ``facevalue predict … | head``."""
     gone_on_windows = os.name == "nt" and error.errno == errno.EINVAL and not error.filename
     return isinstance(error, BrokenPipeError) or gone_on_windows
 
 
 def _ran_out_of_memory(error: BaseException) -> bool:
-    # torch has a class of its own for this on an accelerator and a plain RuntimeError on the CPU.
+    # torch raises its own error class on an accelerator and a plain RuntimeError on the CPU.
     return type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def say_error(line: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     print(f"error: {line}", file=sys.stderr, flush=True)
 
 
 def run(command: Callable[..., Any], arguments: Sequence[str]) -> int:
-    """Run a typer command on what was typed; returns the exit code."""
+    """Run a typer command with these arguments; returns the exit code."""
     token = _typed.set(tuple(arguments))
     try:
         code = command(args=list(arguments), prog_name="facevalue", standalone_mode=False)
@@ -157,32 +157,32 @@ def _one_line(text: object) -> str:
 
 
 _RUNTIME_VERBS = ("predict", "serve")
-"""They run no training, and a server should give the memory of a large upload back."""
+"""Verbs without training. A server should return the memory of a large upload to the system."""
 
 
 def prepare_process(arguments: Sequence[str] = ()) -> None:
-    """What belongs to a process of our own and not to a library: signals, warnings, text, memory and threads.
+    """Set what a library must not change: signals, warnings, text encoding, memory and threads of the process.
 
     Parameters
     ----------
-    arguments : what was typed after ``facevalue``.
+    arguments : those after ``facevalue``.
     """
-    # Ending by a signal unwinds, so that what was being written is removed. Windows sends SIGBREAK (Ctrl-Break, a
-    # window that is closed) where others send SIGTERM.
+    # A signal raises SystemExit, so that unfinished files are removed. Windows sends SIGBREAK (Ctrl-Break, a closed
+    # window) instead of SIGTERM.
     for name in ("SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
-    # Decoders warn about oddities of files that they read all the same.
+    # Pillow warns about unusual files that it can read.
     warnings.filterwarnings("ignore", module="PIL")
-    # Windows writes redirected text in the code page of the region, which lacks most file names.
+    # Windows writes redirected text in a regional code page, which lacks the characters of many file names.
     if "PYTHONIOENCODING" not in os.environ:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    # Freed memory is kept for the next batch: giving it back costs a network about half of its time on a CPU.
+    # Keep freed memory for the next batch: returning it to the system takes about half of the time on a CPU.
     if next(iter(arguments), "") not in _RUNTIME_VERBS:
         machine.keep_memory()
-    # torch and others count processors, but not a container's limit.
+    # torch and other libraries do not know a container's processor limit.
     if machine.threads() < (os.cpu_count() or 1):
         os.environ.setdefault("OMP_NUM_THREADS", str(machine.threads()))
 
@@ -192,13 +192,13 @@ def _terminate(*_: object) -> NoReturn:
 
 
 def flush() -> int:
-    """Flush standard output; the exit code is 1 where its reader has gone."""
+    """Flush standard output; returns exit code 1 if its reader has ended."""
     try:
         sys.stdout.flush()
     except OSError as error:
         if not _reader_has_gone(error):
             raise
-        # Python would try once more at exit, and complain.
+        # Python would flush again at exit and print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return DONE

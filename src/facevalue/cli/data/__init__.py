@@ -1,4 +1,4 @@
-"""``facevalue data``: what is done to images before a model is made; one small file per verb."""
+"""``facevalue data``: check and prepare images before training; one file per verb."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERBS = {
 }
 
 app = typer.Typer(
-    help="Look at images before learning from them: what is wrong with them, and what gives their class away.",
+    help="Download, check and prepare images before training.",
     epilog=f"Example: {scan.EXAMPLE}",
     invoke_without_command=True,
 )
@@ -24,6 +24,6 @@ for _name, _module in VERBS.items():
 
 
 @app.callback()
-def _alone(context: typer.Context) -> None:
+def _without_verb(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

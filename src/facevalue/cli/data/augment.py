@@ -17,15 +17,17 @@ EXAMPLE = "facevalue data augment images -o augmented.png --recipe horse-or-huma
 def run(
     data: Data,
     output: Annotated[Path, png_option("--output", "-o", text="The PNG to draw.")],
-    recipe: Annotated[str, Option(metavar="NAME", help="A recipe that changes images, or FILE.toml.")] = "scratch",
+    recipe: Annotated[str, Option(metavar="NAME", help="A recipe with augmentation, or FILE.toml.")] = "scratch",
     changes: Settings = None,
     size: Size = None,
-    rows: Annotated[int, Option(min=1, max=100, metavar="N", help="Images, drawn evenly from the classes.")] = 6,
-    epochs: Annotated[int, Option(min=1, max=50, metavar="N", help="Epochs in which each is shown.")] = 7,
+    rows: Annotated[
+        int, Option(min=1, max=100, metavar="N", help="Number of images, drawn evenly from the classes.")
+    ] = 6,
+    epochs: Annotated[int, Option(min=1, max=50, metavar="N", help="Number of epochs to show of each image.")] = 7,
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
-    """Draw images as a recipe changes them for training, to see whether they still show their class."""
+    """Draw augmented training images of a recipe, to check that they still show their class."""
     from facevalue.api.data.augment import augment_data
 
     drawn = augment_data(

@@ -13,17 +13,17 @@ EXAMPLE = "facevalue data get horses-or-humans -o horses-or-humans"
 
 
 def run(
-    name: Annotated[str | None, Argument(metavar="[NAME]", help="A known set; without one, all are listed.")] = None,
+    name: Annotated[str | None, Argument(metavar="[NAME]", help="The dataset; without a name, all are listed.")] = None,
     output: Annotated[
-        Path | None, Option("--output", "-o", metavar="DIR", help="The folder to make; its name by default.")
+        Path | None, Option("--output", "-o", metavar="DIR", help="The folder to write; by default NAME.")
     ] = None,
     source: Annotated[
-        str, Option("--from", metavar="PLACE", help="A mirror's address, or a folder that holds the archives.")
+        str, Option("--from", metavar="PLACE", help="Address of a mirror, or a folder with the archives.")
     ] = "",
-    overwrite: Annotated[bool, Option("--overwrite", help="Fetch anew where it is there.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Download again and replace the folder.")] = False,
     json: Json = None,
 ) -> None:
-    """Fetch a known public set of images: checked, resumed where it was cut, ready to train on."""
+    """Download a public dataset, verified and ready for training; an interrupted download resumes."""
     from facevalue.api.data.get import get_data
     from facevalue.data.known import KNOWN
 
@@ -34,7 +34,7 @@ def run(
             for k in KNOWN.values()
         ]
         figures = [{"name": k.name, "title": k.title, "licence": k.licence, "home": k.home} for k in KNOWN.values()]
-        deliver(figures, json, table("", ("name", "images", "size", "licence", "what"), rows))
+        deliver(figures, json, table("", ("name", "images", "size", "licence", "description"), rows))
         return
     done = get_data(name, output, source=source, overwrite=overwrite)
     receipt = done.receipt
@@ -42,5 +42,5 @@ def run(
         done.to_dict(),
         json,
         f"licence: {receipt['licence']}; see {receipt['home']}",
-        f"{done.folder}: {receipt['n']:,} images" + (", there already" if done.was_there else ""),
+        f"{done.folder}: {receipt['n']:,} images" + (", already downloaded" if done.was_there else ""),
     )

@@ -22,28 +22,35 @@ def run(
     data: Annotated[
         Path, Argument(metavar="DIR", help="One folder per class, a folder with train/ and test/, or a manifest.")
     ],
-    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The folder to make.")],
-    size: Annotated[int, Option(min=8, metavar="PIXELS", help="Side of every network input.")] = 256,
-    fit: Annotated[Fit, Option(metavar="NAME", help="crop, squash or pad; only crop hides the old shape.")] = "crop",
+    output: Annotated[Path, Option("--output", "-o", metavar="OUT", help="The folder to write.")],
+    size: Annotated[int, Option(min=8, metavar="PIXELS", help="Side of every image.")] = 256,
+    fit: Annotated[
+        Fit, Option(metavar="NAME", help="crop, squash or pad; only crop hides the original shape.")
+    ] = "crop",
     format: Annotated[Format, Option(metavar="NAME", help="png or jpeg.")] = "png",  # noqa: A002 - the option's name
-    quality: Annotated[int, Option(min=1, max=95, metavar="Q", help="Of JPEG.")] = 90,
+    quality: Annotated[int, Option(min=1, max=95, metavar="Q", help="Quality of JPEG.")] = 90,
     groups: Groups = None,
     near: Annotated[
-        int, Option(min=-1, max=256, metavar="BITS", help="Near-duplicates differ in at most so many of 256; -1: none.")
+        int,
+        Option(
+            min=-1, max=256, metavar="BITS", help="Near-duplicates differ in at most this many of 256 bits; -1: none."
+        ),
     ] = 32,
     leaks: Annotated[
         Leaks,
-        Option(metavar="WHAT", help="Across splits that DIR brings: warn, drop (from the earlier split) or error."),
+        Option(
+            metavar="WHAT", help="For leaks across the splits of DIR: warn, drop (from the earlier split) or error."
+        ),
     ] = "warn",
     like: Annotated[
         Path | None,
         Option(metavar="MANIFEST", help="An earlier prepared or model folder: its images stay in their splits."),
     ] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help="Replace a prepared folder that is there.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing prepared folder.")] = False,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
-    """Split images without leaks and encode every class alike, so that no file tells its class."""
+    """Split images without leaks and encode all files in the same way, so that files do not reveal their class."""
     from facevalue.api.data.prepare import prepare_data
 
     done = prepare_data(
@@ -68,6 +75,6 @@ def run(
         json,
         table("", ("split", *map(printable, done.manifest.classes), "groups"), rows),
         *(printable(w.line) for w in done.manifest.warnings),
-        *([f"left out: {left} files; {done.folder / 'left-out.csv'} says which and why"] if left else []),
+        *([f"left out: {left} files; see {done.folder / 'left-out.csv'}"] if left else []),
         f"{done.folder}: ready; next: facevalue train {argument(done.folder)} -o model",
     )

@@ -1,4 +1,4 @@
-"""What is wrong with a folder of images: one small file a check."""
+"""Checks of a folder of images, one file per check."""
 
 from facevalue.data.audit.findings import Audit, audit
 

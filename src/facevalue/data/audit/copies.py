@@ -1,4 +1,4 @@
-"""The same image more than once: byte for byte, or nearly, in one class or in several."""
+"""Find duplicates and near-duplicates, within a class and across classes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from facevalue.data.hashes import NEAR, distances, unpack
 from facevalue.data.near_duplicates import clusters
 
 _LARGEST = 2000
-"""Of a larger group of near-duplicates, so many are compared for contradictions."""
+"""Most images per group of near-duplicates that are compared for contradicting labels."""
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Images that look the same and bear different labels.
+    """Images that look the same but have different labels.
 
     Attributes
     ----------
-    paths, labels : (n,) one of each class at least.
-    distance : bits in which the nearest two of different classes differ; 0 where they are the same file too.
+    paths, labels : (n,) of the images, from at least two classes.
+    distance : bits in which the hashes of the nearest two images of different classes differ; 0 for identical files.
     identical : whether files of different classes have the same bytes.
     """
 
@@ -38,9 +38,9 @@ class Copies:
     Attributes
     ----------
     duplicates : files with the same bytes.
-    near : images that look the same and of which at least two have different bytes.
-    contradictions : of all these, with several labels; the nearest first.
-    complete : False where the search passed over some pairs of a crowd.
+    near : images that look the same, at least two of them with different bytes.
+    contradictions : of both kinds, those with different labels; the nearest first.
+    complete : False if too many images look alike, so that not every pair was compared.
     """
 
     duplicates: tuple[tuple[str, ...], ...]
@@ -50,11 +50,11 @@ class Copies:
 
 
 def find_copies(table: pd.DataFrame, near: int = NEAR) -> Copies:
-    """Copies among readable rows."""
+    """Find copies among readable rows."""
     duplicates = [tuple(rows) for _, rows in table.groupby("sha256")["path"] if len(rows) > 1]
     hashes = unpack(table["phash"])
     found = clusters(hashes, near)
-    alike, torn = [], []
+    alike, contradictions = [], []
     for members in found.groups:
         rows = table.iloc[members]
         if rows["sha256"].nunique() > 1:
@@ -62,19 +62,19 @@ def find_copies(table: pd.DataFrame, near: int = NEAR) -> Copies:
     for members in found.chained:
         rows = table.iloc[members]
         if rows["label"].nunique() > 1:
-            torn.extend(_contradictions(rows.iloc[:_LARGEST], hashes[members[:_LARGEST]], near))
+            contradictions.extend(_contradictions(rows.iloc[:_LARGEST], hashes[members[:_LARGEST]], near))
     return Copies(
         duplicates=_largest_first(duplicates),
         near=_largest_first(alike),
-        contradictions=tuple(sorted(torn, key=lambda c: (c.distance, c.paths))),
+        contradictions=tuple(sorted(contradictions, key=lambda c: (c.distance, c.paths))),
         complete=found.complete,
     )
 
 
 def _contradictions(rows: pd.DataFrame, hashes: np.ndarray, near: int) -> list[Contradiction]:
-    """Images of a chain that have one of another class near themselves, in the parts that hang together so.
+    """Contradictions in a chain of near-duplicates: connected groups of images near an image of another class.
 
-    Its ends need not look alike, so each image is held only against those near itself.
+    The ends of a chain need not look alike, so each image is compared only with those near it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -1,4 +1,4 @@
-"""All checks on one folder, and what they found as one record."""
+"""Run all checks on one folder and collect their results in one record."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from facevalue.data.audit.labels import Suspect
 from facevalue.data.audit.oddities import Oddity, find_oddities
 from facevalue.data.audit.shortcuts import Shortcuts, find_shortcuts
 from facevalue.data.hashes import NEAR
-from facevalue.data.leaks import Leak, find_leaks, told
+from facevalue.data.leaks import Leak, find_leaks, leak_findings
 from facevalue.data.manifest import Manifest
 from facevalue.evidence.findings import Finding, finding
 from facevalue.support.html import ShownInNotebooks
 
 UNEVEN = 3.0
-"""A class with so many times the images of another is worth saying."""
+"""Report uneven classes if one class has at least this many times the images of another."""
 
 STRIKING = 0.8
-"""An AUC of file facts that is worth saying even where chance could give it."""
+"""Report an AUC of file facts above this value even if it may be chance."""
 
 
 @dataclass(frozen=True)
 class Audit(ShownInNotebooks):
-    """What was found in a manifest with groups.
+    """Result of all checks on a manifest with groups.
 
     Attributes
     ----------
-    imbalance : images of the largest class over those of the smallest.
-    warnings : what a reader of any figure made from these images should know.
-    suspects : likely label errors; ``None`` where they were not looked for.
-    notes : what is worth a look, and no reason to distrust a figure.
+    imbalance : images in the largest class divided by images in the smallest.
+    warnings : reasons to doubt figures that are made from these images.
+    suspects : likely label errors; ``None`` if they were not searched for.
+    notes : worth a look, but no reason to doubt figures.
     """
 
     manifest: Manifest
@@ -76,18 +76,19 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
     Parameters
     ----------
     manifest : scanned, with groups.
-    near : bits between near-duplicates.
+    near : images whose hashes differ in at most this many bits are near-duplicates.
     """
     rows = manifest.readable
     copies, leaks = find_copies(rows, near), find_leaks(rows)
     oddities, shortcuts = find_oddities(rows), find_shortcuts(rows)
     counts = {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
     imbalance = max(counts.values()) / min(counts.values())
-    lost = sorted(set(manifest.table["label"]) - set(counts))
+    unreadable_classes = sorted(set(manifest.table["label"]) - set(counts))
     unreadable = [
-        finding("class-unreadable", f"no image of class {label!r} can be read", label=str(label)) for label in lost
+        finding("class-unreadable", f"no image of class {label!r} can be read", label=str(label))
+        for label in unreadable_classes
     ]
-    warnings = [*manifest.warnings, *unreadable, shortcuts.warning, *told(leaks)]
+    warnings = [*manifest.warnings, *unreadable, shortcuts.warning, *leak_findings(leaks)]
     if copies.contradictions:
         n = sum(len(c.paths) for c in copies.contradictions)
         worst = copies.contradictions[0]
@@ -115,8 +116,8 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
         notes.append(finding("file-facts-not-checked", text))
     elif shortcuts.auc is not None and STRIKING < shortcuts.auc <= shortcuts.limit:
         text = (
-            f"file facts alone tell the classes apart with AUC {shortcuts.auc:.2f}, but with so few independent groups"
-            " that can be chance"
+            f"file facts alone tell the classes apart with AUC {shortcuts.auc:.2f}, but this can be chance because"
+            " there are few independent groups"
         )
         notes.append(finding("file-facts-may-tell-classes", text, auc=shortcuts.auc, limit=shortcuts.limit))
     return Audit(

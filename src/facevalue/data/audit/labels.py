@@ -1,4 +1,4 @@
-"""Labels that are likely wrong: confident learning on predictions for images that were held out."""
+"""Find labels that are likely wrong, by confident learning on held-out predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facevalue.errors import DataError, MissingExtraError
 
 _FOLDS = 5
-_STRENGTH = 1e-3  # inverse penalty, times 1000 over n; a quick probe, not a tuned one
+_STRENGTH = 1e-3  # inverse penalty for 1000 images, scaled by 1000 / n; not tuned
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Suspect:
 
     Attributes
     ----------
-    suggested : what held-out prediction takes it for.
-    probability : of its own label, in [0, 1].
+    suggested : the class that the held-out prediction gives.
+    probability : held-out probability of the given label, in [0, 1].
     """
 
     path: str
@@ -38,10 +38,10 @@ def find_suspects(
     paths: Sequence[str],
     classes: Sequence[str],
 ) -> tuple[Suspect, ...]:
-    """Suspects, the likeliest errors first.
+    """Images with likely wrong labels, the most likely first.
 
-    A logistic regression on the features predicts each image without having seen its group; confident learning
-    (Northcutt et al. 2021, arXiv:1911.00068, as cleanlab computes it) says which labels those predictions contradict.
+    A logistic regression on the features predicts each image; it is fitted without the image's group. Confident
+    learning (Northcutt et al. 2021, arXiv:1911.00068, in cleanlab) finds the labels that these predictions contradict.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def find_suspects(
         raise MissingExtraError("cleanlab", "train") from error
     p = held_out_probabilities(features, labels, groups, len(classes))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about classes that are hard to tell, which is what is asked
+        warnings.simplefilter("ignore")  # cleanlab warns of classes that are hard to separate, which is expected here
         ranked = find_label_issues(labels, p, return_indices_ranked_by="self_confidence", n_jobs=1)
     return tuple(
         Suspect(paths[i], classes[labels[i]], classes[int(p[i].argmax())], float(p[i, labels[i]])) for i in ranked
@@ -71,7 +71,7 @@ def find_suspects(
 def held_out_probabilities(
     features: NDArray[np.float64], labels: NDArray[np.int64], groups: Sequence[str], classes: int
 ) -> NDArray[np.float64]:
-    """(n, k) probabilities, each from a fit that had none of the image's group."""
+    """(n, k) probabilities, each from a fit without the image's group."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
@@ -79,7 +79,7 @@ def held_out_probabilities(
     names = np.unique(np.asarray(groups, str), return_inverse=True)[1]
     fewest = min(len(np.unique(names[labels == c])) for c in range(classes))
     if fewest < 2:
-        raise DataError("labels can only be checked where every class has at least two independent groups of images")
+        raise DataError("to check labels, every class needs at least two independent groups of images")
     p = np.zeros((len(labels), classes))
     splitter = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=0)
     for train, test in splitter.split(features, labels, names):

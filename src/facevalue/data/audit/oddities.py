@@ -1,4 +1,4 @@
-"""Images unlike the rest: in size, in light, in sharpness."""
+"""Find images with unusual size, brightness or sharpness."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 FLAT = 6
-"""Least range of brightness, of 255, between the 1st and the 99th percentile; below, an image is blank."""
+"""An image is blank if its 1st and 99th percentile of brightness differ by less than this, on a scale to 255."""
 
 DARK, BRIGHT = 40, 225
-"""Nearly all of a dark image lies below, nearly all of a bright one above."""
+"""A dark image is almost everywhere below the first value, a bright one above the second, on a scale to 255."""
 
 _FAR = 3.0  # quartile ranges beyond the quartile: Tukey's «far out» (1977)
-_SIZE_FLOOR = float(np.log(2))  # an image is no outlier for being less than twice or half the usual
+_SIZE_FLOOR = float(np.log(2))  # between half and twice the median size an image is no outlier
 _SHARPNESS_FLOOR = float(np.log(4))
 
 
 @dataclass(frozen=True)
 class Oddity:
-    """One image and what is odd about it."""
+    """One image and what is unusual about it."""
 
     path: str
     label: str
@@ -30,7 +30,7 @@ class Oddity:
 
 
 def find_oddities(table: pd.DataFrame) -> tuple[Oddity, ...]:
-    """Blank, dark, bright, blurred and oddly sized images among readable rows."""
+    """Blank, dark, bright, blurred and unusually sized images among readable rows."""
     low, high = table["darkest"].to_numpy(int), table["brightest"].to_numpy(int)
     blank = high - low < FLAT
     dark = ~blank & (high < DARK)
@@ -39,16 +39,16 @@ def find_oddities(table: pd.DataFrame) -> tuple[Oddity, ...]:
     sharp = np.log(table["sharpness"].to_numpy(float).clip(1e-9))
     blurred = seen & (_beyond(sharp, _SHARPNESS_FLOOR, seen) < 0)
     width, height = table["width"].to_numpy(float), table["height"].to_numpy(float)
-    odd = (_beyond(np.log(width), _SIZE_FLOOR) != 0) | (_beyond(np.log(height), _SIZE_FLOOR) != 0)
+    unusual = (_beyond(np.log(width), _SIZE_FLOOR) != 0) | (_beyond(np.log(height), _SIZE_FLOOR) != 0)
     usual = f"{np.median(width):.0f} x {np.median(height):.0f}"
     usual_sharpness = float(np.exp(np.median(sharp[seen]))) if seen.any() else 0.0
     found: list[Oddity] = []
     for kind, which, text in (
         ("blank", blank, "brightness from {0.darkest} to {0.brightest} of 255"),
-        ("dark", dark, "hardly brighter than {0.brightest} of 255 anywhere"),
-        ("bright", bright, "hardly darker than {0.darkest} of 255 anywhere"),
-        ("blurred", blurred, "sharpness {0.sharpness:.2g}; usual here: " + f"{usual_sharpness:.2g}"),
-        ("size", odd, "{0.width} x {0.height} pixels; usual here: " + usual),
+        ("dark", dark, "almost all pixels below {0.brightest} of 255"),
+        ("bright", bright, "almost all pixels above {0.darkest} of 255"),
+        ("blurred", blurred, "sharpness {0.sharpness:.2g}; median: " + f"{usual_sharpness:.2g}"),
+        ("size", unusual, "{0.width} x {0.height} pixels; median: " + usual),
     ):
         rows = table[which].sort_values("sharpness") if kind == "blurred" else table[which]
         found.extend(Oddity(str(r.path), str(r.label), kind, text.format(r)) for r in rows.itertuples())
@@ -56,9 +56,9 @@ def find_oddities(table: pd.DataFrame) -> tuple[Oddity, ...]:
 
 
 def _beyond(values: NDArray[np.float64], floor: float, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-    """(n,) -1 or 1 where a value lies far below or above the middle half of those ``among``, else 0.
+    """(n,) -1 for a value far below, 1 for one far above the quartiles of the values ``among``, else 0.
 
-    Far is three quartile ranges from the quartile and ``floor`` from the median.
+    Far means more than three interquartile ranges from the quartile and more than ``floor`` from the median.
     """
     usual = values if among is None else values[among]
     if not len(usual):

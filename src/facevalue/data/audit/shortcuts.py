@@ -1,4 +1,4 @@
-"""Shortcuts: can the classes be told apart by their files alone, without looking at an image?"""
+"""Shortcuts: facts of the files, such as format or size, that give the class away without the image."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from facevalue.evidence.findings import Finding, finding
 from facevalue.support.formats import percent
 
 LIMIT = 0.6
-"""AUC above which file facts that tell the classes apart are a warning."""
+"""File facts are a warning from this AUC on."""
 
 SIGMAS = 3.0
-"""Standard errors of chance that the AUC must lie above one half besides."""
+"""The AUC must also lie this many standard errors of chance above one half."""
 
-_TELLING = 0.55  # a fact that reaches less alone is not named
+_NAMED_FROM = 0.55  # a fact with a lower AUC by itself is not named
 _FOLDS = 5
-_MOST = 6000  # images that are enough to see a shortcut
-_KINDS = 30  # most different values of a fact that is a name
+_MOST = 6000  # images; enough to find a shortcut
+_KINDS = 30  # most different values of a categorical fact
 _SEED = 0
 
 
 @dataclass(frozen=True)
-class CarryingFact:
-    """A fact of the files, the AUC that it reaches alone, and its usual value in each class."""
+class ShortcutFact:
+    """A fact of the files, the AUC that it reaches by itself, and its usual value in each class."""
 
     fact: str
     auc: float
@@ -40,26 +40,26 @@ class Shortcuts:
 
     Attributes
     ----------
-    auc : area under the ROC curve out of sample, 0.5 for chance; for several classes the mean of each against the
-        rest. ``None`` where there is nothing to tell apart, or too few groups to hold any out.
-    limit : what ``auc`` must exceed to be a warning: :data:`LIMIT`, or what chance may give on so few groups.
-    facts : those that tell anything, the strongest first.
+    auc : cross-validated area under the ROC curve, 0.5 for chance; for several classes the mean of each against the
+        rest. ``None`` for a single class, or too few groups to hold some out.
+    limit : an ``auc`` above it is a warning: :data:`LIMIT`, or more if chance can give more on few groups.
+    facts : those that help to tell the classes apart, the strongest first.
     """
 
     auc: float | None
     limit: float
-    facts: tuple[CarryingFact, ...]
+    facts: tuple[ShortcutFact, ...]
 
     @property
     def warning(self) -> Finding | None:
-        """A finding where the files tell the classes apart."""
+        """A finding if the files tell the classes apart."""
         if self.auc is None or self.auc <= self.limit:
             return None
         named = ", ".join(f"{f.fact} ({f.auc:.2f})" for f in self.facts[:3]) or "only together"
         advice = (
-            "the size of a file also depends on what the image shows: smooth images are smaller"
-            if {f.fact for f in self.facts} <= {"bytes", "bytes a pixel"} and self.facts
-            else "facevalue data prepare encodes all images alike"
+            "file size also depends on what the image shows: smooth images make smaller files"
+            if {f.fact for f in self.facts} <= {"bytes", "bytes per pixel"} and self.facts
+            else "facevalue data prepare encodes all images in the same way"
         )
         text = (
             f"file facts alone, without the images, tell the classes apart with AUC {self.auc:.2f} (0.5 is chance):"
@@ -72,9 +72,8 @@ class Shortcuts:
 def find_shortcuts(table: pd.DataFrame) -> Shortcuts:
     """Cross-validate a classifier on the facts of readable rows; no group is on both sides of a fold.
 
-    Chance: the AUC of facts that mean nothing has about the standard error of Mann and Whitney's U (Hanley & McNeil
-    1982) on as many independent groups as there are, so an AUC that is not :data:`SIGMAS` of these above one half says
-    nothing.
+    An AUC counts only if it lies :data:`SIGMAS` standard errors above one half. The standard error is that of the
+    Mann-Whitney U statistic (Hanley & McNeil 1982) for this number of independent groups.
     """
     table = _some(table)
     groups = np.unique(table["group"].to_numpy(str), return_inverse=True)[1]
@@ -88,16 +87,16 @@ def find_shortcuts(table: pd.DataFrame) -> Shortcuts:
         return Shortcuts(0.5, limit, ())
     folds = _folds(labels, groups, min(_FOLDS, *per_class))
     auc = _auc(np.hstack([*columns.values()]), labels, folds)
-    if auc <= _TELLING:  # nothing that a single fact could carry
+    if auc <= _NAMED_FROM:
         return Shortcuts(auc, limit, ())
     alone = {name: _auc(values, labels, folds) for name, values in columns.items()}
     ranked = sorted(alone.items(), key=lambda item: -item[1])
-    facts = [CarryingFact(name, reached, _usual(table, name)) for name, reached in ranked if reached > _TELLING]
+    facts = [ShortcutFact(name, reached, _usual(table, name)) for name, reached in ranked if reached > _NAMED_FROM]
     return Shortcuts(auc, limit, tuple(facts))
 
 
 def _some(table: pd.DataFrame) -> pd.DataFrame:
-    """At most :data:`_MOST` rows, by whole groups, drawn always alike."""
+    """At most :data:`_MOST` rows, in whole groups; the draw is always the same."""
     if len(table) <= _MOST:
         return table
     names = table["group"].drop_duplicates()
@@ -108,18 +107,18 @@ def _some(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _chance(per_class: Sequence[int]) -> float:
-    """Standard error of an AUC of nothing; the mean over classes against the rest."""
+    """Standard error of a chance AUC, the mean over each class against the rest."""
     whole = sum(per_class)
     errors = [np.sqrt((whole + 1) / (12 * n * (whole - n))) for n in per_class]
     return float(np.mean(errors))
 
 
 def _facts(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """(n, …) columns of each fact that is not the same for all files."""
+    """(n, …) columns of each fact that differs between files."""
     pixels = table["width"].to_numpy(float) * table["height"].to_numpy(float)
     numbers = {
         "bytes": np.log(table["bytes"].to_numpy(float)),
-        "bytes a pixel": np.log(table["bytes"].to_numpy(float) / pixels),
+        "bytes per pixel": np.log(table["bytes"].to_numpy(float) / pixels),
         "width": table["width"].to_numpy(float),
         "height": table["height"].to_numpy(float),
         "aspect": table["width"].to_numpy(float) / table["height"].to_numpy(float),
@@ -153,7 +152,7 @@ def _auc(
     labels: NDArray[np.int64],
     folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
 ) -> float:
-    """Of a small forest, over each fold's held-out part; the mean of folds that hold every class."""
+    """AUC of a small forest on the held-out part of each fold; the mean over folds that hold every class."""
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.metrics import roc_auc_score
 
@@ -173,23 +172,23 @@ def _auc(
 
 
 def _usual(table: pd.DataFrame, fact: str) -> dict[str, str]:
-    """What files of each class are like in this fact, for people."""
+    """The usual value of this fact in each class, as text."""
     column = {**_NAMES, "JPEG quality": "jpeg_quality", "EXIF": "exif", "colour profile": "icc"}.get(fact, fact)
     rows = table.assign(
         **{
-            "bytes a pixel": table["bytes"] / (table["width"] * table["height"]),
+            "bytes per pixel": table["bytes"] / (table["width"] * table["height"]),
             "aspect": table["width"] / table["height"],
         }
     )
-    said = {}
+    usual = {}
     for label, values in rows.groupby("label")[column]:
         if fact in _NAMES:
             most = values.value_counts()
-            said[str(label)] = f"{most.index[0] or 'none'} ({percent(most.iloc[0] / len(values), 0)})"
+            usual[str(label)] = f"{most.index[0] or 'none'} ({percent(most.iloc[0] / len(values), 0)})"
         elif column in ("exif", "icc", "progressive"):
-            said[str(label)] = f"{percent(float(values.mean()), 0)}"
+            usual[str(label)] = f"{percent(float(values.mean()), 0)}"
         else:
             low, middle, high = np.percentile(values.to_numpy(float), (5, 50, 95))
             plain = "{:,.0f}" if high >= 100 else "{:.3g}"
-            said[str(label)] = f"{plain.format(middle)} ({plain.format(low)} to {plain.format(high)})"
-    return said
+            usual[str(label)] = f"{plain.format(middle)} ({plain.format(low)} to {plain.format(high)})"
+    return usual

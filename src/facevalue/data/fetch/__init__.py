@@ -1,1 +1,1 @@
-"""Fetching known public sets: downloaded, checked, unpacked safely, placed whole."""
+"""Download public datasets: fetch, verify, unpack safely."""

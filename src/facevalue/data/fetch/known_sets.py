@@ -1,4 +1,4 @@
-"""A known public set as a folder that ``train`` takes: fetched, checked, unpacked beside, renamed."""
+"""Download a public dataset into a folder that ``train`` accepts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True)
 class Fetched(ShownInNotebooks):
-    """A known set on this machine: its folder, its images, and whether it was there already."""
+    """A downloaded dataset: its folder, its receipt, and whether it was there already."""
 
     folder: Path
     receipt: Mapping[str, Any]
@@ -45,41 +45,44 @@ class Fetched(ShownInNotebooks):
 def fetch(
     known: KnownSet, folder: Path, mirror: str = "", overwrite: bool = False, patience: Patience | None = None
 ) -> Fetched:
-    """Make ``folder`` hold a known set, with a receipt; does nothing where the receipt says that it is there.
+    """Download a dataset to ``folder`` and write a receipt; does nothing if a receipt shows that it is there.
 
-    Archives arrive in ``folder`` + ``.download``, which stays until the set is whole, so that a later run goes on.
+    Archives are downloaded to ``folder`` + ``.download``, which stays until the dataset is complete, so that a later
+    run can resume.
 
     Parameters
     ----------
-    known : the set's record.
-    folder : replaced whole, or not at all.
-    mirror : where the archives lie instead, by their names: the beginning of an address, or a folder. By default
-        ``$FACEVALUE_MIRROR``, else each archive's own address, to which kagglehub leads for Kaggle's.
-    overwrite : fetch anew where it is there.
+    known : the dataset's record.
+    folder : replaced as a whole, or not at all.
+    mirror : another place for the archives, by their names: the beginning of an address, or a folder. By default
+        ``$FACEVALUE_MIRROR``, else each archive's own address (for Kaggle, the one that kagglehub gives).
+    overwrite : download again even if it is there.
 
     Raises
     ------
     UsageError
-        Something else stands at ``folder``, or the mirror is neither an address nor a folder.
+        ``folder`` holds something else, or the mirror is neither an address nor a folder.
     FaceValueError
-        An archive cannot be had, is not what it should be, or was refused.
+        An archive cannot be downloaded, has unexpected content, or was refused.
     """
     earlier = _receipt(folder)
     if earlier.get("name") == known.name and not overwrite:
         return Fetched(folder, earlier, was_there=True)
-    free_folder(folder, RECEIPT, "a received set", overwrite)
+    free_folder(folder, RECEIPT, "a downloaded dataset", overwrite)
     mirror = mirror or os.environ.get(MIRROR, "")
-    # A name that was trusted once has to bring the same again.
+    # An archive that was trusted once must have the same content the next time.
     trusted = {a["name"]: a["sha256"] for a in earlier.get("archives", []) if earlier.get("name") == known.name}
     waiting = folder.resolve().with_name(folder.resolve().name + ".download")
     received = []
-    with _alone(waiting):
+    with _locked(waiting):
         with files.replacing_folder(folder) as partial:
             for archive in known.archives:
-                path, source, sha256 = _had(archive, known.home, mirror, waiting, trusted.get(archive.name), patience)
-                _unpacked(path, archive, partial)
+                path, source, sha256 = _archive_file(
+                    archive, known.home, mirror, waiting, trusted.get(archive.name), patience
+                )
+                _unpack(path, archive, partial)
                 facts = {"name": archive.name, "from": source, "bytes": path.stat().st_size, "sha256": sha256}
-                received.append(facts | {"checked_by": archive.checked_by or "nobody: trusted when it first came"})
+                received.append(facts | {"checked_by": archive.checked_by or "nobody: the first download was trusted"})
             n = sum(1 for _ in Walker(partial, PassedOver().add).images())
             receipt = {
                 "name": known.name,
@@ -96,16 +99,16 @@ def fetch(
 
 
 @contextmanager
-def _alone(waiting: Path) -> Iterator[None]:
-    """Hold ``waiting``: two runs that append to one unfinished file would spoil it for both."""
+def _locked(waiting: Path) -> Iterator[None]:
+    """Lock ``waiting``: two runs that append to one unfinished file would corrupt it."""
     waiting.mkdir(parents=True, exist_ok=True)
     try:
         with locks.alone(waiting / _LOCK) as ours:
             if not ours:
-                raise FaceValueError(f"another run is fetching into {waiting}; wait until it is done")
+                raise FaceValueError(f"another run is downloading to {waiting}; wait until it is done")
             yield
     finally:
-        with suppress(OSError):  # what arrived stays
+        with suppress(OSError):  # it stays if it holds a download
             waiting.rmdir()
 
 
@@ -117,7 +120,7 @@ def _receipt(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _had(
+def _archive_file(
     archive: Archive, home: str, mirror: str, waiting: Path, trusted: str | None, patience: Patience | None
 ) -> tuple[Path, str, str]:
     """The archive as a checked file, where it came from, and its SHA-256."""
@@ -125,10 +128,10 @@ def _had(
     if mirror and not mirror.startswith(("http://", "https://")):
         path = Path(mirror) / archive.name
         if not path.is_file():
-            raise UsageError(f"{path} is not there; give an address, or a folder that holds {archive.name}")
+            raise UsageError(f"{path} does not exist; give an address, or a folder that holds {archive.name}")
         found = files.sha256(path)
         if sha256 is not None and found != sha256:
-            raise FaceValueError(f"{path} is not what it should be: expected sha256 {sha256}, but got {found}")
+            raise FaceValueError(f"{path} has unexpected content: expected sha256 {sha256}, but got {found}")
         source = str(path)
     else:
         source = f"{mirror.rstrip('/')}/{archive.name}" if mirror else archive.url
@@ -139,19 +142,19 @@ def _had(
             try:
                 if archive.kaggle and not mirror:
                     wanted = source_at_kaggle(archive.kaggle, wanted, patience)
-                    source = wanted.shown
+                    source = wanted.display_name
                 found = download(wanted, path, patience)
             except FaceValueError as error:
                 by_hand = f"or download {archive.name} yourself (see {home}) and give its folder as `source`"
                 kind = UsageError if isinstance(error, UsageError) else FaceValueError
                 raise kind(f"{error}; {by_hand}") from error
     if archive.sha256 is None and trusted is None:
-        text = f"{archive.name}: nobody has published its checksum; the file that came has sha256 {found}"
+        text = f"{archive.name} has no published checksum; the downloaded file has sha256 {found}"
         say([finding("unpublished-checksum", text, file=archive.name, sha256=found)])
     return path, source, found
 
 
-def _unpacked(path: Path, archive: Archive, partial: Path) -> None:
+def _unpack(path: Path, archive: Archive, partial: Path) -> None:
     target = partial / archive.to
     if not archive.inner:
         unpack(path, target, archive.within, archive.unpacked)

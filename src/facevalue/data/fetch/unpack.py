@@ -1,4 +1,4 @@
-"""Unpacking archives that others made: nothing is written outside, nothing but files, and no more than was said."""
+"""Unpack untrusted archives safely: only regular files, only inside the folder, only up to a size limit."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from facevalue.support import progress
 
 _CHUNK = 1 << 20
 _MOST_MEMBERS = 1_000_000
-_CORRUPTION = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
 
 
 @dataclass(frozen=True)
 class _Member:
     name: str
     bytes: int
-    kind: str  # "" for what may be written, else what it is
-    entry: Any  # zipfile's or tarfile's own record
+    kind: str  # "" for a regular file, else what it is
+    entry: Any  # the record of zipfile or tarfile
 
 
 def unpack(archive: Path, folder: Path, within: str = "", most: int = 1 << 33) -> int:
-    """Write the files that ``archive`` holds below ``within`` into ``folder``; returns how many.
+    """Write the files of ``archive`` below ``within`` into ``folder``; returns their number.
 
-    All names are looked at before anything is written. Left out is what macOS adds (``__MACOSX``, ``._*``,
+    All names are checked before anything is written. Files that macOS adds are left out (``__MACOSX``, ``._*``,
     ``.DS_Store``).
 
     Parameters
     ----------
-    archive : zip, or tar with any compression that Python knows.
-    folder : new files are made in it; none is replaced.
-    within : a folder of the archive; its own name is left off.
+    archive : zip, or tar with any compression that Python supports.
+    folder : new files are written to it; no file is replaced.
+    within : a folder in the archive; its name is dropped from the paths.
     most : bytes that may be written.
 
     Raises
     ------
     DataError
-        The archive is damaged, is of another kind, holds links, devices, encrypted files or names that lead outside,
-        has a file twice, or unpacks to more than ``most`` bytes; or nothing lies below ``within``.
+        The archive is damaged or of another format; it holds links, devices, encrypted files or paths that lead
+        outside; it holds a file twice; it unpacks to more than ``most`` bytes; or it has nothing below ``within``.
     """
-    with _corruption_lines(archive), _opened(archive) as (members, read):
+    with _damage_as_error(archive), _opened(archive) as (members, read):
         chosen: list[tuple[Path, _Member]] = []
         total = 0
         for member in members:
@@ -60,10 +60,10 @@ def unpack(archive: Path, folder: Path, within: str = "", most: int = 1 << 33) -
                 continue
             total += member.bytes
             if total > most:
-                raise DataError(f"{archive.name} was refused: it unpacks to more than the {most:,} bytes it should")
+                raise DataError(f"{archive.name} was refused: it unpacks to more than the {most:,} bytes allowed")
             chosen.append((folder / target, member))
         if not chosen:
-            raise DataError(f"{archive.name} holds nothing" + (f" below {within}" if within else ""))
+            raise DataError(f"{archive.name} holds no files" + (f" below {within}" if within else ""))
         for path, member in progress.track(chosen, f"unpacking {archive.name}", unit="files"):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -75,10 +75,10 @@ def unpack(archive: Path, folder: Path, within: str = "", most: int = 1 << 33) -
 
 
 @contextmanager
-def _corruption_lines(archive: Path) -> Iterator[None]:
+def _damage_as_error(archive: Path) -> Iterator[None]:
     try:
         yield
-    except _CORRUPTION as error:
+    except _DAMAGED as error:
         raise DataError(f"{archive.name} is damaged: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
@@ -99,7 +99,7 @@ def _opened(archive: Path) -> Iterator[tuple[Iterable[_Member], Callable[[_Membe
 
 def _inside(packed: tarfile.TarFile, member: _Member) -> IO[bytes]:
     stream = packed.extractfile(member.entry)
-    assert stream is not None  # it is a file: everything else was refused
+    assert stream is not None  # only regular files get here
     return stream
 
 
@@ -115,7 +115,7 @@ def _tar_kind(info: tarfile.TarInfo) -> str:
 
 
 def _target(archive: Path, member: _Member, within: str) -> Path | None:
-    """Where a member goes, relative; ``None`` for one that is left out."""
+    """The relative path a member is written to; ``None`` for one that is left out."""
     name = member.name
     parts = [p for p in name.split("/") if p not in ("", ".")]
     if name.startswith("/") or "\\" in name or "\0" in name or ".." in parts or (parts and ":" in parts[0]):
@@ -131,12 +131,12 @@ def _target(archive: Path, member: _Member, within: str) -> Path | None:
 
 
 def _copy(archive: Path, source: IO[bytes], target: IO[bytes], size: int) -> None:
-    # What the directory says of a file may be a lie: no more than it says is written.
+    # The size in the archive's directory may be wrong: no more than that is written.
     left = size
     while chunk := source.read(_CHUNK):
         left -= len(chunk)
         if left < 0:
-            raise DataError(f"{archive.name} was refused: a file in it is longer than it says")
+            raise DataError(f"{archive.name} was refused: a file in it is longer than its entry states")
         target.write(chunk)
     if left:
-        raise DataError(f"{archive.name} is damaged: a file in it is shorter than it says")
+        raise DataError(f"{archive.name} is damaged: a file in it is shorter than its entry states")

@@ -1,4 +1,4 @@
-"""Public sets that ``facevalue data get`` knows: one record each."""
+"""The public datasets that ``facevalue data get`` can download, one record each."""
 
 from facevalue.data.known.base import Archive, KnownSet
 from facevalue.data.known.caltech101 import CALTECH_101, HUMANS_OR_OBJECTS

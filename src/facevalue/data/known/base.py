@@ -1,4 +1,4 @@
-"""What is known of a public set: where it lies, what it may be used for, and how to tell that it arrived whole."""
+"""Facts about a public dataset: where to download it, its licence, and how to verify the download."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ KAGGLE = "https://www.kaggle.com/datasets/"
 
 @dataclass(frozen=True)
 class Archive:
-    """One archive of a set.
+    """One archive of a dataset.
 
     Attributes
     ----------
-    url : its address; of a set of Kaggle's, the address of its page.
-    name : what the file is called, here and on a mirror.
-    bytes, sha256 : as published by ``checked_by``; ``None`` where nobody has, then the first download is trusted and
-        its SHA-256 kept in the receipt.
-    unpacked : most bytes it may unpack to; an archive that wants more is refused.
+    url : its address; for a Kaggle dataset, the address of its page.
+    name : file name, also on a mirror.
+    bytes, sha256 : as published by ``checked_by``. ``None`` if nobody has published them: the first download is trusted
+        and its SHA-256 is kept in the receipt.
+    unpacked : most bytes it may unpack to; a larger archive is refused.
     inner : an archive inside the archive that holds the images, or "".
     within : the folder in the archive that holds the classes, or "".
-    to : the folder of the set that this one becomes, or "".
+    to : the folder of the dataset that the images are written to, or "".
     checked_by : who published size and SHA-256.
     """
 
@@ -36,22 +36,22 @@ class Archive:
 
     @property
     def kaggle(self) -> str:
-        """What Kaggle calls the set, ``owner/name``; "" where the archive lies elsewhere."""
+        """Kaggle's name of the dataset, ``owner/name``; "" if the archive is not on Kaggle."""
         return self.url.removeprefix(KAGGLE) if self.url.startswith(KAGGLE) else ""
 
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A public set of images that :command:`facevalue data get` fetches.
+    """A public dataset that :command:`facevalue data get` downloads.
 
     Attributes
     ----------
-    name : what the user types.
-    title : what it is, in a line.
-    archives : that make it up.
-    licence : in the words of its makers, shortened.
+    name : as the user types it.
+    title : one-line description.
+    archives : the files to download.
+    licence : as its authors state it, shortened.
     home : page to read before use.
-    images : how many, as its makers say.
+    images : their number, as its authors state it.
     """
 
     name: str

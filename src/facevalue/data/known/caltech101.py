@@ -1,4 +1,4 @@
-"""Caltech-101, and with Labeled Faces in the Wild humans or objects."""
+"""Caltech-101; and humans or objects, which combines it with Labeled Faces in the Wild."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ _OBJECTS = Archive(
 )
 CALTECH_101 = KnownSet(
     name="caltech-101",
-    title="objects of 101 categories and clutter, a class a category (Fei-Fei et al. 2004)",
+    title="objects of 101 categories and clutter, one class per category (Fei-Fei et al. 2004)",
     archives=(_OBJECTS,),
     licence="CC BY 4.0",
     home="https://data.caltech.edu/records/mzrjq-6wc02",
@@ -25,7 +25,7 @@ CALTECH_101 = KnownSet(
 )
 HUMANS_OR_OBJECTS = KnownSet(
     name="humans-or-objects",
-    title="human (lfw, one folder per person) and object (caltech-101, a folder a category; some show faces)",
+    title="human (lfw, one folder per person) and object (caltech-101, one folder per category; some show faces)",
     archives=(LFW_FUNNELED, replace(_OBJECTS, to="object")),
     licence=f"lfw: {LFW.licence}; caltech-101: {CALTECH_101.licence}",
     home=CALTECH_101.home,

@@ -16,7 +16,7 @@ LFW = KnownSet(
     name="lfw",
     title="photographed faces, one folder per person, aligned (Huang et al. 2007, report 07-49); one class: human",
     archives=(LFW_FUNNELED,),
-    licence="for research; the photographs belong to their makers",
+    licence="for research; the photographers keep their rights",
     home="http://vis-www.cs.umass.edu/lfw/",
     images=13_233,
 )

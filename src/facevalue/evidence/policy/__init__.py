@@ -1,4 +1,4 @@
-"""Does a model meet the figures that somebody requires? Asked of its card, so that it costs nothing."""
+"""Check the figures on a model's card against a policy; nothing is measured again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PolicyResult(ShownInNotebooks):
-    """A card held against a policy.
+    """Result of checking a card against a policy.
 
     Attributes
     ----------
-    checked : every requirement beside what the card has, in the policy's order.
+    checked : every requirement with the card's figure, in the policy's order.
     """
 
     checked: tuple[Check, ...]
@@ -51,7 +51,7 @@ class PolicyResult(ShownInNotebooks):
 
 
 def check_policy(card: ModelCard, policy: Path) -> PolicyResult:
-    """Hold a card against a policy file.
+    """Check a card against a policy file.
 
     Parameters
     ----------

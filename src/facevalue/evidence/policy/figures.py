@@ -1,4 +1,4 @@
-"""The figures that a policy may require, and how each is read off a report."""
+"""The figures that a policy may require, and how each is read from the evidence."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Figure:
 
     Attributes
     ----------
-    of : reads it off a report; ``None`` where the report does not have it.
-    direction : whether the requirement is a floor or a ceiling.
+    of : reads it from an evaluation; ``None`` if the evaluation does not have it.
+    direction : whether the requirement is a lower or an upper limit.
     meaning : for the documentation and for messages.
     """
 
@@ -64,14 +64,14 @@ ATTACK_FIGURES: dict[str, Callable[[AttackFigures], float]] = {
     "robust": lambda f: f.robust_accuracy,
     "robust_lower": lambda f: f.robust_ci[0],
 }
-"""What ``[require.attack.NAME]`` knows beside ``norm`` and ``eps``; all are floors."""
+"""Keys of ``[require.attack.NAME]`` besides ``norm`` and ``eps``; all are lower limits."""
 
 EXPORT_FIGURES: dict[str, tuple[Callable[[ExportReport], float], Direction]] = {
     "n": (lambda e: e.n, "at least"),
     "label_agreement": (lambda e: e.label_agreement, "at least"),
     "max_probability_difference": (lambda e: e.max_probability_difference, "at most"),
 }
-"""What ``[require.export.TARGET]`` knows."""
+"""Keys of ``[require.export.TARGET]``."""
 
 CORRUPTION_FIGURES: dict[str, Callable[[CorruptionReport], float | None]] = {
     "n": lambda r: r.n,
@@ -79,7 +79,7 @@ CORRUPTION_FIGURES: dict[str, Callable[[CorruptionReport], float | None]] = {
     "accuracy": lambda r: min((f.accuracy for f in r.results), default=None),
     "accuracy_lower": lambda r: min((f.accuracy_ci[0] for f in r.results), default=None),
 }
-"""What ``[require.corruption]`` knows, all floors: of the worst corruption at its worst strength but for the mean."""
+"""Keys of ``[require.corruption]``, all lower limits. ``accuracy`` is that of the worst corruption and strength."""
 
 CERTIFICATE_FIGURES = ("n", "mean_radius", "accuracy", "accuracy_lower")
-"""What ``[require.certificate]`` knows beside ``radius``, all floors."""
+"""Keys of ``[require.certificate]`` besides ``radius``; all are lower limits."""

@@ -1,4 +1,4 @@
-"""Each requirement of a policy beside what a model's card has."""
+"""Compare each requirement of a policy with the figure on a model's card."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SAME_EPS = 1e-4  # of the network input's range: 0.0157 in a policy is 4/255
 
 @dataclass(frozen=True)
 class Check:
-    """One requirement beside what the card has.
+    """One requirement and the card's figure.
 
     Attributes
     ----------
-    figure : its key in the policy, dotted.
+    figure : its dotted key in the policy.
     direction : ``at least`` or ``at most`` ``required``.
     required : the policy's value.
-    got : the card's, ``None`` where it has none.
-    reason : why there is none.
+    got : the card's value; ``None`` if it has none.
+    reason : why the card has no value.
     """
 
     figure: str
@@ -43,7 +43,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the figure is there and good enough."""
+        """Whether the card has the figure and it meets the requirement."""
         if self.got is None:
             return False
         return self.got >= self.required if self.direction == "at least" else self.got <= self.required
@@ -61,7 +61,7 @@ class Check:
 
 
 def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
-    """Each requirement beside the card's figure, in the policy's order; ``required`` is the table ``[require]``."""
+    """Check each requirement of the table ``[require]``, in the policy's order."""
     split = required.get("split", "test")
     if not isinstance(split, str):
         raise UsageError(f"Expected split to be the name of an evaluation, but got {split!r}")
@@ -102,7 +102,7 @@ def _attack_checks(card: ModelCard, name: str, wanted: Mapping[str, Any]) -> Ite
     if eps is None or not figures:
         raise UsageError(f"[require.{where}] needs eps and a figure ({', '.join(ATTACK_FIGURES)})")
     eps = eps_of(f"{where}.eps", eps)
-    # The latest that was made at least as strong: what holds in a larger ball holds in the smaller one.
+    # An attack at a larger eps is stronger, so its figure counts too. Take the nearest eps, then the latest attack.
     found = [
         f
         for report in card.of_kind(AttackReport)
@@ -156,7 +156,7 @@ def _certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) 
             yield Check(f"certificate.{key}", "at least", required, None, f"no certificate on {split!r}")
             continue
         report = found[-1]
-        # What is certified at the next larger radius of the curve is certified at this one.
+        # Images certified at a larger radius are certified at this one too.
         point = min((p for p in report.curve if p.radius >= radius - 1e-9), key=lambda p: p.radius, default=None)
         figures: dict[str, float | None] = {
             "n": report.n,

@@ -1,4 +1,4 @@
-"""Reading a policy file; every table and value in it is asked whether it can be one."""
+"""Read a policy file and check its tables and values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_policy(path: Path) -> dict[str, Any]:
     document = files.read_toml(path, f"the policy {path}")
     other = sorted(document.keys() - {"require"})
     if other:
-        raise UsageError(f"{path} has {other[0]!r}; a policy has one table, [require], and what stands below it")
+        raise UsageError(f"{path} has {other[0]!r}; a policy has only the table [require] and its sub-tables")
     required = document.get("require")
     if not isinstance(required, dict) or not required.keys() - {"split"}:
         raise UsageError(f"{path} requires nothing; write figures below [require], such as accuracy_lower = 0.98")
@@ -31,14 +31,14 @@ def read_policy(path: Path) -> dict[str, Any]:
 
 
 def table(key: str, value: object) -> Mapping[str, Any]:
-    """A table that holds something."""
+    """``value`` as a table that is not empty."""
     if not isinstance(value, dict) or not value:
         raise UsageError(f"Expected [require.{key}] to be a table with figures, but got {key} = {value!r}")
     return value
 
 
 def tables(key: str, value: object) -> list[tuple[str, Mapping[str, Any]]]:
-    """The tables of a table, by name."""
+    """The sub-tables of a table, by name."""
     if not isinstance(value, dict) or not value or not all(isinstance(each, dict) for each in value.values()):
         raise UsageError(f"Expected [require.{key}.NAME] to be a table, but got {key} = {value!r}")
     return list(value.items())
@@ -46,7 +46,7 @@ def tables(key: str, value: object) -> list[tuple[str, Mapping[str, Any]]]:
 
 def number(key: str, value: object) -> float:
     """A finite number."""
-    largest = sys.float_info.max  # isfinite cannot be asked of a huge integer
+    largest = sys.float_info.max  # math.isfinite fails for huge integers
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -largest <= value <= largest:
         raise UsageError(f"Expected {key} to be a number, but got {repr(value)[:50]}")
     return value
@@ -69,5 +69,5 @@ def eps_of(key: str, value: object) -> float:
 
 
 def unknown(key: str, known: list[str]) -> UsageError:
-    """What to raise for a key that a policy does not know; the message lists those that it knows."""
-    return UsageError(f"a policy knows no {key!r}; it knows {', '.join(known)}")
+    """The error for an unknown key; its message lists the known keys."""
+    return UsageError(f"a policy has no key {key!r}; the keys are: {', '.join(known)}")

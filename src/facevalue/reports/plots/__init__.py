@@ -1,4 +1,4 @@
-"""Figures from the card's records. Every function returns a :class:`matplotlib.figure.Figure` of its own."""
+"""Plots of a card's records. Every function returns a new :class:`matplotlib.figure.Figure`."""
 
 from facevalue.reports.plots.drawing import INK, PALETTE, save_png, to_svg
 from facevalue.reports.plots.evaluation import (

@@ -1,7 +1,7 @@
-"""One calm style for all figures, and figures as files.
+"""The common style of all plots, and saving them as files.
 
-Nothing here touches pyplot, so nothing is shown, kept or shared. Colours are those of Okabe & Ito (2008), which people
-with any colour vision tell apart.
+pyplot is not used, so no global state changes. Colours are from Okabe & Ito (2008), which people with any colour vision
+can distinguish.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STYLES = ("-", "--", "-.", ":")
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, whose parts make room for each other."""
+    """An empty figure of this size in inches, with constrained layout."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -37,7 +37,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def dress(axis: Axes, x: str = "", y: str = "") -> None:
-    """Labels, ink, a faint grid, and no frame."""
+    """Set labels, colours and a faint grid; remove the frame."""
     axis.set_xlabel(x, fontsize=10, color=INK)
     axis.set_ylabel(y, fontsize=10, color=INK)
     axis.tick_params(labelsize=9, colors=INK, length=3)
@@ -49,7 +49,7 @@ def dress(axis: Axes, x: str = "", y: str = "") -> None:
 
 
 def legend(axis: Axes, where: Axes | Figure | None = None, **placed: Any) -> None:
-    """The curves of ``axis`` by name, drawn inside it or at ``where``."""
+    """Draw the legend of ``axis`` inside it or in ``where``."""
     handles, names = axis.get_legend_handles_labels()
     if handles:
         legend = (where or axis).legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, **placed)
@@ -58,7 +58,7 @@ def legend(axis: Axes, where: Axes | Figure | None = None, **placed: Any) -> Non
 
 
 def decades(axis: Axes, values: Sequence[float]) -> None:
-    """A logarithmic x axis for these values, with labels a reader can use however wide they spread."""
+    """Make the x axis logarithmic, with tick labels that fit the range of the values."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.set_xscale("log")
@@ -69,22 +69,22 @@ def decades(axis: Axes, values: Sequence[float]) -> None:
 
 
 def save_png(figure: Figure, path: Path) -> Path:
-    """Write a PNG with a white ground at 150 dots an inch, whole or not at all; returns ``path``."""
+    """Write a PNG with a white background at 150 dots per inch, whole or not at all; returns ``path``."""
     with files.replacing_file(path) as partial, _quiet_about_glyphs():
         figure.savefig(partial, format="png", dpi=150, facecolor="white")
     return path
 
 
 def to_svg(figure: Figure, label: str = "") -> str:
-    """One ``<svg>`` element to stand inside a page, without XML header, with real text.
+    """One ``<svg>`` element for an HTML page, with real text and without an XML header.
 
-    The ground is transparent and the ink is the page's own (``currentColor``), so that it can be read in light and
-    dark; a page may set ``--plot-1``, ``--plot-2``, … for the palette. The same figure gives the same text.
+    The background is transparent and the lines have the page's text colour (``currentColor``), for light and dark
+    pages; a page may set ``--plot-1``, ``--plot-2``, … for the palette. The same figure always gives the same text.
 
     Parameters
     ----------
-    figure : any of this module's.
-    label : what a screen reader says.
+    figure : made by a function of this package.
+    label : text for screen readers.
     """
     import matplotlib as mpl
 
@@ -96,11 +96,11 @@ def to_svg(figure: Figure, label: str = "") -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # Ids of groups repeat from figure to figure, and nothing refers to them.
+    # The ids of groups repeat in every figure, and nothing refers to them.
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(
         r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL
-    )  # would hold for the whole page
+    )  # it would apply to the whole page
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
     text = text.replace(INK, "currentColor")
     for i, colour in enumerate(PALETTE, 1):
@@ -110,7 +110,7 @@ def to_svg(figure: Figure, label: str = "") -> str:
 
 @contextmanager
 def _quiet_about_glyphs() -> Iterator[None]:
-    """A class name in a script that the font lacks is drawn as boxes; that is no reason to speak to the user."""
+    """No warning if the font lacks a script: such a class name is drawn as boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from (current )?font")
         yield

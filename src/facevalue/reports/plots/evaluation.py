@@ -1,4 +1,4 @@
-"""What evaluations, attacks, corruption and certificates found."""
+"""Plots of evaluations, attacks, corruptions and certificates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_FEW = 10  # images in a bar of the reliability diagram below which it says little
+_FEW = 10  # bars of the reliability diagram with fewer images are drawn dotted
 
 
 def reliability(report: Evaluation) -> Figure:
-    """How often the model is right when it says how sure it is, and how many images it says that of.
+    """Reliability diagram: accuracy by confidence, and the number of images in each bin.
 
-    On the diagonal, a stated 80 % is right 80 times in 100 (DeGroot & Fienberg 1983; Guo et al. 2017,
-    arXiv:1706.04599).
+    On the diagonal, predictions with a probability of 80 % are correct in 80 % of cases (DeGroot & Fienberg 1983; Guo
+    et al. 2017, arXiv:1706.04599).
     """
     figure = new_figure(5.2, 4.6)
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
@@ -58,19 +58,19 @@ def reliability(report: Evaluation) -> Figure:
     )
     top.set(xlim=(min([left, *(b.low for b in report.reliability)]), 1), ylim=(0, 130))
     top.set_yticks([0, 20, 40, 60, 80, 100])
-    dress(top, y="right (%)")
-    dress(below, "stated probability of the answer", "images")
+    dress(top, y="accuracy (%)")
+    dress(below, "probability of the predicted class", "images")
     return figure
 
 
 def confusion(matrix: Evaluation | Sequence[Sequence[int]], classes: Sequence[str] = (), title: str = "") -> Figure:
-    """Counts by truth (rows) and decision (columns); the shade is the share of the row.
+    """Confusion matrix: counts by true class (rows) and predicted class (columns), coloured by the share of the row.
 
     Parameters
     ----------
-    matrix : a report, or (k, k) counts with ``classes`` beside them.
-    classes : names by index; a report brings its own.
-    title : above the figure.
+    matrix : an evaluation, or (k, k) counts together with ``classes``.
+    classes : names by index; not needed for an evaluation.
+    title : above the plot.
     """
     rows, names = (matrix.confusion, matrix.classes) if isinstance(matrix, Evaluation) else (matrix, classes)
     k = len(names)
@@ -84,7 +84,7 @@ def confusion(matrix: Evaluation | Sequence[Sequence[int]], classes: Sequence[st
             ink = "white" if shares[i][j] > 0.6 else INK
             text = f"{count:,}" if k > 6 else f"{count:,}\n{percent(shares[i][j])}"
             axis.text(j, i, text, ha="center", va="center", color=ink, fontsize=9 if k > 6 else 10)
-    dress(axis, "decided as", "truly")
+    dress(axis, "predicted", "true")
     axis.grid(False)
     axis.set_xticks(range(k), names, rotation=0 if k <= 3 else 40, ha="center" if k <= 3 else "right")
     axis.set_yticks(range(k), names)
@@ -96,9 +96,9 @@ def confusion(matrix: Evaluation | Sequence[Sequence[int]], classes: Sequence[st
 
 
 def accuracy_against_eps(report: AttackReport) -> Figure:
-    """What is left of the accuracy as the attacker may change more: a curve an attack with its 95 % band.
+    """Accuracy under attack by eps: one panel per norm, one curve per attack with its 95 % band.
 
-    One panel a norm. For ``linf`` eps is in 255ths: how many of a pixel's 256 levels each channel may move.
+    For ``linf``, eps is in 255ths: by how many of its 256 levels each value of a pixel may change.
     """
     norms = list(dict.fromkeys(r.norm for r in report.results))
     figure = new_figure(0.8 + 4.6 * max(1, len(norms)), 3.6)
@@ -136,14 +136,14 @@ def _eps_curve(axis: Axes, rows: Sequence[AttackFigures], unit: int, clean: floa
     colour = PALETTE[i % len(PALETTE)]
     low, high = zip(*((100 * row.robust_ci[0], 100 * row.robust_ci[1]) for row in rows), strict=True)
     axis.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
-    if x[0] > 0:  # without a change the attacked image is the clean one
+    if x[0] > 0:  # at eps 0 the attacked image is the clean one
         x, y = [0, *x], [clean, *y]
     style = STYLES[i % len(STYLES)]
     axis.plot(x, y, color=colour, linestyle=style, marker="o", markersize=4, linewidth=1.8, label=f" {name}")
 
 
 def corruption_curves(report: CorruptionReport) -> Figure:
-    """What is left of the accuracy under everyday corruptions: a panel a kind, from mild to severe, with 95 % bands."""
+    """Accuracy under everyday corruptions: one panel per corruption, from mild to severe, with 95 % bands."""
     kinds = list(dict.fromkeys(r.corruption for r in report.results))
     columns = min(4, max(1, len(kinds)))
     rows = -(-len(kinds) // columns)
@@ -166,7 +166,7 @@ def corruption_curves(report: CorruptionReport) -> Figure:
 
 
 def certified_curve(reports: Sequence[CertificateReport]) -> Figure:
-    """Accuracy that is proven against every change up to an L2 radius, with its 95 % band: a curve a sigma."""
+    """Certified accuracy by L2 radius: one curve per sigma, with its 95 % band."""
     figure = new_figure(5.4, 3.6)
     axis = figure.subplots()
     for i, report in enumerate(reports):

@@ -1,4 +1,4 @@
-"""How a training, several side by side, or a search went."""
+"""Plots of a training, of several trainings, and of a search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def history(lines: Lines) -> Figure:
     Parameters
     ----------
     lines : of ``history.jsonl``. ``train_loss``, ``validation_loss``, ``train_accuracy`` and ``validation_accuracy``
-        are drawn where they are there. A probe has no epochs; its lines are drawn by the regularisation tried.
+        are drawn if present. A probe has no epochs; its lines are drawn by regularisation strength.
     """
     figure = new_figure(7.6, 3.1)
     axes = figure.subplots(1, 2)
@@ -28,7 +28,7 @@ def history(lines: Lines) -> Figure:
     for axis, key, name, scale in ((axes[0], "loss", "loss (nats)", 1), (axes[1], "accuracy", "accuracy (%)", 100)):
         for i, split in enumerate(("train", "validation")):
             _curve(axis, x, lines, f"{split}_{key}", scale, color=PALETTE[i], linestyle=STYLES[i], label=split)
-        attacked = f"validation_robust_{key}"  # of adversarial training alone
+        attacked = f"validation_robust_{key}"  # only in adversarial training
         _curve(axis, x, lines, attacked, scale, color=PALETTE[2], linestyle=STYLES[2], label="validation, attacked")
         dress(axis, label, name)
         _x_axis(axis, x, label)
@@ -37,11 +37,11 @@ def history(lines: Lines) -> Figure:
 
 
 def compare_curves(runs: Mapping[str, Lines]) -> Figure:
-    """Loss and accuracy of several models: a colour a model, validation solid and train dotted.
+    """Loss and accuracy of several models: one colour per model, validation solid and train dotted.
 
     Parameters
     ----------
-    runs : history lines by the model's name.
+    runs : history lines by model name.
     """
     figure = new_figure(9.2, 3.6 + 0.16 * len(runs))
     axes = figure.subplots(1, 2)
@@ -69,14 +69,14 @@ def trials(
     logarithmic: Sequence[str] = (),
     choices: Mapping[str, Sequence[Any]] | None = None,
 ) -> Figure:
-    """A study: the validation loss by trial with the lowest so far, then by the value of each setting.
+    """Validation loss of a study: by trial, with the lowest so far, then by the value of each setting.
 
     Parameters
     ----------
     rows : ``number``, ``state``, ``validation_loss`` and ``settings`` of each trial.
-    searched : the settings, each with a panel of its own (the first seven).
-    logarithmic : those of them that are searched by decades.
-    choices : the values of those that are one of several.
+    searched : the settings; the first seven get a panel each.
+    logarithmic : settings searched on a logarithmic scale.
+    choices : the possible values of each categorical setting.
     """
     choices = choices or {}
     keys = searched[:7]
@@ -90,9 +90,9 @@ def trials(
     first.plot([row["number"] for row in done], losses, "o", color=PALETTE[0], markersize=4, label="trial")
     lowest = [min(losses[: i + 1]) for i in range(len(losses))]
     first.step([row["number"] for row in done], lowest, where="post", color=PALETTE[1], label="lowest so far")
-    given_up = [row["number"] for row in rows if row["state"] == "pruned"]
-    if given_up and losses:
-        first.plot(given_up, [max(losses)] * len(given_up), "x", color=INK, alpha=0.5, markersize=5, label="given up")
+    pruned = [row["number"] for row in rows if row["state"] == "pruned"]
+    if pruned and losses:
+        first.plot(pruned, [max(losses)] * len(pruned), "x", color=INK, alpha=0.5, markersize=5, label="stopped early")
     dress(first, "trial", "validation loss (nats)")
     _x_axis(first, [], "epoch")
     legend(first)
@@ -114,10 +114,10 @@ def trials(
 
 
 def _steps(lines: Lines) -> tuple[list[float], str]:
-    """Where each line stands on the x axis, and what that axis is."""
+    """The x position of each line, and the label of the x axis."""
     if lines and all("strength" in line for line in lines):
         return [float(line["strength"]) for line in lines], "inverse regularisation strength tried"
-    # Counted, not read: a run of several phases may number each from its own beginning.
+    # Counted here: in a run of several phases, each may number its epochs from 1.
     return [float(i) for i in range(1, len(lines) + 1)], "epoch"
 
 
@@ -133,7 +133,7 @@ def _x_axis(axis: Axes, x: Sequence[float], label: str) -> None:
 def _curve(axis: Axes, x: Sequence[float], lines: Lines, key: str, scale: float, **style: Any) -> None:
     points = [(at, scale * line[key]) for at, line in zip(x, lines, strict=True) if line.get(key) is not None]
     if points:
-        # Dotted and solid lines of one point look alike without it.
+        # With a single point, dotted and solid lines differ only in the marker.
         shape = "x" if style.get("linestyle") == ":" else "o"
         axis.plot(
             *zip(*points, strict=True),
