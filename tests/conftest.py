@@ -35,6 +35,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that may write only small files: what coverage notes of them would be cut, and spoil the rest."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The project's root."""

@@ -72,6 +72,7 @@ def test_a_full_disk_during_training(lfw: Path, full_disk: Path) -> None:
     assert beside(full_disk) <= {"model.training"}
 
 
+@pytest.mark.usefixtures("not_measured")
 def test_a_file_larger_than_the_system_allows(lfw: Path, tmp_path: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))

@@ -224,6 +224,7 @@ print(*notes, sep="\\n")
 """
 
 
+@pytest.mark.usefixtures("not_measured")
 def test_no_more_room_on_the_disk_is_one_note(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path), str(Path(__file__).parent)], capture_output=True, text=True

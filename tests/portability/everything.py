@@ -71,7 +71,7 @@ def everything(data: Path, odd: Path, work: Path) -> None:
     cache_of_inputs(work / "inputs")
     checkpoint(work / "model.training")
     folder, small = work / "a model", {"network.options": {"widths": [8, 16]}, "fit.patience": 0}
-    fv.train(data, folder, recipe="scratch", size=24, epochs=2, set=small)
+    fv.train(data, folder, recipe="scratch", size=24, epochs=2, settings=small)
     (prediction,) = fv.open(folder).predict(odd)
     assert prediction.error is None
     shell("predict", folder, odd, "--csv", work / "a.csv", "--json", work / "a.json")

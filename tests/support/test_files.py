@@ -135,6 +135,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.usefixtures("not_measured")
 def test_a_file_grows_beyond_what_is_allowed(tmp_path: Path) -> None:
     target = tmp_path / "target.txt"
     program = """
