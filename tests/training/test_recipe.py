@@ -42,7 +42,7 @@ def test_the_geometry_is_the_networks_own_until_it_is_changed() -> None:
         ("augment.jpeg", 101, "a quality from 0 to 95"),
         ("split.test", 0.9, "below 0.95 together"),
         ("method", "guess", "Invalid enum value"),
-        ("method.name", 1, "method is not a table"),
+        ("method.name", 1, "method is a single value"),
         ("network.size", 1, "Expected size from 8"),
     ],
 )
