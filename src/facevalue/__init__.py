@@ -60,7 +60,7 @@ _VERBS = (
 ).split()
 _DATA_VERBS = "scan prepare augment get".split()
 
-_HOMES = {
+_DEFINED_IN = {
     **{verb: f"api.{verb}:{verb}" for verb in _VERBS},
     **{f"{verb}_data": f"api.data.{verb}:{verb}_data" for verb in _DATA_VERBS},
     "evaluate_corruptions": "api.evaluate:evaluate_corruptions",
@@ -86,7 +86,7 @@ _HOMES = {
 }
 """Where each public name is defined: ``module:attribute``, or a module."""
 
-__all__ = [*_HOMES, "__version__"]
+__all__ = [*_DEFINED_IN, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -94,11 +94,11 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("facevalue")
-    if name not in _HOMES:
+    if name not in _DEFINED_IN:
         raise AttributeError(f"module 'facevalue' has no attribute {name!r}")
     from importlib import import_module
 
-    module, _, attribute = _HOMES[name].partition(":")
+    module, _, attribute = _DEFINED_IN[name].partition(":")
     found = import_module(f"facevalue.{module}")
     value = globals()[name] = getattr(found, attribute) if attribute else found
     return value
@@ -112,7 +112,7 @@ class _Package(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
         # The import system sets every submodule as an attribute of its package. `export` and `serve` are packages, but
         # `facevalue.export` must stay the verb; `from facevalue.export import ...` still finds the package.
-        if not (isinstance(value, ModuleType) and ":" in _HOMES.get(name, "")):
+        if not (isinstance(value, ModuleType) and ":" in _DEFINED_IN.get(name, "")):
             super().__setattr__(name, value)
 
 
