@@ -77,7 +77,7 @@ def test_alone_it_shows_its_help(shell: Shell) -> None:
         (["predict", "nowhere", "p"], "nowhere is not a model folder: it does not exist"),
         (["predict", "m", "p", "--json", "."], "is a folder"),
         (["attack", "m", "d", "--plot", "curve.pdf"], "curve.pdf is not the name of a PNG; use the suffix .png"),
-        (["predict", "m", "-", "-"], "given twice"),
+        (["predict", "m", "-", "-"], "give it only once"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(shell: Shell, arguments: list[str], message: str) -> None:

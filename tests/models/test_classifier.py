@@ -140,7 +140,7 @@ def test_weights_that_are_not_those_of_the_card(tmp_path: Path, corruption: str)
     else:
         data[-1] ^= 1
         path.write_bytes(data if corruption == "altered" else data[: len(data) // 2])
-    with pytest.raises(ModelFolderError, match="missing" if corruption == "missing" else "altered or damaged"):
+    with pytest.raises(ModelFolderError, match="missing" if corruption == "missing" else "changed or damaged"):
         load(tmp_path)
 
 

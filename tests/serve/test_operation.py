@@ -120,7 +120,7 @@ def test_a_broken_replacement_leaves_the_old_model_serving(own_folder: Path, ano
         until(lambda: client.get("/v2/health/ready").json()["detail"] is not None)
         ready = client.get("/v2/health/ready")
         assert ready.status_code == 200
-        assert "altered or damaged" in ready.json()["detail"]
+        assert "changed or damaged" in ready.json()["detail"]
         assert judged(client, lfw) == before
         shutil.copy(another / ONNX, own_folder / ONNX)
         until(lambda: client.get("/v2/health/ready").json()["detail"] is None)

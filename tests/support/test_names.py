@@ -59,8 +59,8 @@ def test_names_that_some_system_does_not_tell_apart() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["cat", "dog", "Cat"], "classes 'cat' and 'Cat' are one folder on Windows and macOS"),
-        (["caf\u00e9", "cafe\u0301"], "are one folder"),
+        (["cat", "dog", "Cat"], "classes 'cat' and 'Cat' would share one folder on Windows and macOS"),
+        (["caf\u00e9", "cafe\u0301"], "share one folder"),
         (["real", "real?"], r"class 'real\?' cannot be .* holds '\?'; rename it"),
         (["con", "pro"], "class 'con' .* is a device on Windows"),
         (["a", "b."], "ends in a dot or space"),
@@ -79,6 +79,6 @@ def test_prepare_makes_no_two_classes_one(image: object, tmp_path: Path) -> None
             image(tmp_path / "data" / label / f"{i}.png", i)  # type: ignore[operator]
     if len(list((tmp_path / "data").iterdir())) == 1:
         pytest.skip("this file system does not tell the two apart either")
-    with pytest.raises(DataError, match="are one folder on Windows and macOS; rename one"):
+    with pytest.raises(DataError, match="share one folder on Windows and macOS; rename one"):
         fv.prepare_data(tmp_path / "data", tmp_path / "out")
     assert not (tmp_path / "out").exists()

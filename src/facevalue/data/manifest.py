@@ -148,7 +148,7 @@ def read_table(path: Path) -> pd.DataFrame:
         elif path.suffix.lower() in (".csv", ".tsv"):
             data = path.read_bytes()
             if b"\0" in data:  # pandas before 3.1 cuts the cell there, and another file would be read
-                raise DataError(f"{path} has a path that no file can have: there is a null character in the text")
+                raise DataError(f"{path} has an impossible path: there is a null character in the text")
             separator = "\t" if path.suffix.lower() == ".tsv" else _separator(path)
             # Excel puts a byte order mark in front.
             table = pd.read_csv(io.BytesIO(data), sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
