@@ -122,7 +122,7 @@ def train(
         splits = {s: dataset_of(manifest, classifier.card.preprocessing, manifest.classes, s) for s in SPLITS}
         trained = train_method(classifier, splits, chosen, checkpoint)
         classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
-        _show_warnings(reports[-1])
+        _show_findings(reports[-1])
         card = classifier.card.changed(
             data=data_facts_of(manifest),
             seconds_per_epoch=trained.seconds_per_epoch,
@@ -137,7 +137,7 @@ def train(
     return load(folder)
 
 
-def _show_warnings(test: Evaluation) -> None:
+def _show_findings(test: Evaluation) -> None:
     """Show the first warnings about the test figures; the card has all."""
     say(test.warnings[:_SHOWN_WARNINGS])
     if len(test.warnings) > _SHOWN_WARNINGS:

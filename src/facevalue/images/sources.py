@@ -28,6 +28,8 @@ def is_one(images: Images) -> TypeGuard[ImageInput]:
     (True, False, True, False)
     """
     if isinstance(images, np.ndarray):
+        if images.dtype.kind in "UO":  # an array of paths, or of images of several sizes
+            return False
         # Up to four values in the last axis are channels; more are the width of grey images.
         return images.ndim < 3 or (images.ndim == 3 and images.shape[2] <= 4)
     return isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image)
