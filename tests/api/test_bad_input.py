@@ -223,7 +223,7 @@ def test_the_images_are_found_from_elsewhere_and_missed_when_gone(lfw: Path, tmp
     assert facevalue(*export, cwd=there).returncode == 0
     (there / "model.onnx").unlink()
     (here / "images").rename(tmp_path / "moved")
-    refused(facevalue(*export, cwd=there), 1, "are no longer where they were; name other images with --images DIR")
+    refused(facevalue(*export, cwd=there), 1, "are no longer where they were; name other images with --images")
     assert beside(there) == set()
     assert facevalue(*export, "--images", "../moved", cwd=there).returncode == 0
     assert beside(there) == {"model.onnx"}
