@@ -76,10 +76,10 @@ def test_temperature_mends_the_likelihood_where_it_was_fitted(tmp_path: Path, mo
     import torch
 
     names = run(NOTEBOOKS[2], tmp_path, monkeypatch)
-    outputs, temperature = names["calibration_outputs"], names["fitted"].card.temperature
-    y = torch.from_numpy(outputs.labels)
+    features, temperature = names["calibration_features"], names["fitted"].card.temperature
+    logits, y = features.logits(names["fitted"]).double(), torch.from_numpy(features.y)
     loss = torch.nn.functional.cross_entropy
-    assert loss(outputs.logits.double() / temperature, y) < loss(outputs.logits.double(), y)
+    assert loss(logits / temperature, y) < loss(logits, y)
     assert names["reports"]["before"].accuracy == names["reports"]["after"].accuracy
 
 
