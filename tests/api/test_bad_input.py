@@ -166,7 +166,7 @@ def test_what_may_not_be_read_or_written(made: Classifier, lfw: Path, tmp_path: 
         # Not «one class only», and never a model of what happens to be readable.
         refused(run("train", data, "-o", tmp_path / "new"), 1, f"{data / 'face'} cannot be listed: Permission denied")
         refused(run("evaluate", model, lfw), 2, "the figures cannot be saved; give --no-save to only show them")
-        refused(run("attack", model, lfw, "--eps", "0"), 2, "--no-save only shows them")
+        refused(run("attack", model, lfw, "--eps", "0"), 2, "give --no-save to only show them")
         assert run("evaluate", model, lfw, "--no-save").returncode == 0
     finally:
         for folder in (locked, model, data / "face"):

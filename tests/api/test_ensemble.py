@@ -176,7 +176,7 @@ def test_what_cannot_be_combined(
     }.items():
         (tmp_path / name).mkdir()
         member.write(tmp_path / name)
-    with pytest.raises(UsageError, match=r"the classes do not match: .* knows face, not-face; .* knows face, zebra"):
+    with pytest.raises(UsageError, match=r"the classes do not match: .* has face, not-face; .* has face, zebra"):
         fv.ensemble([made.folder, tmp_path / "zebra"], tmp_path / "m")
     with pytest.raises(UsageError, match=r"takes 24 x 24 pixels .* takes 32 x 32 pixels .*`size`"):
         fv.ensemble([made.folder, tmp_path / "large"], tmp_path / "m")

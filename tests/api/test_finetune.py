@@ -128,7 +128,7 @@ def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
     assert known_images.values == {"n": left_out}
     shares = manifest.table["split"].value_counts(normalize=True)
     assert 0.15 < shares["test"] < 0.45
-    with pytest.raises(DataError, match="is in the model's own set already"):
+    with pytest.raises(DataError, match="is already in the model's own data"):
         hard_manifest(scan(lfw), known, made.card.classes, None, 0)
 
 
@@ -174,7 +174,7 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
 
 def test_wrong_use_is_said_before_the_work(made: Classifier, hard: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
-    with pytest.raises(UsageError, match="`lr`, `epochs` and `settings` are about `stages`"):
+    with pytest.raises(UsageError, match="`lr`, `epochs` and `settings` need `stages`"):
         fv.finetune(made.folder, hard, out, lr=1e-3)
     with pytest.raises(UsageError, match="head, all or a number"):
         fv.finetune(made.folder, hard, out, stages=0)

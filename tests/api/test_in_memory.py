@@ -107,7 +107,7 @@ def test_memory_and_folder_give_the_same_predictions(model: fv.Classifier, lfw: 
     assert again.folder == folder
     assert again.origin is not None
     assert again.origin.manifest.fingerprint() == model.origin.manifest.fingerprint()  # type: ignore[union-attr]
-    with pytest.raises(UsageError, match="is a model folder already"):
+    with pytest.raises(UsageError, match="is already a model folder"):
         model.save(folder)
     assert [p.label for p in fv.predict(folder, images)] == [p.label for p in fv.predict(model, images)]
     heat = fv.open(folder).predict(images[0], heat=True)[0].heat
@@ -197,5 +197,5 @@ def test_wrong_forms_are_named(model: fv.Classifier, lfw: Path) -> None:
         fv.ImageDataset.from_arrays(np.zeros((2, 4, 4, 3), np.uint8), [0, 1])
     with pytest.raises(UsageError, match="lacks the column 'label'"):
         fv.ImageDataset.from_dataframe(pd.DataFrame({"path": ["a.png"]}))
-    with pytest.raises(UsageError, match="name that folder"):
+    with pytest.raises(UsageError, match="name that `output`"):
         fv.train(lfw, resume=True)

@@ -42,7 +42,7 @@ def test_a_size_is_a_model_folder_and_the_rest_is_the_same(study: Path) -> None:
 
 def test_a_place_that_is_taken_is_refused_and_stays(study: Path, lfw: Path, tiny: dict[str, object]) -> None:
     before = (study / "sizes.json").read_bytes()
-    with pytest.raises(UsageError, match="is a study of sizes already"):
+    with pytest.raises(UsageError, match="is already a study of sizes"):
         trained(lfw, study, tiny, seed=3)
     with pytest.raises(UsageError, match="holds a study that differs in its recipe"):
         trained(lfw, study, tiny, seed=4, resume=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from facevalue.evidence.card import ModelCard
 from facevalue.evidence.records import Evaluation, ExportReport
 from facevalue.evidence.summary import TrainSummary
 from facevalue.models.classifier import Classifier, load
-from facevalue.models.features import Outputs, to_tensor
+from facevalue.models.features import Features, to_tensor
 from facevalue.runtime import open_folder
 from facevalue.support import progress
 from facevalue.training import refit
@@ -277,9 +278,12 @@ def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) ->
     with pytest.raises(FaceValueError, match=r"second training \(refit\) ended with NaN or infinite logits"):
         fv.train(lfw, tmp_path / "nan", recipe="scratch", size=24, epochs=1, lr=1e6, settings=changes)
     assert not (tmp_path / "nan").exists()
+    # The head is the identity, so that features are logits.
+    head = torch.nn.Linear(2, 2, bias=False)
+    head.weight.data = torch.eye(2)
+    model = cast(Classifier, SimpleNamespace(body=SimpleNamespace(head=head)))
     outputs = [
-        Outputs(torch.zeros(60, 1), torch.eye(2)[(torch.arange(60) < right).long()], np.ones(60, np.int64))
-        for right in (55, 40)
+        (model, Features(torch.eye(2)[(torch.arange(60) < right).long()], np.ones(60, np.int64))) for right in (55, 40)
     ]
     [warning] = refit.worse(*outputs)
     assert warning.code == "refit-fits-worse"

@@ -217,7 +217,7 @@ def test_spaces_from_a_file_and_what_may_not_be_searched(tmp_path: Path) -> None
         read_space(file)
     with pytest.raises(UsageError, match="changes what is measured"):
         check_comparable({"split.test": Between(0.1, 0.3)})
-    with pytest.raises(UsageError, match="chooses its strength by itself"):
+    with pytest.raises(UsageError, match="chooses its strength itself"):
         default_space(read("probe"))
     with pytest.raises(UsageError, match="colour"):
         fv.tune(tmp_path, tmp_path / "s", recipe="scratch", space={"augment.colour": Between(0, 1)})

@@ -81,7 +81,7 @@ def test_classes_are_matched_by_name_and_squares_by_size(teacher: Path, lfw: Pat
         assert torch.allclose(straight.logits(x).softmax(1), classifier.probabilities(x), atol=1e-6)
     larger = functional.interpolate(x, (48, 48), mode="nearest")
     assert torch.equal(straight.logits(larger).argmax(1), straight.logits(x).argmax(1))
-    with pytest.raises(DataError, match="knows face, not-face; the images are of cat, dog"):
+    with pytest.raises(DataError, match="has face, not-face; the images have cat, dog"):
         open_teacher(chosen, ("cat", "dog"))
     assert open_teacher(DistillSettings(), ("a", "b")) is None
 

@@ -93,7 +93,7 @@ def test_uniform_in_the_l2_ball() -> None:
     ("norm", "eps", "words"),
     [
         ("l1", 0.1, "linf, l2, but got 'l1'"),
-        ("linf", -0.1, "from 0 up, but got -0.1"),
+        ("linf", -0.1, "at least 0, but got -0.1"),
         ("linf", math.nan, "finite"),
         ("l2", math.inf, "finite"),
         ("linf", 8, "write 8/255"),
