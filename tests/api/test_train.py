@@ -287,7 +287,7 @@ def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) ->
     ]
     [warning] = refit.worse(*outputs)
     assert warning.code == "refit-fits-worse"
-    assert "less accurate on its own training images (66.7% instead of 91.7%)" in warning.text
+    assert "less accurate on its own training images (66.7 % instead of 91.7 %)" in warning.text
     assert refit.worse(*reversed(outputs)) == refit.worse(outputs[0], outputs[0]) == []
 
 
