@@ -199,3 +199,81 @@ def test_wrong_forms_are_named(model: fv.Classifier, lfw: Path) -> None:
         fv.ImageDataset.from_dataframe(pd.DataFrame({"path": ["a.png"]}))
     with pytest.raises(UsageError, match="name that `output`"):
         fv.train(lfw, resume=True)
+
+
+def test_splits_go_by_their_usual_names_and_are_all_or_none(arrays: tuple[NDArray[np.uint8], list[str]]) -> None:
+    data = fv.ImageDataset.from_arrays(*arrays, splits=["train", "val", "calib", "test"] * 50)
+    assert set(data.rows["split"]) == {"train", "validation", "calibration", "test"}
+    with pytest.raises(UsageError, match="but got 'Banana'"):
+        fv.ImageDataset.from_arrays(*arrays, splits=["train", "Banana"] * 100)
+    with pytest.raises(UsageError, match="100 of 200 images have no split"):
+        fv.ImageDataset.from_arrays(*arrays, splits=["train", ""] * 100)
+    with pytest.raises(UsageError, match="all different"):
+        fv.ImageDataset.from_arrays(arrays[0], [0] * 200, classes=["a", "b", "a"])
+
+
+def test_the_order_of_classes_is_the_datasets(arrays: tuple[NDArray[np.uint8], list[str]]) -> None:
+    data = fv.ImageDataset.from_arrays(*arrays, classes=["not-face", "face"])
+    model = fv.train(data, recipe="scratch", size=24, epochs=4, settings=TINY)
+    assert model.classes == ("not-face", "face")
+    assert (model.predict_proba(arrays[0]).argmax(1) == data.labels).mean() > 0.6
+    with pytest.raises(DataError, match="class 'ghost' has no readable image"):
+        fv.train(fv.ImageDataset.from_arrays(*arrays, classes=["face", "ghost", "not-face"]), recipe="scratch", size=24)
+
+
+def test_the_same_images_in_another_form_are_recognised(model: fv.Classifier, data: fv.ImageDataset, lfw: Path) -> None:
+    by_files = fv.train(lfw, recipe="scratch", size=24, epochs=1, settings=TINY)
+    assert fv.evaluate(by_files, data).n == by_files.card.evaluation("test").n  # type: ignore[union-attr]
+    assert fv.evaluate(model, lfw).n == model.card.evaluation("test").n  # type: ignore[union-attr]
+    some = data.take(np.array([label == 0 for label in data.labels]))
+    assert len(some) == 100
+    assert [f.code for f in fv.evaluate(by_files, some).warnings].count("images-seen-in-training") == 1
+    assert fv.calibrate(model, lfw).card.abstention.n == fv.calibrate(model, data).card.abstention.n
+    with pytest.raises(UsageError, match="some members were trained on files and others on images in memory"):
+        fv.ensemble([model, by_files])
+
+
+def test_a_table_keeps_its_order(lfw: Path) -> None:
+    files = sorted(lfw.rglob("*.png"))
+    table = pd.DataFrame({"path": files, "label": [f.parent.name for f in files]}).sample(frac=1, random_state=1)
+    data = fv.ImageDataset.from_dataframe(table)
+    assert [data.classes[label] for label in data.labels] == list(table["label"])
+    assert list(data.images) == list(table["path"])
+
+
+def test_no_group_is_no_group(arrays: tuple[NDArray[np.uint8], list[str]]) -> None:
+    data = fv.ImageDataset.from_arrays(*arrays, groups=[None, float("nan"), "a", 3] * 50)
+    assert list(data.rows["group"])[:4] == ["", "", "a", "3"]
+
+
+def test_a_callers_buffer_is_copied(arrays: tuple[NDArray[np.uint8], list[str]]) -> None:
+    buffer = arrays[0].copy()
+    data = fv.ImageDataset.from_arrays(buffer, arrays[1])
+    before = data.fingerprint
+    buffer[:] = 0
+    assert data.fingerprint == before
+
+
+def test_figures_of_other_weights_are_not_saved(model: fv.Classifier, tmp_path: Path) -> None:
+    changed = model.changed()
+    with torch.no_grad():
+        changed.body.head.weight.zero_()
+    with pytest.raises(UsageError, match="weights were changed after the evaluations"):
+        changed.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    assert changed.changed(changed.card.changed(evidence=())).save(tmp_path / "model").is_dir()
+
+
+def test_arguments_of_other_types_are_one_line(model: fv.Classifier, data: fv.ImageDataset, lfw: Path) -> None:
+    for wrong in (None, 3, {}, [str(lfw)]):
+        with pytest.raises(UsageError, match="Expected data as a folder"):
+            fv.evaluate(model, wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="at least one image"):
+        fv.ImageDataset.from_arrays([], [])
+    with pytest.raises(UsageError, match="Expected eps as numbers"):
+        fv.attack(model, data, eps=["4/255"])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match=r"configured, such as PGD\(steps=50\)"):
+        fv.attack(model, data, attacks=[fv.attacks.PGD])  # type: ignore[list-item]
+    assert fv.attack(model, data, attacks=fv.attacks.FGSM(), eps=1 / 255, limit=4).n == 4
+    with pytest.raises(UsageError, match="give its column of paths"):
+        model.predict(pd.DataFrame({"path": ["a.png"]}))

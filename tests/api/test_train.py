@@ -94,7 +94,7 @@ def test_the_runtime_answers_as_the_workshop_does(made: Classifier, lfw: Path) -
 
 
 def test_a_folder_that_is_taken_is_not_touched(made: Classifier, lfw: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is a model folder already"):
+    with pytest.raises(UsageError, match="is already a model folder"):
         fv.train(lfw, made.folder, recipe="scratch")
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(UsageError, match="is not a model folder"):

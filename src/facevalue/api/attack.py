@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facevalue.api.common.inputs import EvaluationContext, Model
 from facevalue.data.scan import Data
+from facevalue.errors import UsageError
 from facevalue.evidence.provenance import recorded
 from facevalue.evidence.records import AttackReport
 from facevalue.reports import plots
@@ -25,9 +26,9 @@ def attack(
     model: Model,
     data: Data,
     *,
-    attacks: Sequence[str | Attack] = ("fgsm",),
+    attacks: str | Attack | Sequence[str | Attack] = ("fgsm",),
     norm: str = "linf",
-    eps: Sequence[float] | None = None,
+    eps: float | Sequence[float] | None = None,
     defense: str | Defense | None = None,
     target: str | None = None,
     limit: int | None = None,
@@ -61,6 +62,14 @@ def attack(
     UsageError
         An attack, the norm, the target or an eps is invalid, or ``save_images`` is not empty.
     """
+    attacks = (attacks,) if isinstance(attacks, str | Attack) else tuple(attacks)
+    wrong = [one for one in attacks if not isinstance(one, str | Attack)]
+    if wrong:
+        raise UsageError(f"Expected attacks by name or configured, such as PGD(steps=50), but got {wrong[0]!r}")
+    if isinstance(eps, int | float):
+        eps = (eps,)
+    if eps is not None and any(isinstance(value, bool) or not isinstance(value, int | float) for value in eps):
+        raise UsageError(f"Expected eps as numbers such as 4 / 255, but got {list(eps)!r}")
     if save_images is not None:
         check_free(Path(save_images))
     context = EvaluationContext.of(model, data, limit=limit, seed=seed, save=save)

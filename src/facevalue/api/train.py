@@ -11,10 +11,10 @@ from pathlib import Path
 from facevalue.api.common.model_folder import data_facts_of, free_place, provenance_of, save
 from facevalue.api.compare import Comparison, compare
 from facevalue.data.audit.shortcuts import find_shortcuts
-from facevalue.data.dataset import dataset_of
+from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
-from facevalue.errors import FaceValueError, UsageError
+from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
 from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import say
@@ -118,8 +118,9 @@ def train(
         more = len(manifest.unreadable) - 1
         progress.note(f"left out: {first['path']} {first['reason']}" + (f", and {more} more" if more else ""))
     with _checkpoint(folder, chosen, manifest, resume) as checkpoint:
-        classifier = new_classifier(chosen, manifest.classes)
-        splits = {s: dataset_of(manifest, classifier.card.preprocessing, manifest.classes, s) for s in SPLITS}
+        classes = _class_order(data, manifest)
+        classifier = new_classifier(chosen, classes)
+        splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
         trained = train_method(classifier, splits, chosen, checkpoint)
         classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
         _show_findings(reports[-1])
@@ -135,6 +136,16 @@ def train(
         save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)
         checkpoint.clear()
     return load(folder)
+
+
+def _class_order(data: Data, manifest: Manifest) -> tuple[str, ...]:
+    """A dataset's own order of classes; for files the alphabetical order."""
+    if not isinstance(data, ImageDataset):
+        return manifest.classes
+    absent = [label for label in data.classes if label not in manifest.classes]
+    if absent:
+        raise DataError(f"class {absent[0]!r} has no readable image in {manifest.source}")
+    return data.classes
 
 
 def _show_findings(test: Evaluation) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from facevalue.data.manifest import Manifest, facts, fingerprint
+from facevalue.data.split_names import split_of
 from facevalue.errors import DataError, ImageError, UsageError
 from facevalue.images import input_cache
 from facevalue.images.input_cache import InputCache
@@ -123,6 +125,11 @@ class ImageDataset:
         from facevalue.data.scan import scan
 
         manifest = scan(table)
+        # In the order of the table; a manifest is sorted.
+        places = {PurePosixPath(path).as_posix(): i for i, path in enumerate(map(str, table["path"]))}
+        at = manifest.table["key"].map(places)
+        if at.notna().all():
+            manifest = replace(manifest, table=manifest.table.iloc[np.argsort(at.to_numpy(), kind="stable")])
         return dataset_of(manifest, None, manifest.classes, *([] if split is None else [split]))
 
     @classmethod
@@ -154,14 +161,18 @@ class ImageDataset:
             Lengths differ, a label is not in ``classes``, or an item is not an image.
         """
         stored = tuple(_stored(image) for image in each(images))
+        if not stored:
+            raise UsageError("Expected at least one image, but got none")
+        if classes is not None and len(set(classes)) < len(classes):
+            raise UsageError(f"Expected classes that are all different, but got {', '.join(classes)}")
         n = len(stored)
         names = _names(labels, classes, n)
         known = tuple(sorted(set(names))) if classes is None else tuple(classes)
         rows = pd.DataFrame(
             {
                 "label": names,
-                "group": [""] * n if groups is None else [str(group) for group in _one_per_image("groups", groups, n)],
-                "split": [""] * n if splits is None else [str(split) for split in _one_per_image("splits", splits, n)],
+                "group": [""] * n if groups is None else [_group(one) for one in _one_per_image("groups", groups, n)],
+                "split": [""] * n if splits is None else _given_splits(_one_per_image("splits", splits, n)),
             }
         )
         index = {label: i for i, label in enumerate(known)}
@@ -182,15 +193,17 @@ class ImageDataset:
         UsageError
             An item is not such a pair, or a float image has values outside [0, 1].
         """
+        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+            raise UsageError("Expected a map-style torch dataset, with a length and items by index")
         images, labels = [], []
         for i in range(len(dataset)):
             item = dataset[i]
             if not isinstance(item, tuple | list) or len(item) != 2:
                 raise UsageError(f"Expected items (image, class index), but item {i} is {type(item).__name__}")
             images.append(_from_tensor(item[0], i))
-            labels.append(int(item[1]))
+            labels.append(_class_index(item[1], i))
         if classes is None:
-            own = getattr(dataset, "classes", None)
+            own = _classes_of(dataset)
             classes = [str(i) for i in range(max(labels, default=-1) + 1)] if own is None else [str(c) for c in own]
         return cls.from_arrays(images, labels, classes=classes, name=type(dataset).__name__)
 
@@ -303,9 +316,14 @@ class ImageDataset:
         cached = input_cache.cached(sha256s, self._expected_preprocessing(), self._decoded, folder, limit)
         return replace(self, _held=cached)
 
-    def take(self, indices: Sequence[int] | NDArray[np.integer]) -> ImageDataset:
+    def take(self, indices: Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> ImageDataset:
         """The images at these positions."""
-        chosen = np.asarray(indices, np.int64)
+        asked = np.asarray(indices)
+        if asked.dtype == np.bool_:
+            if asked.shape != (len(self),):
+                raise UsageError(f"Expected a mask of {len(self)} booleans, but got shape {asked.shape}")
+            asked = np.flatnonzero(asked)
+        chosen = asked.astype(np.int64)
         held = self._held[chosen] if isinstance(self._held, np.ndarray) else self._held
         return replace(
             self,
@@ -410,13 +428,37 @@ def held(splits: Mapping[str, ImageDataset]) -> dict[str, ImageDataset]:
 
 
 def _stored(image: ImageInput) -> Stored:
-    if isinstance(image, np.ndarray):
-        return checked_array(image)
-    if isinstance(image, Image.Image):
-        return np.asarray(upright(image))
+    if isinstance(image, np.ndarray | Image.Image):
+        # A copy: a buffer that the caller fills again must not change the dataset.
+        pixels = np.array(checked_array(image) if isinstance(image, np.ndarray) else upright(image), np.uint8)
+        pixels.flags.writeable = False
+        return pixels
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
-    return Path(image)
+    if isinstance(image, str | os.PathLike):
+        return Path(image)
+    raise UsageError(
+        f"Expected an image as a path, bytes, a Pillow image or a uint8 array, but got {type(image).__name__}"
+    )
+
+
+def _group(value: object) -> str:
+    """The name of a group; nothing for an image that belongs to none (``None`` or NaN)."""
+    return "" if value is None or value != value else str(value)  # NaN alone differs from itself
+
+
+def _given_splits(values: Sequence[object]) -> list[str]:
+    """(n,) splits by their usual names: ``train``, ``val``, ``test``, …; all of them, or none."""
+    given = ["" if value is None or value != value else str(value) for value in values]
+    named = {value: split_of(value) for value in set(given) - {""}}
+    odd = sorted(value for value, split in named.items() if split is None)
+    if odd:
+        raise UsageError(f"Expected splits such as train, validation, calibration and test, but got {odd[0]!r}")
+    if named and "" in given:
+        raise UsageError(
+            f"{given.count('')} of {len(given)} images have no split; give a split to all images or to none"
+        )
+    return [named[value] or "" if value else "" for value in given]
 
 
 def _names(labels: ArrayLike | Sequence[str], classes: Sequence[str] | None, n: int) -> list[str]:
@@ -447,6 +489,24 @@ def _one_per_image(parameter: str, values: Sequence[object], n: int) -> list[obj
     if len(found) != n:
         raise UsageError(f"Expected one value per image in `{parameter}`, but got {len(found)} for {n} images")
     return found
+
+
+def _class_index(label: Any, place: int) -> int:
+    """A whole number, also as a tensor or array of one value."""
+    value = label.item() if hasattr(label, "item") and getattr(label, "size", None) is not None else label
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise UsageError(f"Expected class indices from 0 up, but item {place} has the label {label!r}")
+    return int(value)
+
+
+def _classes_of(dataset: Any) -> Sequence[str] | None:
+    """The class names of a dataset, or of the one that it is a part of (``torch.utils.data.Subset``)."""
+    while dataset is not None:
+        own = getattr(dataset, "classes", None)
+        if own is not None:
+            return [str(name) for name in own]
+        dataset = getattr(dataset, "dataset", None)
+    return None
 
 
 def _from_tensor(image: Any, place: int) -> ImageInput:

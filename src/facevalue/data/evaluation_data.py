@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.file_facts import IN_MEMORY
+from facevalue.data.hashes import unpack
 from facevalue.data.manifest import SPLITS, Manifest
+from facevalue.data.near_duplicates import clusters
 from facevalue.data.scan import Data, scan
 from facevalue.data.splits import origins
 from facevalue.data.training_data import learned_from
@@ -16,6 +20,9 @@ from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import Finding, finding
 from facevalue.support import progress
+
+_SAME_LOOK = 4
+"""Bits of 256 in which the hashes of one image in two forms may differ: a large JPEG is read at a lower resolution."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: 
         raise UsageError(f"Expected `split` to be all or one of {', '.join(SPLITS)}, but got {split!r}")
     chooser = _Chooser(card, known, data)
     if chooser.given:
-        return chooser.of_split(split or chooser.first("test", "calibration", "validation") or "test")
+        return chooser.of_split(split or chooser.first("test", "calibration", "validation", "train") or "test")
     if chooser.familiar if split is None else split != "all":
         return chooser.own(split or "test")
     return chooser.of_split("all")
@@ -105,11 +112,35 @@ class _Chooser:
             .fillna(sha256.map(origins(Path(data)) if isinstance(data, Path | str) else {}).map(splits))
             .fillna("")
         )
+        self._parts = self._parts.where(self._parts != "", self._by_look())
 
     @property
     def familiar(self) -> bool:
         """Whether ``data`` holds exactly the images that the model was made from."""
-        return set(self.manifest.readable["sha256"]) == set(self._known["sha256"][self._known["split"] != ""])
+        same = set(self.manifest.readable["sha256"]) == set(self._known["sha256"][self._known["split"] != ""])
+        readable = self.manifest.readable
+        # The same images in another form, as files or in memory, have other bytes.
+        return same or (len(readable) == len(self._known) and bool((self._parts[readable.index] != "").all()))
+
+    def _by_look(self) -> pd.Series[str]:
+        """The split of images that are in memory here and were files when the model was made, or the reverse.
+
+        Their bytes differ, so they are recognised by their perceptual hashes.
+        """
+        table = self.manifest.table
+        if "format" not in self._known.columns:
+            return pd.Series("", index=table.index)
+        here, there = (rows["format"] == IN_MEMORY for rows in (table, self._known))
+        if here.all() == there.all() and here.any() == there.any():
+            return pd.Series("", index=table.index)
+        known = self._known[(self._known["split"] != "") & (self._known["phash"] != "")]
+        new = table[table["phash"] != ""]
+        if known.empty or new.empty:
+            return pd.Series("", index=table.index)
+        joined = clusters(np.concatenate([unpack(known["phash"]), unpack(new["phash"])]), near=_SAME_LOOK).labels
+        split_of = dict(zip(joined[: len(known)][::-1], known["split"][::-1], strict=True))
+        found = pd.Series([split_of.get(label, "") for label in joined[len(known) :]], index=new.index)
+        return found.reindex(table.index, fill_value="")
 
     def first(self, *splits: str) -> str | None:
         """The first of these splits that the data has."""

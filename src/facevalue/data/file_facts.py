@@ -16,6 +16,9 @@ from facevalue.errors import ImageError
 from facevalue.images import decoding
 from facevalue.images.resize import thumbnail
 
+IN_MEMORY = "array"
+"""The format of an image that is no file."""
+
 VERSION = f"3.{hashes.VERSION}"
 """Version of how facts are computed; facts of different versions are not mixed."""
 
@@ -80,7 +83,7 @@ def facts_of_pixels(pixels: NDArray[np.uint8]) -> dict[str, Any]:
         "sha256": sha256_of(pixels),
         "width": width,
         "height": height,
-        "format": "array",
+        "format": IN_MEMORY,
         "mode": "RGB",
     }
     return EMPTY_FACTS | own | _look(Image.fromarray(pixels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from facevalue.data.file_facts import EMPTY_FACTS, facts_of, facts_of_bytes, fac
 from facevalue.data.layout import Listed, list_files, listed_in
 from facevalue.data.manifest import COLUMNS, Manifest, expect_columns
 from facevalue.data.scan_cache import Key, ScanCache, key_of
-from facevalue.errors import DataError
+from facevalue.errors import DataError, UsageError
 from facevalue.evidence.findings import finding, say
 from facevalue.images.walker import summary
 from facevalue.support import files, machine, progress
@@ -67,6 +68,11 @@ def scan(
     DataError
         It has no readable image.
     """
+    if not isinstance(source, ImageDataset | pd.DataFrame | str | os.PathLike):
+        raise UsageError(
+            "Expected data as a folder, a manifest file, a DataFrame or an ImageDataset, but got "
+            f"{type(source).__name__}; ImageDataset.from_arrays takes images with labels"
+        )
     if isinstance(source, ImageDataset):
         return _of_dataset(source)
     if isinstance(source, pd.DataFrame):

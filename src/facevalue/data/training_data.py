@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from facevalue.data.file_facts import IN_MEMORY
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data, scan
-from facevalue.errors import DataError
+from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import distinct, finding
 
@@ -79,6 +80,12 @@ def joined(manifests: Sequence[Manifest]) -> Manifest:
     An image that one member was trained on is in train, whatever its split in the others; so is its whole group.
     """
     # Two folders may each have a group of the same name. Members of one folder are joined by the images they share.
+    forms = {bool((m.readable["format"] == IN_MEMORY).all()) for m in manifests}
+    if len(forms) > 1:
+        raise UsageError(
+            "some members were trained on files and others on images in memory, so it is not known which images they "
+            "share; train all of them on the same data"
+        )
     several = len({m.source for m in manifests}) > 1
     tables = [m.table.assign(group=f"{m.source}: " + m.table["group"]) if several else m.table for m in manifests]
     table = pd.concat(tables, ignore_index=True, join="inner")

@@ -60,10 +60,10 @@ class TrainSummary(Record, frozen=True):
         """Plain values for JSON; splits that were not evaluated are left out."""
         plain = super().to_dict()
         for split in SPLITS:
-            if plain[split] is None:
+            evaluation: Evaluation | None = getattr(self, split)
+            if evaluation is None:
                 del plain[split]
             else:
-                plain[split].pop("kind", None)
-        for export in plain["exports"]:
-            export.pop("kind", None)
+                plain[split] = evaluation.to_dict()
+        plain["exports"] = [export.to_dict() for export in self.exports]
         return plain

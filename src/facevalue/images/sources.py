@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeGuard, cast
 
@@ -45,6 +45,8 @@ def each(images: Images) -> Iterator[ImageInput]:
     """
     if is_one(images):
         yield images
+    elif isinstance(images, Mapping) or hasattr(images, "columns"):
+        raise UsageError(f"Expected images, but got a {type(images).__name__}; give its column of paths")
     elif isinstance(images, Iterable):
         yield from cast("Iterable[ImageInput]", images)
     else:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from facevalue import decision
-from facevalue.errors import ModelFolderError
+from facevalue.errors import ModelFolderError, UsageError
 from facevalue.evidence.card import WEIGHTS, ModelCard
 from facevalue.models import tensors
 from facevalue.models.networks import build
@@ -54,6 +54,7 @@ class Classifier(nn.Module, ImagePredictor):
         self.card = card
         self.folder: Path | None = None
         self._origin: Origin | None = None
+        self._evaluated_weights: str | None = None
         k, d = len(card.classes), body.head.in_features
         self.register_buffer("mean", torch.tensor(card.network.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.network.std).view(1, 3, 1, 1), persistent=False)
@@ -153,6 +154,8 @@ class Classifier(nn.Module, ImagePredictor):
         new.card = card if card is not None else self.card
         new._origin = origin if origin is not None else self.origin
         new.folder = None
+        if card is not None:
+            new._evaluated_weights = tensors.digest(new.state_dict()) if card.evidence else None
         for name, value in (buffers or {}).items():
             new.get_buffer(name).copy_(value)
         return new.train(self.training)
@@ -175,6 +178,14 @@ class Classifier(nn.Module, ImagePredictor):
         from facevalue.api.common.model_folder import save
 
         return save(self, Path(folder), overwrite=overwrite)
+
+    def expect_evaluated(self) -> None:
+        """Raise ``UsageError`` if the weights were changed after the evaluations on the card."""
+        if self._evaluated_weights not in (None, tensors.digest(self.state_dict())):
+            raise UsageError(
+                "the weights were changed after the evaluations on the card, so these no longer hold; drop them with "
+                "classifier.changed(classifier.card.changed(evidence=())) and evaluate again"
+            )
 
     def weights_sha256(self) -> str:
         """SHA-256 of its weights file, or of the weights themselves for a classifier in memory."""
@@ -228,4 +239,6 @@ def load(folder: Path | str) -> Classifier:
         ) from error
     if missing or unexpected:
         raise ModelFolderError(f"{path} does not fit {card.network.name}: {[*missing, *unexpected][:5]}")
+    if card.evidence:
+        classifier._evaluated_weights = tensors.digest(classifier.state_dict())
     return classifier.eval()

@@ -72,6 +72,7 @@ def save(
         There is no image to measure parity on.
     """
     free_place(folder, overwrite)
+    classifier.expect_evaluated()
     origin = classifier.origin
     if origin is None:
         raise UsageError(
