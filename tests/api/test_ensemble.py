@@ -180,7 +180,7 @@ def test_what_cannot_be_combined(
         fv.ensemble([made.folder, tmp_path / "zebra"], tmp_path / "m")
     with pytest.raises(UsageError, match=r"takes 24 x 24 pixels .* takes 32 x 32 pixels .*`size`"):
         fv.ensemble([made.folder, tmp_path / "large"], tmp_path / "m")
-    with pytest.raises(UsageError, match="is a model folder already"):
+    with pytest.raises(UsageError, match="is already a model folder"):
         fv.ensemble(members, made.folder)
     assert not (tmp_path / "m").exists()
 

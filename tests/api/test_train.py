@@ -239,7 +239,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
 
     whole = again("whole")
     stop = StopAfter(2, "training again on all splits except test")
-    with progress.using(stop), pytest.raises(KeyboardInterrupt, match="go on with --resume"):
+    with progress.using(stop), pytest.raises(KeyboardInterrupt, match="continue with `resume`"):
         again("parts")
     parts = again("parts", resume=True)
     assert not (tmp_path / "parts.training").exists()
@@ -262,7 +262,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
     assert test is not None
     assert test.accuracy > 0.8
     assert test.coverage > 0.7
-    assert "before it was trained again" in (whole.folder / "report.html").read_text()
+    assert "refitted on all three splits" in (whole.folder / "report.html").read_text()
     for split in ("validation", "calibration"):
         told = card.evaluation(split)
         assert told is not None
@@ -360,7 +360,7 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
     assert [r.split for r in ModelCard.load(made[1].folder).evidence if isinstance(r, Evaluation)].count("train") == 1
     assert "refitted on all three splits" in (made[1].folder / "report.html").read_text()
     assert "refitted on" not in (made[0].folder / "report.html").read_text()
-    assert fv.calibrate(made[0].folder, lfw, tmp_path / "calibrated").temperature == once.temperature
+    assert fv.calibrate(made[0].folder, lfw, tmp_path / "calibrated").card.temperature == once.temperature
 
 
 @pytest.mark.parametrize(

@@ -307,15 +307,11 @@ def test_it_makes_a_network_robuster_and_keeps_its_best_epoch(splits: dict[str, 
     longer = {"fit.epochs": 8, "optimizer.lr": 5e-3}
     plain, _ = run(splits, tmp_path / "plain", recipe(**longer))
     hard, lines = run(splits, tmp_path / "hard", recipe(**longer, **{"adversarial.method": "pgd"}))
-    pixels = splits["test"].pixels
-    assert pixels is not None
-    x, y = to_tensor(pixels), torch.from_numpy(splits["test"].dataset.labels)
+    x, y = to_tensor(splits["test"].pixels()), torch.from_numpy(splits["test"].labels)
     threat = Threat("linf", 8 / 255)
     before, after = (PGD()(model, x, y, threat) for model in (plain, hard))
     assert after.robust_accuracy > before.robust_accuracy + 0.1
     assert after.clean_accuracy > before.clean_accuracy - 0.1
-    validation = splits["validation"].pixels
-    assert validation is not None
-    xv, yv = to_tensor(validation), torch.from_numpy(splits["validation"].dataset.labels)
+    xv, yv = to_tensor(splits["validation"].pixels()), torch.from_numpy(splits["validation"].labels)
     best = max(h["validation_robust_accuracy"] for h in lines)
     assert PGD(steps=3)(hard, xv, yv, threat).robust_accuracy == pytest.approx(best, abs=0.08)

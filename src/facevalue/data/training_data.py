@@ -80,7 +80,7 @@ def joined(manifests: Sequence[Manifest]) -> Manifest:
     An image that one member was trained on is in train, whatever its split in the others; so is its whole group.
     """
     # Two folders may each have a group of the same name. Members of one folder are joined by the images they share.
-    forms = {bool((m.readable["format"] == IN_MEMORY).all()) for m in manifests}
+    forms = {bool((m.readable["format"] == IN_MEMORY).all()) for m in manifests if "format" in m.table.columns}
     if len(forms) > 1:
         raise UsageError(
             "some members were trained on files and others on images in memory, so it is not known which images they "
