@@ -117,6 +117,7 @@ def test_a_trial_that_cannot_be_trained_is_told_and_the_others_go_on(lfw: Path, 
     result = tuned(lfw, tmp_path / "study", 5, space=space, epochs=1)
     failed = [row for row in result.figures["trials"] if row["state"] == "failed"]
     assert result.figures["complete"] > 0
+    assert failed
     assert all("small-resnet cannot be built" in row["error"] for row in failed)
     with pytest.raises(FaceValueError, match="none of 2 trials could be trained"):
         tuned(lfw, tmp_path / "none", 2, space={"network.options.widths": OneOf(("wide", "wider"))})

@@ -213,7 +213,7 @@ def test_another_file_in_the_meantime_is_no_second_half(shelf: Shelf, tmp_path: 
     source = Source(f"{shelf.address}/a.bin")
     shelf.files["a.bin"] = os.urandom(50_000)
     shelf.cut_after = [20_000, 0, 0, 0]
-    with pytest.raises(FaceValueError):
+    with pytest.raises(FaceValueError, match="run again to resume after 20,000 bytes"):
         download(source, tmp_path / "a.bin", patience=QUICK)
     shelf.files["a.bin"] = data
     shelf.cut_after.clear()

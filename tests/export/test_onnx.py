@@ -36,7 +36,7 @@ def assert_same_answers(classifier: Classifier, path: Path) -> None:
 
     Engines, and one engine on other instruction sets, add the products of a sum in other orders. The rounding error of
     a logit is therefore proportional to the sum of its products' absolute values, however small the logit is. Measured
-    over all networks: at most 2e-7 of that sum on AVX-512, AVX2 and SSE4.1. A tenfold of it is the bound.
+    over all networks: at most 4e-7 of that sum with AVX-512, AVX2 and SSE4.1. The bound is ten times as much.
     """
     rng = np.random.default_rng(0)
     side = classifier.card.preprocessing.size
@@ -61,7 +61,7 @@ def assert_same_answers(classifier: Classifier, path: Path) -> None:
             products = float((features.abs() @ head.weight.abs().T + head.bias.abs()).max())
         assert products < 100, "a head this large makes the bound so wide that wrong logits pass"
         bounds = {name: 5e-5 * max(1.0, float(value.abs().max())) for name, value in expected.items()}
-        bounds["logits"] = 2e-6 * products
+        bounds["logits"] = 4e-6 * products
         bounds["probabilities"] = bounds["logits"] / (2 * classifier.card.temperature)  # the softmax's steepest slope
         got = answers(path, pixels)
         assert list(got) == list(expected)
