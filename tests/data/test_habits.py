@@ -274,6 +274,19 @@ def test_few_groups_are_told_before_anything_is_read(
     assert read == []
 
 
+@pytest.mark.parametrize(("people", "enough"), [(3, False), (4, True)])
+def test_each_class_needs_a_group_for_every_split(tmp_path: Path, fill: Fill, people: int, enough: bool) -> None:
+    """Three splits are taken from train, so three groups leave none for it."""
+    fill(tmp_path, *(f"{label}/{i}" for label in ("ai", "real") for i in range(people)), n=3)
+    shares = {"validation": 0.1, "calibration": 0.1, "test": 0.2}
+    if enough:
+        check_groups(scan(tmp_path), None, shares)
+        assert set(split_manifest(tmp_path, configured("probe"), None).counts()) == {"train", *shares}
+    else:
+        with pytest.raises(DataError, match=r"'ai' has 3 groups \(0, 1, 2; .*at least 4"):
+            check_groups(scan(tmp_path), None, shares)
+
+
 def test_few_groups_taken_image_by_image(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "ai/p", "ai/q", "real/r", "real/t", n=10)
     assert set(split_manifest(tmp_path, configured("probe"), "image").counts()) == {

@@ -127,6 +127,16 @@ def test_given_splits_stay(tmp_path: Path) -> None:
     assert with_splits(manifest.changed(split=names)).table["split"].tolist() == names
 
 
+@pytest.mark.parametrize("held_out", ["validation", "calibration", "test"])
+def test_one_held_out_folder_beside_train_is_test(held_out: str) -> None:
+    manifest = table(singles(60))
+    given = ["train" if i % 3 else held_out for i in range(180)]
+    split = with_splits(manifest.changed(split=given)).table["split"].to_numpy()
+    assert (split[::3] == "test").all()
+    rest = np.delete(split, slice(None, None, 3))
+    assert set(rest) == {"train", "validation", "calibration"}
+
+
 def test_groups_by_folder_and_by_default(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "human/Ann", "human/Bob", "object", n=3)
     manifest = with_groups(scan(tmp_path))

@@ -68,6 +68,16 @@ def test_the_confidence_limit_reaches_its_target_on_calibration_and_holds_on_new
     assert (q.argmax(1) == new_y)[answered].mean() == pytest.approx(0.9, abs=0.02)
 
 
+def test_the_limit_lies_halfway_between_the_last_answered_and_the_next() -> None:
+    """So that rounding in another engine moves no image over the limit."""
+    confidence = np.array([0.99, 0.95, 0.9, 0.8, 0.7, 0.65])
+    p = np.stack([confidence, 1 - confidence], axis=1)
+    y = np.array([0, 0, 0, 0, 1, 1])
+    assert choose_confidence(p, y, target=1.0) == pytest.approx(0.75)
+    # The target is reached for 2 of 6 only, but half must be answered: the third is the last, at 1/3 wrong.
+    assert choose_confidence(p, np.array([0, 0, 1, 1, 1, 1]), target=1.0) == pytest.approx(0.85)
+
+
 def test_the_limit_is_the_floor_where_all_is_right_and_leaves_half_answered_where_nothing_helps() -> None:
     y = np.array([0, 1] * 50)
     sure = np.eye(2)[y] * 0.98 + 0.01

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from facevalue.errors import UsageError
@@ -12,6 +13,7 @@ from facevalue.evidence.policy import check_policy
 from facevalue.evidence.policy.figures import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import (
+    DISTILLATION,
     AttackFigures,
     AttackReport,
     CertificateReport,
@@ -199,6 +201,27 @@ def test_attacks(table, got, hold):
     found = hold(f"[require.attack.pgd]\n{table}")
     assert found["passed"]
     assert found["checked"][0]["got"] == pytest.approx(got)
+
+
+def test_the_latest_attack_counts(hold, card):
+    policy = '[require.attack.pgd]\neps = "2/255"\nrobust = 0.5'
+    newer = card.with_evidence(attacked("pgd", 2 / 255, 0.1))
+    assert hold(policy, newer)["checked"][0]["got"] == pytest.approx(0.1)
+    assert hold(policy, newer.with_evidence(attacked("pgd", 2 / 255, 0.9)))["checked"][0]["got"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"defense": "jpeg"}, {"defense": DISTILLATION, "adaptive": False}, {"target": "face"}],
+    ids=["input defence", "blind", "targeted"],
+)
+def test_an_attack_that_spared_the_model_is_no_evidence(hold, card, changes):
+    report = attacked("bim", 8 / 255, 0.9)
+    (figures,) = report.results
+    spared = msgspec.structs.replace(report, results=(msgspec.structs.replace(figures, **changes),))
+    policy = '[require.attack.bim]\neps = "8/255"\nrobust = 0.0'
+    assert hold(policy, card.with_evidence(report))["passed"]
+    assert hold(policy, card.with_evidence(spared))["checked"][0]["got"] is None
 
 
 def test_an_attack_that_was_not_made_strongly_enough_is_no_evidence(hold):

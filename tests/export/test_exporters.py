@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from facevalue.data.scan import scan
 from facevalue.errors import DataError, ParityError, UsageError
 from facevalue.evidence.provenance import asked_by
 from facevalue.export import EXPORTERS, Exporter, find
-from facevalue.export.base import _compare
+from facevalue.export.base import _compare, _in_batches
 from facevalue.export.onnx import OnnxExporter
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.classifier import Classifier
@@ -148,6 +149,24 @@ def test_at_the_tie_either_label_agrees(make: Make, face_images: ImageDataset) -
     assert agreement == 1
     assert difference < 1e-6
     assert _compare(tied.changed(card=tied.card.changed(threshold=0.0)), one, [flipped], 1e-4)[0] == 0
+
+
+def test_one_novelty_that_differs_is_refused(make: Make, face_images: ImageDataset) -> None:
+    classifier = make()
+    two = face_images.take([0, 1])
+    predictions = classifier.predict([two.images[0], two.images[1]])
+    assert _compare(classifier, two, predictions, 1e-4)[0] == 1
+    farther = dataclasses.replace(predictions[1], novelty=1.5 * (predictions[1].novelty or 0) + 1)
+    with pytest.raises(ParityError, match="novelty differs"):
+        _compare(classifier, two, [predictions[0], farther], 1e-4)
+
+
+def test_parity_is_measured_on_batches_of_several_sizes(face_images: ImageDataset) -> None:
+    """A graph with a fixed batch size answers one of them at most."""
+    sizes = [len(batch) for batch in _in_batches(face_images)]
+    assert sizes[:4] == [1, 2, 3, 5]
+    assert sum(sizes) == len(face_images)
+    assert [name for batch in _in_batches(face_images) for name, _ in batch] == list(face_images.names)
 
 
 def test_an_unknown_target_is_wrong_use() -> None:

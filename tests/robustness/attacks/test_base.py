@@ -34,6 +34,17 @@ class Wild(Attack):
 
 
 @dataclass(frozen=True)
+class Below(Attack):
+    """Darkens each pixel by less than half a level, so that rounding to 8 bits takes all of it back."""
+
+    name: ClassVar[str] = "below"
+    paper: ClassVar[str] = "none"
+
+    def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+        return x - torch.linspace(0, 0.4 / 255, x[0].numel()).reshape(x[0].shape)
+
+
+@dataclass(frozen=True)
 class Failing(Attack):
     name: ClassVar[str] = "failing"
     paper: ClassVar[str] = "none"
@@ -79,6 +90,21 @@ def test_any_candidate_is_brought_into_the_ball(trained: Classifier, some_faces:
         assert (threat.distance(found, x) <= threat.eps + 1e-6).all()
         assert found.min() >= 0
         assert found.max() <= 1
+
+
+def test_what_rounding_takes_back_is_tried_again_on_whole_levels(make_linear: Callable[..., Classifier]) -> None:
+    """The sum of all pixels decides, by a margin of 0.7. The largest components of the change, made whole levels, turn it."""
+    x = torch.full((2, 3, 25, 25), 128 / 255)
+    weight = torch.stack([torch.ones(3, 25, 25), torch.zeros(3, 25, 25)])
+    classifier = make_linear(weight, torch.tensor([0.7 - float(x[0].sum()), 0.0]))
+    threat = Threat("l2", 0.06)
+    result = Below()(classifier, x, torch.zeros(2, dtype=torch.int64), threat)
+    assert result.success_unrounded.all()
+    assert result.success.all()
+    levels = result.adversarial * 255
+    assert torch.allclose(levels, levels.round(), atol=1e-4)
+    assert (levels.round() - 128).unique().tolist() == [-1.0, 0.0]
+    assert (result.distances <= threat.eps + 1e-6).all()
 
 
 @pytest.mark.parametrize("threat", THREATS, ids=str)
