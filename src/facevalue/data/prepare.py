@@ -31,7 +31,7 @@ from facevalue.images.preprocessing import Fit, Preprocessing
 from facevalue.support import files, machine, progress
 from facevalue.support.formats import percent
 from facevalue.support.html import ShownInNotebooks
-from facevalue.support.output_folder import free_folder
+from facevalue.support.output_folder import claimed, free_folder
 
 Format = Literal["png", "jpeg"]
 Leaks = Literal["warn", "drop", "error"]
@@ -174,6 +174,8 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
     ------
     UsageError
         A path or setting is not valid; ``output`` exists, or one of ``output`` and ``source`` contains the other.
+    FaceValueError
+        Another process is writing ``output``.
     DataError
         The images cannot be split, or there are leaks and ``how.leaks`` is ``error``.
     """
@@ -191,7 +193,7 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
         before=lambda named: check_groups(named, how.groups, how.shares if how.like is None else ()),
     )
     class_folders(raw.classes)
-    with files.replacing_folder(output) as folder:
+    with claimed(output, PREPARED, "a prepared folder", overwrite), files.replacing_folder(output) as folder:
         encoded = folder / ".encoded"
         encoded.mkdir()
         made = _encoded(raw, encoded, how)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -191,12 +189,18 @@ def with_head(classifier: Classifier, probe: Probe) -> Classifier:
     return new.eval()
 
 
-def identity(recipe: Recipe, fingerprint: str) -> str:
-    """A digest that is equal for two training runs with the same recipe, data and seed."""
-    text = json.dumps([recipe.to_dict(), fingerprint], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def identity(recipe: Recipe, fingerprint: str, weights: str | None = None) -> dict[str, Any]:
+    """Equal for two training runs with the same recipe, seed, images and initial weights.
+
+    Parameters
+    ----------
+    fingerprint : of the images.
+    weights : SHA-256 of the file of initial weights, if there is one.
+    """
+    settings = {key: value for key, value in recipe.to_dict().items() if key not in ("name", "about")}
+    return {**settings, "images": fingerprint, "initial weights": weights}
 
 
-def checkpoint_beside(output: Path, recipe: Recipe, fingerprint: str) -> Checkpoint:
+def checkpoint_beside(output: Path, identity: Mapping[str, Any]) -> Checkpoint:
     """The checkpoint folder for a future model folder: its name plus ``.training``."""
-    return Checkpoint(output.with_name(output.name + ".training"), identity(recipe, fingerprint))
+    return Checkpoint(output.with_name(output.name + ".training"), identity)
