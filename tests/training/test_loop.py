@@ -88,7 +88,7 @@ def test_it_learns_and_another_seed_gives_other_weights(splits: dict[str, ImageD
 def test_the_best_weights_are_restored(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     classifier, lines = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 6}))
     best = min(lines, key=lambda line: line["validation_loss"])
-    again = validate(classifier.body, splits["validation"], classifier.mean, classifier.std, 32)
+    again = validate(classifier.body, splits["validation"].batches(32), classifier.mean, classifier.std)
     assert again["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-4)
 
 

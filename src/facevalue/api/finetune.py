@@ -316,12 +316,13 @@ def _with_moved_head(
     before: Classifier, extractor: Extractor, mixed: Mapping[str, ImageDataset]
 ) -> tuple[Classifier, list[dict[str, Any]], dict[str, Features]]:
     features = {name: extractor.of(part) for name, part in mixed.items()}
-    with progress.work("refitting the head", unit="fits"):
+    with progress.work("refitting the head", 1, "fits") as work:
         head, history = moved_head(
             before.body.head,
             (features["train"].x, features["train"].y),
             (features["validation"].x, features["validation"].y),
         )
+        work.advance()
     after = copy.deepcopy(before)
     after.body.head.load_state_dict(head.state_dict())
     return after.eval(), history, features

@@ -245,9 +245,17 @@ def train_sizes(
             progress.note(f"{size} pixels")
             try:
                 # What this study has not finished is its own to replace.
-                train(
-                    data, model, recipe=recipe, groups=groups, seed=seed, size=size, overwrite=True, settings=settings
-                )
+                with progress.within(f"{size} pixels"):
+                    train(
+                        data,
+                        model,
+                        recipe=recipe,
+                        groups=groups,
+                        seed=seed,
+                        size=size,
+                        overwrite=True,
+                        settings=settings,
+                    )
             except FaceValueError:
                 if new and [*folder.iterdir()] == [folder / STUDY]:  # no model was made: remove the folder again
                     (folder / STUDY).unlink()

@@ -142,14 +142,15 @@ def tune(
             )
             _queue(study, base, searched)
             with progress.work("searching", trials, "trials") as work:
-                work.advance(len(finished(study)))
+                work.skip(len(finished(study)))
                 while len(finished(study)) < trials:
                     # A new sampler for every trial, so that a resumed study proposes the same trials as one without
                     # interruption.
                     number = len(finished(study))
                     study.sampler = optuna.samplers.TPESampler(seed=base.seed + number, n_startup_trials=5)
                     trial = study.ask()
-                    _run(study, trial, manifest, base, searched, folder)
+                    with progress.within(f"trial {number}"):
+                        _run(study, trial, manifest, base, searched, folder)
                     write(study, folder, base, searched)
                     work.advance(detail=best_summary(study))
         figures = write(study, folder, base, searched) | {"command": current_command()}

@@ -38,7 +38,7 @@ def run(
     weights: Weights = None,
     groups: Groups = None,
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="Most epochs.")] = None,
-    batch_size: Annotated[int | None, Option(min=1, metavar="N", help="Images per step.")] = None,
+    batch_size: Annotated[int | None, Option(min=2, metavar="N", help="Images per step.")] = None,
     lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate.")] = None,
     size: Annotated[
         str | None,

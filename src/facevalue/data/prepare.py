@@ -200,7 +200,8 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
         readable = raw.changed(error=made["error"])
         grouped = with_groups(readable, how.groups, how.near)
         # Group again by the prepared images, which a model will see; images of one group stay together.
-        again = with_groups(grouped.changed(phash=made["phash"]), "group", how.near)
+        with progress.within("prepared images"):
+            again = with_groups(grouped.changed(phash=made["phash"]), "group", how.near)
         grouped, leaks = without_leaks(grouped.changed(group=again.table["group"]), how.leaks)
         split = with_splits(grouped, how.shares, how.seed, known)
         enlarged = _enlarged(split.readable, how.size)

@@ -16,6 +16,7 @@ from facevalue.evidence.score_reference import ScoreReference
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.models.networks.distance import RANK
+from facevalue.support import progress
 
 Floats = NDArray[np.floating]
 
@@ -163,7 +164,9 @@ def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:
 
 def with_novelty(classifier: Classifier, train: Features) -> Classifier:
     """A classifier with novelty fitted to the features of its training split."""
-    buffers = fit_novelty(train.x, train.y, len(classifier.card.classes))
+    with progress.work("fitting novelty", 1, "fits") as work:
+        buffers = fit_novelty(train.x, train.y, len(classifier.card.classes))
+        work.advance()
     return classifier.changed(buffers=buffers)
 
 

@@ -105,8 +105,9 @@ def _loop(
     if recipe.method == "finetune":
         # Head first (Kumar et al. 2022, arXiv:2202.10054): gradients of a random head would distort the backbone.
         extractor = Extractor(classifier)
-        train, validation = (extractor.of(splits[name], f"head first: {name}") for name in ("train", "validation"))
-        probe = _fit(classifier.body, train, validation, recipe)
+        with progress.within("head first"):
+            train, validation = (extractor.of(splits[name]) for name in ("train", "validation"))
+            probe = _fit(classifier.body, train, validation, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
     plan = ValidationPlan(recipe, splits["validation"], 1.0 if teacher is None else teacher.softening)
@@ -125,7 +126,8 @@ def _loop(
 
     refitted = None
     if refitted_model is not None:
-        refitted = refitted_model, answers(refitted_model, "train", "test")
+        with progress.within("after the second training"):
+            refitted = refitted_model, answers(refitted_model, "train", "test")
         if (
             not refitted[1]["train"].logits(refitted_model).isfinite().all()
         ):  # the first training checks the validation loss
@@ -150,10 +152,11 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     once, refitted = with_head(classifier, probe), None
     if recipe.refit:
         every = parts["train"].joined(parts["validation"], parts["calibration"])
-        with progress.work("fitting the head to all splits except test", unit="fits"):
+        with progress.work("fitting the head to all splits except test", 1, "fits") as work:
             balanced, kinds = recipe.fit.class_weights == "balanced", classifier.body.kinds
             ignored = differences(every, recipe.probe)
             refitted = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, ignored))
+            work.advance()
     seconds = time.perf_counter() - start
 
     # Rows of copies come after those of the images themselves.
@@ -170,16 +173,15 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
 
 
 def _fit(body: Body, train: Features, validation: Features, recipe: Recipe) -> Probe:
-    with progress.work("fitting the head", unit="fits"):
-        return fit_probe(
-            (train.x, train.y),
-            (validation.x, validation.y),
-            body.head.out_features,
-            recipe.probe,
-            recipe.fit.class_weights == "balanced",
-            body.kinds,
-            differences(train, recipe.probe),
-        )
+    return fit_probe(
+        (train.x, train.y),
+        (validation.x, validation.y),
+        body.head.out_features,
+        recipe.probe,
+        recipe.fit.class_weights == "balanced",
+        body.kinds,
+        differences(train, recipe.probe),
+    )
 
 
 def with_head(classifier: Classifier, probe: Probe) -> Classifier:
