@@ -106,18 +106,24 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
     code, errors = stopped_after(3, signal.SIGINT)
     assert code == 130, errors
     last = errors.splitlines()[-1]
-    assert last == f"error: interrupted; progress is saved in {checkpoint}; continue with --resume"
+    assert last == f"error: interrupted; progress is saved in {checkpoint}; run the same again to go on"
     assert beside(tmp_path) == {"whole", "model.training"}
 
     code, errors = stopped_after(15, signal.SIGKILL, "--resume")
     assert code == -signal.SIGKILL, errors
+    assert f"going on with the unfinished run in {checkpoint}; --fresh would start over" in errors
     assert "resuming after epoch " in errors
     assert not model.exists()
+    assert (tmp_path / ".model.lock").exists()  # of a process that was killed: it blocks nobody
 
-    other = facevalue("train", lfw, "-o", model, "--resume", "--seed", 1, epochs=epochs)
-    refused(other, 2, "belongs to a training run with another recipe, data or seed")
+    for flags in ((), ("--resume",)):
+        other = facevalue("train", lfw, "-o", model, *flags, "--seed", 1, epochs=epochs)
+        refused(other, 2, "is an unfinished run with other settings or images: seed (0 then, 1 now)")
+        assert "give --fresh to remove it" in other.stderr
+        assert checkpoint.is_dir()
+    refused(facevalue("train", lfw, "-o", model, "--resume", "--fresh", epochs=epochs), 2, "give only one of them")
 
-    done = facevalue("train", lfw, "-o", model, "--resume", epochs=epochs)
+    done = facevalue("train", lfw, "-o", model, epochs=epochs)  # without a flag it goes on
     assert done.returncode == 0, done.stderr
     first, second = load_file(whole / "weights.safetensors"), load_file(model / "weights.safetensors")
     assert first.keys() == second.keys()

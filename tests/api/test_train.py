@@ -239,7 +239,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
 
     whole = again("whole")
     stop = StopAfter(2, "training again on all splits except test")
-    with progress.using(stop), pytest.raises(KeyboardInterrupt, match="continue with `resume`"):
+    with progress.using(stop), pytest.raises(KeyboardInterrupt, match="run the same again to go on"):
         again("parts")
     parts = again("parts", resume=True)
     assert not (tmp_path / "parts.training").exists()

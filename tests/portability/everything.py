@@ -56,7 +56,7 @@ def cache_of_inputs(folder: Path) -> None:
 def checkpoint(folder: Path) -> None:
     """Written, read, and replaced while what was read is in use."""
     weights = {"w": torch.ones(4)}
-    kept = Checkpoint(folder, "identity")
+    kept = Checkpoint(folder, {"run": "identity"})
     kept.save(State(weights, weights, {"state": {}, "param_groups": []}, []))
     found = kept.load()
     assert found is not None

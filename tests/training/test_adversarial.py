@@ -255,7 +255,7 @@ def recipe(**changes: Any) -> Recipe:
 def run(splits: dict[str, ImageDataset], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
     plan = ValidationPlan(chosen, splits["validation"])
-    return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, "same"))
+    return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, {"run": "same"}))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -276,7 +276,7 @@ def test_a_run_that_was_stopped_and_went_on_ends_with_the_same_weights(
 
 def test_after_a_collapse_the_best_weights_go_on_with_pgd(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     chosen = recipe(**{"adversarial.method": "fast", "optimizer.lr": 1e-12, "fit.epochs": 1})
-    checkpoint = Checkpoint(tmp_path / "b", "same")
+    checkpoint = Checkpoint(tmp_path / "b", {"run": "same"})
     run(splits, tmp_path / "b", chosen)
     state = checkpoint.load()
     assert state is not None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Groups, Model, Overwrite, Resume, Settings
+from facevalue.cli.common.options import Fresh, Groups, Model, Overwrite, Resume, Settings
 from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import settings_of
 from facevalue.cli.common.shell import Seed
@@ -36,6 +36,7 @@ def run(
     ] = None,
     changes: Settings = None,
     resume: Resume = False,
+    fresh: Fresh = False,
     overwrite: Overwrite = False,
     seed: Seed = 0,
     json: Json = None,
@@ -57,6 +58,7 @@ def run(
         old=old,
         seed=seed,
         resume=resume,
+        fresh=fresh,
         overwrite=overwrite,
         settings=changed,
     )

@@ -43,6 +43,7 @@ def run(
     if paths.count("-") > 1:
         raise UsageError("- means one image on standard input; give it only once")
     from facevalue.runtime import open_folder
+    from facevalue.runtime.image_files import count
 
     predictor = open_folder(model)
     terminal = sys.stdout.isatty()
@@ -51,7 +52,8 @@ def run(
     n = failed = 0
     with ExitStack() as stack:
         writers = _writers(predictor, csv, parquet, stack)
-        for prediction in progress.track(_predictions(predictor, paths), "predicting"):
+        total = count(map(Path, paths))
+        for prediction in progress.track(_predictions(predictor, paths), "predicting", total=total):
             n += 1
             failed += prediction.error is not None
             for write in writers:

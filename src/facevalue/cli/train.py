@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from facevalue.cli.common.options import Data, Groups, Model, Network, Overwrite, RecipesSeed, Resume, Settings, Weights
+from facevalue.cli.common.options import (
+    Data,
+    Fresh,
+    Groups,
+    Model,
+    Network,
+    Overwrite,
+    RecipesSeed,
+    Resume,
+    Settings,
+    Weights,
+)
 from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
 from facevalue.cli.compare import side_by_side
@@ -27,7 +38,7 @@ def run(
     weights: Weights = None,
     groups: Groups = None,
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="Most epochs.")] = None,
-    batch_size: Annotated[int | None, Option(min=1, metavar="N", help="Images per step.")] = None,
+    batch_size: Annotated[int | None, Option(min=2, metavar="N", help="Images per step.")] = None,
     lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate.")] = None,
     size: Annotated[
         str | None,
@@ -49,6 +60,7 @@ def run(
         float | None, Option(min=1, metavar="T", help="Temperature of distillation; higher means softer probabilities.")
     ] = None,
     resume: Resume = False,
+    fresh: Fresh = False,
     overwrite: Overwrite = False,
     seed: RecipesSeed = None,
     json: Json = None,
@@ -82,6 +94,7 @@ def run(
             groups=groups,
             seed=seed,
             resume=resume,
+            fresh=fresh,
             overwrite=overwrite,
             settings={**named, **changed},
         ).models
@@ -95,6 +108,7 @@ def run(
         groups=groups,
         seed=seed,
         resume=resume,
+        fresh=fresh,
         overwrite=overwrite,
         size=sizes[0] if sizes else None,
         settings=changed,

@@ -49,6 +49,7 @@ def run(
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="Most epochs per trial.")] = None,
     size: Size = None,
     prune: Annotated[bool, Option(help="Stop unpromising trials early.")] = True,
+    fresh: Annotated[bool, Option("--fresh", help="Remove an existing study, and start over.")] = False,
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
@@ -66,6 +67,7 @@ def run(
         space=searched,
         groups=groups,
         prune=prune,
+        fresh=fresh,
         seed=seed,
         settings=changed,
         network=network,

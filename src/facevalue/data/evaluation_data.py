@@ -137,7 +137,9 @@ class _Chooser:
         new = table[table["phash"] != ""]
         if known.empty or new.empty:
             return pd.Series("", index=table.index)
-        joined = clusters(np.concatenate([unpack(known["phash"]), unpack(new["phash"])]), near=_SAME_LOOK).labels
+        with progress.within("recognising images"):
+            both = np.concatenate([unpack(known["phash"]), unpack(new["phash"])])
+            joined = clusters(both, near=_SAME_LOOK).labels
         split_of = dict(zip(joined[: len(known)][::-1], known["split"][::-1], strict=True))
         found = pd.Series([split_of.get(label, "") for label in joined[len(known) :]], index=new.index)
         return found.reindex(table.index, fill_value="")

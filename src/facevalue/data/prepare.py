@@ -31,7 +31,7 @@ from facevalue.images.preprocessing import Fit, Preprocessing
 from facevalue.support import files, machine, progress
 from facevalue.support.formats import percent
 from facevalue.support.html import ShownInNotebooks
-from facevalue.support.output_folder import free_folder
+from facevalue.support.output_folder import claimed, free_folder
 
 Format = Literal["png", "jpeg"]
 Leaks = Literal["warn", "drop", "error"]
@@ -174,6 +174,8 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
     ------
     UsageError
         A path or setting is not valid; ``output`` exists, or one of ``output`` and ``source`` contains the other.
+    FaceValueError
+        Another process is writing ``output``.
     DataError
         The images cannot be split, or there are leaks and ``how.leaks`` is ``error``.
     """
@@ -191,14 +193,15 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
         before=lambda named: check_groups(named, how.groups, how.shares if how.like is None else ()),
     )
     class_folders(raw.classes)
-    with files.replacing_folder(output) as folder:
+    with claimed(output, PREPARED, "a prepared folder", overwrite), files.replacing_folder(output) as folder:
         encoded = folder / ".encoded"
         encoded.mkdir()
         made = _encoded(raw, encoded, how)
         readable = raw.changed(error=made["error"])
         grouped = with_groups(readable, how.groups, how.near)
         # Group again by the prepared images, which a model will see; images of one group stay together.
-        again = with_groups(grouped.changed(phash=made["phash"]), "group", how.near)
+        with progress.within("prepared images"):
+            again = with_groups(grouped.changed(phash=made["phash"]), "group", how.near)
         grouped, leaks = without_leaks(grouped.changed(group=again.table["group"]), how.leaks)
         split = with_splits(grouped, how.shares, how.seed, known)
         enlarged = _enlarged(split.readable, how.size)

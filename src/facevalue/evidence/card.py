@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -112,6 +113,8 @@ class ModelCard(Record, frozen=True):
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
         was not trained on.
     files : SHA-256 of the folder's other files, by name.
+    decision_sha256 : in the file, :meth:`decision` when the card was written, so that a later change is noticed. Empty
+        on cards of earlier versions, and in memory.
     """
 
     classes: tuple[str, ...]
@@ -127,6 +130,7 @@ class ModelCard(Record, frozen=True):
     seconds_per_epoch: float | None = None
     provenance: Provenance = Provenance()
     files: dict[str, str] = {}
+    decision_sha256: str = ""
     evidence: tuple[AnyEvidence, ...] = ()
     format: int = FORMAT
 
@@ -154,6 +158,20 @@ class ModelCard(Record, frozen=True):
         if distill.get("teacher") and distill.get("form") == "defensive":
             ways.add(DISTILLATION)
         return tuple(sorted(ways))
+
+    def decision(self) -> str:
+        """SHA-256 over everything on the card that predictions depend on."""
+        values = {
+            "classes": self.classes,
+            "positive": self.positive,
+            "threshold": self.threshold,
+            "temperature": self.temperature,
+            "limits": (self.abstention.confidence, self.abstention.novelty),
+            "preprocessing": self.preprocessing,
+            "network": (self.network.name, self.network.options, self.network.mean, self.network.std),
+            "files": {name: self.files[name] for name in (WEIGHTS, ONNX) if name in self.files},
+        }
+        return hashlib.sha256(msgspec.json.encode(values, order="deterministic")).hexdigest()
 
     def with_evidence(self, *evidence: AnyEvidence) -> ModelCard:
         """A new card with more evidence at the end."""
@@ -185,7 +203,7 @@ class ModelCard(Record, frozen=True):
         FaceValueError
             The new card could not be read back, for instance because a figure is not finite. The old card stays.
         """
-        text = self.to_json()
+        text = self.changed(decision_sha256=self.decision()).to_json()
         try:
             msgspec.json.decode(text, type=ModelCard)
         except (msgspec.DecodeError, UsageError) as error:
@@ -199,7 +217,8 @@ class ModelCard(Record, frozen=True):
         Raises
         ------
         ModelFolderError
-            The folder does not exist, has no card, or the card has another format.
+            The folder does not exist, has no card, the card has another format, or a value that predictions depend on
+            was changed in the file.
         """
         if not folder.is_dir():
             raise ModelFolderError(f"{folder} is not a model folder: it does not exist")
@@ -212,14 +231,21 @@ class ModelCard(Record, frozen=True):
             version = plain.get("format") if isinstance(plain, dict) else None
             if version == 1:
                 return msgspec.convert(card_format_1.converted(plain), ModelCard)
-            if version in (None, FORMAT):
-                return msgspec.convert(plain, ModelCard)
+            card = msgspec.convert(plain, ModelCard) if version in (None, FORMAT) else None
         except (msgspec.DecodeError, UsageError, RecursionError) as error:  # records check their own values too
             raise ModelFolderError(f"{folder / CARD} is not a card that this version can read: {error}") from error
-        raise ModelFolderError(
-            f"{folder / CARD} is not a card that this version can read: it has format {version!r}, not 1 or {FORMAT}; "
-            "update facevalue"
-        )
+        if card is None:
+            raise ModelFolderError(
+                f"{folder / CARD} is not a card that this version can read: it has format {version!r}, not 1 or "
+                f"{FORMAT}; update facevalue"
+            )
+        if card.decision_sha256 not in ("", card.decision()):
+            raise ModelFolderError(
+                f"{folder / CARD} was changed: its threshold, temperature, limits or another value that predictions "
+                "depend on is not the one that its figures were measured with. Restore it; to set another threshold: "
+                "facevalue calibrate MODEL DATA -o NEW --threshold T"
+            )
+        return card.changed(decision_sha256="")
 
     def checked_file(self, folder: Path, name: str) -> Path:
         """The path of one of the folder's files, after checking that it is unchanged.

@@ -71,6 +71,7 @@ KINDS: dict[str, FindingKind] = {
     "no-shared-calibration-images": FindingKind("warning", "No calibration image is new to all members."),
     "no-shared-test-images": FindingKind("warning", "No test image is new to all members."),
     # Evaluation.
+    "model-replaced-meanwhile": FindingKind("warning", "The model folder was replaced while its model was evaluated."),
     "no-test-evaluation": FindingKind("warning", "The model was never evaluated on test images."),
     "few-images-of-class": FindingKind("warning", "A class has fewer than 30 images."),
     "no-image-of-class": FindingKind("warning", "A class has no image."),

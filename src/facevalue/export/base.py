@@ -21,7 +21,7 @@ from facevalue.evidence.records import ExportReport
 from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import features_of
-from facevalue.support import files
+from facevalue.support import files, progress
 from facevalue.support.formats import percent
 from facevalue.types import Prediction
 
@@ -80,11 +80,14 @@ class Exporter(ABC):
             )
         chosen = dataset.some(limit)
         model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
-        with files.replacing_file(output) as partial:
-            self.write(model, partial)
+        with progress.within(f"export to {self.name}"), files.replacing_file(output) as partial:
+            with progress.work("writing", 1, "files") as work:
+                self.write(model, partial)
+                work.advance()
             if not partial.stat().st_size:
                 raise FaceValueError(f"{self.name} wrote nothing to {output}")
-            predictions = list(self.run(model.card, partial, _in_batches(chosen)))
+            predicted = self.run(model.card, partial, _in_batches(chosen))
+            predictions = list(progress.track(predicted, "predicting", total=len(chosen)))
             agreement, difference = _compare(model, chosen, predictions, self.tolerance)
             if agreement < 1 or not difference <= self.tolerance:
                 raise ParityError(

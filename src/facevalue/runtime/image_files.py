@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from facevalue.evidence.findings import finding, say
 from facevalue.images.walker import PassedOver, Walker
+
+
+def count(paths: Iterable[Path]) -> int:
+    """The number of files that :func:`expand` yields for all paths; for progress displays.
+
+    >>> count([Path("no-such-file.png")])
+    1
+    """
+    return sum(sum(1 for _ in Walker(path, PassedOver().add).images()) if path.is_dir() else 1 for path in paths)
 
 
 def expand(path: Path) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from facevalue.evaluation import metrics
 from facevalue.evaluation.calibration import eigh, fit_temperature
+from facevalue.support import progress
 from facevalue.training.settings import ProbeSettings
 
 
@@ -82,7 +83,7 @@ def fit_probe(
     tried: list[tuple[float, float, NDArray[np.float64], Linear]] = []
     y = train[1]
     fits = _fits(settings, space, fitted, y, balanced, differences)
-    for epoch, strength in enumerate(sorted(settings.strengths)):
+    for epoch, strength in enumerate(progress.track(sorted(settings.strengths), "fitting the head", unit="strengths")):
         start = time.perf_counter()
         head = fits(strength)
         assert head.weight.shape[0] == classes

@@ -25,6 +25,7 @@ from facevalue.robustness.attacks.campaign import attack_dataset
 from facevalue.robustness.attacks.examples import Example
 from facevalue.robustness.attacks.sheet import CELL, draw_sheet
 from facevalue.support import progress
+from facevalue.support.time_left import Left
 
 EPS = (2 / 255, 8 / 255)
 Outcome = tuple[AttackReport, tuple[Example, ...]]
@@ -140,7 +141,7 @@ class Heard(progress.Silent):
             self.total = total
         return 0
 
-    def advance(self, key: int, by: int, detail: str) -> None:
+    def advance(self, key: int, by: int, detail: str, left: Left | None) -> None:
         self.done += by
         self.details.append(detail)
 

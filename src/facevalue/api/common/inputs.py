@@ -103,5 +103,5 @@ class EvaluationContext:
         """The report with the warnings about the images; also written to the card unless ``save`` was false."""
         report = report.changed(warnings=(*self.warnings, *report.warnings))
         if self.folder is not None:
-            keep(self.folder, report)
+            keep(self.folder, self.classifier.card, report)
         return report

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue.errors import DataError, MissingExtraError
+from facevalue.support import progress
 
 _FOLDS = 5
 _STRENGTH = 1e-3  # inverse penalty for 1000 images, scaled by 1000 / n; not tuned
@@ -81,8 +82,9 @@ def held_out_probabilities(
     if fewest < 2:
         raise DataError("to check labels, every class needs at least two independent groups of images")
     p = np.zeros((len(labels), classes))
-    splitter = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=0)
-    for train, test in splitter.split(features, labels, names):
+    n = min(_FOLDS, fewest)
+    splits = StratifiedGroupKFold(n, shuffle=True, random_state=0).split(features, labels, names)
+    for train, test in progress.track(splits, "checking labels", total=n, unit="folds"):
         mean = features[train].mean(0)
         scale = max(float(np.sqrt(features[train].var(0).mean())), 1e-12)
         model = LogisticRegression(max_iter=300, C=_STRENGTH * 1000 / len(train))

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue.evidence.findings import Finding, finding
+from facevalue.support import progress
 from facevalue.support.formats import percent
 
 LIMIT = 0.6
@@ -86,10 +87,15 @@ def find_shortcuts(table: pd.DataFrame) -> Shortcuts:
     if not columns:
         return Shortcuts(0.5, limit, ())
     folds = _folds(labels, groups, min(_FOLDS, *per_class))
-    auc = _auc(np.hstack([*columns.values()]), labels, folds)
-    if auc <= _NAMED_FROM:
-        return Shortcuts(auc, limit, ())
-    alone = {name: _auc(values, labels, folds) for name, values in columns.items()}
+    with progress.work("checking file facts", 1 + len(columns), "facts") as work:
+        auc = _auc(np.hstack([*columns.values()]), labels, folds)
+        work.advance()
+        if auc <= _NAMED_FROM:
+            return Shortcuts(auc, limit, ())
+        alone = {}
+        for name, values in columns.items():
+            alone[name] = _auc(values, labels, folds)
+            work.advance()
     ranked = sorted(alone.items(), key=lambda item: -item[1])
     facts = [ShortcutFact(name, reached, _usual(table, name)) for name, reached in ranked if reached > _NAMED_FROM]
     return Shortcuts(auc, limit, tuple(facts))
