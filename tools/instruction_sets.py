@@ -1,7 +1,7 @@
 """Run the tests, slow ones included, under two instruction sets of the processor; before every release.
 
-Libraries choose their kernels by what the processor has, and kernels add numbers in different orders. A bound that holds
-with AVX2 may fail with AVX-512. The first run uses all that the processor has, the second the next lower set.
+Libraries choose their kernels by what the processor has, and kernels add numbers in different orders. A bound that
+holds with AVX2 may fail with AVX-512. The first run uses all that the processor has, the second the next lower set.
 
 ONNX Runtime has no such switch: it always uses all that the processor has. The second run therefore compares its best
 kernels with PyTorch's limited ones, as a model trained on one machine and served on another does.

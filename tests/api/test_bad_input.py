@@ -8,7 +8,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,9 @@ from safetensors.torch import load_file
 
 from facevalue.models.classifier import Classifier
 
+from .. import commands
+from ..commands import FROM_NOTHING
+
 SMALL = ("--recipe", "scratch", "--size", "24", "--set", "network.options={widths=[8, 16]}")
 # Root may write anywhere; without these two it is like everybody.
 UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
@@ -27,12 +29,15 @@ UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 
 def facevalue(*arguments: object, epochs: int = 1, **options: object) -> subprocess.CompletedProcess[str]:
     """Run the command line; ``train`` gets settings that take seconds."""
-    return subprocess.run(command(*arguments, epochs=epochs), capture_output=True, text=True, timeout=250, **options)  # type: ignore[call-overload,no-any-return]
+    words = command(*arguments, epochs=epochs)
+    if "preexec_fn" not in options:
+        words[: len(FROM_NOTHING)] = commands.facevalue()
+    return subprocess.run(words, capture_output=True, text=True, timeout=250, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def command(*arguments: object, epochs: int = 1) -> list[str]:
     small = (*SMALL, "--epochs", str(epochs)) if arguments[0] == "train" else ()
-    return [sys.executable, "-m", "facevalue", *map(str, arguments), *small]
+    return [*FROM_NOTHING, *map(str, arguments), *small]
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, told: str) -> None:

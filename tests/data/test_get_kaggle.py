@@ -160,6 +160,8 @@ def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
 @pytest.fixture
 def known_user(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> Kaggle:
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    # It searches the stack for the libraries that called it, which takes seconds in a process with many modules.
+    monkeypatch.setattr("kagglehub.clients.search_lib_in_call_stack", lambda name: None)
     return kaggle
 
 

@@ -45,9 +45,8 @@ def outcome(data: bytes) -> str:
     try:
         image = decode(data)
     except ImageError as error:
-        assert str(error).strip()
-        assert "\n" not in str(error)
-        return "refused"
+        reason = str(error)
+        return "refused" if reason.strip() and "\n" not in reason else f"refused in other than one line: {reason!r}"
     assert image.mode == "RGB"
     assert min(image.size) > 0
     return "read"
@@ -59,6 +58,7 @@ def test_a_truncated_file_is_an_image_error(kind: str) -> None:
     cuts = sorted({int(x) for x in np.linspace(0, len(data) - 1, 60)})
     outcomes = [outcome(data[:cut]) for cut in cuts]
     assert outcomes[: len(cuts) // 2] == ["refused"] * (len(cuts) // 2)
+    assert set(outcomes) <= {"read", "refused"}
     assert outcome(data) == "read"
 
 

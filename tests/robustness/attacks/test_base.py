@@ -93,7 +93,7 @@ def test_any_candidate_is_brought_into_the_ball(trained: Classifier, some_faces:
 
 
 def test_what_rounding_takes_back_is_tried_again_on_whole_levels(make_linear: Callable[..., Classifier]) -> None:
-    """The sum of all pixels decides, by a margin of 0.7. The largest components of the change, made whole levels, turn it."""
+    """The sum of all pixels decides, by a margin of 0.7. A few components of the change, made whole levels, suffice."""
     x = torch.full((2, 3, 25, 25), 128 / 255)
     weight = torch.stack([torch.ones(3, 25, 25), torch.zeros(3, 25, 25)])
     classifier = make_linear(weight, torch.tensor([0.7 - float(x[0].sum()), 0.0]))
