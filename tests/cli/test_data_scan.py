@@ -68,7 +68,7 @@ def test_findings_page_and_manifest(shell: Shell, tmp_path: Path, images: Path) 
 def test_strict_is_exit_code_1_after_all_is_written(shell: Shell, tmp_path: Path, images: Path, lfw: Path) -> None:
     done = shell("data", "scan", images, "--strict", "--json", tmp_path / "found.json")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: file facts alone, without the images, tell the classes")
+    assert done.stderr.splitlines()[-1].startswith("error: file facts alone, without the images, predict the class")
     assert "[file-facts-tell-classes]" in done.stderr
     assert json.loads((tmp_path / "found.json").read_text())["n"] == 61
     one_class = shell("data", "scan", lfw / "face", "--strict")

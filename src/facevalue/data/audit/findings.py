@@ -116,7 +116,7 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
         notes.append(finding("file-facts-not-checked", text))
     elif shortcuts.auc is not None and STRIKING < shortcuts.auc <= shortcuts.limit:
         text = (
-            f"file facts alone tell the classes apart with AUC {shortcuts.auc:.2f}, but this can be chance because"
+            f"file facts alone predict the class with AUC {shortcuts.auc:.2f}, but this can be chance because"
             " there are few independent groups"
         )
         notes.append(finding("file-facts-may-tell-classes", text, auc=shortcuts.auc, limit=shortcuts.limit))

@@ -37,14 +37,14 @@ class ShortcutFact:
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """How well file facts tell the classes apart.
+    """How well file facts predict the class.
 
     Attributes
     ----------
     auc : cross-validated area under the ROC curve, 0.5 for chance; for several classes the mean of each against the
         rest. ``None`` for a single class, or too few groups to hold some out.
     limit : an ``auc`` above it is a warning: :data:`LIMIT`, or more if chance can give more on few groups.
-    facts : those that help to tell the classes apart, the strongest first.
+    facts : those that help to predict the class, the strongest first.
     """
 
     auc: float | None
@@ -53,7 +53,7 @@ class Shortcuts:
 
     @property
     def warning(self) -> Finding | None:
-        """A finding if the files tell the classes apart."""
+        """A finding if the file facts predict the class."""
         if self.auc is None or self.auc <= self.limit:
             return None
         named = ", ".join(f"{f.fact} ({f.auc:.2f})" for f in self.facts[:3]) or "only together"
@@ -63,7 +63,7 @@ class Shortcuts:
             else "facevalue data prepare encodes all images in the same way"
         )
         text = (
-            f"file facts alone, without the images, tell the classes apart with AUC {self.auc:.2f} (0.5 is chance):"
+            f"file facts alone, without the images, predict the class with AUC {self.auc:.2f} (0.5 is chance):"
             f" {named}. A model may learn these facts instead of what the images show; {advice}"
         )
         facts = tuple(f.fact for f in self.facts)
