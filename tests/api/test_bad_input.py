@@ -144,7 +144,7 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
         (b"m\xff", "is not UTF-8"),
     ],
 )
-def test_a_place_that_cannot_hold_a_model_is_told_before_the_work(
+def test_an_output_that_cannot_be_written_is_reported_before_the_work(
     lfw: Path, tmp_path: Path, place: str | bytes, told: str
 ) -> None:
     (tmp_path / "file").touch()
@@ -225,7 +225,7 @@ def test_names_of_every_kind(lfw: Path, tmp_path: Path) -> None:
     assert len(json.loads(told.stdout)) == len(pd.read_csv(tmp_path / "a.csv")) == 60
 
 
-def test_the_images_are_found_from_elsewhere_and_missed_when_gone(lfw: Path, tmp_path: Path) -> None:
+def test_the_images_are_found_from_another_folder_and_reported_when_moved(lfw: Path, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     shutil.copytree(lfw, here / "images")
     there.mkdir()

@@ -59,7 +59,7 @@ def test_a_value_that_predictions_depend_on_is_not_changed_unnoticed(name: str, 
             verb()
 
 
-def test_what_decides_nothing_may_be_edited(model: Path, lfw: Path) -> None:
+def test_fields_that_no_prediction_depends_on_may_be_edited(model: Path, lfw: Path) -> None:
     before = fv.open(model).predict(lfw / "face")
     edit(model, lambda card: card["data"].update(warnings=[]))
     edit(model, lambda card: card["provenance"].update(command="mine"))

@@ -84,14 +84,14 @@ def test_exchanged_labels_are_refused_and_named_when_judged(made: Path, tmp_path
     assert any("labels seem exchanged" in str(warning) for warning in warnings)
 
 
-def test_labels_drawn_by_lot_are_told(made: Path, tmp_path: Path, notes: list[str]) -> None:
+def test_random_labels_are_a_warning(made: Path, tmp_path: Path, notes: list[str]) -> None:
     rows = others(made, 20)
     drawn = [(path, ("dark", "bright")[(i // 2) % 2]) for i, (path, _) in enumerate(rows)]
     fv.calibrate(made / "model", table(tmp_path / "lot.csv", drawn), tmp_path / "out")
     assert any("is no better than chance (20 right)" in note for note in notes)
 
 
-def test_enough_images_say_nothing(made: Path, tmp_path: Path, notes: list[str]) -> None:
+def test_enough_images_give_no_warning(made: Path, tmp_path: Path, notes: list[str]) -> None:
     fv.calibrate(made / "model", table(tmp_path / "m.csv", others(made, 60)), tmp_path / "out")
     assert not [note for note in notes if note.startswith("warning")]
     notes.clear()

@@ -204,7 +204,7 @@ def test_images_that_moved_are_found_by_their_bytes(members: list[Path], lfw: Pa
     assert test.n > 20
 
 
-def test_an_image_is_what_its_most_familiar_member_knows_it_as() -> None:
+def test_each_image_joins_the_earliest_split_that_a_member_gave_it() -> None:
     def table(splits: dict[str, str], groups: dict[str, str]) -> Manifest:
         rows = [
             {"path": n, "key": n, "label": "a", "group": groups.get(n, n), "split": s, "sha256": n, "error": ""}

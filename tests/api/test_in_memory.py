@@ -34,9 +34,7 @@ def model(data: fv.ImageDataset) -> fv.Classifier:
     return fv.train(data, recipe="scratch", size=24, epochs=4, settings=TINY)
 
 
-def test_the_whole_way_touches_no_folder(
-    data: fv.ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_memory_nothing_is_written(data: fv.ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path / "cache"))
     model = fv.train(data, recipe="scratch", size=24, epochs=2, settings=TINY)
@@ -241,7 +239,7 @@ def test_a_table_keeps_its_order(lfw: Path) -> None:
     assert list(data.images) == list(table["path"])
 
 
-def test_no_group_is_no_group(arrays: tuple[NDArray[np.uint8], list[str]]) -> None:
+def test_an_empty_group_is_no_group(arrays: tuple[NDArray[np.uint8], list[str]]) -> None:
     data = fv.ImageDataset.from_arrays(*arrays, groups=[None, float("nan"), "a", 3] * 50)
     assert list(data.rows["group"])[:4] == ["", "", "a", "3"]
 

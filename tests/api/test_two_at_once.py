@@ -67,7 +67,7 @@ def test_the_second_that_writes_a_folder_is_told_at_once(taken: Path, made: Clas
     assert list(taken.parent.iterdir()) == [lock_of(taken)]
 
 
-def test_a_lock_of_a_killed_process_blocks_nobody(made: Classifier, tmp_path: Path) -> None:
+def test_a_lock_of_a_killed_process_does_not_block(made: Classifier, tmp_path: Path) -> None:
     with holding(tmp_path / "model") as other:
         other.kill()
     assert [path.name for path in tmp_path.iterdir()] == [".model.lock"]

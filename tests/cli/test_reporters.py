@@ -22,7 +22,7 @@ def quiet(**options: float) -> Lines:
     return Lines(Console(file=io.StringIO()), **options)
 
 
-def test_short_work_says_nothing() -> None:
+def test_short_work_has_no_output() -> None:
     with quiet(after=5) as reporter, progress.using(reporter):
         assert list(progress.track(range(100), "counting")) == list(range(100))
     assert lines_of(reporter) == []
@@ -47,7 +47,7 @@ def test_work_that_never_advances_is_named() -> None:
     assert lines_of(reporter)[1].startswith("exporting: 0.")
 
 
-def test_pieces_inside_pieces_are_told_apart() -> None:
+def test_nested_work_is_named_separately() -> None:
     with (
         quiet(after=0.1, every=10) as reporter,
         progress.using(reporter),

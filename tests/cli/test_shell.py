@@ -121,7 +121,7 @@ def test_a_traceback_is_shown_only_when_asked_for(shell: Shell) -> None:
         ),
     ],
 )
-def test_what_is_told_of_an_error(error: BaseException, line: str, code: int) -> None:
+def test_messages_of_errors(error: BaseException, line: str, code: int) -> None:
     assert message_of(error) == (line, code)
 
 
@@ -170,7 +170,7 @@ def test_predict_fails_only_where_every_file_does(shell: Shell, model: Path, tmp
     assert "there is no image in empty" in one_line(shell("predict", model, "empty"))
 
 
-def test_a_reader_that_leaves_early_is_no_error(model: Path, lfw: Path) -> None:
+def test_a_closed_pipe_is_no_error(model: Path, lfw: Path) -> None:
     command = [sys.executable, "-m", "facevalue", "predict", str(model), *[str(lfw)] * 20]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -193,7 +193,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(model: Path, lfw: Path, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_written_is_told_before_the_work(
+def test_a_file_that_cannot_be_written_is_reported_before_the_work(
     shell: Shell, model: Path, lfw: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()

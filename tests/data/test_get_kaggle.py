@@ -277,7 +277,7 @@ def test_its_archive_is_unpacked_as_carefully_as_any(known_user: Kaggle, tmp_pat
     assert not [p for p in tmp_path.rglob("*") if p.suffix == ".png"]
 
 
-def test_passing_trouble_is_waited_out_and_lasting_trouble_is_told(
+def test_temporary_failures_are_retried_and_lasting_ones_reported(
     known_user: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known_user.status = [503, 429]

@@ -57,7 +57,7 @@ def test_names_of_images_without_labels() -> None:
     ("train", "test"),
     [("Training", "Testing"), ("training_set", "test_set"), ("seg_train", "seg_test"), ("Train", "dev")],
 )
-def test_folders_called_like_splits_are_taken_for_splits_and_said(
+def test_folders_named_like_splits_are_splits_and_reported(
     tmp_path: Path, fill: Fill, notes: list[str], train: str, test: str
 ) -> None:
     fill(tmp_path, *(f"{split}/{label}" for split in (train, test) for label in "abcd"), n=3)
@@ -72,7 +72,7 @@ def test_folders_called_like_splits_are_taken_for_splits_and_said(
     assert "taken-for-splits" in [found["code"] for found in audit(with_groups(manifest)).to_dict()["notes"]]
 
 
-def test_plain_names_of_splits_need_no_word(tmp_path: Path, fill: Fill, notes: list[str]) -> None:
+def test_plain_names_of_splits_are_not_reported(tmp_path: Path, fill: Fill, notes: list[str]) -> None:
     fill(tmp_path, *(f"{split}/{label}" for split in ("train", "test") for label in "ab"), n=1)
     scan(tmp_path)
     assert notes == []
@@ -259,7 +259,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path: Path, fill: Fill) -> None:
     assert composed in manifest.table["path"].iloc[0]
 
 
-def test_few_groups_are_told_before_anything_is_read(
+def test_too_few_groups_are_reported_before_anything_is_read(
     tmp_path: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path, "ai/p", "ai/q", "real/r", "real/t", n=10)

@@ -82,7 +82,7 @@ def raw(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("encoding", ["png", "jpeg"])
-def test_the_files_no_longer_tell_the_class(raw: Path, tmp_path: Path, encoding: Any) -> None:
+def test_prepared_files_do_not_predict_the_class(raw: Path, tmp_path: Path, encoding: Any) -> None:
     assert shortcut(raw) > 0.99
     done = prepare(raw, tmp_path / "out", Preparation(size=48, format=encoding, groups="image"))
     made = [tmp_path / "out" / p for p in done.manifest.table["path"]]
@@ -167,7 +167,7 @@ def test_same_names_in_nested_folders_do_not_collide(tmp_path: Path, fill: Fill,
     assert set(done.manifest.table["origin"]) == {str(p.relative_to(raw)) for p in raw.rglob("*.png")}
 
 
-def test_what_could_not_be_read_is_listed(tmp_path: Path, fill: Fill) -> None:
+def test_unreadable_images_are_listed(tmp_path: Path, fill: Fill) -> None:
     raw = fill(tmp_path / "raw", "a", "b", n=20)
     (raw / "a/empty.png").touch()
     (raw / "b/text, with a comma.jpg").write_text("no image")
@@ -220,7 +220,7 @@ def test_official_splits_are_kept_and_their_leak_reported(tmp_path: Path, fill: 
     assert not (tmp_path / "other").exists()
 
 
-def test_a_leak_is_taken_out_of_training_where_that_is_asked(tmp_path: Path, fill: Fill) -> None:
+def test_a_leak_is_removed_from_training_on_request(tmp_path: Path, fill: Fill) -> None:
     done = prepare(official(tmp_path, fill), tmp_path / "out", Preparation(size=32, leaks="drop"))
     assert done.to_dict()["n"] == 80
     assert [(Path(r["path"]).name, r["reason"]) for r in done.left_out] == [
@@ -244,7 +244,7 @@ def test_with_an_earlier_folder_nothing_moves(tmp_path: Path, fill: Fill) -> Non
         prepare(raw, tmp_path / "third", Preparation(size=32, like=tmp_path / "nowhere"))
 
 
-def test_classes_that_had_to_be_enlarged_unevenly_are_told(tmp_path: Path, fill: Fill) -> None:
+def test_unevenly_enlarged_classes_are_reported(tmp_path: Path, fill: Fill) -> None:
     raw = fill(tmp_path / "raw", "a", "b", n=20)
     for path in (raw / "b").iterdir():
         with Image.open(path) as image:

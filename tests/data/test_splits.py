@@ -112,7 +112,7 @@ def test_a_class_that_cannot_be_read() -> None:
         with_splits(manifest.changed(error=error))
 
 
-def test_official_splits_that_leak_are_told() -> None:
+def test_leaks_between_official_splits_are_a_warning() -> None:
     manifest = table({label: [f"{label}{i // 2}" for i in range(80)] for label in ("a", "b")})
     given_splits = ["train", "test"] * 80
     split = with_splits(manifest.changed(split=given_splits))
@@ -161,7 +161,7 @@ def test_groups_by_stem(tmp_path: Path, image: Callable[[Path, int], Path]) -> N
         ("parent", "lies in a folder below its class"),
     ],
 )
-def test_groups_that_cannot_be(tmp_path: Path, fill: Fill, how: str, message: str) -> None:
+def test_wrong_groups(tmp_path: Path, fill: Fill, how: str, message: str) -> None:
     fill(tmp_path, "a", "b", n=1)
     with pytest.raises((DataError, UsageError), match=message):
         with_groups(scan(tmp_path), how)

@@ -63,7 +63,7 @@ def test_the_worst_attack_on_the_model_itself_counts() -> None:
     assert found.attack == "cw"
 
 
-def test_compare_invents_nothing_and_shows_what_was_measured(lfw: Path, tmp_path: Path) -> None:
+def test_compare_shows_only_measured_figures(lfw: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     fv.train(lfw, model, recipe="scratch", size=24, epochs=2, settings=SMALL)
     (before,) = fv.compare([model]).to_dict()["models"]

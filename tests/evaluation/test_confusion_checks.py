@@ -28,14 +28,14 @@ def test_many_classes_take_one_line() -> None:
     assert "all 995 images of them" in silent[0].text
 
 
-def test_a_class_that_is_said_and_never_rightly() -> None:
+def test_a_class_that_is_predicted_but_never_correctly() -> None:
     found = never_predicted(("a", "b", "c"), np.array([[0, 5, 0], [3, 40, 0], [0, 0, 9]]))
     assert [warning.text for warning in found] == [
         "class 'a' is never recognised: every prediction for or on it is wrong"
     ]
 
 
-def test_worse_than_one_answer_for_all() -> None:
+def test_worse_than_predicting_one_class_for_all_images() -> None:
     (found,) = never_predicted(TWO, np.array([[5, 4], [20, 70]]))
     assert found.text == "the model is right on 75 of 99 images; always predicting 'usual' is right on 90"
 
@@ -43,7 +43,7 @@ def test_worse_than_one_answer_for_all() -> None:
 @pytest.mark.parametrize(
     "table", [[[9, 0], [0, 90]], [[5, 4], [3, 87]], [[5, 0], [0, 0]], [[0, 0], [0, 0]], [[1, 8], [1, 89]]]
 )
-def test_nothing_to_say(table: list[list[int]]) -> None:
+def test_no_finding_for_a_good_confusion_matrix(table: list[list[int]]) -> None:
     assert never_predicted(TWO, np.array(table)) == []
     assert exchanged(TWO, np.array(table)) is None
 

@@ -31,7 +31,7 @@ def drawn(n: int, k: int, seed: int, ties: bool = False) -> tuple[np.ndarray, np
 
 
 @given(st.integers(1, 2000), st.data())
-def test_wilson_is_scipys(n: int, data: st.DataObject) -> None:
+def test_wilson_equals_scipys(n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, n))
     expected = binomtest(k, n).proportion_ci(0.95, method="wilson")
     np.testing.assert_allclose(metrics.wilson(k, n), (expected.low, expected.high), atol=1e-9)
@@ -66,7 +66,7 @@ def test_bootstrap_covers_as_promised() -> None:
 
 
 @pytest.mark.parametrize(("right", "n", "k"), [(20, 40, 1), (20, 40, 4), (30, 40, 9), (5, 40, 4)])
-def test_the_mean_of_equal_rates_is_as_much_surer_as_the_root_of_their_number(right: int, n: int, k: int) -> None:
+def test_the_interval_of_the_mean_of_k_equal_rates_is_narrower_by_the_root_of_k(right: int, n: int, k: int) -> None:
     """By square-and-add, both ends of one rate's interval come nearer by the root of k (closed form)."""
     low, high = metrics.wilson(right, n)
     rate = right / n
@@ -74,7 +74,7 @@ def test_the_mean_of_equal_rates_is_as_much_surer_as_the_root_of_their_number(ri
     assert metrics.mean_of_rates([(right, n)] * k) == pytest.approx(expected)
 
 
-def test_the_mean_of_rates_is_covered_as_promised() -> None:
+def test_the_interval_of_the_mean_of_rates_covers_as_promised() -> None:
     rng = np.random.default_rng(0)
     rates, sizes = np.array([0.97, 0.7, 0.4]), [60, 40, 80]
     inside = 0
@@ -165,6 +165,6 @@ def test_the_threshold_is_of_the_positive_class(threshold: float, p1: float) -> 
     assert decision.decide(p[:, ::-1], 0, threshold).tolist() == [0 if p1 >= threshold else 1]
 
 
-def test_a_sure_mistake_costs_much_but_not_everything() -> None:
+def test_a_confident_mistake_has_a_finite_loss() -> None:
     assert np.isfinite(metrics.nll(np.array([0]), np.array([[0.0, 1.0]])))
     assert metrics.brier(np.array([0]), np.array([[0.0, 1.0]])) == 2.0

@@ -215,7 +215,7 @@ def test_the_latest_attack_counts(hold, card):
     [{"defense": "jpeg"}, {"defense": DISTILLATION, "adaptive": False}, {"target": "face"}],
     ids=["input defence", "blind", "targeted"],
 )
-def test_an_attack_that_spared_the_model_is_no_evidence(hold, card, changes):
+def test_an_attack_that_is_not_on_the_model_itself_is_no_evidence(hold, card, changes):
     report = attacked("bim", 8 / 255, 0.9)
     (figures,) = report.results
     spared = msgspec.structs.replace(report, results=(msgspec.structs.replace(figures, **changes),))
@@ -224,7 +224,7 @@ def test_an_attack_that_spared_the_model_is_no_evidence(hold, card, changes):
     assert hold(policy, card.with_evidence(spared))["checked"][0]["got"] is None
 
 
-def test_an_attack_that_was_not_made_strongly_enough_is_no_evidence(hold):
+def test_an_attack_at_a_smaller_eps_is_no_evidence(hold):
     found = hold('[require.attack.pgd]\neps = "16/255"\nrobust = 0.0')
     assert found["failed"][0]["reason"] == "no pgd with linf at eps 0.0627451 or above on the card"
     assert not hold('[require.attack.square]\neps = "1/255"\nrobust = 0.0')["passed"]
@@ -279,7 +279,7 @@ def test_wrong_policies_are_wrong_use(text, message, hold):
     assert "\n" not in str(caught.value)
 
 
-def test_a_policy_that_is_not_there(card, tmp_path):
+def test_a_missing_policy_file(card, tmp_path):
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         check_policy(card, tmp_path / "none.toml")
 
@@ -334,7 +334,7 @@ def figures_of(card: ModelCard, path: Path, text: str) -> dict[str, tuple[float 
     return {c["figure"]: (c["got"], c["passed"]) for c in check_policy(card, path).to_dict()["checked"]}
 
 
-def test_damage_and_certificate(card: ModelCard, tmp_path: Path) -> None:
+def test_corruptions_and_certificate(card: ModelCard, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     both = card.with_evidence(
         corrupted("elsewhere", 1.0), corrupted("test", 0.5, 0.5), corrupted("test", 0.9, 0.6), certified("test")
@@ -378,7 +378,7 @@ n = 101
         ("[require.certificate]\nmean_radius = true", "certificate.mean_radius to be a number, but got True"),
     ],
 )
-def test_wrong_damage_and_certificates(card: ModelCard, tmp_path: Path, text: str, words: str) -> None:
+def test_wrong_corruption_and_certificate_tables(card: ModelCard, tmp_path: Path, text: str, words: str) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text(text if text.startswith("[") else f"[require]\n{text}\n")
     with pytest.raises(UsageError, match=words):

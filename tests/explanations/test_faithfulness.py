@@ -109,7 +109,7 @@ def test_gradcam_is_faithful_where_the_evidence_is_in_one_place(detail, patch):
     assert found.drop_hot > 3 * found.drop_random > 0
 
 
-def test_blur_is_scipys():
+def test_blur_equals_scipys():
     x = torch.rand(2, 3, 24, 24)
     expected = gaussian_filter(x.double().numpy(), sigma=(0, 0, 1.5, 1.5), mode="mirror", truncate=4.5 / 1.5)
     np.testing.assert_allclose(blurred(x, 1.5).numpy(), expected, atol=2e-3)

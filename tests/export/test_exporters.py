@@ -75,7 +75,9 @@ def test_every_kind_of_image_file_agrees(exporter: Exporter, make: Make, lfw: Pa
     assert exporter(make(), tmp_path / "m", data).n == 12
 
 
-def test_no_images_no_export(exporter: Exporter, make: Make, face_images: ImageDataset, tmp_path: Path) -> None:
+def test_without_images_nothing_is_exported(
+    exporter: Exporter, make: Make, face_images: ImageDataset, tmp_path: Path
+) -> None:
     with pytest.raises(DataError, match="there is none"):
         exporter(make(), tmp_path / "m", face_images.take([]))
 
@@ -102,7 +104,7 @@ class Altered(Exporter):
 
 
 @pytest.mark.parametrize("by", [0.01, 5.0])
-def test_a_file_that_answers_otherwise_is_refused(
+def test_a_file_with_other_predictions_is_refused(
     by: float, make: Make, face_images: ImageDataset, tmp_path: Path
 ) -> None:
     output = tmp_path / "model.onnx"
@@ -113,13 +115,13 @@ def test_a_file_that_answers_otherwise_is_refused(
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_another_novelty_is_refused(make: Make, face_images: ImageDataset, tmp_path: Path) -> None:
+def test_a_file_with_other_novelty_is_refused(make: Make, face_images: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(ParityError, match="novelty"):
         Altered(0.5, "novelty_means")(make(), tmp_path / "m", face_images)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_image_that_has_gone_bad_is_named(make: Make, lfw: Path, tmp_path: Path) -> None:
+def test_an_image_that_became_unreadable_is_named(make: Make, lfw: Path, tmp_path: Path) -> None:
     folder = tmp_path / "images"
     for label in ("face", "not-face"):
         (folder / label).mkdir(parents=True)
@@ -130,7 +132,7 @@ def test_an_image_that_has_gone_bad_is_named(make: Make, lfw: Path, tmp_path: Pa
         OnnxExporter()(make(), tmp_path / "m", data)
 
 
-def test_at_the_tie_either_label_agrees(make: Make, face_images: ImageDataset) -> None:
+def test_at_the_threshold_either_label_agrees(make: Make, face_images: ImageDataset) -> None:
     """A threshold chosen on the calibration images is one of their probabilities: rounding may flip that one."""
     classifier = make()
     one = face_images.take([0])

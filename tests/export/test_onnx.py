@@ -160,7 +160,7 @@ def test_constant_paddings_leave_no_arithmetic_on_sizes(make: Make, tmp_path: Pa
     assert "Ceil" not in {node.op_type for node in graph.node}
 
 
-def test_the_file_says_what_it_is(make: Make, tmp_path: Path) -> None:
+def test_the_file_has_metadata(make: Make, tmp_path: Path) -> None:
     OnnxExporter().write(make(), tmp_path / "m.onnx")
     model = onnx.load(tmp_path / "m.onnx")
     facts = {entry.key: entry.value for entry in model.metadata_props}

@@ -136,7 +136,7 @@ def test_more_pixels_than_allowed(width: int, height: int) -> None:
         decode(empty_png(width, height))
 
 
-def test_the_limit_is_asked_of_the_header() -> None:
+def test_the_pixel_limit_is_checked_on_the_header() -> None:
     assert open_image(empty_png(9000, 9000)).size == (9000, 9000)
     with pytest.raises(ImageError, match="allowed"):
         decode(written("PNG"), max_pixels=40 * 30 - 1)

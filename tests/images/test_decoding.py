@@ -153,7 +153,7 @@ def test_formats_agree(kind: str) -> None:
     np.testing.assert_allclose(seen.astype(int), CORNERS, atol=12 if kind in ("JPEG", "AVIF") else 0)
 
 
-def test_a_colour_profile_is_followed() -> None:
+def test_a_colour_profile_is_applied() -> None:
     # The same bytes mean another colour in another space: L*a*b* tells what sRGB should come out.
     lab = ImageCms.createProfile("LAB")
     srgb = ImageCms.createProfile("sRGB")

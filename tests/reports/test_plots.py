@@ -79,7 +79,7 @@ def test_reliability_has_a_bar_for_every_bin():
     assert top.get_xlim()[0] <= min(b.low for b in report.reliability)
 
 
-def test_history_draws_what_is_there_and_no_more():
+def test_history_draws_only_recorded_values():
     loss, accuracy = plots.history(LINES).axes
     assert curves(loss)["train"] == ([1, 2, 3], pytest.approx([1, 1 / 2, 1 / 3]))
     assert curves(loss)["validation"][1] == pytest.approx([1.1, 0.55, 1.1 / 3])

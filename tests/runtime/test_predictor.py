@@ -200,7 +200,7 @@ def corrupted(folder: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["gone", "altered", "missing", "card", "not onnx", "cut"])
-def test_a_broken_folder_is_one_clear_line(what: str, folder: Path, tmp_path: Path) -> None:
+def test_a_broken_folder_is_one_error_line(what: str, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "m")
     corrupted(tmp_path / "m", what)
     with pytest.raises(ModelFolderError) as caught:

@@ -93,7 +93,7 @@ def test_the_best_weights_are_restored(splits: dict[str, ImageDataset], tmp_path
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
-def test_a_course_run_again_on_the_same_images_ends_with_what_the_first_kept(
+def test_repeating_a_run_on_the_same_images_gives_the_weights_that_the_first_kept(
     splits: dict[str, ImageDataset], tmp_path: Path, keep: str
 ) -> None:
     changes = {"optimizer.lr": 0.05, "fit.epochs": 7, "schedule.name": "plateau", "schedule.factor": 0.9}
@@ -111,7 +111,7 @@ def test_a_course_run_again_on_the_same_images_ends_with_what_the_first_kept(
     assert not (tmp_path / "first").exists()
 
 
-def test_the_last_weights_are_kept_where_asked(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
+def test_the_last_weights_are_kept_on_request(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     classifier, _ = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 7, "fit.keep": "last"}))
     state = Checkpoint(tmp_path / "a", {"run": "same"}).load()
     assert state is not None
@@ -128,7 +128,7 @@ def test_a_checkpoint_of_another_training_is_refused(splits: dict[str, ImageData
         Checkpoint(tmp_path / "a", {"run": "same"}).load()
 
 
-def test_a_loss_that_is_no_number_stops_with_advice(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
+def test_a_nan_loss_stops_with_advice(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     with pytest.raises(FaceValueError, match="try a lower `lr`"):
         run(
             splits,
@@ -165,7 +165,7 @@ def test_images_too_many_for_memory_give_the_same_weights(splits: dict[str, Imag
 
 
 @pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "sgd"])
-def test_weight_decay_spares_biases_and_norms_and_the_head_has_its_rate(name: str) -> None:
+def test_weight_decay_excludes_biases_and_norms_and_the_head_has_its_own_rate(name: str) -> None:
     chosen = recipe()
     body = new_classifier(chosen, ("a", "b")).body
     settings = OptimizerSettings(name=name, lr=0.1, weight_decay=0.01)  # type: ignore[arg-type]

@@ -213,7 +213,7 @@ def test_what_cannot_be_built(name: str, size: int, options: dict[str, object], 
     assert "\n" not in str(caught.value)
 
 
-def test_building_leaves_the_dice_to_the_seed() -> None:
+def test_building_does_not_change_the_random_state() -> None:
     def weights() -> Tensor:
         torch.manual_seed(7)
         return torch.cat([p.flatten() for p in build("test_resnet", 2, 96).parameters()])

@@ -69,7 +69,7 @@ def test_the_bound_is_the_exact_one(successes: int, n: int, alpha: float) -> Non
     assert lower_bound(successes, n, alpha) == pytest.approx(exact.low, abs=1e-9)
 
 
-def test_the_radius_is_cohens() -> None:
+def test_the_radius_equals_cohens() -> None:
     assert radius(990, 1000, 0.25, 0.001) == pytest.approx(0.25 * norm.ppf(lower_bound(990, 1000, 0.001)))
     assert radius(500, 1000, 0.25, 0.001) == 0
     assert Smoothing(0.5, samples=1000).largest == pytest.approx(0.5 * norm.ppf(0.001 ** (1 / 1000)))
@@ -89,7 +89,7 @@ def test_on_a_linear_model_it_comes_near_the_exact_radius_and_not_beyond(linear:
     assert proven[1] == pytest.approx(distance, rel=0.12)
 
 
-def test_it_holds_as_often_as_it_says_and_abstains_on_the_border(linear: Classifier) -> None:
+def test_the_certificate_holds_as_often_as_promised_and_abstains_at_the_border(linear: Classifier) -> None:
     distance = 0.2
     x = at_distance(linear, distance)
     smoothing = Smoothing(sigma=0.25, n0=20, samples=100, alpha=0.2, batch=200)

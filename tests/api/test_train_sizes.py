@@ -41,7 +41,7 @@ def test_a_size_is_a_model_folder_and_the_rest_is_the_same(study: Path) -> None:
     ]
 
 
-def test_a_place_that_is_taken_is_refused_and_stays(study: Path, lfw: Path, tiny: dict[str, object]) -> None:
+def test_an_existing_output_is_refused_and_kept(study: Path, lfw: Path, tiny: dict[str, object]) -> None:
     before = (study / "sizes.json").read_bytes()
     with pytest.raises(UsageError, match="is already a study of sizes"):
         trained(lfw, study, tiny, seed=3)

@@ -118,7 +118,9 @@ def test_an_unknown_defence_names_the_known(plain: Path, lfw: Path) -> None:
         fv.attack(plain, lfw, defense="prayer", save=False)
 
 
-def test_defensive_distillation_stops_the_blind_and_not_the_adaptive(plain: Path, lfw: Path, tmp_path: Path) -> None:
+def test_defensive_distillation_stops_the_blind_but_not_the_adaptive_attack(
+    plain: Path, lfw: Path, tmp_path: Path
+) -> None:
     student = tmp_path / "student"
     harder = SMALL | {"optimizer.lr": 0.02}
     fv.train(
@@ -135,7 +137,7 @@ def test_defensive_distillation_stops_the_blind_and_not_the_adaptive(plain: Path
     assert not blind.speaks_of_model
 
 
-def test_a_model_made_of_hardened_ones_is_attacked_as_they_are(plain: Path, lfw: Path, tmp_path: Path) -> None:
+def test_an_ensemble_of_distilled_models_is_attacked_adaptively(plain: Path, lfw: Path, tmp_path: Path) -> None:
     student, together = tmp_path / "student", tmp_path / "together"
     fv.train(lfw, student, recipe="scratch", size=24, epochs=1, teacher=str(plain), settings=SMALL)
     fv.ensemble([plain, student], together)
