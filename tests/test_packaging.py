@@ -1,4 +1,4 @@
-"""What the repository says of itself: versions, extras, workflow and templates."""
+"""The repository's metadata: versions, extras, workflow and templates."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_oldest_versions_are_those_that_are_run(root: Path, project: dict[st
     )
     for name in tested:
         (lower,) = [Version(s.version) for s in asked[name].specifier if s.operator == ">="]
-        # opencv numbers its builds beyond the third part, which nobody asks for.
+        # opencv's fourth number is its build, which requirements leave out.
         assert oldest[name].release[: len(lower.release)] == lower.release, f"{name}: {oldest[name]} is not {lower}"
         assert oldest[name] in asked[name].specifier
 

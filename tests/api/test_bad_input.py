@@ -23,7 +23,7 @@ from .. import commands
 from ..commands import FROM_NOTHING
 
 SMALL = ("--recipe", "scratch", "--size", "24", "--set", "network.options={widths=[8, 16]}")
-# Root may write anywhere; without these two it is like everybody.
+# Root may write anywhere; without these two capabilities it is like any other user.
 UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 
 
@@ -119,7 +119,7 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
     assert f"going on with the unfinished run in {checkpoint}; --fresh would start over" in errors
     assert "resuming after epoch " in errors
     assert not model.exists()
-    assert (tmp_path / ".model.lock").exists()  # of a process that was killed: it blocks nobody
+    assert (tmp_path / ".model.lock").exists()  # the lock of a killed process does not block
 
     for flags in ((), ("--resume",)):
         other = facevalue("train", lfw, "-o", model, *flags, "--seed", 1, epochs=epochs)
@@ -133,7 +133,7 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
     first, second = load_file(whole / "weights.safetensors"), load_file(model / "weights.safetensors")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert beside(tmp_path) == {"whole", "model"}  # also what the kill may have left half-written
+    assert beside(tmp_path) == {"whole", "model"}  # no half-written file of the killed process either
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_what_may_not_be_read_or_written(made: Classifier, lfw: Path, tmp_path: 
     (data / "face").chmod(0)
     try:
         refused(run("train", lfw, "-o", locked / "new"), 2, f"{locked} cannot be written to")
-        # Not «one class only», and never a model of what happens to be readable.
+        # Not «one class only», and never a model of only the readable images.
         refused(run("train", data, "-o", tmp_path / "new"), 1, f"{data / 'face'} cannot be listed: Permission denied")
         refused(run("evaluate", model, lfw), 2, "the figures cannot be saved; give --no-save to only show them")
         refused(run("attack", model, lfw, "--eps", "0"), 2, "give --no-save to only show them")

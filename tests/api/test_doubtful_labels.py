@@ -16,7 +16,7 @@ SMALL = {"network.options": {"widths": [8, 16]}, "network.weights": "none"}
 
 
 def plain(path: Path, level: int, seed: int) -> None:
-    """Noise around a level of grey: the darker class is told from the brighter by anything."""
+    """Noise around a level of grey: any network can separate the darker class from the brighter one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).normal(level, 30, (32, 32, 3))
     Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).save(path)
@@ -29,7 +29,7 @@ def table(path: Path, rows: list[tuple[Path, str]]) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that tells dark from bright, its images beside it."""
+    """A model that separates dark from bright images, and these images beside it."""
     folder = tmp_path_factory.mktemp("doubts")
     for i in range(60):
         plain(folder / f"images/dark/{i}.png", 70, i)

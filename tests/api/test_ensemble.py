@@ -57,7 +57,7 @@ def test_it_answers_with_the_average_of_the_members(
     together: Classifier, members: list[Path], pixels: np.ndarray
 ) -> None:
     own = [probabilities(m, pixels) for m in members]
-    assert np.abs(own[0] - own[1]).max() > 0.05  # they disagree, or the test asks nothing
+    assert np.abs(own[0] - own[1]).max() > 0.05  # the members disagree; otherwise the test would show nothing
     expected = np.mean(own, axis=0)
     assert np.allclose(probabilities(together.folder, pixels), expected, atol=1e-6)
     session = onnxruntime.InferenceSession(str(together.folder / "model.onnx"))

@@ -40,7 +40,7 @@ def test_in_memory_nothing_is_written(data: fv.ImageDataset, tmp_path: Path, mon
     model = fv.train(data, recipe="scratch", size=24, epochs=2, settings=TINY)
     test = model.card.evaluation("test")
     assert test is not None
-    assert test.n == fv.evaluate(model, data).n  # its own test images, known again by their pixels
+    assert test.n == fv.evaluate(model, data).n  # its own test images, recognised by their pixels
     attacked = fv.attack(model, data, attacks=[fv.attacks.PGD(steps=3), "fgsm"], eps=[4 / 255], limit=8)
     assert [row.attack for row in attacked.results] == ["pgd(steps=3)", "fgsm"]
     assert len(fv.predict(model, data.images[0])) == 1

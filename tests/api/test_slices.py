@@ -1,4 +1,4 @@
-"""Figures by the values of a column: against pandas, and what must be warned of."""
+"""Figures by the values of a column: against pandas, and the warnings."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_small_slices_are_marked_and_take_part_in_no_gap() -> None:
     values = ["f"] * 100 + ["m"] * 100 + ["x"] * (SMALL - 1)
     y = np.arange(len(values)) % 2
     decided = y.copy()
-    decided[200:] = 1 - y[200:]  # x is always wrong, but there are too few to say
+    decided[200:] = 1 - y[200:]  # x is always wrong, but it has too few images
     found = study("gender", values, y, decided, CLASSES)
     assert [s.small for s in found.slices] == [False, False, True]
     assert found.gaps[0].gap == 0

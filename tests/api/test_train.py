@@ -1,4 +1,4 @@
-"""Training makes a whole model folder, and says what is wrong with what cannot be trained on."""
+"""Training writes a complete model folder, and reports data that it cannot train on."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
         assert before is not None
         assert after.n == before.n
         assert (after.nll == before.nll) == same, split
-    # With limits that were set before it most of what it has not seen is answered.
+    # With limits fitted before the refit, it answers most images that it has not seen.
     test = card.evaluation("test")
     assert test is not None
     assert test.accuracy > 0.8
@@ -302,7 +302,7 @@ def test_images_of_the_training_are_recognised_from_other_folders(made: Classifi
             fv.evaluate(again.folder, prepared, split=split)
     with pytest.raises(DataError, match="was refitted on its calibration images"):
         fv.calibrate(again.folder, prepared, tmp_path / "no")
-    # One image that it knows among others' is told, as it is of a model that was trained once.
+    # One image of its training among new ones is a warning, as for a model that was trained once.
     for file in sorted(lfw.rglob("*.png"))[::4]:
         (tmp_path / "others" / "validation" / file.parent.name).mkdir(parents=True, exist_ok=True)
         with Image.open(file) as image:
@@ -347,7 +347,7 @@ def test_a_refitted_probe_learns_all_but_test_and_is_calibrated_by_the_head_befo
         assert theirs is not None
         assert (ours.n, ours.accuracy, ours.nll) == (theirs.n, theirs.accuracy, theirs.nll)
     assert again.evaluation("test").nll != once.evaluation("test").nll  # type: ignore[union-attr]
-    # Nothing is chosen or calibrated by these images again, and no figure on them taken for one of new images.
+    # These images choose and calibrate nothing, and figures on them do not count as figures on new images.
     tables = [learned_manifest(result.origin.manifest, result.card).table for result in made]
     assert set(tables[0]["split"]) == {"train", "validation", "calibration", "test"}
     assert set(tables[1]["split"]) == {"train", "test"}

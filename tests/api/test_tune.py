@@ -1,4 +1,4 @@
-"""A search on validation alone, that goes on where it stood, and whose best recipe trains."""
+"""A search uses validation images only, resumes, and its best recipe trains."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_best_recipe_is_a_recipe_that_trains(study: TuneResult, lfw: Path, t
     assert best.network.options["widths"] == study.figures["best"]["settings"]["network.options.widths"]
     assert (best.fit.epochs, best.network.size, best.method) == (2, 16, "scratch")
     model = fv.train(lfw, tmp_path / "model", recipe=str(study.recipe))
-    # The same images, seed and settings: what the trial saw on validation is what training sees.
+    # The same images, seed and settings give the same validation figures as in the trial.
     report = model.card.evaluation("validation")
     assert report is not None
     assert report.accuracy == pytest.approx(study.figures["best"]["validation_accuracy"])

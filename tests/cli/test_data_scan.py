@@ -1,4 +1,4 @@
-"""``facevalue data scan`` as a person runs it."""
+"""``facevalue data scan`` on the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two classes told apart by their format, one contradiction, one unreadable file, a name like markup."""
+    """Two classes in different formats, one contradiction, one unreadable file, and a name that looks like markup."""
     folder = tmp_path / "images"
     for label, suffix in (("cat", "jpg"), ("dog", "png")):
         (folder / label).mkdir(parents=True)

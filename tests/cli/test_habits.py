@@ -1,4 +1,4 @@
-"""What is passed over, guessed or refused, as a person reads it: the same for every verb."""
+"""What is skipped, guessed or refused is reported in the same way by every verb."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Progress: nothing for short work, lines where nobody watches, bars on a terminal, never on standard output."""
+"""Progress: nothing for short work, lines outside a terminal, bars on a terminal, never on standard output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_long_work_says_how_far_it_is_and_ends_with_a_line() -> None:
     first, *middle, last = lines_of(reporter)
     assert re.fullmatch(r"reading: \d+ of 20 images, [\d.]+/s(, \d s left)?, loss \d+|reading …", first)
     assert re.fullmatch(r"reading: \d+ of 20 images, [\d.]+/s, \d s left, loss \d+", middle[-1])
-    assert 1 <= len(middle) <= 12  # a busy machine sleeps longer than it is told to
+    assert 1 <= len(middle) <= 12  # a busy machine sleeps longer than requested
     assert re.fullmatch(r"reading: 20 images in \d\.\d s, [\d.]+/s, loss 19", last)
 
 

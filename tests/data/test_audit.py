@@ -126,7 +126,7 @@ def test_uneven_and_unreadable_are_noted(tmp_path: Path, fill: Fill) -> None:
 
 
 def facts(n: int, seed: int, classes: int = 2, groups: int | None = None) -> pd.DataFrame:
-    """Files of random facts, which tell nothing of their class."""
+    """Files with random facts, which do not predict their class."""
     rng = np.random.default_rng(seed)
     table = pd.DataFrame({name: [value] * n for name, value in EMPTY_FACTS.items()})
     return table.assign(
@@ -166,7 +166,7 @@ def test_file_facts_without_information_rarely_warn() -> None:
 
 
 def test_a_file_fact_of_the_group_is_not_one_of_the_class() -> None:
-    # Each of 20 sources has a size of its own: without groups the size would tell the class.
+    # Each of 20 sources has its own image size: without groups the size would predict the class.
     table = facts(400, 3, groups=10)
     table["width"] = table["group"].map(
         {g: 100 + 7 * i for i, g in enumerate(np.random.default_rng(3).permutation(table["group"].unique()))}
@@ -201,7 +201,7 @@ def test_planted_label_errors_are_found() -> None:
 
 
 def test_a_group_is_held_out_together() -> None:
-    # Features that name the group and nothing else: whoever saw the group would know the label.
+    # Features that identify only the group: a model that saw the group in training would know the label.
     groups = np.repeat(np.arange(20), 5)
     labels = np.random.default_rng(0).permutation(20)[groups] % 2
     features = np.eye(20)[groups]

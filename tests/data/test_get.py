@@ -45,7 +45,7 @@ class Shelf:
     status: list[int] = field(default_factory=list)  # of the next answers
     slow: float = 0.0  # seconds a chunk
     location: str = ""  # where every answer leads to instead
-    length: str = ""  # what is said of the length instead
+    length: str = ""  # the Content-Length to send instead
     asked: list[tuple[str, str]] = field(default_factory=list)  # path and range of every request
     address: str = ""
 
@@ -105,7 +105,7 @@ def shelf() -> Iterator[Shelf]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # who asked has gone, as the test wants it
+            pass  # the client has gone, as the test intends
 
     server = Server(("127.0.0.1", 0), Handler)
     here.address = f"http://127.0.0.1:{server.server_port}"
@@ -414,7 +414,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int, told: str) -> Non
 
 
 def test_from_the_shell(shelf: Shelf, tmp_path: Path) -> None:
-    """A set that nobody has checked, from a mirror that the environment names."""
+    """A set without a published checksum, from a mirror set by an environment variable."""
     folders = [f"{s}/{c}" for s in ("train", "valid", "test") for c in ("real", "fake")]
     packed = {f"real_vs_fake/real-vs-fake/{folder}/{i}.jpg": png(i) for folder in folders for i in range(2)}
     shelf.files["140k-real-and-fake-faces.zip"] = zipped(packed)

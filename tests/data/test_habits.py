@@ -1,4 +1,4 @@
-"""What people's folders and tables look like: names of splits, of classes, leftovers, groups; and what is said."""
+"""Folders and tables as users have them: names of splits and classes, leftovers, groups; and what is reported."""
 
 import unicodedata
 from collections.abc import Callable

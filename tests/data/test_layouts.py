@@ -1,4 +1,4 @@
-"""What a folder or a manifest is taken to say."""
+"""How folders and manifests are read."""
 
 from collections.abc import Callable
 from pathlib import Path

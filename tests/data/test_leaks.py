@@ -1,4 +1,4 @@
-"""What official splits share is found, told with an example, and taken out where that is asked."""
+"""Leaks between official splits are found, reported with an example, and removed on request."""
 
 from collections.abc import Callable
 from pathlib import Path

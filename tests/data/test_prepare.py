@@ -1,4 +1,4 @@
-"""Raw class folders become leak-free splits whose files say nothing of their class."""
+"""Raw class folders become leak-free splits whose file facts do not predict the class."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SMALL = Preparation(size=32)
 
 
 def facts(path: Path) -> list[float]:
-    """What a file tells before it is decoded."""
+    """The facts of a file that need no decoding."""
     with Image.open(path) as image:
         tables = getattr(image, "quantization", {})
         return [
@@ -89,7 +89,7 @@ def test_prepared_files_do_not_predict_the_class(raw: Path, tmp_path: Path, enco
     assert len(made) == 120
     told = [facts(p) for p in made]
     assert len({tuple(fact[1:3] + fact[4:]) for fact in told}) == 1  # all but the bytes
-    if encoding == "png":  # nor do those tell: nothing is compressed
+    if encoding == "png":  # nor the file sizes: nothing is compressed
         assert len({fact[0] for fact in told}) == 1
         assert shortcut(tmp_path / "out") == 0.5
     heads = set()

@@ -1,4 +1,4 @@
-"""The scan: facts of files, what is remembered between scans, and what is not."""
+"""The scan: facts of files, and what is cached between scans."""
 
 import os
 import time

@@ -56,7 +56,7 @@ def test_groups_that_hold_several_classes_stay_together() -> None:
 def test_shares_are_met() -> None:
     counts = with_splits(table(singles(2000))).counts()
     shares = {s: sum(counts[s].values()) / 6000 for s in SPLITS}
-    # Hashes fall like coins: three standard deviations of a share of 0.2 in 6000 are 0.016.
+    # Three standard deviations of a share of 0.2 in 6000 independent draws are 0.016.
     assert shares == pytest.approx({"train": 0.6, "validation": 0.1, "calibration": 0.1, "test": 0.2}, abs=0.016)
 
 

@@ -1,4 +1,4 @@
-"""What stays where it is when images come later, and what an earlier manifest holds fast."""
+"""Images stay in their splits when others are added, with and without an earlier manifest."""
 
 import hashlib
 from collections import Counter
@@ -32,7 +32,7 @@ def people(label: str, numbers: list[int]) -> list[Row]:
 
 
 def falls(group: str, seed: int = 0) -> str:
-    """Where a group's hash falls, said anew: the first 64 bits of SHA-256 as a fraction, by default shares."""
+    """The split of a group, computed independently: 64 bits of SHA-256 as a fraction, with the default shares."""
     at = int(hashlib.sha256(f"{seed}\n{group}".encode()).hexdigest()[:16], 16) / 16**16
     return SPLITS[sum(at >= end for end in (0.6, 0.7, 0.8))]
 
@@ -64,10 +64,10 @@ def test_later_images_do_not_move_earlier_ones(
     lent = {key for key in was if was[key] != natural[key]}
     trained = Counter(label for label, group in {(r[0], r[1]) for r in old} if falls(group, seed) == "train")
     for label, _, key in old:
-        # A class with hardly a group in train lends from elsewhere; every other lends what train can spare.
+        # A class with few groups in train may take groups from other splits; every other class takes them from train.
         if key not in lent and trained[label] > 3:
             assert now[key] == was[key]
-    # Where every split has groups of its own, none is lent and none moves.
+    # Where every split has groups by their hash, no group moves.
     full = {
         label for label in ("horse", "human") if len({falls(r[1], seed) for r in old if r[0] == label}) == len(SPLITS)
     }
@@ -81,7 +81,7 @@ def test_with_the_earlier_manifest_no_image_moves(
     old = people("horse", horses) + people("human", humans)
     before = with_splits(manifest(old), seed=seed)
     known = dict(zip(before.table["sha256"], before.table["split"], strict=True))
-    # Newcomers in old groups, in groups of their own, and under another seed.
+    # New images in old groups and in new groups, and another seed.
     new = [*old, *((label, group, f"{key}.more.png") for label, group, key in old[::2]), *people("human", more)]
     after = by_key(with_splits(manifest(new), seed=seed + 1, known=known))
     assert {key: after[key] for key in by_key(before)} == by_key(before)
@@ -89,7 +89,7 @@ def test_with_the_earlier_manifest_no_image_moves(
 
 
 def copy_consistency(key: str, flips: int = 3) -> bytes:
-    """The perceptual hash of ``key`` with some bits turned."""
+    """The perceptual hash of ``key`` with some bits flipped."""
     bits = np.unpackbits(np.frombuffer(hashlib.sha256(key.encode()).digest(), np.uint8)).copy()
     bits[:flips] ^= 1
     return np.packbits(bits).tobytes()

@@ -1,4 +1,4 @@
-"""What compare says of attacks, corruption and time."""
+"""What compare shows of attacks, corruptions and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a table of truth against decision says that accuracy hides: against closed forms and by counting."""
+"""Findings from the confusion matrix that accuracy hides: against closed forms and by counting."""
 
 import numpy as np
 import pytest

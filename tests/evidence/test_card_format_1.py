@@ -70,7 +70,7 @@ def test_it_is_evaluated_shown_and_compared(before: Path, model: Path) -> None:
     page = fv.report(model, model / "page.html").read_text(encoding="utf-8")
     assert "Everyday corruptions" in page
     assert 'alt="bright"' in page  # the image in its folder pictures/
-    assert "27 of 32 pictures took part in making the model" in page  # as it was told then
+    assert "27 of 32 pictures took part in making the model" in page  # the text of the old card
     assert "#unclassified" in page
     (row,) = fv.compare([model]).to_dict()["models"]
     old = ModelCard.load(before / "model").evaluation("test")

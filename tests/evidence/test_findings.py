@@ -1,4 +1,4 @@
-"""Every finding has a code, every code its place in the registry and on the page, and nothing warns beside them."""
+"""Every finding has a code, every code is in the registry and on the page, and all warnings are findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cards held against policies."""
+"""Cards checked against policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every method promises."""
+"""The contract of every explanation method."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_heat_is_in_range_and_as_large_as_the_image(name, small_resnet):
     assert found.heat.dtype == np.float32
     assert found.heat.min() >= 0
     top = found.heat.max(axis=(1, 2))
-    # Each is scaled by its own maximum, unless nothing spoke for the class.
+    # Each is scaled by its own maximum, unless there is no evidence for the class.
     assert np.all(np.isclose(top, 1) | (top == 0))
     assert len(found.raw) == 3
     assert found.target.tolist() == small_resnet.logits(x).argmax(1).tolist()

@@ -1,4 +1,4 @@
-"""The deletion check, on classifiers whose decision is known to come from one place."""
+"""The deletion check, on classifiers whose decision depends on one known region."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def detail():
 
 @pytest.fixture
 def patch():
-    """Grey images with one checkered network input of 16 x 16 (16 % of the pixels), and heat right there."""
+    """Grey images with one checkered patch of 16 x 16 pixels (16 % of the image), and heat exactly there."""
     x = torch.full((4, 3, SIDE, SIDE), 0.5)
     heat = torch.zeros(4, SIDE, SIDE)
     board = (torch.arange(16)[:, None] + torch.arange(16)) % 2

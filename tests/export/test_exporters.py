@@ -83,7 +83,7 @@ def test_without_images_nothing_is_exported(
 
 
 class Altered(Exporter):
-    """Writes another network than it was given: what parity is there to find."""
+    """Writes a changed network, which the parity measurement must find."""
 
     name = "altered"
 

@@ -1,4 +1,4 @@
-"""No bytes whatever do more than an ImageError, and large images cost nothing before they are refused."""
+"""Any bytes give an image or an ImageError, and too large images are refused before they are decoded."""
 
 import importlib.util
 import io
@@ -156,7 +156,7 @@ def test_the_environment_lowers_the_limit(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_real_image_of_20000_by_20000_costs_no_memory(tmp_path: Path) -> None:
-    # Decoded it would take 1.2 GB: the process may not have half of one.
+    # Decoded it would take 1.2 GB; the process may use half a gigabyte.
     big = tmp_path / "big.png"
     Image.new("1", (20_000, 20_000)).save(big)
     program = (

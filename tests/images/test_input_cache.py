@@ -1,4 +1,4 @@
-"""Network inputs on disk: the same as decoded, bounded, whole or not there, and made anew where they were damaged."""
+"""The cache of network inputs: equal to decoding, bounded in size, complete or absent, rewritten if damaged."""
 
 import hashlib
 import os
@@ -184,7 +184,7 @@ def test_an_input_damaged_while_open_is_not_returned(tmp_path: Path, cut: bool) 
         corruption(path, -10)  # in place: the open file sees it
     last = source.sha256s.index(max(source.sha256s))
     assert cache.get(source.sha256s[last]) is None
-    assert files(tmp_path) == []  # so that it is made anew
+    assert files(tmp_path) == []  # so that it is written again
     others = [i for i in range(8) if i != last]
     np.testing.assert_array_equal([cache.get(source.sha256s[i]) for i in others], source.pixels[others])
 

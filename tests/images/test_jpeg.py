@@ -1,4 +1,4 @@
-"""JPEGs against a second decoder, whole and reduced; what a reduction may and may not change."""
+"""JPEGs against a second decoder, in full and reduced size."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is an image, by content; what is passed over, by name and reason; links that lead anywhere."""
+"""Images are recognised by content; skipped files are listed with the reason; links are followed safely."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), d
 
 
 def walked(root: Path) -> tuple[list[str], dict[str, str]]:
-    """The images below a folder and what was passed over, relative to it."""
+    """The images below a folder and the skipped files, relative to it."""
     ignored = PassedOver()
     found = [str(path.relative_to(root)) for path in Walker(root, ignored.add).images()]
     return found, {str(path.relative_to(root)): reason for path, reason in ignored.found}
@@ -172,7 +172,7 @@ def test_a_model_folder_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "model" / CARD).touch()
     put(tmp_path / "a/1.png")
     assert walked(tmp_path) == (["a/1.png"], {"model": "is a model folder"})
-    assert walked(tmp_path / "model")[0] == ["images/1.png"]  # the root's own name and kind are not judged
+    assert walked(tmp_path / "model")[0] == ["images/1.png"]  # the root's own name and kind do not matter
 
 
 def test_a_folder_that_cannot_be_listed_is_yielded_or_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Outputs over images: the quick engine gives torch's figures, and steps aside where it cannot."""
+"""Features of images: ONNX Runtime gives torch's values, and torch is used where it does not."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ class Moody(Body):
         self.head = nn.Linear(3, 2)
 
     def maps(self, x: Tensor) -> Tensor:
-        return x if bool(x.mean() < -1) else -x  # the blank example goes one way, images the other
+        return x if bool(x.mean() < -1) else -x  # the blank example takes one branch, images the other
 
     def embed(self, maps: Tensor) -> Tensor:
         return maps.mean((2, 3))

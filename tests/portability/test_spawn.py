@@ -1,4 +1,4 @@
-"""Several processes at once, started as Windows and macOS start them, and one that dies at work."""
+"""Several processes at once, started as Windows and macOS start them, and one that is killed."""
 
 from __future__ import annotations
 

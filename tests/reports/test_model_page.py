@@ -1,4 +1,4 @@
-"""The page holds the card's figures, is whole by itself, and lets no name become markup."""
+"""The page shows the card's figures, needs no other file, and escapes every name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several models, who they are, and what is told of them and what is not."""
+"""Several models: their names and versions, and what the server shows of them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_evidence_added_to_the_card_keeps_version_and_drift(own_folder: Path, fa
 
 
 def test_private_parts_of_the_card_are_not_served(own_folder: Path) -> None:
-    """Local paths and commands are on the card and in the report, and not in what the server tells."""
+    """Local paths and commands are on the card and in the report, but the server does not send them."""
     card = ModelCard.load(own_folder)
     secret = "/home/ann/secret-project/pictures"
     command = f"facevalue train {secret} -o {secret}-model"

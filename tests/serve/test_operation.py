@@ -1,4 +1,4 @@
-"""What those who run a server rely on: health, figures, replacement, limits of what it loads and prints."""
+"""Running a server: health, metrics, replacement of models, and what it loads and prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them say no more than is so."""
+"""Numbers are rounded so that they do not claim more than was measured."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Every family of named things is looked up in one way."""
+"""One function looks up names in every registry."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

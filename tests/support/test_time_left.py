@@ -12,7 +12,7 @@ from facevalue.support.time_left import Left, TimeLeft
 
 
 class Clock:
-    """Seconds that pass only when told."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0

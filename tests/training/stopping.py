@@ -6,7 +6,7 @@ from facevalue.support.time_left import Left
 
 
 class StopAfter:
-    """A reporter that presses Ctrl-C after so many epochs of this work."""
+    """A reporter that raises Ctrl-C after this many epochs."""
 
     def __init__(self, epochs: int, what: str = "training") -> None:
         self.left, self.what = epochs, what

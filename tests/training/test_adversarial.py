@@ -1,4 +1,4 @@
-"""Adversarial training: the inner attacks against closed forms on a linear model, the loop, and what it is for."""
+"""Adversarial training: the inner attacks against closed forms on a linear model, the loop, and robust accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every recipe that comes along says what it is, and its network can be built and meets what its name promises."""
+"""Every built-in recipe has a description, and its network can be built."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def test_quarter_consistency_is_the_closed_form(balanced: bool, wide: int) -> No
 def test_quarter_consistency_ignores_differences_between_quarters() -> None:
     rng = np.random.default_rng(0)
     y = np.arange(400) % 2
-    fine = y + rng.normal(size=400)  # says as much of the class as the other, and is the same everywhere
+    fine = y + rng.normal(size=400)  # as informative as the other kind, and the same for all quarters
     coarse = y + rng.normal(size=400)
     x = torch.from_numpy(np.stack([fine, coarse], 1)).float()
     apart = torch.zeros(400, 4, 2)
