@@ -129,7 +129,13 @@ def main() -> None:
     result = {"none": judged(0, 0.0)}
     for number, how in enumerate(COPIES):
         result |= {f"{how}, {copy_consistency:g}": judged(number, copy_consistency) for copy_consistency in ALIKE}
-    settings_of = {"recipe": RECIPE, "folds": FOLDS, "left_out": LEFT_OUT, "corrupted_of_each": CORRUPTED, "rounds": ROUNDS}
+    settings_of = {
+        "recipe": RECIPE,
+        "folds": FOLDS,
+        "left_out": LEFT_OUT,
+        "corrupted_of_each": CORRUPTED,
+        "rounds": ROUNDS,
+    }
     keep("corruption_study", {**settings_of, "accuracy": result})
 
 
