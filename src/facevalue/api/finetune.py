@@ -240,13 +240,16 @@ def finetune(
             images={**known.images, **hard.images},
         )
         reports = [evaluate_dataset(after, mixed[split], features=features[split]) for split in reversed(SPLITS)]
-        after_reports = {
-            f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name])
-            for name in ("old", "hard")
-        }
-        before_reports = {
-            f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name]) for name in asked
-        }
+        with progress.within("after"):
+            after_reports = {
+                f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name])
+                for name in ("old", "hard")
+            }
+        with progress.within("before"):
+            before_reports = {
+                f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name])
+                for name in asked
+            }
         card = after.card.changed(
             data=data_facts_of(whole),
             recipe={

@@ -11,7 +11,7 @@ from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import fractions, words
 from facevalue.cli.common.reporters import duration
 from facevalue.cli.common.shell import Seed
-from facevalue.cli.evaluate import confusion_table
+from facevalue.cli.evaluate import all_classes_line, confusion_table
 from facevalue.support.formats import eps_text, interval, percent
 
 EXAMPLE = "facevalue attack model images --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
@@ -100,5 +100,6 @@ def run(
         table("", columns, rows),
         confusion_table(report.classes, report.clean_confusion, "clean"),
         confusion_table(report.classes, worst.confusion, f"{worst.attack} at eps {eps_text(worst.eps, worst.norm)}"),
+        *all_classes_line(report.classes),
         *(warning.line for warning in report.warnings),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from facevalue.evidence.record import Record
@@ -167,6 +168,20 @@ def _kind(code: str) -> FindingKind:
     if code not in KINDS:
         raise ValueError(f"there is no finding {code!r} in facevalue.evidence.findings.KINDS")
     return KINDS[code]
+
+
+NAMED = 3
+"""Most classes, files or others that a finding names; it counts the rest."""
+
+
+def named(labels: Collection[str]) -> str:
+    """The first labels, and how many more there are.
+
+    >>> named(["a", "b", "c", "d"])
+    "'a', 'b', 'c' and 1 more"
+    """
+    more = len(labels) - NAMED
+    return ", ".join(map(repr, islice(labels, NAMED))) + (f" and {more} more" if more > 0 else "")
 
 
 def say(findings: Iterable[Finding]) -> None:

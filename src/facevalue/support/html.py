@@ -5,7 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import islice
 from typing import Any
+
+MOST_IN_CELL = 12
+"""Most values of a list or mapping in one cell."""
 
 MOST_ROWS = 50
 """Most rows of a table in a notebook; ``to_frame`` and ``to_dict`` have all rows."""
@@ -54,9 +58,13 @@ def _text(value: object) -> str:
         case float():
             return f"{value:.4g}"
         case Mapping():
-            return ", ".join(f"{key}: {_text(one)}" for key, one in value.items())
+            return _first([f"{key}: {_text(one)}" for key, one in islice(value.items(), MOST_IN_CELL)], len(value))
         case list() | tuple():
-            return ", ".join(_text(one) for one in value)
+            return _first([_text(one) for one in value[:MOST_IN_CELL]], len(value))
         case None:
             return ""
     return str(value)
+
+
+def _first(shown: Sequence[str], n: int) -> str:
+    return ", ".join([*shown, *([f"… and {n - len(shown)} more"] if n > len(shown) else [])])
