@@ -94,7 +94,10 @@ KINDS: dict[str, FindingKind] = {
     "forgotten": FindingKind("warning", "Accuracy on the old test images fell."),
     "no-gain-on-hard-images": FindingKind("warning", "There is no significant gain on the hard test images."),
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
+    "models-differ-in-classes": FindingKind("warning", "Compared models have different classes."),
+    "compared-on-different-images": FindingKind("warning", "Compared figures were measured on different images."),
     # Robustness.
+    "compared-under-different-attacks": FindingKind("warning", "Compared models were not attacked in the same way."),
     "low-clean-accuracy": FindingKind("warning", "Clean accuracy may be no better than chance."),
     "model-not-deterministic": FindingKind("warning", "Two runs of the model disagree."),
     "unbounded-attack-fails": FindingKind("error", "An attack without limits leaves images correct."),

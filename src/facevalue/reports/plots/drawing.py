@@ -48,11 +48,13 @@ def dress(axis: Axes, x: str = "", y: str = "") -> None:
         spine.set(color=INK, alpha=0.5)
 
 
-def legend(axis: Axes, where: Axes | Figure | None = None, **placed: Any) -> None:
-    """Draw the legend of ``axis`` inside it or in ``where``."""
-    handles, names = axis.get_legend_handles_labels()
+def legend(axes: Axes | Sequence[Axes], where: Axes | Figure | None = None, **placed: Any) -> None:
+    """Draw the legend of one or several axes inside the first or in ``where``."""
+    several = axes if isinstance(axes, Sequence) else [axes]
+    found = [axis.get_legend_handles_labels() for axis in several]
+    handles, names = ([part for parts in found for part in parts[i]] for i in (0, 1))
     if handles:
-        legend = (where or axis).legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, **placed)
+        legend = (where or several[0]).legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, **placed)
         for text in legend.get_texts():
             text.set_parse_math(False)
 
