@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 from typer import Argument, Option
 
+from facevalue.cli.common.options import Classes
 from facevalue.cli.common.output import Json, deliver, png_option, table
-from facevalue.cli.common.parsing import words
+from facevalue.cli.common.parsing import classes_of, words
 from facevalue.cli.common.shell import Seed
 from facevalue.support.formats import interval, percent
 
@@ -28,6 +29,7 @@ def run(
         Path, Argument(metavar="DATA", help="Images with labels: one folder per class, splits, or a manifest.")
     ],
     split: Annotated[str | None, Option(metavar="NAME", help="Only this split of the data.")] = None,
+    classes: Classes = None,
     slices: Annotated[
         list[str] | None,
         Option(
@@ -59,13 +61,15 @@ def run(
     json: Json = None,
 ) -> None:
     """Measure a model on images with known labels, with 95 % intervals."""
+    named = classes_of(classes or ())
+
     from facevalue.api.evaluate import certify as run_certify
     from facevalue.api.evaluate import evaluate, evaluate_corruptions
 
-    report = evaluate(model, data, split=split, slices=columns_of(slices or ()), save=save)
+    report = evaluate(model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save)
     figures = report.to_dict()
     more: list[Table | str] = []
-    common: dict[str, Any] = {"split": split, "seed": seed, "save": save}
+    common: dict[str, Any] = {"split": split, "classes": named, "seed": seed, "save": save}
     if limit is not None:
         common["limit"] = limit
     if corruptions:
