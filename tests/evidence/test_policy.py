@@ -203,7 +203,7 @@ def test_attacks(table, got, hold):
 
 def test_an_attack_that_was_not_made_strongly_enough_is_no_evidence(hold):
     found = hold('[require.attack.pgd]\neps = "16/255"\nrobust = 0.0')
-    assert found["failed"][0]["reason"] == "no pgd with linf at eps 0.0627451 or above on the card"
+    assert found["failed"][0]["reason"] == "no pgd with linf at eps 16/255 or above on the card"
     assert not hold('[require.attack.square]\neps = "1/255"\nrobust = 0.0')["passed"]
     assert not hold('[require.attack.pgd]\nnorm = "l2"\neps = 1.0\nrobust = 0.0')["passed"]
 

@@ -147,6 +147,8 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
             yield from flat(value, f"{prefix}{key}.")
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            if key == "eps" and isinstance(value, float):
+                text = eps_text(value, str(settings.get("norm", "linf")))
             yield f"{prefix}{key}", text
 
 

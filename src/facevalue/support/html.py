@@ -8,6 +8,8 @@ from html import escape
 from itertools import islice
 from typing import Any
 
+from facevalue.support.formats import eps_text
+
 MOST_IN_CELL = 12
 """Most values of a list or mapping in one cell."""
 
@@ -37,10 +39,17 @@ def html_of(title: str, plain: Mapping[str, Any]) -> str:
     parts = [f"<h4>{escape(title)}</h4>", _table(("", ""), list(single.items()))]
     for key, rows in tables.items():
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        cells = [[row.get(column) for column in columns] for row in rows[:MOST_ROWS]]
+        cells = [[_in_row(row, column) for column in columns] for row in rows[:MOST_ROWS]]
         more = f"<p>… and {len(rows) - MOST_ROWS} more rows</p>" if len(rows) > MOST_ROWS else ""
         parts.append(f"<h5>{escape(key)}</h5>{_table(columns, cells)}{more}")
     return "<div>" + "".join(parts) + "</div>"
+
+
+def _in_row(row: Mapping[str, Any], column: str) -> object:
+    value = row.get(column)
+    if column == "eps" and isinstance(value, float):
+        return eps_text(value, str(row.get("norm", "linf")))
+    return value
 
 
 def _is_table(value: object) -> bool:

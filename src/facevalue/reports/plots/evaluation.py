@@ -103,7 +103,7 @@ def confusion(matrix: Evaluation | Sequence[Sequence[int]], classes: Sequence[st
 def accuracy_against_eps(report: AttackReport) -> Figure:
     """Accuracy under attack by eps: one panel per norm, one curve per attack with its 95 % band.
 
-    For ``linf``, eps is in 255ths: by how many of its 256 levels each value of a pixel may change.
+    For ``linf``, eps is in 255ths: 4/255 means that each value of a pixel may change by four of its 256 levels.
     """
     norms = list(dict.fromkeys(r.norm for r in report.results))
     figure = new_figure(0.8 + 4.6 * max(1, len(norms)), 3.6)
@@ -123,8 +123,10 @@ def accuracy_against_eps(report: AttackReport) -> Figure:
             x, y = [unit * r.eps for r in noise], [100 * r.accuracy for r in noise]
             axis.plot(x, y, color=INK, alpha=0.55, linestyle="-", marker="x", linewidth=1.2, label="random noise")
         axis.set(ylim=(-3, 103), xlim=(0, None))
-        where = "eps (of 255 levels, L∞)" if norm == "linf" else f"eps ({norm.upper()}, pixels in [0, 1])"
-        dress(axis, where, "accuracy (%)")
+        if norm == "linf":
+            axis.xaxis.set_major_formatter(lambda levels, _: f"{levels:g}/255" if levels else "0")
+        name = "L∞" if norm == "linf" else norm.upper()
+        dress(axis, f"eps ({name}, pixels in [0, 1])", "accuracy (%)")
         legend(axis)
     return figure
 
