@@ -156,7 +156,7 @@ def from_hub(network: Network) -> dict[str, Tensor]:
     import timm
     from huggingface_hub.utils import logging
 
-    own = {} if file is None else {"pretrained_cfg_overlay": {"file": str(file)}}
+    own: dict[str, Any] = {} if file is None else {"pretrained_cfg_overlay": {"file": str(file)}}
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # each retry would warn; the error below says it once
     try:
@@ -187,7 +187,7 @@ def _hub_file(network: Network) -> Path | None:
         raise _not_fetched(network, "they are not in the cache, and HF_HUB_OFFLINE is set")
     if file is None:
         try:
-            hub.expect_reachable(constants.ENDPOINT if repository else settings.url)
+            hub.expect_reachable(constants.ENDPOINT if repository else str(settings.url))
         except WeightsError as error:
             raise _not_fetched(network, str(error)) from error
     return file

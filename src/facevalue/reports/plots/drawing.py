@@ -19,6 +19,7 @@ from facevalue.errors import MissingExtraError
 from facevalue.support import files
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -51,8 +52,12 @@ def dress(axis: Axes, x: str = "", y: str = "") -> None:
 def legend(axes: Axes | Sequence[Axes], where: Axes | Figure | None = None, **placed: Any) -> None:
     """Draw the legend of one or several axes inside the first or in ``where``."""
     several = axes if isinstance(axes, Sequence) else [axes]
-    found = [axis.get_legend_handles_labels() for axis in several]
-    handles, names = ([part for parts in found for part in parts[i]] for i in (0, 1))
+    handles: list[Artist] = []
+    names: list[str] = []
+    for axis in several:
+        own_handles, own_names = axis.get_legend_handles_labels()
+        handles += own_handles
+        names += own_names
     if handles:
         legend = (where or several[0]).legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, **placed)
         for text in legend.get_texts():
