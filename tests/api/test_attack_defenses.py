@@ -101,7 +101,7 @@ def test_a_target_and_saved_images_behind_a_defence(plain: Path, lfw: Path, tmp_
     assert adaptive.target_rate is not None
     assert adaptive.target_rate > 0
     # The saved images are those of the adaptive attack: evaluating them gives the same robust accuracy.
-    rows = list(csv.DictReader((kept / "images.csv").read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.DictReader((kept / "images.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert len(rows) == adaptive.n
     assert sum(r["decision"] == r["label"] for r in rows) == round(adaptive.robust_accuracy * adaptive.n)
     classifier = load(plain)

@@ -174,7 +174,7 @@ def test_unreadable_images_are_listed(tmp_path: Path, fill: Fill) -> None:
     data = (raw / "a/p00.png").read_bytes()
     (raw / "a/cut.png").write_bytes(data[: len(data) // 2])
     done = prepare(raw, tmp_path / "out", SMALL)
-    with (tmp_path / "out" / LEFT_OUT).open(encoding="utf-8", newline="") as stream:
+    with (tmp_path / "out" / LEFT_OUT).open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert rows == list(done.left_out)
     assert [(Path(r["path"]).name, r["label"], r["reason"]) for r in rows] == [

@@ -75,6 +75,25 @@ def test_chance_seldom_looks_like_an_exchange() -> None:
     assert np.mean([exchanged(("a", "b"), table) is not None for table in tables]) < 0.03
 
 
+def test_chance_does_not_look_like_an_exchange_of_many_classes() -> None:
+    """Of so many assignments one always fits better by chance."""
+    names, seen = [f"c{i}" for i in range(200)], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        table = np.zeros((200, 200), np.int64)
+        np.add.at(table, (rng.integers(0, 200, 400), rng.choice(200, 400, p=rng.dirichlet(np.full(200, 0.2)))), 1)
+        seen.append(exchanged(names, table) is not None)
+    assert np.mean(seen) <= 0.05
+
+
+def test_an_exchange_among_many_classes_is_found() -> None:
+    table = 3 * np.eye(50, dtype=np.int64)
+    table[:10] = np.roll(table[:10], 1, axis=0)
+    found = exchanged([f"c{i}" for i in range(50)], table)
+    assert found is not None
+    assert "'c0' is mostly predicted as 'c9'" in found.text
+
+
 def test_no_better_than_chance_has_its_rate() -> None:
     rng = np.random.default_rng(1)
     by_chance = [no_better_than_chance(rng.multinomial(40, [0.25] * 4).reshape(2, 2)) for _ in range(100)]

@@ -226,7 +226,7 @@ def test_an_attack_that_is_not_on_the_model_itself_is_no_evidence(hold, card, ch
 
 def test_an_attack_at_a_smaller_eps_is_no_evidence(hold):
     found = hold('[require.attack.pgd]\neps = "16/255"\nrobust = 0.0')
-    assert found["failed"][0]["reason"] == "no pgd with linf at eps 0.0627451 or above on the card"
+    assert found["failed"][0]["reason"] == "no pgd with linf at eps 16/255 or above on the card"
     assert not hold('[require.attack.square]\neps = "1/255"\nrobust = 0.0')["passed"]
     assert not hold('[require.attack.pgd]\nnorm = "l2"\neps = 1.0\nrobust = 0.0')["passed"]
 

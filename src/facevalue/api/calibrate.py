@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,12 @@ from facevalue.training.settings import CalibrationSettings
 
 @recorded
 def calibrate(
-    model: Model, data: Data, output: Path | str | None = None, *, threshold: float | None = None
+    model: Model,
+    data: Data,
+    output: Path | str | None = None,
+    *,
+    threshold: float | None = None,
+    classes: Mapping[str, str] | None = None,
 ) -> Classifier:
     """Fit temperature and abstention limits on other images. Returns a new classifier with the same weights.
 
@@ -36,6 +42,7 @@ def calibrate(
     output : the model folder to create; ``None`` keeps the classifier in memory.
     threshold : the calibrated probability, above 0 and below 1, from which the positive class is predicted; by default
         the model's. The limits are fitted to it. Only for two classes.
+    classes : as for :func:`facevalue.evaluate`.
 
     Raises
     ------
@@ -50,7 +57,7 @@ def calibrate(
     with claimed(output, overwrite=False) as folder:
         classifier = _with_threshold(opened(model), threshold)
         origin = classifier.origin
-        found = calibration_data(classifier.card, None if origin is None else origin.manifest, data)
+        found = calibration_data(classifier.card, None if origin is None else origin.manifest, data, classes)
         outputs = features_of(classifier, found.dataset)
         warnings = (*found.warnings, *check_calibration_images(classifier, found.dataset, outputs))
         say(warnings)

@@ -18,10 +18,11 @@ import pandas as pd
 
 from facevalue.api.common.inputs import Model, opened
 from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
+from facevalue.data.class_names import scanned_for
 from facevalue.data.dataset import ImageDataset, dataset_of, held
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.manifest import SPLITS, Manifest
-from facevalue.data.scan import Data, scan
+from facevalue.data.scan import Data
 from facevalue.data.training_data import HARD_IMAGES_ONLY, calibrated_on_hard_images_only, found_again, learned_manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
@@ -99,6 +100,7 @@ def finetune(
     epochs: int | None = None,
     replay: float = 1.0,
     groups: str | None = None,
+    classes: Mapping[str, str] | None = None,
     old: Data | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -122,6 +124,7 @@ def finetune(
     lr, epochs : for stages; by default 5e-5 and 5.
     replay : number of old training images per hard image, drawn evenly from the classes.
     groups : groups of the hard images, as for ``train``.
+    classes : names of classes of the hard images, as for ``evaluate``.
     old : the present location of the model's own images, if they have moved.
     resume, fresh : as for ``train``, for a fine-tuning of stages.
     settings : other settings of the recipe ``finetune``, by dotted key.
@@ -165,7 +168,8 @@ def finetune(
                 "this classifier has no manifest of its training images, which fine-tuning needs to replay them"
             )
         known = found_again(learned_manifest(before.origin.manifest, before.card), SPLITS, old, "old")
-        hard, left_out = hard_manifest(scan(data), known, before.card.classes, groups, seed)
+        given = scanned_for(data, before.card.classes, classes)
+        hard, left_out = hard_manifest(given, known, before.card.classes, groups, seed)
         say(hard.warnings)
         of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
         kept = "calibration" in of_old  # false after a refit, which trains on all images except test
@@ -240,13 +244,16 @@ def finetune(
             images={**known.images, **hard.images},
         )
         reports = [evaluate_dataset(after, mixed[split], features=features[split]) for split in reversed(SPLITS)]
-        after_reports = {
-            f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name])
-            for name in ("old", "hard")
-        }
-        before_reports = {
-            f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name]) for name in asked
-        }
+        with progress.within("after"):
+            after_reports = {
+                f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name])
+                for name in ("old", "hard")
+            }
+        with progress.within("before"):
+            before_reports = {
+                f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name])
+                for name in asked
+            }
         card = after.card.changed(
             data=data_facts_of(whole),
             recipe={

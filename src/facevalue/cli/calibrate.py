@@ -7,8 +7,9 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Model
+from facevalue.cli.common.options import Classes, Model
 from facevalue.cli.common.output import Json, deliver, table
+from facevalue.cli.common.parsing import classes_of
 
 EXAMPLE = "facevalue calibrate model new-images -o model-for-new-images"
 
@@ -23,12 +24,15 @@ def run(
             metavar="T", help="Predict the positive class from this probability on; without it, the model's threshold."
         ),
     ] = None,
+    classes: Classes = None,
     json: Json = None,
 ) -> None:
     """Fit the temperature and the abstention limits on other images; the weights do not change."""
+    named = classes_of(classes or ())
+
     from facevalue.api.calibrate import calibrate
 
-    card = calibrate(model, data, output, threshold=threshold).card
+    card = calibrate(model, data, output, threshold=threshold, classes=named).card
     figures = {
         "model": output,
         "temperature": card.temperature,

@@ -86,7 +86,7 @@ def run(
 
     if len(sizes) > 1:
         named = {SHORT[name]: value for name, value in chosen.items() if value is not None}
-        rows = train_sizes(
+        found = train_sizes(
             data,
             output,
             sizes,
@@ -97,9 +97,14 @@ def run(
             fresh=fresh,
             overwrite=overwrite,
             settings={**named, **changed},
-        ).models
-        compared = [row.to_dict() for row in rows]
-        deliver(compared, json, *side_by_side(rows), f"{output}: one model folder per size, sizes.json and curves.png")
+        )
+        compared = [row.to_dict() for row in found.models]
+        deliver(
+            compared,
+            json,
+            *side_by_side(found.models),
+            f"{output}: one model folder per size, sizes.json and curves.png",
+        )
         return
     model = train(
         data,

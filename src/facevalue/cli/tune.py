@@ -12,7 +12,7 @@ from facevalue.cli.common.options import Data, Groups, Network, RecipesSeed, Set
 from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import settings_of
 from facevalue.errors import UsageError
-from facevalue.support.formats import percent
+from facevalue.support.formats import eps_text, percent
 
 if TYPE_CHECKING:
     from facevalue.training.search_space import Search
@@ -86,7 +86,7 @@ def run(
             row["number"],
             row["validation_loss"],
             percent(row["validation_accuracy"]),
-            *(f"{v:.3g}" if isinstance(v := row["settings"][key], float) else v for key in keys),
+            *(_value(key, row["settings"][key]) for key in keys),
         )
         for row in rows[:_SHOWN]
     ]
@@ -98,6 +98,12 @@ def run(
         "the lowest of many validation losses is too optimistic; to measure the recipe on the test images, run:",
         f"facevalue train {data} -o MODEL --recipe {result.recipe}",
     )
+
+
+def _value(key: str, value: object) -> object:
+    if key == "adversarial.eps" and isinstance(value, float):
+        return eps_text(value)
+    return f"{value:.3g}" if isinstance(value, float) else value
 
 
 def _space(given: Sequence[str], file: Path | None) -> dict[str, Search]:

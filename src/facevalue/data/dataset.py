@@ -404,7 +404,7 @@ def dataset_of(
     if unknown:
         raise DataError(
             f"the classes do not match: the model knows {', '.join(classes)}; "
-            f"{manifest.source} has {', '.join(manifest.classes)}"
+            f"{manifest.source} has {', '.join(manifest.classes)}; name them for the model with `classes`"
         )
     if rows.empty:
         raise DataError(f"{manifest.source} has no readable image" + (f" in {', '.join(splits)}" if splits else ""))

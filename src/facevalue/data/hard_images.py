@@ -36,7 +36,7 @@ def hard_manifest(
     if unknown:
         raise DataError(
             f"the classes do not match: the model knows {', '.join(classes)}; "
-            f"{found.source} has {', '.join(found.classes)}"
+            f"{found.source} has {', '.join(found.classes)}; name them for the model with `classes`"
         )
     mine, theirs = known.readable, found.readable
     joint = pd.concat([mine.assign(key="old/" + mine["key"]), theirs.assign(key="hard/" + theirs["key"])])

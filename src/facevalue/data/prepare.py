@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import shutil
@@ -28,7 +27,7 @@ from facevalue.errors import ImageError, UsageError
 from facevalue.evidence.card import MANIFEST
 from facevalue.evidence.findings import Finding, finding
 from facevalue.images.preprocessing import Fit, Preprocessing
-from facevalue.support import files, machine, progress
+from facevalue.support import files, machine, progress, spreadsheet
 from facevalue.support.formats import percent
 from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import claimed, free_folder
@@ -293,10 +292,9 @@ def _left_out(split: Manifest, how: Preparation) -> tuple[dict[str, str], ...]:
 
 
 def _write_csv(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, ["path", "label", "reason"])
-        writer.writeheader()
-        writer.writerows(rows)
+    with spreadsheet.writing(path, ["path", "label", "reason"]) as write:
+        for row in rows:
+            write(row)
 
 
 def _enlarged(rows: pd.DataFrame, size: int) -> dict[str, float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from facevalue.evidence.record import Record
@@ -93,7 +94,10 @@ KINDS: dict[str, FindingKind] = {
     "forgotten": FindingKind("warning", "Accuracy on the old test images fell."),
     "no-gain-on-hard-images": FindingKind("warning", "There is no significant gain on the hard test images."),
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
+    "models-differ-in-classes": FindingKind("warning", "Compared models have different classes."),
+    "compared-on-different-images": FindingKind("warning", "Compared figures were measured on different images."),
     # Robustness.
+    "compared-under-different-attacks": FindingKind("warning", "Compared models were not attacked in the same way."),
     "low-clean-accuracy": FindingKind("warning", "Clean accuracy may be no better than chance."),
     "model-not-deterministic": FindingKind("warning", "Two runs of the model disagree."),
     "unbounded-attack-fails": FindingKind("error", "An attack without limits fails on some images."),
@@ -167,6 +171,20 @@ def _kind(code: str) -> FindingKind:
     if code not in KINDS:
         raise ValueError(f"there is no finding {code!r} in facevalue.evidence.findings.KINDS")
     return KINDS[code]
+
+
+NAMED = 3
+"""Most classes, files or others that a finding names; it counts the rest."""
+
+
+def named(labels: Collection[str]) -> str:
+    """The first labels, and how many more there are.
+
+    >>> named(["a", "b", "c", "d"])
+    "'a', 'b', 'c' and 1 more"
+    """
+    more = len(labels) - NAMED
+    return ", ".join(map(repr, islice(labels, NAMED))) + (f" and {more} more" if more > 0 else "")
 
 
 def say(findings: Iterable[Finding]) -> None:

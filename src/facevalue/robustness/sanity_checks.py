@@ -79,11 +79,9 @@ def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[Finding]:
             )
         warnings += _gradients(Victim(classifier, y), x)
     right = left = 0
-    for part, labels in progress.track(
-        list(zip(x.split(_PART), y.split(_PART), strict=True)),
-        "checking whether the attacks are reliable",
-        unit="batches",
-    ):
+    starts = range(0, n, _PART)
+    for start in progress.track(starts, "checking whether the attacks are reliable", unit="batches"):
+        part, labels = x[start : start + _PART], y[start : start + _PART]
         result = _UNBOUNDED[1](classifier, part, labels, _UNBOUNDED[0])
         right, left = right + int((result.clean_decisions == labels).sum()), left + int((~result.success).sum())
     if left > 0.05 * right:

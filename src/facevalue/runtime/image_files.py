@@ -9,13 +9,16 @@ from facevalue.evidence.findings import finding, say
 from facevalue.images.walker import PassedOver, Walker
 
 
-def count(paths: Iterable[Path]) -> int:
-    """The number of files that :func:`expand` yields for all paths; for progress displays.
+def count(paths: Iterable[Path]) -> tuple[int, int]:
+    """The number of files that :func:`expand` yields for all paths, and of those that it skips.
 
     >>> count([Path("no-such-file.png")])
-    1
+    (1, 0)
     """
-    return sum(sum(1 for _ in Walker(path, PassedOver().add).images()) if path.is_dir() else 1 for path in paths)
+    n, ignored = 0, PassedOver()
+    for path in paths:
+        n += sum(1 for _ in Walker(path, ignored.add).images()) if path.is_dir() else 1
+    return n, len(ignored.found)
 
 
 def expand(path: Path) -> Iterator[Path]:

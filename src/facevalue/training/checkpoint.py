@@ -16,6 +16,7 @@ from torch import Tensor
 from facevalue.errors import UsageError
 from facevalue.models.tensors import write
 from facevalue.support import files, progress
+from facevalue.support.formats import eps_text
 
 STATE, TENSORS = "state.json", "state.safetensors"
 _SHORT, _NAMED = 40, 3  # longest values, and most settings, that a message shows
@@ -169,6 +170,8 @@ def differences(before: Any, now: Any, key: str = "") -> list[str]:
         return [d for k in keys for d in differences(before.get(k), now.get(k), f"{key}.{k}".lstrip("."))]
     if before == now:
         return []
+    if key.endswith(".eps") and isinstance(before, float) and isinstance(now, float):
+        before, now = eps_text(before), eps_text(now)
     short = f" ({before} then, {now} now)"
     return [f"{key or 'all'}{short if len(short) <= _SHORT else ''}"]
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from facevalue.evaluation import metrics
 from facevalue.evaluation.calibration import eigh, fit_temperature
 from facevalue.support import progress
+from facevalue.support.few_images import sure_of_classes
 from facevalue.training.settings import ProbeSettings
 
 
@@ -40,6 +41,7 @@ class Probe:
             head.bias.copy_(self.bias)
 
 
+@sure_of_classes()
 def fit_probe(
     train: tuple[Tensor, NDArray[np.int64]],
     validation: tuple[Tensor, NDArray[np.int64]],
@@ -112,6 +114,7 @@ def fit_probe(
     return Probe(*space.outside(chosen), strength, sharpness, history)
 
 
+@sure_of_classes()
 def refit(
     probe: Probe,
     x: Tensor,

@@ -13,6 +13,7 @@ import msgspec
 from facevalue.errors import UsageError
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.networks import find
+from facevalue.support.formats import number_in
 from facevalue.support.registry import did_you_mean
 from facevalue.training.settings import (
     AdversarialSettings,
@@ -190,6 +191,7 @@ def read(name: str, changes: Mapping[str, Setting] | None = None) -> Recipe:
     for key, value in (changes or {}).items():
         if value is not None:
             _put(table, key, value)
+    _read_fraction(table)
     try:
         return msgspec.convert(table, Recipe)
     except msgspec.ValidationError as error:
@@ -203,6 +205,17 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(table, dict):
             raise UsageError(f"`settings` {key}: {part} is a single value, not a table of settings")
     table[last] = value
+
+
+def _read_fraction(table: dict[str, Any]) -> None:
+    """Read ``adversarial.eps`` if it is written as a fraction: "4/255"."""
+    hardening = table.get("adversarial")
+    if isinstance(hardening, dict) and isinstance(hardening.get("eps"), str):
+        try:
+            hardening["eps"] = number_in(hardening["eps"])
+        except ValueError as error:
+            got = hardening["eps"]
+            raise UsageError(f"Expected adversarial.eps as a number or as 4/255, but got {got!r}") from error
 
 
 def _explained(error: msgspec.ValidationError) -> str:

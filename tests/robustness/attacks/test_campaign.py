@@ -139,11 +139,13 @@ class Heard(progress.Silent):
     def start(self, what: str, total: int | None, unit: str) -> int:
         if what == "attacking":
             self.total = total
+            return 1
         return 0
 
     def advance(self, key: int, by: int, detail: str, left: Left | None) -> None:
-        self.done += by
-        self.details.append(detail)
+        if key:
+            self.done += by
+            self.details.append(detail)
 
 
 def test_progress_tells_the_running_robust_accuracy(trained: Classifier, faces: ImageDataset) -> None:

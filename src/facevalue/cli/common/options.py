@@ -22,6 +22,14 @@ Settings = Annotated[
 Network = Annotated[str | None, Option(metavar="NAME", help="A network of facevalue or of timm.")]
 Weights = Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .pth file, hub, or none.")]
 Size = Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network input.")]
+Classes = Annotated[
+    list[str] | None,
+    Option(
+        "--classes",
+        metavar="OLD=NEW,...",
+        help="The model's class for folders or labels with another name, such as persons=human,men=human.",
+    ),
+]
 Resume = Annotated[
     bool,
     Option(

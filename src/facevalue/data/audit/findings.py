@@ -12,7 +12,7 @@ from facevalue.data.audit.shortcuts import Shortcuts, find_shortcuts
 from facevalue.data.hashes import NEAR
 from facevalue.data.leaks import Leak, find_leaks, leak_findings
 from facevalue.data.manifest import Manifest
-from facevalue.evidence.findings import Finding, finding
+from facevalue.evidence.findings import NAMED, Finding, finding, named
 from facevalue.support.html import ShownInNotebooks
 
 UNEVEN = 3.0
@@ -88,6 +88,9 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
         finding("class-unreadable", f"no image of class {label!r} can be read", label=str(label))
         for label in unreadable_classes
     ]
+    if len(unreadable) > NAMED:
+        text = f"no image of {len(unreadable)} classes can be read: {named(unreadable_classes)}"
+        unreadable = [finding("class-unreadable", text, labels=tuple(map(str, unreadable_classes)))]
     warnings = [*manifest.warnings, *unreadable, shortcuts.warning, *leak_findings(leaks)]
     if copies.contradictions:
         n = sum(len(c.paths) for c in copies.contradictions)

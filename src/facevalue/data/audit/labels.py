@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from facevalue.errors import DataError, MissingExtraError
 from facevalue.support import progress
+from facevalue.support.few_images import sure_of_classes
 
 _FOLDS = 5
 _STRENGTH = 1e-3  # inverse penalty for 1000 images, scaled by 1000 / n; not tuned
@@ -69,6 +70,7 @@ def find_suspects(
     )
 
 
+@sure_of_classes()
 def held_out_probabilities(
     features: NDArray[np.float64], labels: NDArray[np.int64], groups: Sequence[str], classes: int
 ) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from facevalue.evidence.findings import Finding, finding
 from facevalue.support import progress
+from facevalue.support.few_images import sure_of_classes
 from facevalue.support.formats import percent
 
 LIMIT = 0.6
@@ -70,6 +71,7 @@ class Shortcuts:
         return finding("file-facts-tell-classes", text, auc=self.auc, limit=self.limit, facts=facts)
 
 
+@sure_of_classes()
 def find_shortcuts(table: pd.DataFrame) -> Shortcuts:
     """Cross-validate a classifier on the facts of readable rows; no group is on both sides of a fold.
 
