@@ -15,6 +15,7 @@ import facevalue as fv
 from facevalue.cli.common.shell import message_of
 from facevalue.errors import ModelFolderError, UsageError
 from facevalue.evidence.card import CARD, ModelCard
+from facevalue.evidence.seals import changed_fields, seals_of
 from facevalue.models.classifier import Classifier
 
 Change = Callable[[dict[str, Any]], object]
@@ -59,25 +60,34 @@ def test_a_value_that_predictions_depend_on_is_not_changed_unnoticed(name: str, 
             verb()
 
 
-def test_fields_that_no_prediction_depends_on_may_be_edited(model: Path, lfw: Path) -> None:
+def test_an_edit_that_decides_nothing_stays_named(model: Path, lfw: Path) -> None:
     before = fv.open(model).predict(lfw / "face")
     edit(model, lambda card: card["data"].update(warnings=[]))
+    edit(model, lambda card: card["evidence"][0].update(accuracy=1.0))
     edit(model, lambda card: card["provenance"].update(command="mine"))
     assert fv.open(model).predict(lfw / "face") == before
+    altered = ("data.warnings", "provenance.command", "evidence[0] (evaluation)")
+    assert fv.open(model).card.altered == altered
+    fv.evaluate(model, lfw)  # writes the card anew, with new seals
+    assert fv.open(model).card.altered == altered
+    edit(model, lambda card: card.update(altered=[]))
+    assert fv.open(model).card.altered == ("altered",)
 
 
 def test_a_changed_threshold_of_an_older_card_is_noticed_where_the_graph_is_opened(model: Path) -> None:
-    edit(model, lambda card: card.pop("decision_sha256"))
+    edit(model, lambda card: card.pop("seals"))
     assert fv.open(model).card.threshold == 0.5
     edit(model, lambda card: card.update(threshold=0.7))
     with pytest.raises(ModelFolderError, match=r"the threshold is 0.7 on the card and 0.5 in .*model.onnx"):
         fv.open(model)
 
 
-def test_the_hash_is_of_the_file_alone(made: Classifier) -> None:
+def test_seals_are_of_the_file_alone(made: Classifier) -> None:
     assert made.folder is not None
-    assert json.loads((made.folder / CARD).read_text(encoding="utf-8"))["decision_sha256"] == made.card.decision()
-    assert ModelCard.load(made.folder).decision_sha256 == ""
+    plain = json.loads((made.folder / CARD).read_text(encoding="utf-8"))
+    assert set(plain["seals"]) == set(seals_of(plain))
+    assert changed_fields(plain) == ()
+    assert ModelCard.load(made.folder).seals == {}
 
 
 def test_calibrate_sets_a_threshold_and_fits_the_limits_to_it(model: Path, lfw: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from facevalue.errors import FaceValueError, ModelFolderError, UsageError
-from facevalue.evidence import card_format_1
+from facevalue.evidence import card_format_1, seals
 from facevalue.evidence.findings import Finding
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.record import Record
@@ -113,8 +113,10 @@ class ModelCard(Record, frozen=True):
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
         was not trained on.
     files : SHA-256 of the folder's other files, by name.
-    decision_sha256 : in the file, :meth:`decision` when the card was written, so that a later change is noticed. Empty
-        on cards of earlier versions, and in memory.
+    altered : names of fields that somebody changed in the file after facevalue had written it; predictions do not
+        depend on them. They stay named, also on later cards of the folder.
+    seals : in the file, a hash of every field, see :mod:`facevalue.evidence.seals`. Empty on cards of earlier versions,
+        and in memory.
     """
 
     classes: tuple[str, ...]
@@ -130,8 +132,9 @@ class ModelCard(Record, frozen=True):
     seconds_per_epoch: float | None = None
     provenance: Provenance = Provenance()
     files: dict[str, str] = {}
-    decision_sha256: str = ""
     evidence: tuple[AnyEvidence, ...] = ()
+    altered: tuple[str, ...] = ()
+    seals: dict[str, str] = {}
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -203,7 +206,8 @@ class ModelCard(Record, frozen=True):
         FaceValueError
             The new card could not be read back, for instance because a figure is not finite. The old card stays.
         """
-        text = self.changed(decision_sha256=self.decision()).to_json()
+        plain = self.changed(seals={})
+        text = plain.changed(seals=seals.seals_of(msgspec.json.decode(plain.to_json()))).to_json()
         try:
             msgspec.json.decode(text, type=ModelCard)
         except (msgspec.DecodeError, UsageError) as error:
@@ -239,13 +243,13 @@ class ModelCard(Record, frozen=True):
                 f"{folder / CARD} is not a card that this version can read: it has format {version!r}, not 1 or "
                 f"{FORMAT}; update facevalue"
             )
-        if card.decision_sha256 not in ("", card.decision()):
+        changed = seals.changed_fields(plain)
+        if deciding := [field for field in changed if seals.decides(field)]:
             raise ModelFolderError(
-                f"{folder / CARD} was changed: its threshold, temperature, limits or another value that predictions "
-                "depend on is not the one that its figures were measured with. Restore it; to set another threshold: "
-                "facevalue calibrate MODEL DATA -o NEW --threshold T"
+                f"{folder / CARD} was changed: {', '.join(deciding)} is not what its figures were measured with. "
+                "Restore it; to set another threshold: facevalue calibrate MODEL DATA -o NEW --threshold T"
             )
-        return card.changed(decision_sha256="")
+        return card.changed(seals={}, altered=tuple(dict.fromkeys((*card.altered, *changed))))
 
     def checked_file(self, folder: Path, name: str) -> Path:
         """The path of one of the folder's files, after checking that it is unchanged.
