@@ -27,8 +27,10 @@ from facevalue.cli import (
     predict,
     report,
     serve,
+    sign,
     train,
     tune,
+    verify,
 )
 from facevalue.cli.common.shell import flush, prepare_process, run, verb
 
@@ -47,6 +49,8 @@ VERBS = {
     "export": export,
     "report": report,
     "check": check,
+    "verify": verify,
+    "sign": sign,
     "serve": serve,
 }
 

@@ -23,13 +23,14 @@ E = TypeVar("E", bound=Evidence)
 FORMAT = 2
 """Format of the card. :mod:`facevalue.evidence.card_format_1` converts cards of format 1."""
 
-CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST = (
+CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST, CANARIES = (
     "card.json",
     "weights.safetensors",
     "model.onnx",
     "history.jsonl",
     "report.html",
     "manifest.parquet",
+    "canaries.zip",
 )
 
 

@@ -44,7 +44,7 @@ def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tup
     Parameters
     ----------
     folder : a model folder. Its ``history.jsonl`` and ``images/*.png`` are shown if they exist.
-    output : file to write; ``report.html`` in the folder by default.
+    output : file to write; by default ``report.html`` in the folder, whose SHA-256 is then put on the card.
     gallery : more images with captions, for example from ``explain``.
 
     Returns
@@ -62,9 +62,10 @@ def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tup
     own = [path for name in _GALLERIES for path in sorted((folder / name).glob("*.png"))]
     images = [*((path, path.stem) for path in own), *gallery]
     page = render(card, _history(folder), [(_thumbnail(path), caption) for path, caption in images[:_GALLERY]])
-    output = folder / REPORT if output is None else output
-    files.write_text(output, page)
-    return output
+    files.write_text(folder / REPORT if output is None else output, page)
+    if output is None:  # the card knows its own page, so that a changed one is noticed
+        card.changed(files={**card.files, REPORT: files.sha256(folder / REPORT)}).save(folder)
+    return folder / REPORT if output is None else output
 
 
 def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: Sequence[tuple[str, str]] = ()) -> str:

@@ -44,6 +44,8 @@ class Recipe(Settings, frozen=True):
     refit : train a second time at the end, on the train, validation and calibration images. Temperature and limits are
         those of the first training (as scikit-learn's ``CalibratedClassifierCV`` with ``ensemble=False``). Not with
         adversarial training.
+    canaries : images that the model folder carries, for ``verify`` to predict again: ``test`` for drawn ones and up to
+        24 test images, ``drawn`` for drawn ones only, if test images must not be copied.
     """
 
     method: Literal["probe", "finetune", "scratch"]
@@ -52,6 +54,7 @@ class Recipe(Settings, frozen=True):
     positive: str | None = None
     seed: int = 0
     refit: bool = False
+    canaries: Literal["test", "drawn"] = "test"
     network: NetworkSettings = NetworkSettings()
     split: SplitSettings = SplitSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

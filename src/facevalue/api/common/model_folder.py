@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from facevalue.api.common.canary_images import canary_images, may_be_copied
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.manifest import Manifest
 from facevalue.errors import DataError, FaceValueError, UsageError
-from facevalue.evidence.card import CARD, HISTORY, MANIFEST, ONNX, DataFacts, ModelCard
+from facevalue.evidence.card import CANARIES, CARD, HISTORY, MANIFEST, ONNX, DataFacts, ModelCard
 from facevalue.evidence.findings import finding, say
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import AnyEvidence, ExportReport
@@ -23,6 +24,8 @@ from facevalue.evidence.store import keep_evidence
 from facevalue.export import EXPORTERS
 from facevalue.models.classifier import Classifier
 from facevalue.reports.model_page import write_report
+from facevalue.runtime import Predictor
+from facevalue.runtime.canaries import write_canaries
 from facevalue.support import files, locks, output_folder
 from facevalue.support.output_folder import free_folder
 
@@ -95,7 +98,9 @@ def save(
         origin.manifest.changed(path=here).save(partial / MANIFEST)
         card = classifier.write(partial)
         exported = EXPORTERS["onnx"](classifier, partial / ONNX, images)
-        made = {name: files.sha256(partial / name) for name in (ONNX, HISTORY, MANIFEST)}
+        copied = card.recipe.get("canaries") != "drawn" and may_be_copied(origin.manifest.source)
+        write_canaries(Predictor(card, partial / ONNX), canary_images(images if copied else None), partial / CANARIES)
+        made = {name: files.sha256(partial / name) for name in (ONNX, HISTORY, MANIFEST, CANARIES)}
         provenance = card.provenance
         if start is not None:
             provenance = provenance.changed(seconds=time.perf_counter() - start)

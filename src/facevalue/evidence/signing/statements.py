@@ -1,7 +1,7 @@
 """Each evaluation as a signed in-toto statement, so that a figure can travel without its folder.
 
-``statements.jsonl`` in a model folder holds one Sigstore bundle a line. The subjects are the model's files; the predicate
-is the evidence as on the card.
+``statements.jsonl`` in a model folder holds one Sigstore bundle per line. The subjects are the model's files; the
+predicate is the evidence as on the card.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def statement_problems(folder: Path, card: ModelCard, key: Path) -> list[str]:
                 found.append(f"{STATEMENTS}, line {number}, is about other files than this model's")
             signed.append(_plain(envelope.predicate))
     own = {_plain(msgspec.to_builtins(one)): one for one in card.evidence}
-    found += [f"the statement on {json.loads(text).get('kind')} is not on the card" for text in signed if text not in own]
+    strange = [json.loads(text).get("kind") for text in signed if text not in own]
+    found += [f"a signed statement ({kind}) is not on the card" for kind in strange]
     found += [f"{one.title()} is on the card but nobody signed it" for text, one in own.items() if text not in signed]
     return found
 
 
 def _plain(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
-
