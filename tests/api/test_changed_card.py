@@ -13,7 +13,7 @@ import pytest
 
 import facevalue as fv
 from facevalue.cli.common.shell import message_of
-from facevalue.errors import ModelFolderError, UsageError
+from facevalue.errors import FaceValueError, ModelFolderError, UsageError
 from facevalue.evidence.card import CARD, ModelCard
 from facevalue.evidence.seals import changed_fields, seals_of
 from facevalue.models.classifier import Classifier
@@ -70,6 +70,10 @@ def test_an_edit_that_decides_nothing_stays_named(model: Path, lfw: Path) -> Non
     assert fv.open(model).card.altered == altered
     fv.evaluate(model, lfw)  # writes the card anew, with new seals
     assert fv.open(model).card.altered == altered
+    policy = model.parent / "policy.toml"
+    policy.write_text("[require]\naccuracy = 0.1\n")
+    with pytest.raises(FaceValueError, match=r"was edited after .* \(data.warnings, .*\), so it proves nothing"):
+        fv.check(model, policy)
     edit(model, lambda card: card.update(altered=[]))
     assert fv.open(model).card.altered == ("altered",)
 

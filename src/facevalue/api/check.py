@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facevalue.api.common.inputs import Model
+from facevalue.errors import FaceValueError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.policy import PolicyResult, check_policy
 from facevalue.models.classifier import Classifier
@@ -22,6 +23,13 @@ def check(model: Model, policy: Path | str) -> PolicyResult:
     ------
     UsageError
         The policy cannot be read, or requires a figure that does not exist.
+    FaceValueError
+        The card was edited by hand.
     """
     card = model.card if isinstance(model, Classifier) else ModelCard.load(Path(model))
+    if card.altered:
+        raise FaceValueError(
+            f"the card of {model} was edited after facevalue had written it ({', '.join(card.altered)}), so it proves "
+            "nothing; evaluate the original folder, or train again"
+        )
     return check_policy(card, Path(policy))
