@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from facevalue.api.common.inputs import Model
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.policy import PolicyResult, check_policy
-from facevalue.models.classifier import Classifier
+
+if TYPE_CHECKING:  # a card is checked without torch
+    from facevalue.api.common.inputs import Model
 
 
 def check(model: Model, policy: Path | str) -> PolicyResult:
@@ -23,5 +26,5 @@ def check(model: Model, policy: Path | str) -> PolicyResult:
     UsageError
         The policy cannot be read, or requires a figure that does not exist.
     """
-    card = model.card if isinstance(model, Classifier) else ModelCard.load(Path(model))
+    card = ModelCard.load(Path(model)) if isinstance(model, str | os.PathLike) else model.card
     return check_policy(card, Path(policy))
