@@ -102,7 +102,15 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     module, _, attribute = _DEFINED_IN[name].partition(":")
-    found = import_module(f"facevalue.{module}")
+    try:
+        found = import_module(f"facevalue.{module}")
+    except ModuleNotFoundError as error:
+        from facevalue.errors import MissingExtraError
+
+        missing = MissingExtraError.of(error)
+        if missing is None:
+            raise
+        raise missing from error
     value = globals()[name] = getattr(found, attribute) if attribute else found
     return value
 
