@@ -74,7 +74,10 @@ def code(rng: np.random.Generator) -> Image.Image:
 def document(rng: np.random.Generator) -> Image.Image:
     """A scanned letter or form: other fonts, off-white paper, slight rotation and blur."""
     image = Image.new("RGB", (420, 594), tuple(int(v) for v in rng.integers(225, 256, 3)))
-    pen, font = ImageDraw.Draw(image), ImageFont.truetype(FONTS[int(rng.integers(len(FONTS)))], int(rng.integers(9, 17)))
+    pen, font = (
+        ImageDraw.Draw(image),
+        ImageFont.truetype(FONTS[int(rng.integers(len(FONTS)))], int(rng.integers(9, 17))),
+    )
     y = 40
     while y < 550:
         words = ["".join(chr(97 + int(v)) for v in rng.integers(0, 26, int(rng.integers(2, 10)))) for _ in range(11)]
@@ -112,7 +115,7 @@ def xray(rng: np.random.Generator) -> Image.Image:
     values = 0.75 * np.exp(-(((x - 0.5) / 0.45) ** 6 + ((y - 0.55) / 0.6) ** 6))
     for side in (-1, 1):
         cx = 0.5 + side * rng.uniform(0.17, 0.22)
-        values -= 0.5 * np.exp(-(((x - cx) / 0.13) ** 2 + ((y - rng.uniform(0.42, 0.52)) / 0.26) ** 2) ** 2)
+        values -= 0.5 * np.exp(-((((x - cx) / 0.13) ** 2 + ((y - rng.uniform(0.42, 0.52)) / 0.26) ** 2) ** 2))
     ribs = np.sin(2 * math.pi * (y * rng.uniform(9, 13) + 1.5 * np.abs(x - 0.5)))
     values += 0.05 * ribs * (np.abs(x - 0.5) < 0.4) + 0.2 * np.exp(-(((x - 0.5) / 0.04) ** 2))
     values += 0.02 * rng.standard_normal(values.shape)
@@ -158,7 +161,9 @@ def hills(rng: np.random.Generator) -> Image.Image:
     """A drawn landscape: sky, ridges one behind the other, ground."""
     width, height = 400, 280
     y, x = np.mgrid[0:height, 0:width]
-    top, low = (rng.uniform(lo, hi) for lo, hi in (((40, 90, 150), (140, 180, 255)), ((180, 170, 160), (255, 235, 220))))
+    top, low = (
+        rng.uniform(lo, hi) for lo, hi in (((40, 90, 150), (140, 180, 255)), ((180, 170, 160), (255, 235, 220)))
+    )
     pixels = top + (y / height)[..., None] * (low - top)
     ground = rng.uniform((20, 50, 10), (130, 140, 90))
     for i, base in enumerate(np.sort(rng.uniform(0.35, 0.9, 4))):
@@ -184,7 +189,9 @@ def sketch(rng: np.random.Generator) -> Image.Image:
     image = Image.new("RGB", (300, 300), "white")
     pen, t = ImageDraw.Draw(image), np.linspace(0, 2 * math.pi, 200)
     for _ in range(int(rng.integers(2, 9))):
-        radius = rng.uniform(15, 110) * (1 + sum(rng.normal(0, 0.25 / k) * np.cos(k * t + rng.uniform(0, 6)) for k in range(1, 6)))
+        radius = rng.uniform(15, 110) * (
+            1 + sum(rng.normal(0, 0.25 / k) * np.cos(k * t + rng.uniform(0, 6)) for k in range(1, 6))
+        )
         centre = rng.uniform(60, 240, 2)
         points = np.stack([centre[0] + radius * np.cos(t), centre[1] + radius * np.sin(t)], 1)
         pen.line([tuple(p) for p in points.tolist()], fill=(20, 20, 20), width=int(rng.integers(1, 4)))
@@ -194,7 +201,18 @@ def sketch(rng: np.random.Generator) -> Image.Image:
 DRAWN: dict[str, Draw] = {
     draw.__name__: draw
     for draw in (
-        scatter, pie, code, document, street_map, xray, heat_map, sheet_music, terminal, hills, handwriting, sketch,
+        scatter,
+        pie,
+        code,
+        document,
+        street_map,
+        xray,
+        heat_map,
+        sheet_music,
+        terminal,
+        hills,
+        handwriting,
+        sketch,
     )
 }
 
@@ -225,5 +243,7 @@ def _crops(image: Image.Image, n: int, rng: np.random.Generator) -> Iterator[Ima
     for _ in range(n - 1):
         share = rng.uniform(0.4, 0.9)
         width, height = (round(share * side) for side in image.size)
-        left, top = (int(rng.integers(0, side - part + 1)) for side, part in zip(image.size, (width, height), strict=True))
+        left, top = (
+            int(rng.integers(0, side - part + 1)) for side, part in zip(image.size, (width, height), strict=True)
+        )
         yield image.crop((left, top, left + width, top + height))

@@ -1,6 +1,6 @@
 """Drawn images that no photograph resembles: the strangers that every novelty score is checked and fitted with.
 
-They need no data: a kind is a function of a random generator. The same seed draws the same images.
+They need no data: a kind is a function of a random generator.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Draw = Callable[[np.random.Generator], Image.Image]
 
 Colour = tuple[int, int, int]
 
-SIDES = (160, 320)
+SIDES = (96, 224)
 """Shortest and longest side of a drawn image, in pixels."""
 
 _WORDS = (
@@ -27,14 +27,14 @@ _WORDS = (
 ).split()
 
 
-def drawn(kind: str, n: int, seed: int = 0) -> list[Image.Image]:
-    """``n`` images of one kind of :data:`KINDS`; the first ``m`` are the same for every ``n >= m``.
+def drawn(kind: str, n: int, first: int = 0) -> list[Image.Image]:
+    """The ``n`` images of one of :data:`KINDS` from number ``first`` on; the same on every call.
 
     >>> [image.size for image in drawn("pixel", 2)]
     [(1, 1), (1, 1)]
     """
     number = list(KINDS).index(kind)
-    return [KINDS[kind](np.random.default_rng((seed, number, i))) for i in range(n)]
+    return [KINDS[kind](np.random.default_rng((number, i))) for i in range(first, first + n)]
 
 
 def _size(rng: np.random.Generator) -> tuple[int, int]:
@@ -51,9 +51,16 @@ def _colour(rng: np.random.Generator) -> Colour:
 
 
 def _paper_and_ink(rng: np.random.Generator) -> tuple[Colour, Colour]:
-    """A light and a dark colour; one of four times exchanged, as on dark screens."""
-    light, dark = (tuple(int(v) for v in rng.integers(low, low + 60, 3)) for low in (195, 0))
-    return (dark, light) if rng.random() < 0.25 else (light, dark)  # type: ignore[return-value]
+    """A light and a dark colour, half of the time white and black; one of four times exchanged, as on dark screens."""
+    plain = rng.random() < 0.5
+    light = (255, 255, 255) if plain else _between(rng, 195, 255)
+    dark = (0, 0, 0) if plain else _between(rng, 0, 60)
+    return (dark, light) if rng.random() < 0.25 else (light, dark)
+
+
+def _between(rng: np.random.Generator, low: int, high: int) -> Colour:
+    red, green, blue = rng.integers(low, high, 3)
+    return int(red), int(green), int(blue)
 
 
 def _field(rng: np.random.Generator, size: tuple[int, int], power: float) -> NDArray[np.float64]:
@@ -64,8 +71,7 @@ def _field(rng: np.random.Generator, size: tuple[int, int], power: float) -> NDA
     frequency[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.standard_normal((height, width))) / frequency**power
     field = np.fft.irfft2(spectrum, s=(height, width))
-    low, high = np.quantile(field, [0.01, 0.99])
-    return np.clip((field - low) / (high - low + 1e-12), 0, 1)
+    return np.clip(0.5 + field / (5 * field.std() + 1e-12), 0, 1)
 
 
 def _image(values: NDArray[np.floating]) -> Image.Image:
@@ -89,7 +95,11 @@ def gradient(rng: np.random.Generator) -> Image.Image:
     width, height = size = _size(rng)
     y, x = np.mgrid[0:height, 0:width] / max(size)
     angle = rng.uniform(0, 2 * math.pi)
-    ramp = np.hypot(x - rng.random(), y - rng.random()) if rng.random() < 0.5 else x * math.cos(angle) + y * math.sin(angle)
+    ramp = (
+        np.hypot(x - rng.random(), y - rng.random())
+        if rng.random() < 0.5
+        else x * math.cos(angle) + y * math.sin(angle)
+    )
     ramp = (ramp - ramp.min()) / (np.ptp(ramp) + 1e-12)
     first, second = np.array(_colour(rng)) / 255, np.array(_colour(rng)) / 255
     return _image(first + ramp[..., None] * (second - first))
@@ -114,6 +124,16 @@ def clouds(rng: np.random.Generator) -> Image.Image:
     own = [mix * shared + (1 - mix) * _field(rng, size, power) for _ in range(3)]
     first, second = np.array(_colour(rng)) / 255, np.array(_colour(rng)) / 255
     return _image(first + np.stack(own, -1) * (second - first))
+
+
+def regions(rng: np.random.Generator) -> Image.Image:
+    """Two to five colours in irregular regions, as on maps and camouflage, with a little texture."""
+    size, count = _size(rng), int(rng.integers(2, 6))
+    edges = np.sort(rng.uniform(0.2, 0.8, count - 1))
+    field = _field(rng, size, rng.uniform(1.0, 2.2))
+    palette = np.array([_colour(rng) for _ in range(count)]) / 255
+    texture = rng.uniform(0, 0.15) * (_field(rng, size, rng.uniform(0.3, 1.5)) - 0.5)
+    return _image(np.clip(palette[np.digitize(field, edges)] + texture[..., None], 0, 1))
 
 
 def pattern(rng: np.random.Generator) -> Image.Image:
@@ -231,6 +251,6 @@ def screen(rng: np.random.Generator) -> Image.Image:
 
 KINDS: dict[str, Draw] = {
     draw.__name__: draw
-    for draw in (flat, pixel, gradient, noise, clouds, pattern, shapes, text, chart, screen)
+    for draw in (flat, pixel, gradient, noise, clouds, regions, pattern, shapes, text, chart, screen)
 }
 """The kinds by name."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.drawn_images import KINDS, drawn
@@ -25,7 +23,7 @@ from facevalue.images.walker import PassedOver, Walker
 DRAWN = "drawn"
 """Name of the built-in set, and prefix of its kinds."""
 
-FIT, TEST = 20, 8
+FIT, TEST = 20, 6
 """Drawn images of each kind that scores are fitted with, and further ones that they are tested on."""
 
 TEST_SHARE = 0.3
@@ -63,23 +61,13 @@ def _draw(group: str) -> float:
     return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 2**32
 
 
-@lru_cache(maxsize=2)
-def _drawn_arrays(first: int, n: int, seed: int) -> tuple[tuple[NDArray[np.uint8], ...], tuple[str, ...]]:
-    images, kinds = [], []
-    for kind in KINDS:
-        for image in drawn(kind, first + n, seed)[first:]:
-            images.append(np.asarray(image))
-            kinds.append(f"{DRAWN} {kind}")
-    return tuple(images), tuple(kinds)
-
-
 def drawn_strangers(part: str, preprocessing: Preprocessing) -> ImageDataset:
     """Drawn images, the same on every call, to ``fit`` scores with or to ``test`` them on; labels are their kinds."""
     first, n = (0, FIT) if part == "fit" else (FIT, TEST)
-    images, kinds = _drawn_arrays(first, n, 0)
+    images = [image for kind in KINDS for image in drawn(kind, n, first)]
     classes = [f"{DRAWN} {kind}" for kind in KINDS]
-    found = ImageDataset.from_arrays(images, list(kinds), classes=classes, name=DRAWN)
-    return found.with_preprocessing(preprocessing)
+    labels = np.repeat(np.arange(len(KINDS)), n)
+    return ImageDataset.from_arrays(images, labels, classes=classes, name=DRAWN).with_preprocessing(preprocessing)
 
 
 def read_strangers(

@@ -99,4 +99,3 @@ def squared_distance(features: Tensor, means: Tensor, basis: Tensor, scale: Tens
     other = away - along @ basis.T
     squared = (along / scale).square().sum(2) + (other / rest).square().sum(2)
     return squared.amin(1) / features.shape[1]
-
