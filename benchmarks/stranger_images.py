@@ -17,9 +17,9 @@ Draw = Callable[[np.random.Generator], Image.Image]
 
 
 def _fonts() -> list[str]:
-    import matplotlib
+    import matplotlib as mpl
 
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
     return [str(p) for p in sorted(folder.glob("DejaVu*.ttf")) if "Display" not in p.name]
 
 
@@ -160,7 +160,7 @@ def terminal(rng: np.random.Generator) -> Image.Image:
 def hills(rng: np.random.Generator) -> Image.Image:
     """A drawn landscape: sky, ridges one behind the other, ground."""
     width, height = 400, 280
-    y, x = np.mgrid[0:height, 0:width]
+    y, _ = np.mgrid[0:height, 0:width]
     top, low = (
         rng.uniform(lo, hi) for lo, hi in (((40, 90, 150), (140, 180, 255)), ((180, 170, 160), (255, 235, 220)))
     )

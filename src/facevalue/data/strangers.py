@@ -70,6 +70,20 @@ def drawn_strangers(part: str, preprocessing: Preprocessing) -> ImageDataset:
     return ImageDataset.from_arrays(images, labels, classes=classes, name=DRAWN).with_preprocessing(preprocessing)
 
 
+def folders_of(given: Path | str | Sequence[Path | str]) -> tuple[Path | str, ...]:
+    """One folder or several as a tuple."""
+    return (given,) if isinstance(given, Path | str) else tuple(given)
+
+
+def together(parts: Sequence[ImageDataset], name: str) -> ImageDataset:
+    """Datasets of different sets as one, whose labels are all sets that have images."""
+    labels = [part.classes[label] for part in parts for label in part.labels]
+    classes = tuple(dict.fromkeys(labels))
+    same = [replace(part, classes=classes, labels=part.labels[:0]) for part in parts]
+    joined = same[0].joined(*same[1:], name=name)
+    return replace(joined, labels=np.array([classes.index(label) for label in labels], np.int64))
+
+
 def read_strangers(
     folders: Sequence[Path | str], preprocessing: Preprocessing, known: Manifest | None = None
 ) -> StrangerFolders:

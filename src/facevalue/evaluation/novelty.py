@@ -16,6 +16,7 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.models.novelty import SCORES, KnownImages, NoveltyScore
 from facevalue.models.novelty.bank import thinned
+from facevalue.support import progress
 
 STRANGERS = 1000
 """Most strangers that a score is fitted with. More are thinned out evenly over the sets."""
@@ -61,8 +62,12 @@ def with_novelty(
     The classifier, whose limit is still to be set, and the scores of the training images for it: see
     :func:`out_of_fold`.
     """
-    known = KnownImages.of(train.x, train.logits(classifier), train.y, _joined(data.strangers, train.x))
-    compared = {name: answered_of_unknown(classifier, name, known, data, held_out) for name in data.scores}
+    known = _known(classifier, train, data.strangers)
+    compared = {}
+    with progress.work("comparing novelty scores", len(data.scores), "scores") as work:
+        for name in data.scores:
+            compared[name] = answered_of_unknown(classifier, name, known, data, held_out)
+            work.advance(1, name)
     lowest = min(compared.values())
     chosen = next(name for name, share in compared.items() if share <= lowest + SAME)
     facts = NoveltyFacts(
@@ -76,6 +81,17 @@ def with_novelty(
         classifier.changed(card, novelty_score=kind.fitted(known)),
         out_of_fold(classifier, kind, known, data.groups),
     )
+
+
+def fitted_score(
+    classifier: Classifier, kind: type[NoveltyScore], train: Features, strangers: Mapping[str, Tensor]
+) -> NoveltyScore:
+    """A score of this kind for a classifier, fitted to the features of its training split."""
+    return kind.fitted(_known(classifier, train, strangers))
+
+
+def _known(classifier: Classifier, train: Features, strangers: Mapping[str, Tensor]) -> KnownImages:
+    return KnownImages.of(train.x, train.logits(classifier), train.y, _joined(strangers, train.x))
 
 
 def answered_of_unknown(

@@ -93,6 +93,13 @@ KINDS: dict[str, FindingKind] = {
     "forgotten": FindingKind("warning", "Accuracy on the old test images fell."),
     "no-gain-on-hard-images": FindingKind("warning", "There is no significant gain on the hard test images."),
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
+    "strangers-answered": FindingKind("warning", "Images that the model must refuse are answered too often."),
+    "strangers-known": FindingKind("warning", "Stranger images are in the model's own data and were left out."),
+    "strangers-unreadable": FindingKind("warning", "Stranger images cannot be read and are left out."),
+    "strangers-thinned": FindingKind("info", "Only a part of a large folder of strangers is used."),
+    "strangers-not-given-again": FindingKind(
+        "warning", "Strangers that the model was trained with were not given to fine-tuning."
+    ),
     # Robustness.
     "low-clean-accuracy": FindingKind("warning", "Clean accuracy may be no better than chance."),
     "model-not-deterministic": FindingKind("warning", "Two runs of the model disagree."),

@@ -15,13 +15,9 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from facevalue.evaluation import metrics
-<<<<<<< HEAD
-from facevalue.evaluation.calibration import eigh, fit_temperature
-from facevalue.support import progress
-=======
 from facevalue.evaluation.calibration import fit_temperature
 from facevalue.models.eigen import eigh
->>>>>>> c1e94ea (Novelty: a family of scores, drawn strangers (work in progress))
+from facevalue.support import progress
 from facevalue.training.settings import ProbeSettings
 
 

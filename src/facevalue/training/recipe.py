@@ -21,6 +21,7 @@ from facevalue.training.settings import (
     DistillSettings,
     FitSettings,
     NetworkSettings,
+    NoveltySettings,
     OptimizerSettings,
     ProbeSettings,
     ScheduleSettings,
@@ -61,6 +62,7 @@ class Recipe(Settings, frozen=True):
     distill: DistillSettings = DistillSettings()
     probe: ProbeSettings = ProbeSettings()
     calibration: CalibrationSettings = CalibrationSettings()
+    novelty: NoveltySettings = NoveltySettings()
 
     def __post_init__(self) -> None:
         expect(self.seed >= 0, "seed", "at least 0", self.seed)

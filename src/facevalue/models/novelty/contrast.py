@@ -14,16 +14,16 @@ NEIGHBOURS, STRANGERS = 5, 3
 """Nearest images that count: of the predicted class, and of the strangers."""
 
 WEIGHT = 0.7
-"""Power of the distance to strangers. From 0.3 to 1 it matters little; at 1, natural strangers are refused less often."""
+"""Power of the distance to strangers. Between 0.3 and 1 it matters little."""
 
 
 @final
 class Contrast(NoveltyScore):
     """Distance to training images of the predicted class, divided by a power of the distance to strangers.
 
-    An image is familiar if it is like training images of the very class that the model predicts, and more like them than
-    like any stranger. The first part refuses people that a model calls objects, the second pages of text and drawings
-    that are nearer to an object than to nothing.
+    An image is familiar if it is like training images of the very class that the model predicts, and less like any
+    stranger. The first part refuses people whom the model takes for objects; the second refuses pages, drawings and
+    textures, which lie between the classes.
     """
 
     name: ClassVar[str] = "contrast"

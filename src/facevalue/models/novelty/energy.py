@@ -17,7 +17,7 @@ class Energy(NoveltyScore):
     paper: ClassVar[str] = "Liu et al. 2020, arXiv:2010.03759"
 
     @classmethod
-    def fitted(cls, known: KnownImages) -> Self:
+    def fitted(cls, known: KnownImages) -> Self:  # noqa: ARG003 - it needs none
         return cls({})
 
     def forward(self, features: Tensor, logits: Tensor, decided: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Self, final
 
-import torch
 from torch import Tensor
 
 from facevalue.models.eigen import principal
