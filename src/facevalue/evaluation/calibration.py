@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -100,6 +101,20 @@ def novelty_limit(novelty: Floats, quantile: float = 0.95) -> float:
     return float(ordered[rank - 1] if rank <= len(ordered) else ordered[-1] * 1.1)
 
 
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """Novelty of images of the classes that the score was not fitted with, besides the calibration split.
+
+    Attributes
+    ----------
+    scores : of training images, each by a score that was fitted without its group.
+    room : the limit is at least this.
+    """
+
+    scores: Floats = field(default_factory=lambda: np.empty(0))
+    room: float = 0.0
+
+
 def calibrated(
     classifier: Classifier,
     held_out: Features,
@@ -107,7 +122,7 @@ def calibrated(
     target: float = 0.95,
     floor: float = 0.6,
     quantile: float = 0.95,
-    unseen: Floats | None = None,
+    unseen: Unseen | None = None,
 ) -> Classifier:
     """A classifier with temperature and abstention limits fitted on ``held_out``.
 
@@ -116,8 +131,7 @@ def calibrated(
     held_out : features of the calibration split, which is used in no training and is not the test split.
     target, floor : see :func:`choose_confidence`.
     quantile : see :func:`novelty_limit`.
-    unseen : novelty of other images of the classes, see :func:`facevalue.evaluation.novelty.out_of_fold`. The limit is
-        the larger of the two limits.
+    unseen : what further images that the novelty score does not know reach.
 
     Raises
     ------
@@ -132,10 +146,11 @@ def calibrated(
     classifier = classifier.changed(card)
     p = held_out.probabilities(classifier)
     decided = decision.decide(p, card.positive_index, card.threshold)
-    measured = [held_out.novelty(classifier)] + ([] if unseen is None else [unseen])
+    unseen = unseen or Unseen()
+    measured = np.concatenate([held_out.novelty(classifier), unseen.scores])
     abstention = Abstention(
         confidence=choose_confidence(p, held_out.y, target, floor, decided=decided),
-        novelty=max(novelty_limit(values, quantile) for values in measured),
+        novelty=max(novelty_limit(measured, quantile), unseen.room),
         target=target,
         n=len(held_out.y),
     )

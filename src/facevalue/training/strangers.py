@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,7 +87,7 @@ class StrangerSplit:
         return NoveltyData(
             strangers=self._by_set(x),
             # An image without a group is its own.
-            groups=[group or f"image {i}" for i, group in enumerate(groups)],
+            groups=np.array([group or f"image {i}" for i, group in enumerate(groups)]),
             scores=recipe.novelty.scores,
             quantile=recipe.calibration.quantile,
         )
