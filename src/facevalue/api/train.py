@@ -205,6 +205,7 @@ def train_sizes(
     resume: bool = False,
     fresh: bool = False,
     overwrite: bool = False,
+    strangers: Path | str | Sequence[Path | str] = (),
     settings: Mapping[str, Setting] | None = None,
 ) -> Comparison:
     """Train one model folder per input size in ``output``, then compare the models.
@@ -214,7 +215,7 @@ def train_sizes(
 
     Parameters
     ----------
-    data, recipe, groups, seed, overwrite, settings : as for :func:`train`; the same for every model.
+    data, recipe, groups, seed, overwrite, strangers, settings : as for :func:`train`; the same for every model.
     sizes : sides of the network input in pixels, all different.
     resume : compare again if the study is finished.
     fresh : remove an interrupted study and start over.
@@ -250,6 +251,7 @@ def train_sizes(
                         seed=seed,
                         size=size,
                         overwrite=True,
+                        strangers=strangers,
                         settings=settings,
                     )
             except FaceValueError:

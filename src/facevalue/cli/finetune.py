@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Fresh, Groups, Model, Overwrite, Resume, Settings
+from facevalue.cli.common.options import Fresh, Groups, Model, Overwrite, Resume, Settings, Strangers
 from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import settings_of
 from facevalue.cli.common.shell import Seed
@@ -34,6 +34,7 @@ def run(
     old: Annotated[
         Path | None, Option(metavar="DIR", help="Where the model's own images are now, if they have moved.")
     ] = None,
+    strangers: Strangers = None,
     changes: Settings = None,
     resume: Resume = False,
     fresh: Fresh = False,
@@ -56,6 +57,7 @@ def run(
         replay=replay,
         groups=groups,
         old=old,
+        strangers=strangers or (),
         seed=seed,
         resume=resume,
         fresh=fresh,

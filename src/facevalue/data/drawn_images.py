@@ -71,7 +71,8 @@ def _field(rng: np.random.Generator, size: tuple[int, int], power: float) -> NDA
     frequency[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.standard_normal((height, width))) / frequency**power
     field = np.fft.irfft2(spectrum, s=(height, width))
-    return np.clip(0.5 + field / (5 * field.std() + 1e-12), 0, 1)
+    clipped: NDArray[np.float64] = np.clip(0.5 + field / (5 * field.std() + 1e-12), 0, 1)
+    return clipped
 
 
 def _image(values: NDArray[np.floating]) -> Image.Image:

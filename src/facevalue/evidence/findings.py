@@ -94,6 +94,7 @@ KINDS: dict[str, FindingKind] = {
     "no-gain-on-hard-images": FindingKind("warning", "There is no significant gain on the hard test images."),
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
     "strangers-answered": FindingKind("warning", "Images that the model must refuse are answered too often."),
+    "novelty-from-scratch": FindingKind("warning", "Novelty uses features that were learned from the classes only."),
     "strangers-known": FindingKind("warning", "Stranger images are in the model's own data and were left out."),
     "strangers-unreadable": FindingKind("warning", "Stranger images cannot be read and are left out."),
     "strangers-thinned": FindingKind("info", "Only a part of a large folder of strangers is used."),

@@ -149,7 +149,7 @@ class Classifier(nn.Module, ImagePredictor):
         if card is not None:
             new._evaluated_weights = tensors.digest(new.state_dict()) if card.evidence else None
         if novelty_score is not None:
-            new.novelty_score = novelty_score.to(self.mean.device)
+            new.novelty_score = copy.deepcopy(novelty_score).to(self.mean.device)
         return new.train(self.training)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:

@@ -16,7 +16,7 @@ from facevalue.data.strangers import DRAWN, drawn_strangers, read_strangers, tog
 from facevalue.evaluation.calibration import calibrated
 from facevalue.evaluation.novelty import NoveltyData, fitted_score, with_novelty
 from facevalue.evaluation.strangers import evaluate_strangers
-from facevalue.evidence.findings import Finding
+from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import StrangerReport
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.classifier import Classifier
@@ -24,6 +24,12 @@ from facevalue.models.features import Extractor, Features
 from facevalue.models.novelty import NoveltyScore
 from facevalue.support import progress
 from facevalue.training.recipe import Recipe
+
+FROM_SCRATCH = finding(
+    "novelty-from-scratch",
+    "the network was trained from random weights, so its features hold little but its classes: strangers that are "
+    "unlike the drawn ones are refused less often than with pretrained weights; measure with `evaluate --strangers`",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,4 +105,5 @@ class StrangerSplit:
         """The share of strangers answered, of those that novelty was not fitted with."""
         with progress.within("strangers held out"):
             found = evaluate_strangers(classifier, own, self.test, own_features=own_features)
-        return found.changed(warnings=(*self.warnings, *found.warnings))
+        scratch = [FROM_SCRATCH] if classifier.card.network.weights == "none" else []
+        return found.changed(warnings=(*self.warnings, *scratch, *found.warnings))

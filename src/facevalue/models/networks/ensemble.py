@@ -71,7 +71,8 @@ class Member(nn.Module):
         if self.limit is None or self.novelty_score is None:
             return features[:, :0]
         logits = self.body.head(features)
-        return (self.novelty_score(features, logits, logits.argmax(1)) / self.limit).unsqueeze(1)
+        scores: Tensor = self.novelty_score(features, logits, logits.argmax(1))
+        return (scores / self.limit).unsqueeze(1)
 
 
 class Together(nn.Module):
