@@ -117,7 +117,7 @@ def test_a_file_with_other_predictions_is_refused(
 
 def test_a_file_with_other_novelty_is_refused(make: Make, face_images: ImageDataset, tmp_path: Path) -> None:
     with pytest.raises(ParityError, match="novelty"):
-        Altered(0.5, "novelty_means")(make(), tmp_path / "m", face_images)
+        Altered(0.5, "novelty_score.means")(make(), tmp_path / "m", face_images)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from facevalue import decision
 from facevalue.api.common.inputs import EvaluationContext, Model
 from facevalue.data.scan import Data
+from facevalue.data.strangers import folders_of, read_strangers
+from facevalue.errors import UsageError
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.slices import study, values_of
+from facevalue.evaluation.strangers import evaluate_strangers as evaluate_strangers_dataset
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.provenance import recorded
-from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy
+from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy, StrangerReport
 from facevalue.models.features import features_of
 from facevalue.reports import plots
 from facevalue.robustness.certificates import certify_dataset
@@ -98,6 +101,33 @@ def evaluate_corruptions(
     if plot is not None:
         plots.save_png(plots.corruption_curves(report), Path(plot))
     return report
+
+
+@recorded
+def evaluate_strangers(
+    model: Model,
+    data: Data,
+    strangers: Path | str | Sequence[Path | str],
+    *,
+    split: str | None = None,
+    save: bool = True,
+) -> StrangerReport:
+    """Share of images of other kinds (strangers) that a model answers instead of refusing them, by folder.
+
+    Parameters
+    ----------
+    model, data, split, save : as for :func:`evaluate`; the share of these images that is answered is given beside.
+    strangers : folders of images that the model must refuse; each is one set. Images that the model's own data has are
+        left out. Folders that it was trained with say little: see the report of its training.
+    """
+    context = EvaluationContext.of(model, data, split=split, save=save)
+    classifier, origin = context.classifier, context.classifier.origin
+    known = None if origin is None else origin.manifest
+    given = read_strangers(folders_of(strangers), classifier.card.preprocessing, known)
+    if given.images is None:
+        raise UsageError("expected at least one folder of `strangers`")
+    found = evaluate_strangers_dataset(classifier, context.dataset, given.images)
+    return context.finished(found.changed(warnings=(*given.warnings, *found.warnings)))
 
 
 @recorded

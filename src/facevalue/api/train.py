@@ -16,8 +16,8 @@ from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
+from facevalue.data.strangers import folders_of
 from facevalue.errors import DataError, FaceValueError, UsageError
-from facevalue.evaluation.calibration import calibrated, with_novelty
 from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, recorded
@@ -28,10 +28,11 @@ from facevalue.support import files, progress
 from facevalue.support.output_folder import free_folder, locked, resumable
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import resolved
-from facevalue.training.methods import Trained, checkpoint_beside, identity, new_classifier, train_method
+from facevalue.training.methods import checkpoint_beside, identity, new_classifier, train_method
 from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.refit import finished
 from facevalue.training.split_data import split_manifest
+from facevalue.training.strangers import StrangerSplit
 from facevalue.training.studies import check_same_study, study_of
 
 _SHOWN_WARNINGS = 5  # warnings about the test figures to show; with many classes there can be hundreds
@@ -60,6 +61,7 @@ def train(
     eps: float | None = None,
     teacher: Path | str | None = None,
     distill_temperature: float | None = None,
+    strangers: Path | str | Sequence[Path | str] = (),
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
     """Train a classifier on labelled images: split, train, calibrate, evaluate.
@@ -78,6 +80,8 @@ def train(
     overwrite : replace an existing model folder.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
     distill_temperature : recipe settings.
+    strangers : folders of images that the model must refuse, such as cats and dogs for a model of horses and humans.
+        Novelty is fitted with most of them and tested on the others. Drawn images are always used too.
     settings : other recipe settings by dotted key: ``{"augment.flip": True}``.
 
     Returns
@@ -131,14 +135,17 @@ def train(
         with _checkpoint(folder, run) as checkpoint:
             checkpoint.begin(resume=resume, fresh=fresh)
             splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
+            refused = StrangerSplit.of(folders_of(strangers), classifier.card.preprocessing, manifest)
             trained = train_method(classifier, splits, chosen, checkpoint)
-            classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
+            classifier, reports = finished(trained, splits, refused, chosen)
             _show_findings(reports[-1])
+            on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"])
+            say(on_strangers.warnings)
             card = classifier.card.changed(
                 data=data_facts_of(manifest),
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
-                evidence=reports,
+                evidence=(*reports, on_strangers),
             )
             classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
             if folder is None:
@@ -183,17 +190,6 @@ def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     return manifest if shortcut is None else manifest.changed(warnings=(*manifest.warnings, shortcut))
 
 
-def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
-    settings = recipe.calibration
-    return calibrated(
-        with_novelty(trained.classifier, trained.features["train"]),
-        trained.features["calibration"],
-        target=settings.target,
-        floor=settings.floor,
-        quantile=settings.quantile,
-    )
-
-
 STUDY, CURVES = "sizes.json", "curves.png"
 
 
@@ -209,6 +205,7 @@ def train_sizes(
     resume: bool = False,
     fresh: bool = False,
     overwrite: bool = False,
+    strangers: Path | str | Sequence[Path | str] = (),
     settings: Mapping[str, Setting] | None = None,
 ) -> Comparison:
     """Train one model folder per input size in ``output``, then compare the models.
@@ -218,7 +215,7 @@ def train_sizes(
 
     Parameters
     ----------
-    data, recipe, groups, seed, overwrite, settings : as for :func:`train`; the same for every model.
+    data, recipe, groups, seed, overwrite, strangers, settings : as for :func:`train`; the same for every model.
     sizes : sides of the network input in pixels, all different.
     resume : compare again if the study is finished.
     fresh : remove an interrupted study and start over.
@@ -254,6 +251,7 @@ def train_sizes(
                         seed=seed,
                         size=size,
                         overwrite=True,
+                        strangers=strangers,
                         settings=settings,
                     )
             except FaceValueError:

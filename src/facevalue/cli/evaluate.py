@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Classes
+from facevalue.cli.common.options import Classes, Strangers
 from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import classes_of, words
 from facevalue.cli.common.shell import Seed
 from facevalue.support.formats import interval, percent
 
 if TYPE_CHECKING:
-    from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy
+    from facevalue.evidence.records import (
+        CertificateReport,
+        CorruptionReport,
+        Evaluation,
+        SliceStudy,
+        StrangerReport,
+    )
 
 EXAMPLE = "facevalue evaluate model other-images --json figures.json"
 _FILES = 10  # files listed at most
@@ -47,6 +53,7 @@ def run(
     certify: Annotated[
         bool, Option("--certify", help="Also measure certified accuracy with randomised smoothing (see --sigma).")
     ] = False,
+    strangers: Strangers = None,
     sigma: Annotated[float, Option(min=0, metavar="SIGMA", help="Noise for --certify, for pixels in [0, 1].")] = 0.25,
     samples: Annotated[int, Option(min=1, metavar="N", help="Noisy copies per image for --certify.")] = 1000,
     limit: Annotated[
@@ -64,7 +71,7 @@ def run(
     named = classes_of(classes or ())
 
     from facevalue.api.evaluate import certify as run_certify
-    from facevalue.api.evaluate import evaluate, evaluate_corruptions
+    from facevalue.api.evaluate import evaluate, evaluate_corruptions, evaluate_strangers
 
     report = evaluate(model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save)
     figures = report.to_dict()
@@ -80,6 +87,10 @@ def run(
         certified = run_certify(model, data, sigma=sigma, samples=samples, **common, plot=None if corruptions else plot)
         figures["certificate"] = certified.to_dict()
         more += [certificate_table(certified), *(w.line for w in certified.warnings)]
+    if strangers:
+        refused = evaluate_strangers(model, data, strangers, split=split, save=save)
+        figures["strangers"] = refused.to_dict()
+        more += [stranger_table(refused), *(w.line for w in refused.warnings)]
     deliver(
         figures,
         json,
@@ -153,6 +164,22 @@ def corruption_table(report: CorruptionReport) -> Table:
         rows.append((kind, *cells, of_kind[0].unit))
     title = f"everyday corruptions, n = {report.n}: mean accuracy is {percent(report.mean_accuracy)}"
     return table(title, ("corruption", "mild", "", "", "", "severe", "unit of strength"), rows)
+
+
+def stranger_table(report: StrangerReport) -> Table:
+    """One row per set, and the model's own images."""
+    title = f"answered although the model must refuse them; of its own {report.n} images it answers"
+    rows = [
+        (s.name, s.n, percent(s.answered), interval(s.answered_ci), f"{s.auroc:.3f}", _named_counts(s.answered_as))
+        for s in report.sets
+    ]
+    return table(
+        f"{title} {percent(report.answered_own)}", ("strangers", "n", "answered", "95 %", "auroc", "answered as"), rows
+    )
+
+
+def _named_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{label} {n}" for label, n in counts.items())
 
 
 def certificate_table(report: CertificateReport) -> Table:

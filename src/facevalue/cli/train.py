@@ -17,12 +17,13 @@ from facevalue.cli.common.options import (
     RecipesSeed,
     Resume,
     Settings,
+    Strangers,
     Weights,
 )
 from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
 from facevalue.cli.compare import side_by_side
-from facevalue.cli.evaluate import evaluation_table
+from facevalue.cli.evaluate import evaluation_table, stranger_table
 
 EXAMPLE = "facevalue train images -o model --recipe probe --network mobilenetv2_100 --weights hub"
 
@@ -59,6 +60,7 @@ def run(
     distill_temperature: Annotated[
         float | None, Option(min=1, metavar="T", help="Temperature of distillation; higher means softer probabilities.")
     ] = None,
+    strangers: Strangers = None,
     resume: Resume = False,
     fresh: Fresh = False,
     overwrite: Overwrite = False,
@@ -81,6 +83,7 @@ def run(
     }
 
     from facevalue.api.train import train, train_sizes
+    from facevalue.evidence.records import StrangerReport
     from facevalue.evidence.summary import TrainSummary
     from facevalue.training.recipe import SHORT
 
@@ -96,6 +99,7 @@ def run(
             resume=resume,
             fresh=fresh,
             overwrite=overwrite,
+            strangers=strangers or (),
             settings={**named, **changed},
         )
         compared = [row.to_dict() for row in found.models]
@@ -116,6 +120,7 @@ def run(
         fresh=fresh,
         overwrite=overwrite,
         size=sizes[0] if sizes else None,
+        strangers=strangers or (),
         settings=changed,
         **chosen,
     )
@@ -124,5 +129,6 @@ def run(
         {"model": str(output), **summary.to_dict()},
         json,
         evaluation_table([r for r in (summary.train, summary.validation, summary.test) if r is not None]),
+        *map(stranger_table, model.card.of_kind(StrangerReport)),
         f"{output}: the model folder; next: facevalue predict {argument(output)} IMAGE…",
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from facevalue import decision
 from facevalue.errors import DataError
@@ -15,8 +16,6 @@ from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.evidence.score_reference import ScoreReference
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
-from facevalue.models.networks.distance import RANK
-from facevalue.support import progress
 
 Floats = NDArray[np.floating]
 
@@ -91,67 +90,7 @@ def choose_confidence(
     return max(floor, float(sorted_confidence[last] + following) / 2)
 
 
-def fit_novelty(features: Tensor, labels: NDArray[np.int64], classes: int) -> dict[str, Tensor]:
-    """Buffers for :meth:`Classifier.novelty`, fitted to the features of the training split.
-
-    Parameters
-    ----------
-    features : (n, d) float.
-    labels : (n,) int.
-    """
-    x, y = features.double(), torch.from_numpy(labels)
-    n, d = x.shape
-    means = torch.stack([x[y == c].mean(0) for c in range(classes)])
-    spread = x - means[y]
-    rank = min(d, RANK)
-    values, vectors = _principal(spread / math.sqrt(max(1, n - classes)), rank)
-    total = spread.square().sum() / max(1, n - classes)
-    # The mean of the remaining variances (Tipping & Bishop 1999); the floor bounds the weight of constant features.
-    rest = ((total - values.sum()) / (d - rank)).clamp_min(0) if d > rank else values[-1]
-    floor = 1e-6 * total / d + 1e-12
-    return {
-        "novelty_means": means.float(),
-        "novelty_basis": vectors.contiguous().float(),
-        "novelty_scale": values.clamp_min(max(rest, floor)).sqrt().float(),
-        "novelty_rest": rest.clamp_min(floor).sqrt().float(),
-    }
-
-
-def _principal(x: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """(rank,) largest eigenvalues of ``x.T @ x`` for x (n, d), in descending order, and (d, rank) eigenvectors.
-
-    If there are fewer than ``rank`` directions, the others get eigenvalue 0 and a zero vector, and belong to the rest
-    of the space.
-    """
-    n, d = x.shape
-    if d <= n:
-        values, vectors = eigh(x.T @ x)
-        return values.flip(0)[:rank].clamp_min(0), vectors.flip(1)[:, :rank]
-    # The same from n x n products: d x d ones take minutes and gigabytes with thousands of features.
-    values, left = eigh(x @ x.T)
-    values, left = values.flip(0)[:rank], left.flip(1)[:, :rank]
-    sure = values > 1e-9 * values[0]  # smaller ones have directions from rounding only
-    found = x.T @ (left * torch.where(sure, values, 1).rsqrt() * sure)
-    pad = rank - len(values)
-    return nn.functional.pad(values * sure, (0, pad)), nn.functional.pad(found, (0, pad))
-
-
-def eigh(a: Tensor) -> tuple[Tensor, Tensor]:
-    """(n,) eigenvalues of a symmetric matrix (n, n) in ascending order, and (n, n) eigenvectors as columns.
-
-    Divide and conquer; if that does not converge (it can fail with many nearly equal eigenvalues), the slower QR
-    algorithm, so that the training run is not lost.
-    """
-    try:
-        values, vectors = torch.linalg.eigh(a)
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        from scipy import linalg
-
-        values, vectors = (torch.from_numpy(part) for part in linalg.eigh(a.numpy(), driver="ev"))
-    return values, vectors
-
-
-def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:
+def novelty_limit(novelty: Floats, quantile: float = 0.95) -> float:
     """The distance that a calibration-like image exceeds with a probability of at most 1 - ``quantile``.
 
     The conformal order statistic (Vovk et al. 2005): the ceil((n + 1) quantile)-th smallest distance. With too few
@@ -162,16 +101,28 @@ def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:
     return float(ordered[rank - 1] if rank <= len(ordered) else ordered[-1] * 1.1)
 
 
-def with_novelty(classifier: Classifier, train: Features) -> Classifier:
-    """A classifier with novelty fitted to the features of its training split."""
-    with progress.work("fitting novelty", 1, "fits") as work:
-        buffers = fit_novelty(train.x, train.y, len(classifier.card.classes))
-        work.advance()
-    return classifier.changed(buffers=buffers)
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """Novelty of images of the classes that the score was not fitted with, besides the calibration split.
+
+    Attributes
+    ----------
+    scores : of training images, each by a score that was fitted without its group.
+    room : the limit is at least this.
+    """
+
+    scores: Floats = field(default_factory=lambda: np.empty(0))
+    room: float = 0.0
 
 
 def calibrated(
-    classifier: Classifier, held_out: Features, *, target: float = 0.95, floor: float = 0.6, quantile: float = 0.99
+    classifier: Classifier,
+    held_out: Features,
+    *,
+    target: float = 0.95,
+    floor: float = 0.6,
+    quantile: float = 0.95,
+    unseen: Unseen | None = None,
 ) -> Classifier:
     """A classifier with temperature and abstention limits fitted on ``held_out``.
 
@@ -180,6 +131,7 @@ def calibrated(
     held_out : features of the calibration split, which is used in no training and is not the test split.
     target, floor : see :func:`choose_confidence`.
     quantile : see :func:`novelty_limit`.
+    unseen : what further images that the novelty score does not know reach.
 
     Raises
     ------
@@ -194,9 +146,11 @@ def calibrated(
     classifier = classifier.changed(card)
     p = held_out.probabilities(classifier)
     decided = decision.decide(p, card.positive_index, card.threshold)
+    unseen = unseen or Unseen()
+    measured = np.concatenate([held_out.novelty(classifier), unseen.scores])
     abstention = Abstention(
         confidence=choose_confidence(p, held_out.y, target, floor, decided=decided),
-        novelty=novelty_limit(held_out.novelty(classifier), quantile),
+        novelty=max(novelty_limit(measured, quantile), unseen.room),
         target=target,
         n=len(held_out.y),
     )

@@ -80,6 +80,21 @@ class Abstention(Record, frozen=True):
     n: int = 0
 
 
+class NoveltyFacts(Record, frozen=True):
+    """How novelty is measured.
+
+    Attributes
+    ----------
+    score : its key in :data:`facevalue.models.novelty.SCORES`.
+    strangers : number of images that must be refused, which it was fitted with, by set.
+    compared : by score, the share of strangers that would be answered: the mean over the sets, each left out in turn.
+    """
+
+    score: str = "mahalanobis"
+    strangers: dict[str, int] = {}
+    compared: dict[str, float] = {}
+
+
 class DataFacts(Record, frozen=True):
     """Facts about the images that the model was made from.
 
@@ -110,6 +125,7 @@ class ModelCard(Record, frozen=True):
     positive : the class of ``threshold``, ``auroc`` and ``average_precision``; ``None`` for more than two classes.
     threshold : the prediction is ``positive`` if its probability is at least this.
     temperature : divides the logits before the softmax; fitted on the calibration split.
+    novelty : how the distance from the training data is measured.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
         was not trained on.
@@ -127,6 +143,7 @@ class ModelCard(Record, frozen=True):
     threshold: float = 0.5
     temperature: float = 1.0
     abstention: Abstention = Abstention()
+    novelty: NoveltyFacts = NoveltyFacts()
     reference: ScoreReference | None = None
     data: DataFacts = DataFacts()
     recipe: dict[str, Any] = {}

@@ -96,6 +96,14 @@ KINDS: dict[str, FindingKind] = {
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
     "models-differ-in-classes": FindingKind("warning", "Compared models have different classes."),
     "compared-on-different-images": FindingKind("warning", "Compared figures were measured on different images."),
+    "strangers-answered": FindingKind("warning", "Images that the model must refuse are answered too often."),
+    "novelty-from-scratch": FindingKind("warning", "Novelty uses features that were learned from the classes only."),
+    "strangers-known": FindingKind("warning", "Stranger images are in the model's own data and were left out."),
+    "strangers-unreadable": FindingKind("warning", "Stranger images cannot be read and are left out."),
+    "strangers-thinned": FindingKind("info", "Only a part of a large folder of strangers is used."),
+    "strangers-not-given-again": FindingKind(
+        "warning", "Strangers that the model was trained with were not given to fine-tuning."
+    ),
     # Robustness.
     "compared-under-different-attacks": FindingKind("warning", "Compared models were not attacked in the same way."),
     "low-clean-accuracy": FindingKind("warning", "Clean accuracy may be no better than chance."),

@@ -360,6 +360,52 @@ class FinetuneReport(Evidence, frozen=True, tag="finetune"):
         return frame_of([one.to_dict() for one in self.changes])
 
 
+class StrangerFigures(Record, frozen=True):
+    """How often the images of one set that must be refused are answered.
+
+    Attributes
+    ----------
+    answered : share of them that the model answers, with a 95 % Wilson interval.
+    auroc : of novelty, these against the model's own images: 1 if every one of them is more novel than those.
+    answered_as : number of answered images by predicted class.
+    """
+
+    name: str
+    n: int
+    answered: float
+    answered_ci: Interval
+    auroc: float
+    answered_as: dict[str, int] = {}
+
+
+class StrangerReport(Evidence, frozen=True, tag="strangers"):
+    """Share of images of other kinds (strangers) that a model answers instead of refusing them.
+
+    Attributes
+    ----------
+    strangers, strangers_fingerprint : where they come from. The provenance is of the model's own images.
+    score : the novelty score.
+    answered_own : share of the model's own images that it answers, with a 95 % Wilson interval.
+    """
+
+    strangers: str
+    strangers_fingerprint: str
+    score: str
+    answered_own: float
+    answered_own_ci: Interval
+    sets: tuple[StrangerFigures, ...]
+
+    def identity(self) -> Identity:
+        return (self.split, self.provenance.fingerprint, self.strangers_fingerprint)
+
+    def title(self) -> str:
+        return f"strangers: {', '.join(one.name for one in self.sets[:3])}" + (", …" if len(self.sets) > 3 else "")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per set."""
+        return frame_of([row.to_dict() for row in self.sets])
+
+
 class ExportReport(Evidence, frozen=True, tag="export"):
     """Comparison of an exported file with the model on ``n`` images, from file bytes to label."""
 
@@ -377,4 +423,6 @@ class ExportReport(Evidence, frozen=True, tag="export"):
         return f"export to {self.target}"
 
 
-AnyEvidence = Evaluation | AttackReport | CorruptionReport | CertificateReport | FinetuneReport | ExportReport
+AnyEvidence = (
+    Evaluation | AttackReport | CorruptionReport | CertificateReport | FinetuneReport | StrangerReport | ExportReport
+)

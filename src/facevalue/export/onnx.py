@@ -40,8 +40,9 @@ class Graph(Recordable):
         features = model.body.embed(maps)
         logits = model.body.head(features)
         probabilities = model.calibrated(logits)
-        answers = (logits, probabilities, model.novelty(features))
-        return (*answers, model.heat(maps, self._decided(probabilities))) if model.body.pooled else answers
+        decided = self._decided(probabilities)
+        answers = (logits, probabilities, model.novelty_score(features, logits, decided))
+        return (*answers, model.heat(maps, decided)) if model.body.pooled else answers
 
     def _decided(self, probabilities: Tensor) -> Tensor:
         """(n,) predicted class, by the rule of :func:`facevalue.decision.decide`."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from facevalue.data.dataset import ImageDataset
 from facevalue.models.classifier import Classifier
 from facevalue.models.graphs.record import Recordable, recorded
+from facevalue.models.novelty import NoveltyScore
 from facevalue.support import machine, progress
 
 MANY = 200
@@ -58,11 +59,15 @@ class Features:
         calibrated: NDArray[np.float64] = classifier.calibrated(self.logits(classifier).double()).numpy()
         return calibrated
 
-    def novelty(self, classifier: Classifier) -> NDArray[np.float64]:
-        """(n,) distances from the training data."""
+    def novelty(self, classifier: Classifier, score: NoveltyScore | None = None) -> NDArray[np.float64]:
+        """(n,) novelty by the classifier's score, or by another one."""
+        score = classifier.novelty_score if score is None else score
+        parts = []
         with torch.inference_mode():
-            parts = [classifier.novelty(part).double() for part in torch.split(self.x, 1024)]
-        joined: NDArray[np.float64] = torch.cat(parts).numpy()
+            for part in torch.split(self.x, 1024):
+                logits = classifier.body.head(part)
+                parts.append(score(part, logits, classifier.decide(logits)).double())
+        joined: NDArray[np.float64] = torch.cat(parts).numpy() if parts else np.empty(0)
         return joined
 
     def rows(self, start: int, end: int | None = None) -> Features:

@@ -49,6 +49,11 @@ class Trained:
     seconds_per_epoch: float
     refitted: tuple[Classifier, Mapping[str, Features]] | None = None
 
+    @property
+    def last_features(self) -> Mapping[str, Features]:
+        """Features of ``train`` and ``test`` by the classifier that is kept."""
+        return self.features if self.refitted is None else self.refitted[1]
+
 
 @own_random_state
 def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:

@@ -22,6 +22,7 @@ from facevalue.training.settings import (
     DistillSettings,
     FitSettings,
     NetworkSettings,
+    NoveltySettings,
     OptimizerSettings,
     ProbeSettings,
     ScheduleSettings,
@@ -65,6 +66,7 @@ class Recipe(Settings, frozen=True):
     distill: DistillSettings = DistillSettings()
     probe: ProbeSettings = ProbeSettings()
     calibration: CalibrationSettings = CalibrationSettings()
+    novelty: NoveltySettings = NoveltySettings()
 
     def __post_init__(self) -> None:
         expect(self.seed >= 0, "seed", "at least 0", self.seed)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.manifest import SPLITS
-from facevalue.evaluation.calibration import with_novelty
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.metrics import difference_of_paired_rates
 from facevalue.evidence.findings import Finding, finding, say
@@ -16,6 +15,8 @@ from facevalue.models.features import Features
 from facevalue.support import progress
 from facevalue.support.formats import percent
 from facevalue.training.methods import Trained
+from facevalue.training.recipe import Recipe
+from facevalue.training.strangers import StrangerSplit
 
 BEFORE = finding(
     "figures-before-refit",
@@ -25,25 +26,24 @@ BEFORE = finding(
 
 
 def finished(
-    first: Classifier, trained: Trained, splits: Mapping[str, ImageDataset]
+    trained: Trained, splits: Mapping[str, ImageDataset], strangers: StrangerSplit, recipe: Recipe
 ) -> tuple[Classifier, tuple[Evaluation, ...]]:
     """The model to keep, and its evaluations on all splits.
 
-    Without ``refit`` that is ``first``. With it, the second model is kept, with the temperature and limits of the
-    first. The second is evaluated only on ``train`` and ``test``; the figures on validation and calibration are of the
-    first, which was not trained on them.
-
-    Parameters
-    ----------
-    first : the classifier of ``trained``, calibrated.
+    Without ``refit`` that is the first model, calibrated. With it, the second model is kept, with the temperature and
+    limits of the first. The second is evaluated only on ``train`` and ``test``; the figures on validation and
+    calibration are of the first, which was not trained on them.
     """
+    parts = trained.features
+    first = strangers.calibrated(trained.classifier, splits["train"], parts["train"], parts["calibration"], recipe)
     classifier, warned = first, list[Finding]()
     after: Mapping[str, Features] = {}
     if trained.refitted is not None:
         classifier, after = trained.refitted
         # It has learned from the calibration images: their scores say nothing of other images.
         with progress.within("after the second training"):
-            classifier = with_novelty(classifier, after["train"]).changed(first.card.changed(reference=None))
+            score = strangers.score_again(first, classifier, after["train"])
+            classifier = classifier.changed(first.card.changed(reference=None), novelty_score=score)
         warned = worse((first, trained.features["train"]), (classifier, after["train"]))
     say(warned)
     reports = []

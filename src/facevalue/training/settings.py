@@ -9,6 +9,7 @@ import msgspec
 
 from facevalue.images.preprocessing import Filter, Fit
 from facevalue.models.networks.base import Triple
+from facevalue.models.novelty import SCORES
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -342,8 +343,24 @@ class CalibrationSettings(Settings, frozen=True):
 
     target: float = 0.95
     floor: float = 0.6
-    quantile: float = 0.99
+    quantile: float = 0.95
 
     def __post_init__(self) -> None:
         for name in ("target", "floor", "quantile"):
             expect(0 < getattr(self, name) < 1, name, "in (0, 1)", getattr(self, name))
+
+
+class NoveltySettings(Settings, frozen=True):
+    """Novelty scores; see :mod:`facevalue.models.novelty`.
+
+    Attributes
+    ----------
+    scores : scores to compare; the one that answers fewest strangers is kept, and the first of equally good ones. Each
+        set of strangers is left out of the fit in turn.
+    """
+
+    scores: tuple[str, ...] = ("contrast", "neighbours", "mahalanobis")
+
+    def __post_init__(self) -> None:
+        known = bool(self.scores) and set(self.scores) <= set(SCORES)
+        expect(known, "scores", f"some of {', '.join(SCORES)}", ", ".join(self.scores) or "none")

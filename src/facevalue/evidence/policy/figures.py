@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from facevalue.evidence.records import AttackFigures, CorruptionReport, Evaluation, ExportReport
+from facevalue.evidence.records import AttackFigures, CorruptionReport, Evaluation, ExportReport, StrangerReport
 
 Direction = Literal["at least", "at most"]
 
@@ -80,6 +80,15 @@ CORRUPTION_FIGURES: dict[str, Callable[[CorruptionReport], float | None]] = {
     "accuracy_lower": lambda r: min((f.accuracy_ci[0] for f in r.results), default=None),
 }
 """Keys of ``[require.corruption]``, all lower limits. ``accuracy`` is that of the worst corruption and strength."""
+
+STRANGER_FIGURES: dict[str, tuple[Callable[[StrangerReport], float | None], Direction]] = {
+    "n": (lambda r: min((s.n for s in r.sets), default=None), "at least"),
+    "answered": (lambda r: max((s.answered for s in r.sets), default=None), "at most"),
+    "answered_upper": (lambda r: max((s.answered_ci[1] for s in r.sets), default=None), "at most"),
+    "auroc": (lambda r: min((s.auroc for s in r.sets), default=None), "at least"),
+    "answered_own": (lambda r: r.answered_own, "at least"),
+}
+"""Keys of ``[require.strangers]``: those of the worst set."""
 
 CERTIFICATE_FIGURES = ("n", "mean_radius", "accuracy", "accuracy_lower")
 """Keys of ``[require.certificate]`` besides ``radius``; all are lower limits."""
