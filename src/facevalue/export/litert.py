@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from facevalue.errors import FaceValueError, MissingExtraError, UsageError
 from facevalue.evidence.card import ModelCard
-from facevalue.export import litert_program
+from facevalue.export import litert_file, litert_program
 from facevalue.export.base import Exporter, Pixels, Precision, Runtime
 from facevalue.export.onnx import Graph, facts
 from facevalue.models.classifier import Classifier
@@ -39,9 +39,6 @@ INSTALL = (
     "the target litert needs litert-torch, which does not fit into facevalue's environment; run: "
     f"python -m venv litert && litert/bin/pip install 'litert-torch==0.10.*', and set {PYTHON}=litert/bin/python"
 )
-
-METADATA = "facevalue"
-"""Name of the metadata in the file: JSON with classes, threshold and preprocessing, as in the ONNX file."""
 
 
 @final
@@ -62,7 +59,7 @@ class LitertExporter(Exporter):
     """``model.tflite``: input ``pixels`` uint8 (1, s, s, 3), outputs as in ONNX, one image a run."""
 
     name: ClassVar[str] = "litert"
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "int8")
 
     def missing(self, precision: Precision) -> str | None:
         """The interpreter is an extra; the converter has an environment of its own."""
@@ -75,10 +72,15 @@ class LitertExporter(Exporter):
     ) -> Mapping[str, str]:
         """Capture the graph with ``torch.export``, convert it in the other environment, and add the card's facts."""
         with tempfile.TemporaryDirectory(prefix="facevalue-") as folder:
-            program = Path(folder) / "graph.pt2"
+            program, ranges, operations = (Path(folder) / name for name in ("graph.pt2", "pixels.npy", "int8.json"))
             _capture(classifier, program)
-            versions = _convert(program, path, classifier.card.network.name)
-        path.write_bytes(_with_metadata(path.read_bytes(), json.dumps(facts(classifier.card))))
+            versions = _program("convert", program, path)
+            litert_file.add_metadata(path, json.dumps(facts(classifier.card)))
+            if calibration is not None:
+                np.save(ranges, calibration)
+                chosen = litert_file.eight_bit_operations(path, len(classifier.classes))
+                operations.write_text(json.dumps(chosen), encoding="utf-8")
+                versions |= _program("quantise", path, ranges, operations)
         return versions
 
     def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
@@ -125,31 +127,15 @@ def _capture(classifier: Classifier, path: Path) -> None:
         torch.export.save(torch.export.export(module, (), {"pixels": example}), path)
 
 
-def _convert(program: Path, output: Path, network: str) -> dict[str, str]:
-    """Run the converter in its own environment; returns its versions."""
+def _program(*arguments: str | Path) -> dict[str, str]:
+    """Run :mod:`litert_program` in its own environment; returns the versions of what it used."""
     python = converter()
     assert python is not None  # missing() has said so
     # Isolated: neither this folder, which has an onnx.py, nor PYTHONPATH is where it imports from.
-    command = [python, "-I", litert_program.__file__, str(program), str(output)]
+    command = [python, "-I", litert_program.__file__, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
-        raise FaceValueError(f"litert-torch ({python}) cannot convert {network}: {last.strip()[:300]}")
+        raise FaceValueError(f"litert-torch ({python}) cannot {arguments[0]} this network: {last.strip()[:300]}")
     versions: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
     return versions
-
-
-def _with_metadata(model: bytes, text: str) -> bytes:
-    """The file with a text added to its metadata."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    whole = schema.ModelT.InitFromPackedBuf(model, 0)
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(text.encode(), np.uint8)
-    entry.name, entry.buffer = METADATA, len(whole.buffers)
-    whole.buffers.append(buffer)
-    whole.metadata = [*(whole.metadata or ()), entry]
-    builder = flatbuffers.Builder(len(model) + len(text))
-    builder.Finish(whole.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
