@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -24,10 +24,11 @@ class Operation:
 
 
 def eight_bit(operations: Sequence[Operation], logits: str, classes: int) -> frozenset[str]:
-    """Names of the operations that may compute with 8 bits: the layers of the body, and what lies before them.
+    """Names of the operations that may compute with 8 bits: the layers of the body, and what stands between them.
 
     A last layer has one output a class, also inside an ensemble. It stays float with all that follows it: 8 bits would
-    leave probabilities in steps of 1/256. What does not lead to the logits, as novelty and heat, stays float as well.
+    leave probabilities in steps of 1/256. So does the normalisation before the first layer, and what does not lead to
+    the logits, as novelty and heat.
 
     Parameters
     ----------
@@ -35,24 +36,36 @@ def eight_bit(operations: Sequence[Operation], logits: str, classes: int) -> fro
     logits : the tensor with the logits.
     classes : their number.
 
-    >>> layers = [Operation("conv", ("x",), ("a",), 8), Operation("add", ("a",), ("b",)), Operation("fc", ("b",), ("c",), 8)]
-    >>> head = [Operation("head", ("c",), ("y",), 2), Operation("far", ("c",), ("novelty",), 8)]
-    >>> sorted(eight_bit([*layers, *head], "y", classes=2))
+    >>> first = [Operation("mean", ("x",), ("a",)), Operation("conv", ("a",), ("b",), 8)]
+    >>> second = [Operation("add", ("b",), ("c",)), Operation("fc", ("c",), ("d",), 8)]
+    >>> last = [Operation("head", ("d",), ("y",), 2), Operation("far", ("d",), ("novelty",), 4)]
+    >>> sorted(eight_bit([*first, *second, *last], "y", classes=2))
     ['add', 'conv', 'fc']
     """
-    makers = {tensor: operation for operation in operations for tensor in operation.outputs}
-    towards_logits = _before([logits], makers)
+    makers = {tensor: [operation] for operation in operations for tensor in operation.outputs}
+    readers: dict[str, list[Operation]] = {}
+    for operation in operations:
+        for tensor in operation.inputs:
+            readers.setdefault(tensor, []).append(operation)
+    towards_logits = _reached([logits], makers, lambda operation: operation.inputs)
     layers = [one for one in towards_logits.values() if one.width not in (None, classes)]
-    return frozenset({layer.name for layer in layers} | set(_before([t for o in layers for t in o.inputs], makers)))
+    before = _reached([t for one in layers for t in one.inputs], makers, lambda operation: operation.inputs)
+    after = _reached([t for one in layers for t in one.outputs], readers, lambda operation: operation.outputs)
+    between = {name for name in before.keys() & after.keys() if before[name].width is None}
+    return frozenset(between | {layer.name for layer in layers})
 
 
-def _before(tensors: Sequence[str], makers: dict[str, Operation]) -> dict[str, Operation]:
-    """The operations, by name, that these tensors are computed by, directly or not."""
+def _reached(
+    tensors: Sequence[str],
+    neighbours: Mapping[str, Sequence[Operation]],
+    further: Callable[[Operation], Sequence[str]],
+) -> dict[str, Operation]:
+    """The operations, by name, that are reached from these tensors through ``neighbours``, again and again."""
     found: dict[str, Operation] = {}
     waiting = list(tensors)
     while waiting:
-        operation = makers.get(waiting.pop())
-        if operation is not None and operation.name not in found:
-            found[operation.name] = operation
-            waiting.extend(operation.inputs)
+        for operation in neighbours.get(waiting.pop(), ()):
+            if operation.name not in found:
+                found[operation.name] = operation
+                waiting.extend(further(operation))
     return found

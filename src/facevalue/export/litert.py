@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -23,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facevalue.errors import FaceValueError, MissingExtraError, UsageError
+from facevalue.errors import MissingExtraError, UsageError
 from facevalue.evidence.card import ModelCard
-from facevalue.export import litert_file, litert_program
+from facevalue.export import litert_file, litert_program, programs
 from facevalue.export.base import Exporter, Pixels, Precision, Runtime
 from facevalue.export.onnx import Graph, facts
 from facevalue.models.classifier import Classifier
@@ -71,16 +70,18 @@ class LitertExporter(Exporter):
         self, classifier: Classifier, path: Path, precision: Precision = "fp32", calibration: Pixels | None = None
     ) -> Mapping[str, str]:
         """Capture the graph with ``torch.export``, convert it in the other environment, and add the card's facts."""
+        python = converter()
+        assert python is not None  # missing() has said so
         with tempfile.TemporaryDirectory(prefix="facevalue-") as folder:
             program, ranges, operations = (Path(folder) / name for name in ("graph.pt2", "pixels.npy", "int8.json"))
             _capture(classifier, program)
-            versions = _program("convert", program, path)
+            versions = programs.run(python, litert_program, "convert", program, path)
             litert_file.add_metadata(path, json.dumps(facts(classifier.card)))
             if calibration is not None:
                 np.save(ranges, calibration)
                 chosen = litert_file.eight_bit_operations(path, len(classifier.classes))
                 operations.write_text(json.dumps(chosen), encoding="utf-8")
-                versions |= _program("quantise", path, ranges, operations)
+                versions |= programs.run(python, litert_program, "quantise", path, ranges, operations)
         return versions
 
     def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
@@ -125,17 +126,3 @@ def _capture(classifier: Classifier, path: Path) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.export.save(torch.export.export(module, (), {"pixels": example}), path)
-
-
-def _program(*arguments: str | Path) -> dict[str, str]:
-    """Run :mod:`litert_program` in its own environment; returns the versions of what it used."""
-    python = converter()
-    assert python is not None  # missing() has said so
-    # Isolated: neither this folder, which has an onnx.py, nor PYTHONPATH is where it imports from.
-    command = [python, "-I", litert_program.__file__, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
-        raise FaceValueError(f"litert-torch ({python}) cannot {arguments[0]} this network: {last.strip()[:300]}")
-    versions: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    return versions
