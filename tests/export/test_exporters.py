@@ -23,7 +23,7 @@ from facevalue.evidence.records import ExportReport, ParityFigures
 from facevalue.export import EXPORTERS, Exporter, find
 from facevalue.export.base import Pixels, Precision, Runtime
 from facevalue.export.onnx import OnnxExporter
-from facevalue.export.parity import ACCURACY_LOST, TOLERANCE, figures_of, problem_of
+from facevalue.export.parity import ACCURACY_LOST, TOLERANCE, Reference, problem_of
 from facevalue.images.parity import one_per_kind
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.images.sources import ImageInput
@@ -57,12 +57,13 @@ def target(request: pytest.FixtureRequest, face_images: ImageDataset) -> Target:
     return Target(EXPORTERS[name], precision, face_images)
 
 
-def test_report_says_what_was_measured(
+def test_a_file_answers_as_the_model_and_the_report_says_so(
     target: Target, make: Make, agreed: Callable[[Classifier], ImageDataset], tmp_path: Path
 ) -> None:
     output = tmp_path / "out" / "model.file"
-    classifier = make()
-    images, drawn = agreed(classifier), one_per_kind()
+    images, drawn = agreed(make()), one_per_kind()
+    classifier = make().train()
+    before = copy.deepcopy(classifier.state_dict())
     with asked_by("by hand"):
         report = target(classifier, output, images, drawn=drawn)
     assert report.provenance.command == "by hand"
@@ -83,14 +84,7 @@ def test_report_says_what_was_measured(
         assert report.runtime_accuracy >= 1 - ACCURACY_LOST
         assert 0 < report.max_probability_difference < 0.2
     assert (report.calibration_images > 0) == (target.precision == "int8")
-
-
-def test_the_classifier_is_left_as_it_is(
-    target: Target, make: Make, agreed: Callable[[Classifier], ImageDataset], tmp_path: Path
-) -> None:
-    classifier = make().train()
-    before = copy.deepcopy(classifier.state_dict())
-    target(classifier, tmp_path / "m", agreed(make()))
+    # The classifier is left as it is.
     assert classifier.training
     assert all(p.requires_grad for p in classifier.parameters())
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
@@ -188,12 +182,12 @@ def test_at_the_tie_either_label_agrees(make: Make, face_images: ImageDataset) -
     card = classifier.card.changed(threshold=p, abstention=Abstention(novelty=1e9))
     tied = classifier.changed(card=card)
     flipped = always(p - 1e-6, novelty)
-    figures = figures_of(tied, flipped, one)
+    figures = Reference(tied, one).compared(flipped)
     assert (figures.labels_changed, figures.answers_changed, figures.ties) == (0, 0, 1)
     assert figures.max_probability_difference == pytest.approx(1e-6, abs=1e-7)
-    assert figures_of(tied, flipped, one, exact=False).labels_changed == 1  # int8 is counted as it is
+    assert Reference(tied, one).compared(flipped, exact=False).labels_changed == 1  # int8 is counted as it is
     far = classifier.changed(card=card.changed(threshold=min(1.0, p + 0.01)))
-    assert figures_of(far, always(p + 0.02, novelty), one).labels_changed == 1
+    assert Reference(far, one).compared(always(p + 0.02, novelty)).labels_changed == 1
 
 
 @pytest.mark.parametrize("reason", ["uncertain", "novel"])
@@ -213,11 +207,11 @@ def test_another_abstention_is_refused_unless_it_is_a_tie(reason: str, make: Mak
     # The runtime answers where the model abstains.
     p_sure = p + 3e-5 * (1 if p > 0.5 else -1)
     answers = always(p_sure, novelty) if reason == "uncertain" else always(p, novelty * (1 - 2e-5))
-    tie = figures_of(limited(1e-5), answers, one)
+    tie = Reference(limited(1e-5), one).compared(answers)
     assert (tie.answers_changed, tie.ties) == (0, 1)
     assert problem_of(tie) is None
     answers = always(p + 0.02 * (1 if p > 0.5 else -1), novelty) if reason == "uncertain" else always(p, novelty * 0.95)
-    other = figures_of(limited(0.01 if reason == "uncertain" else 0.03), answers, one)
+    other = Reference(limited(0.01 if reason == "uncertain" else 0.03), one).compared(answers)
     assert (other.labels_changed, other.answers_changed, other.ties) == (0, 1, 0)
     assert problem_of(other) is not None
 
@@ -257,7 +251,7 @@ def test_a_target_that_reads_otherwise_is_said_to(make: Make, face_images: Image
             "novelty": np.array([r.novelty for r in rows]),
         }
 
-    figures = figures_of(classifier, run, face_images, drawn, read=read)
+    figures = Reference(classifier, face_images, drawn).compared(run, read=read)
     assert figures.answers_changed == 0
     otherwise = [file.kind for file in drawn if "orientation" in file.kind or file.kind.startswith("tiff")]
     assert len(otherwise) <= figures.pixel_differences < len(drawn)

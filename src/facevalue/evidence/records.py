@@ -443,4 +443,38 @@ class ExportReport(Evidence, frozen=True, tag="export"):
         return f"export to {self.target}"
 
 
-AnyEvidence = Evaluation | AttackReport | CorruptionReport | CertificateReport | FinetuneReport | ExportReport
+class RuntimeReport(Evidence, frozen=True, tag="runtimes"):
+    """Comparison of all runtimes that are installed with the model, on the same images.
+
+    Attributes
+    ----------
+    runtimes : one row for each target and precision.
+    left_out : by target and precision, why it was not measured: not installed, or it cannot represent the model.
+    """
+
+    runtimes: tuple[ParityFigures, ...]
+    left_out: dict[str, str] = {}
+
+    @property
+    def passed(self) -> bool:
+        """Whether every runtime that was measured may be used."""
+        return all(one.problem is None for one in self.runtimes)
+
+    def identity(self) -> Identity:
+        return (self.split, self.provenance.fingerprint)
+
+    def title(self) -> str:
+        return f"runtimes on {self.split}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with ``passed``."""
+        return {"passed": self.passed, **super().to_dict()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per runtime."""
+        return frame_of([one.to_dict() for one in self.runtimes])
+
+
+AnyEvidence = (
+    Evaluation | AttackReport | CorruptionReport | CertificateReport | FinetuneReport | ExportReport | RuntimeReport
+)

@@ -18,7 +18,7 @@ from facevalue.errors import DataError, FaceValueError, ParityError, UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import ExportReport, ParityFigures
-from facevalue.export.parity import figures_of, problem_of
+from facevalue.export.parity import Reference, problem_of
 from facevalue.images.parity import ParityFile
 from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
@@ -129,42 +129,39 @@ class Exporter(ABC):
         """
         start = time.perf_counter()
         self.check(precision)
+        reference = Reference(classifier, dataset, drawn)
         replacing = files.replacing_folder if self.folder else files.replacing_file
         with replacing(output) as partial:
-            figures = self.measure(
-                classifier, partial, dataset, drawn=drawn, precision=precision, calibration=calibration
-            )
-            problem = problem_of(figures)
-            if problem is not None:
-                raise ParityError(f"{output} was not written: {problem}")
+            figures = self.measure(reference, partial, precision=precision, calibration=calibration)
+            if figures.problem is not None:
+                raise ParityError(f"{output} was not written: {figures.problem}")
         return ExportReport.of(figures, path=output.name, provenance=Provenance.of(dataset, start))
 
     @final
     def measure(
         self,
-        classifier: Classifier,
+        reference: Reference,
         path: Path,
-        dataset: ImageDataset,
         *,
-        drawn: Sequence[ParityFile] = (),
         precision: Precision = "fp32",
         calibration: ImageDataset | None = None,
     ) -> ParityFigures:
-        """As calling the exporter, but leaves at ``path`` what it wrote, and returns the figures whatever they are."""
-        if not len(dataset):
-            raise DataError(
-                "an export needs images to measure its parity on, but there is none; give some with `images`"
-            )
+        """Write to ``path``, an empty file or folder, and return the figures; ``problem`` says if it must not be used.
+
+        Parameters
+        ----------
+        reference : the model and its answers.
+        precision, calibration : as for calling the exporter.
+        """
         pixels = _calibration_pixels(calibration) if precision == "int8" else None
-        model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
+        card = reference.model.card
         with progress.work(f"writing {self.name} {precision}"):
-            versions = self.write(copy.deepcopy(model), path, precision, pixels)
+            versions = self.write(copy.deepcopy(reference.model), path, precision, pixels)
         size = _bytes_in(path)
         if not size:
             raise FaceValueError(f"{self.name} wrote nothing")
-        runtime = self.open(model.card, path, precision)
-        figures = figures_of(model, runtime.run, dataset, drawn, exact=precision == "fp32", read=runtime.read)
-        return figures.changed(
+        runtime = self.open(card, path, precision)
+        figures = reference.compared(runtime.run, exact=precision == "fp32", read=runtime.read).changed(
             target=self.name,
             precision=precision,
             bytes=size,
@@ -172,6 +169,7 @@ class Exporter(ABC):
             engine={**versions, **runtime.versions},
             processor=machine.processor(),
         )
+        return figures.changed(problem=problem_of(figures))
 
 
 def _calibration_pixels(images: ImageDataset | None) -> Pixels:

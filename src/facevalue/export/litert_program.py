@@ -55,5 +55,6 @@ def quantise(model: str, calibration: str, operations: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    used = {"convert": convert, "quantise": quantise}[sys.argv[1]](*sys.argv[2:])
+    _, verb, *arguments = sys.argv
+    used = convert(*arguments) if verb == "convert" else quantise(*arguments)
     print("\n" + json.dumps({name: version(name) for name in used}))

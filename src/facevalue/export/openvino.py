@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -28,9 +29,6 @@ _NAMES = "facevalue"  # where the card's facts are in the file's runtime informa
 _LAYERS = ("Convolution", "GroupConvolution", "MatMul")
 _CONSTANT = ("Constant", "Convert", "Reshape", "FakeQuantize", "Multiply", "Subtract", "Transpose", "Unsqueeze")
 
-# NNCF reports its use to its makers unless this is set, or its user has refused once on this machine.
-_NO_TELEMETRY = {"NNCF_CI": "1"}
-
 
 @final
 class OpenvinoExporter(Exporter):
@@ -56,8 +54,7 @@ class OpenvinoExporter(Exporter):
         self, classifier: Classifier, path: Path, precision: Precision = "fp32", calibration: Pixels | None = None
     ) -> Mapping[str, str]:
         """Read the ONNX graph, add the card's facts, quantise it if asked, and save it without compression."""
-        import openvino as ov
-
+        ov = openvino()
         with tempfile.TemporaryDirectory(prefix="facevalue-") as folder:
             graph, whole, ranges, floating = (
                 Path(folder) / name for name in ("graph.onnx", XML, "pixels.npy", "float.json")
@@ -74,7 +71,7 @@ class OpenvinoExporter(Exporter):
             np.save(ranges, calibration)
             floating.write_text(json.dumps(_floating(model, len(classifier.classes))), encoding="utf-8")
             arguments = ("quantise", whole, path / XML, ranges, floating)
-            return versions | programs.run(sys.executable, openvino_program, *arguments, set_=_NO_TELEMETRY)
+            return versions | programs.run(sys.executable, openvino_program, *arguments)
 
     def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
         """Compile it for this processor at the precision asked for."""
@@ -94,10 +91,20 @@ def compiled_model(xml: Path, precision: str) -> Any:
     return _core().compile_model(_core().read_model(xml), "CPU", settings)
 
 
-def _core() -> Any:
-    import openvino as ov
+def openvino() -> Any:
+    """The package, imported without its telemetry: importing it would send an event to its makers."""
+    telemetry = openvino_program.TELEMETRY
+    if "openvino" not in sys.modules and telemetry not in sys.modules:
+        sys.modules[telemetry] = None  # type: ignore[assignment]
+        try:
+            importlib.import_module("openvino")
+        finally:
+            del sys.modules[telemetry]
+    return importlib.import_module("openvino")
 
-    return ov.Core()
+
+def _core() -> Any:
+    return openvino().Core()
 
 
 def _floating(model: Any, classes: int) -> list[str]:

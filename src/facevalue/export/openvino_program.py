@@ -1,7 +1,7 @@
 """A program that quantises an OpenVINO model: ``openvino_program.py quantise in.xml out.xml pixels.npy float.json``.
 
-It is a process of its own because NNCF prints, and because it reports its use to its makers unless an environment
-variable is set before it is imported. The last line that it prints is the versions of what it used, as JSON.
+It is a process of its own because NNCF prints and changes the settings of its process. The last line that it prints is
+the versions of what it used, as JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
+
+TELEMETRY = "openvino_telemetry"
+"""Where this package can be imported, OpenVINO and NNCF send events of their use to their makers, without asking."""
 
 
 def quantise(model: str, output: str, calibration: str, floating: str) -> tuple[str, ...]:
@@ -37,6 +40,7 @@ def quantise(model: str, output: str, calibration: str, floating: str) -> tuple[
 
 
 if __name__ == "__main__":
+    sys.modules[TELEMETRY] = None  # type: ignore[assignment]
     assert sys.argv[1] == "quantise"
     used = quantise(*sys.argv[2:])
     print("\n" + json.dumps({name: version(name) for name in used}))

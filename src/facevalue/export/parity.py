@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from facevalue import decision
 from facevalue.data.dataset import ImageDataset
-from facevalue.errors import ImageError, ParityError
+from facevalue.errors import DataError, ImageError, ParityError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import ParityFigures
 from facevalue.images.parity import ParityFile
 from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
+from facevalue.runtime.base import Answer
 from facevalue.support import machine, progress
 from facevalue.support.formats import percent
 
@@ -41,101 +42,135 @@ BATCHES = (1, 2, 3, 5)
 
 _BATCH = 8
 
+_HELD_BYTES = 2**29
+"""Network inputs that take more memory than this are read again for every runtime."""
+
 Floats = NDArray[np.float64]
-Run = Callable[[NDArray[np.uint8]], Mapping[str, NDArray[np.floating]]]
-Read = Callable[[ImageInput], NDArray[np.uint8]]
+Pixels = NDArray[np.uint8]
+Run = Callable[[Pixels], Mapping[str, NDArray[np.floating]]]
+Read = Callable[[ImageInput], Pixels]
+_Item = tuple[str, ImageInput] | ParityFile  # a labelled image with its name, or a drawn file
 
 
-@dataclass(frozen=True)
-class _Input:
-    """One image as the model and as the runtime read it; ``None`` if the runtime could not."""
-
-    kind: str
-    model: NDArray[np.uint8]
-    runtime: NDArray[np.uint8] | None
-
-    @property
-    def difference(self) -> int:
-        """Largest difference of a value, in levels of 255."""
-        if self.runtime is None or self.runtime.shape != self.model.shape:
-            return 255
-        return int(np.abs(self.model.astype(np.int16) - self.runtime).max())
-
-
-def figures_of(
-    model: Classifier,
-    run: Run,
-    dataset: ImageDataset,
-    drawn: Sequence[ParityFile] = (),
-    *,
-    exact: bool = True,
-    read: Read | None = None,
-) -> ParityFigures:
-    """Answer the images with the model and with a runtime, and count what differs.
+class Reference:
+    """A model's answers to images, computed once, to compare any number of runtimes with.
 
     Parameters
     ----------
-    model : on the CPU, in eval mode; its memory format is changed.
-    run : the runtime, as in :class:`facevalue.export.base.Runtime`.
+    classifier : not changed.
     dataset : labelled images.
     drawn : more files, without labels; those that facevalue cannot read here are left out.
-    exact : if an answer is decided by less than the tolerance, both answers count as equal (``ties`` counts these).
-    read : how the runtime reads images. Where its network input differs, this is counted, and both answer the model's.
 
     Raises
     ------
+    DataError
+        There is no labelled image.
     ParityError
-        An image of ``dataset`` cannot be read any more, or the runtime's output has another shape.
+        An image of ``dataset`` cannot be read any more.
     """
-    model.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    preprocessing = model.card.preprocessing
-    named: list[tuple[str, ImageInput]] = [
-        *zip(dataset.names, dataset.images, strict=True),
-        *((file.kind, file.data) for file in drawn),
-    ]
 
-    def input_of(place: int) -> _Input | None:
-        name, image = named[place]
-        kind = name if place >= len(dataset) else f"images of {dataset.name}"
+    def __init__(self, classifier: Classifier, dataset: ImageDataset, drawn: Sequence[ParityFile] = ()) -> None:
+        if not len(dataset):
+            raise DataError(
+                "an export needs images to measure its parity on, but there is none; give some with `images`"
+            )
+        self.model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
+        self.dataset = dataset
+        self._preprocessing = classifier.card.preprocessing
+        self._images = list(dataset.images)
+        self._kinds = [f"images of {dataset.name}"] * len(dataset)
+        n, side = len(dataset) + len(drawn), self._preprocessing.size
+        self._held: list[Pixels] | None = [] if n * 3 * side**2 <= _HELD_BYTES else None
+        fast = copy.deepcopy(self.model)
+        fast.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        answers: list[Answer] = []
+        items: list[_Item] = [*zip(dataset.names, dataset.images, strict=True), *drawn]
+        with progress.work("asking the model", n) as work:
+            inputs = machine.in_order(self._first_input, items, ahead=4 * _BATCH)
+            while batch := list(islice(inputs, _BATCH)):
+                for item, pixels in batch:
+                    if pixels is not None and isinstance(item, ParityFile):
+                        self._images.append(item.data)
+                        self._kinds.append(item.kind)
+                readable = [pixels for _, pixels in batch if pixels is not None]
+                if readable:
+                    answers.extend(fast.answers(np.stack(readable), heat=False))
+                if self._held is not None:
+                    self._held.extend(readable)
+                work.advance(len(batch))
+        self.p = np.array([answer.probabilities for answer in answers], np.float64)
+        self.novelty = np.array([answer.novelty for answer in answers], np.float64)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def compared(self, run: Run, *, exact: bool = True, read: Read | None = None) -> ParityFigures:
+        """Answer the images with a runtime, and count what differs.
+
+        Parameters
+        ----------
+        run : the runtime, as in :class:`facevalue.export.base.Runtime`.
+        exact : if an answer is decided by less than the tolerance, both answers count as equal (``ties`` counts these).
+        read : how the runtime reads images. Where its network input differs, this is counted, and it answers to the
+            model's.
+
+        Raises
+        ------
+        ParityError
+            The runtime's output has another shape.
+        """
+        p: list[Floats] = []
+        novelty: list[Floats] = []
+        levels: list[int] = []
+        with progress.work("comparing", len(self)) as work:
+            inputs = machine.in_order(lambda i: self._input(i, read), range(len(self)), ahead=4 * _BATCH)
+            sizes = iter(BATCHES)
+            while batch := list(islice(inputs, next(sizes, _BATCH))):
+                outputs = run(np.stack([pixels for pixels, _ in batch]))
+                _check_shapes(outputs, len(batch), self.p.shape[1])
+                p.append(np.asarray(outputs["probabilities"], np.float64))
+                if "novelty" in outputs:
+                    novelty.append(np.asarray(outputs["novelty"], np.float64))
+                levels.extend(level for _, level in batch)
+                work.advance(len(batch))
+        got = np.concatenate(p), np.concatenate(novelty) if novelty else None
+        by_kind: dict[str, int] = {}
+        for kind, level in zip(self._kinds, levels, strict=True):
+            if level:
+                by_kind[kind] = max(level, by_kind.get(kind, 0))
+        n = len(self.dataset)
+        return _counted(self.model.card, (self.p, self.novelty), got, self.dataset.labels, exact).changed(
+            n=n,
+            drawn=len(self) - n,
+            pixel_differences=sum(level > 0 for level in levels),
+            max_pixel_difference=max(levels),
+            warnings=_findings(by_kind),
+        )
+
+    def _first_input(self, item: _Item) -> tuple[_Item, Pixels | None]:
+        """An image with its network input; ``None`` for a drawn file that cannot be read here."""
+        if isinstance(item, ParityFile):
+            try:
+                return item, self._preprocessing.of(item.data)
+            except ImageError:
+                return item, None
+        name, image = item
         try:
-            pixels = preprocessing.of(image)
+            return item, self._preprocessing.of(image)
         except ImageError as error:
-            if place >= len(dataset):
-                return None
             raise ParityError(f"the exported file could not be compared: {name} {error}") from error
-        if read is None:
-            return _Input(kind, pixels, pixels)
-        try:
-            return _Input(kind, pixels, read(image))
-        except Exception:  # each reader has its own errors; the file counts as read otherwise
-            return _Input(kind, pixels, None)
 
-    expected: list[tuple[Floats, Floats]] = []
-    got: list[tuple[Floats, Floats | None]] = []
-    levels: dict[str, int] = {}
-    differing = unread = 0
-    with progress.work("comparing with the model", len(named)) as work:
-        inputs = machine.in_order(input_of, range(len(named)), ahead=4 * _BATCH)
-        for batch in _batches(inputs):
-            readable = [one for one in batch if one is not None]
-            unread += len(batch) - len(readable)
-            for one in readable:
-                if one.difference:
-                    differing += 1
-                    levels[one.kind] = max(levels.get(one.kind, 0), one.difference)
-            if readable:
-                pixels = np.stack([one.model for one in readable])
-                expected.append(_answers_of_model(model, pixels))
-                got.append(_answers_of(run, model.card, pixels))
-            work.advance(len(batch))
-    figures = _counted(model.card, expected, got, dataset.labels, exact)
-    return figures.changed(
-        n=len(dataset),
-        drawn=len(drawn) - unread,
-        pixel_differences=differing,
-        max_pixel_difference=max(levels.values(), default=0),
-        warnings=_findings(levels),
-    )
+    def _input(self, place: int, read: Read | None) -> tuple[Pixels, int]:
+        """The model's network input, and by how many levels of 255 the runtime's differs at most."""
+        image = self._images[place]
+        pixels = self._preprocessing.of(image) if self._held is None else self._held[place]
+        if read is None:
+            return pixels, 0
+        try:
+            own = read(image)
+        except Exception:  # each reader has its own errors
+            return pixels, 255
+        return pixels, int(np.abs(pixels.astype(np.int16) - own).max()) if own.shape == pixels.shape else 255
 
 
 def problem_of(figures: ParityFigures) -> str | None:
@@ -164,41 +199,24 @@ def problem_of(figures: ParityFigures) -> str | None:
     return None
 
 
-def _batches(inputs: Iterator[_Input | None]) -> Iterator[list[_Input | None]]:
-    sizes = iter(BATCHES)
-    while batch := list(islice(inputs, next(sizes, _BATCH))):
-        yield batch
-
-
-def _answers_of_model(model: Classifier, pixels: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-    answers = model.answers(pixels, heat=False)
-    return np.array([a.probabilities for a in answers], np.float64), np.array([a.novelty for a in answers])
-
-
-def _answers_of(run: Run, card: ModelCard, pixels: NDArray[np.uint8]) -> tuple[Floats, Floats | None]:
-    outputs = run(pixels)
-    p, novelty = np.asarray(outputs["probabilities"], np.float64), outputs.get("novelty")
-    if p.shape != (len(pixels), len(card.classes)) or (novelty is not None and novelty.shape != (len(pixels),)):
-        raise ParityError(
-            f"the exported file could not be compared: Expected probabilities ({len(pixels)}, {len(card.classes)}) and "
-            f"novelty ({len(pixels)},), but got {p.shape} and {None if novelty is None else novelty.shape}"
-        )
-    return p, None if novelty is None else np.asarray(novelty, np.float64)
+def _check_shapes(outputs: Mapping[str, NDArray[np.floating]], n: int, k: int) -> None:
+    wanted = {"probabilities": (n, k)} | ({"novelty": (n,)} if "novelty" in outputs else {})
+    got = {name: outputs[name].shape for name in wanted if name in outputs}
+    if got != wanted:
+        raise ParityError(f"the exported file could not be compared: Expected outputs {wanted}, but got {got}")
 
 
 def _counted(
     card: ModelCard,
-    expected: Sequence[tuple[Floats, Floats]],
-    got: Sequence[tuple[Floats, Floats | None]],
+    expected: tuple[Floats, Floats],
+    got: tuple[Floats, Floats | None],
     labels: NDArray[np.int64],
     exact: bool,
 ) -> ParityFigures:
     """The figures that the answers alone give."""
-    p, q = np.concatenate([a for a, _ in expected]), np.concatenate([a for a, _ in got])
-    far = np.concatenate([b for _, b in expected])
-    runtimes = [b for _, b in got if b is not None]
-    compares_novelty = bool(runtimes) and card.abstention.novelty is not None
-    far_too = np.concatenate(runtimes) if compares_novelty else far
+    (p, far), (q, runtimes) = expected, got
+    compares_novelty = runtimes is not None and card.abstention.novelty is not None
+    far_too = runtimes if compares_novelty and runtimes is not None else far
     positive, limits = card.positive_index, card.abstention
     wanted, decided = (decision.decide(a, positive, card.threshold) for a in (p, q))
     rows = np.arange(len(p))

@@ -1,20 +1,16 @@
-"""Run converters as programs of their own: their packages clash with ours, print, or report to their makers."""
+"""Run converters as programs of their own: their packages clash with ours, print, and change their process."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 from facevalue.errors import FaceValueError
 
 
-def run(
-    python: str, program: ModuleType, *arguments: str | Path, set_: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def run(python: str, program: ModuleType, *arguments: str | Path) -> dict[str, str]:
     """Run one of our programs; returns the versions of what it used.
 
     Parameters
@@ -22,7 +18,6 @@ def run(
     python : the interpreter.
     program : its module, which imports nothing of facevalue, and prints the versions as JSON on its last line.
     arguments : the first one is what it does, a verb for the message of an error.
-    set_ : further environment variables.
 
     Raises
     ------
@@ -31,7 +26,7 @@ def run(
     """
     # Isolated: neither the program's folder, which has an onnx.py, nor PYTHONPATH is where it imports from.
     command = [python, "-I", str(program.__file__), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(set_ or {})})
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
         raise FaceValueError(f"{python} cannot {arguments[0]} this network: {last.strip()[:300]}")

@@ -23,6 +23,7 @@ from facevalue.evidence.records import (
     Evaluation,
     ExportReport,
     FinetuneReport,
+    RuntimeReport,
 )
 from facevalue.images import decoding
 from facevalue.reports import plots
@@ -105,6 +106,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         ),
         certified=lambda rs: svg(plots.certified_curve(rs), "Certified accuracy against the L2 radius"),
         exports=card.of_kind(ExportReport),
+        runtimes=card.of_kind(RuntimeReport),
         strongest=strongest,
         warnings=warnings_of(card),
         commands=commands_of(card),
