@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from facevalue import sklearn as sklearn
     from facevalue.api.attack import attack as attack
     from facevalue.api.calibrate import calibrate as calibrate
+    from facevalue.api.certify_runtimes import certify_runtimes as certify_runtimes
     from facevalue.api.check import check as check
     from facevalue.api.compare import compare as compare
     from facevalue.api.data.augment import augment_data as augment_data
@@ -59,8 +60,8 @@ if TYPE_CHECKING:
     __version__: str
 
 _VERBS = (
-    "train evaluate predict compare attack explain export report check calibrate tune finetune ensemble serve demo "
-    "sign verify"
+    "train evaluate predict compare attack explain export certify_runtimes report check calibrate tune finetune"
+    " ensemble serve demo sign verify"
 ).split()
 _DATA_VERBS = "scan prepare augment get".split()
 

@@ -15,6 +15,7 @@ import typer
 from facevalue.cli import (
     attack,
     calibrate,
+    certify_runtimes,
     check,
     compare,
     data,
@@ -48,6 +49,7 @@ VERBS = {
     "attack": attack,
     "explain": explain,
     "export": export,
+    "certify-runtimes": certify_runtimes,
     "report": report,
     "check": check,
     "verify": verify,

@@ -24,6 +24,7 @@ from facevalue.evidence.records import (
     Evaluation,
     ExportReport,
     FinetuneReport,
+    RuntimeReport,
     StrangerReport,
 )
 from facevalue.images import decoding
@@ -110,6 +111,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         ),
         certified=lambda rs: svg(plots.certified_curve(rs), "Certified accuracy against the L2 radius"),
         exports=card.of_kind(ExportReport),
+        runtimes=card.of_kind(RuntimeReport),
         strongest=strongest,
         worst_classes=worst_classes,
         most_classes=SHOWN,

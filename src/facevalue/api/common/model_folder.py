@@ -120,14 +120,23 @@ def parity_images(classifier: Classifier) -> ImageDataset:
     DataError
         No test image exists any more.
     """
+    found = own_images(classifier, "test")
+    if found is None:
+        raise DataError("the model's test images are no longer where they were; name other images with `images`")
+    return found
+
+
+def own_images(classifier: Classifier, split: str) -> ImageDataset | None:
+    """The images of one split of the model's own data that still exist; ``None`` if there are none."""
     origin = classifier.origin
-    if origin is not None:
-        table = origin.manifest.table
-        there = np.array([path in origin.manifest.images or Path(path).is_file() for path in table["path"]], bool)
-        own = replace(origin.manifest, table=table[(table["split"] == "test") & there])
-        if not own.readable.empty:
-            return dataset_of(own, classifier.card.preprocessing, classifier.card.classes, "test")
-    raise DataError("the model's test images are no longer where they were; name other images with `images`")
+    if origin is None:
+        return None
+    table = origin.manifest.table
+    there = np.array([path in origin.manifest.images or Path(path).is_file() for path in table["path"]], bool)
+    own = replace(origin.manifest, table=table[(table["split"] == split) & there])
+    if own.readable.empty:
+        return None
+    return dataset_of(own, classifier.card.preprocessing, classifier.card.classes, split)
 
 
 @contextmanager
