@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from facevalue.evidence.card import REPORT
 from facevalue.serve.answers import Json, Refusal
-from facevalue.serve.published import public_card, public_report
+from facevalue.evidence.published import public_card, public_report
 from facevalue.serve.schemas import DriftState, ModelList, refusals
 from facevalue.serve.service import Service
 

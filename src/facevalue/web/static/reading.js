@@ -1,7 +1,7 @@
 // One file: its network input, a small picture of it, and what its metadata say.
 
-import { decode, fileOf } from "./images/decoding.js";
-import { lies } from "./images/exif.js";
+import { bitmapOf, decode, fileOf } from "./images/decoding.js";
+import { lies, orientationOf } from "./images/exif.js";
 import { networkInput } from "./images/preprocessing.js";
 import { Refusal } from "./images/refusal.js";
 import { evidenceIn } from "./metadata.js";
@@ -17,7 +17,7 @@ export async function read(blob, preprocessing) {
   try {
     const input = networkInput(source, preprocessing);
     const { width, height } = source;
-    return { input, width, height, picture: pictureOf(bitmap, orientation), evidence: evidenceIn(file) };
+    return { input, width, height, picture: await pictureOf(bitmap, orientation), evidence: evidenceIn(file) };
   } finally {
     close();
   }
@@ -33,7 +33,7 @@ function pictureOf(bitmap, orientation) {
   context.fillStyle = "white";
   context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0, width, height);
-  return canvas.transferToImageBitmap();
+  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
 }
 
 /** The canvas transformation that turns a stored image upright. */
@@ -48,4 +48,22 @@ function turn(orientation, w, h) {
     7: [0, -1, -1, 0, h, w],
     8: [0, -1, 1, 0, 0, w],
   }[orientation];
+}
+
+/** A small picture and the metadata of a file that a server judges; empty where the browser cannot read it. */
+export async function lookAt(blob) {
+  const found = { picture: null, evidence: [] };
+  try {
+    if (blob.size > MOST_BYTES) return found;
+    const file = await fileOf(new Uint8Array(await blob.arrayBuffer()));
+    found.evidence = evidenceIn(file);
+    const bitmap = await bitmapOf(file);
+    const orientation = orientationOf(file);
+    found.picture = await pictureOf(bitmap, orientation);
+    [found.width, found.height] = lies(orientation) ? [bitmap.height, bitmap.width] : [bitmap.width, bitmap.height];
+    bitmap.close();
+  } catch {
+    // the server says what is wrong with it
+  }
+  return found;
 }

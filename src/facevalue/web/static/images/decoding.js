@@ -65,6 +65,9 @@ function* parts({ plain, tails, opacity }) {
   if (opacity) yield new Blob([opacity]);
 }
 
+/** The stored pixels, to look at. */
+export const bitmapOf = (file) => decodedBitmap(parts(file).next().value);
+
 async function decodedBitmap(blob) {
   try {
     return await createImageBitmap(blob, AS_STORED);
