@@ -8,7 +8,7 @@ const FOLDER = new URL("engine/litert/", self.siteRoot);
 export async function open({ model, wasm, side, accelerator, onBytes }) {
   const [bytes, wasmBinary] = await Promise.all([fetchFile(model, onBytes), fetchFile(wasm, onBytes)]);
   const { loadLiteRt, loadAndCompile, Tensor } = await import(new URL("index.js", FOLDER));
-  self.Module = { wasmBinary };
+  self.Module = { wasmBinary, printErr: (line) => /^(INFO|WARNING)/.test(line) || console.error(line) };
   await loadLiteRt(new URL("litert_wasm_internal.js", FOLDER).href);
   const network = await loadAndCompile(bytes, { accelerator });
   return async (pixels) => {
