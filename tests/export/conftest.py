@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -65,3 +67,16 @@ def make() -> Make:
             )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def agreed(face_images: ImageDataset) -> Callable[[Classifier], ImageDataset]:
+    """The face images with the labels that a classifier gives them, without those that it is least sure of."""
+
+    def relabelled(classifier: Classifier) -> ImageDataset:
+        p = classifier.eval().predict_proba(face_images.pixels())
+        sure = np.argsort(np.abs(p[:, 0] - classifier.card.threshold))[4:]
+        labels = np.where(p[:, 0] >= classifier.card.threshold, 0, 1)
+        return replace(face_images, labels=labels.astype(np.int64)).take(np.sort(sure))
+
+    return relabelled

@@ -108,6 +108,8 @@ KINDS: dict[str, FindingKind] = {
     "robust-accuracy-implausible": FindingKind("warning", "More images stay correct than is known for such networks."),
     "fragile-to-corruption": FindingKind("warning", "Even a mild everyday corruption lowers accuracy."),
     "smoothing-lowers-accuracy": FindingKind("warning", "Randomised smoothing lowers accuracy."),
+    # Exported files.
+    "read-otherwise": FindingKind("warning", "A target reads some images otherwise than facevalue does."),
     # Older cards.
     "unclassified": FindingKind("warning", "A warning from a card of format 1, which had no codes."),
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from facevalue.export.base import Exporter
+from facevalue.export.litert import LitertExporter
 from facevalue.export.onnx import OnnxExporter
 from facevalue.support.registry import look_up
 
-EXPORTERS: dict[str, Exporter] = {exporter.name: exporter for exporter in (OnnxExporter(),)}
+EXPORTERS: dict[str, Exporter] = {exporter.name: exporter for exporter in (OnnxExporter(), LitertExporter())}
 
 
 def find(name: str) -> Exporter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar, final
@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from facevalue.evidence.card import ModelCard
-from facevalue.export.base import Exporter
-from facevalue.images.sources import ImageInput
+from facevalue.export.base import Exporter, Pixels, Precision, Runtime
 from facevalue.models.classifier import Classifier
 from facevalue.models.graphs.record import Recordable, recorded
 from facevalue.runtime import Predictor
-from facevalue.types import Prediction
 
 
 @final
@@ -64,24 +62,27 @@ class OnnxExporter(Exporter):
 
     name: ClassVar[str] = "onnx"
 
-    def write(self, classifier: Classifier, path: Path) -> None:
+    def missing(self, precision: Precision) -> str | None:
+        """ONNX Runtime is part of every installation; what else is needed says so itself."""
+        return None
+
+    def write(
+        self, classifier: Classifier, path: Path, precision: Precision = "fp32", calibration: Pixels | None = None
+    ) -> Mapping[str, str]:
         """Record the graph and add metadata from the card."""
         model = recorded(Graph(classifier), classifier.card.preprocessing.size)
         import onnx
 
-        onnx.helper.set_model_props(model, _facts(classifier.card))
+        onnx.helper.set_model_props(model, facts(classifier.card))
         onnx.save_model(model, str(path))
+        return {"onnx": version("onnx")}
 
-    def run(
-        self, card: ModelCard, path: Path, batches: Iterable[Sequence[tuple[str, ImageInput]]]
-    ) -> Iterator[Prediction]:
-        """Predict with the runtime's :class:`~facevalue.runtime.Predictor`."""
-        predictor = Predictor(card, path)
-        for batch in batches:
-            yield from predictor.stream_named(batch)
+    def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
+        """Open it with the runtime's :class:`~facevalue.runtime.Predictor`."""
+        return Runtime(Predictor(card, path).outputs, {"onnxruntime": version("onnxruntime")})
 
 
-def _facts(card: ModelCard) -> dict[str, str]:
+def facts(card: ModelCard) -> dict[str, str]:
     """Metadata for users who have the file without its card."""
     return {
         "facevalue_version": version("facevalue"),

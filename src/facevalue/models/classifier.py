@@ -135,8 +135,10 @@ class Classifier(nn.Module, ImagePredictor):
         Zhou et al. 2016, arXiv:1512.04150. Only for bodies that are ``pooled``. For these it equals Grad-CAM up to a
         positive factor.
         """
-        # A weighted sum against the one-hot winner: gathers with a data-dependent index export less well.
-        weights = nn.functional.one_hot(winner, self.body.head.out_features).to(maps.dtype) @ self.body.head.weight
+        # A weighted sum against the one-hot winner: gathers with a data-dependent index export less well, and
+        # torch's one_hot checks its input in a way that some exporters cannot write.
+        classes = torch.arange(self.body.head.out_features, device=winner.device)
+        weights = (winner.unsqueeze(1) == classes).to(maps.dtype) @ self.body.head.weight
         return torch.einsum("nc,nchw->nhw", weights, maps).relu()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -148,7 +148,7 @@ class Levels(nn.Module):
         return torch.cat([_flipped(view, axes) for view, axes in views], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        folded = [nn.functional.pixel_unshuffle(x, by) for x, by in zip(self.outputs(x), self.folds, strict=True)]
+        folded = [_folded(x, by) for x, by in zip(self.outputs(x), self.folds, strict=True)]
         return torch.cat(folded, dim=1)
 
     def parts(self, maps: Tensor) -> list[Tensor]:
@@ -170,6 +170,15 @@ def _inside(group: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         x = block(x)
     wide = last.bn2(last.conv_dw(last.bn1(last.conv_pw(x))))
     return wide, last.bn3(last.conv_pwl(wide)) + x
+
+
+def _folded(x: Tensor, by: int) -> Tensor:
+    """(n, c, h, w) to (n, c * by * by, h / by, w / by), as ``pixel_unshuffle``, which LiteRT's converter lacks."""
+    if by == 1:
+        return x
+    _, c, h, w = (int(side) for side in x.shape)
+    parts = x.reshape(-1, c, h // by, by, w // by, by).permute(0, 1, 3, 5, 2, 4)
+    return parts.reshape(-1, c * by * by, h // by, w // by)
 
 
 def _flipped(x: Tensor, axes: tuple[int, ...]) -> Tensor:
