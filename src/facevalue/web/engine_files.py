@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import tempfile
@@ -74,6 +75,16 @@ ENGINES: dict[EngineName, tuple[EngineFile, ...]] = {
 }
 
 
+def missing() -> str | None:
+    """Why the files cannot be had on this machine, and what to do; ``None`` if they are here, or npm is."""
+    if CARRIED.is_dir() or _cached().is_dir() or shutil.which("npm") is not None:
+        return None
+    return (
+        "the web page needs files of LiteRT.js and ONNX Runtime Web, which this installation does not carry; "
+        "install Node.js, which brings npm, and run again"
+    )
+
+
 def engine_folder() -> Path:
     """A folder with one folder an engine, every file as in :data:`ENGINES`.
 
@@ -86,15 +97,22 @@ def engine_folder() -> Path:
     FaceValueError
         npm cannot fetch them, or gave other files.
     """
-    if CARRIED.is_dir():
-        expect_unchanged(CARRIED)
-        return CARRIED
+    folder = CARRIED if CARRIED.is_dir() else _cached()
+    if not folder.is_dir():
+        fetch(folder)
+    expect_unchanged(folder)
+    return folder
+
+
+def versions() -> dict[str, str]:
+    """The packages and their versions."""
+    found: dict[str, str] = json.loads((NPM / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    return found
+
+
+def _cached() -> Path:
     lock = hashlib.sha256((NPM / "package-lock.json").read_bytes()).hexdigest()[:12]
-    cached = files.cache_folder() / "web-engines" / lock
-    if not cached.is_dir():
-        fetch(cached)
-    expect_unchanged(cached)
-    return cached
+    return files.cache_folder() / "web-engines" / lock
 
 
 def expect_unchanged(folder: Path) -> None:
@@ -124,10 +142,7 @@ def fetch(target: Path) -> None:
     """
     npm = shutil.which("npm")
     if npm is None:
-        raise UsageError(
-            "the web page needs files of LiteRT.js and ONNX Runtime Web, which this installation does not carry; "
-            "install Node.js, which brings npm, and run again"
-        )
+        raise UsageError(missing() or "npm is not installed")
     with (
         tempfile.TemporaryDirectory(prefix="facevalue-") as work,
         progress.work("fetching LiteRT.js and ONNX Runtime Web with npm"),

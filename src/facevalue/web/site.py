@@ -36,7 +36,6 @@ def write_site(
     networks: Mapping[EngineName, Path],
     engines: Path,
     canaries: Sequence[Canary],
-    absent: str | None = None,
 ) -> None:
     """Write the site into an empty folder.
 
@@ -45,7 +44,6 @@ def write_site(
     networks : the exported network for each engine; the first engine is the one that the page starts with.
     engines : as :func:`facevalue.web.engine_files.engine_folder` gives it.
     canaries : images with Python's answers.
-    absent : why an engine is missing, in a sentence for the page.
     """
     shutil.copytree(STATIC, folder / "static")
     (folder / "index.html").write_text(page("browser"), encoding="utf-8", newline="\n")
@@ -67,7 +65,6 @@ def write_site(
         "facevalue": version("facevalue"),
         "card": "model/card.json",
         "engines": parts,
-        "absent": absent,
         "canaries": [_canary(one, i, folder) for i, one in enumerate(canaries)],
     }
     _write_json(folder / SITE, site)

@@ -81,7 +81,7 @@ async function openEngine(choice, note = "") {
     state("wait", say("state.load", { done: megabytes(done), total: megabytes(total) }));
   });
   bar.hidden = true;
-  byId("engine-note").textContent = [note, say("engine.note", { seconds }), engine.absent].filter(Boolean).join(" ");
+  byId("engine-note").textContent = [note, say("engine.note", { seconds }), engine.isSlow && say("engine.slow")].filter(Boolean).join(" ");
   state("wait", say("state.check"));
   tell(await engine.compare());
 }

@@ -55,6 +55,7 @@ const TEXTS = {
     litert_webgpu: "LiteRT on the graphics card (WebGPU)",
     onnxruntime: "ONNX Runtime on the processor",
     note: "Loaded in {seconds} s. Nothing leaves this device, and after the first visit the page works without a network.",
+    slow: "This site has ONNX Runtime alone: where it was exported, the converter for LiteRT, which is faster, was not installed.",
     fell_back: "{engine} cannot run here: {why}.",
   },
 

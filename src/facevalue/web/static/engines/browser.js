@@ -35,9 +35,9 @@ export class BrowserEngine {
     if (!this.choices.length) throw new CannotAnswerError("no_worker", { why: "no relaxed SIMD" });
   }
 
-  /** Why an engine is not in this site. */
-  get absent() {
-    return this.#site.absent;
+  /** Whether the site was exported without the converter for LiteRT. */
+  get isSlow() {
+    return !("litert" in this.#site.engines);
   }
 
   /** Start a worker with an engine. `onBytes` is told the bytes that have arrived and their number. Returns seconds. */

@@ -27,7 +27,8 @@ export function conversion(icc, { grey = false, cmyk = false } = {}) {
   const tags = tagsOf(icc);
   const needed = ["rXYZ", "gXYZ", "bXYZ", "rTRC", "gTRC", "bTRC"];
   if (tags.has("A2B0") || !needed.every((name) => tags.has(name)) || ascii(icc, 20, 4) !== "XYZ ") throw new Refusal("profile");
-  const shaper = matrixShaper(needed.slice(0, 3).map((name) => xyz(tags.get(name))), needed.slice(3).map((name) => curve(tags.get(name))));
+  const curves = needed.slice(3).map((name) => curve(tags.get(name)));
+  const shaper = matrixShaper(needed.slice(0, 3).map((name) => xyz(tags.get(name))), curves);
   return moved(shaper) > SAME ? (pixels) => applied(shaper, pixels) : null;
 }
 
@@ -38,7 +39,7 @@ function greyConversion(icc) {
   const tone = curve(tag);
   const places = Array.from({ length: 33 }, (_, i) => {
     const light = tone(Math.floor((i * 65535) / 32 + 0.5) / 65535);
-    return times(TO_SRGB, D50).map((strength) => Math.floor(encoded(strength * light) * 65535 + 0.5));
+    return times(TO_SRGB, D50).map((strength) => Math.floor(encoded(Math.fround(strength * light)) * 65535 + 0.5));
   });
   const values = Array.from({ length: 256 }, (_, grey) => [0, 1, 2].map((c) => toByte(between(places.map((place) => place[c]), grey * 257))));
   if (values.every((rgb, grey) => rgb.every((value) => Math.abs(value - grey) <= SAME))) return null;
@@ -70,12 +71,13 @@ function tagsOf(icc) {
 const fixed = (bytes, at) => (big(bytes, at, 4) | 0) / 65536;
 const xyz = (tag) => [8, 12, 16].map((at) => fixed(tag, at));
 
-/** A tone curve from [0, 1] to linear light. */
+/** A tone curve from [0, 1] to linear light. Little CMS also moves a black that is not zero; that is for Python. */
 function curve(tag) {
   const kind = ascii(tag, 0, 4);
-  if (kind === "curv") return table(tag);
-  if (kind === "para") return parametric(big(tag, 8, 2), Array.from({ length: 7 }, (_, i) => fixed(tag, 12 + 4 * i)));
-  throw new Refusal("profile");
+  const numbers = Array.from({ length: 7 }, (_, i) => fixed(tag, 12 + 4 * i));
+  const tone = kind === "curv" ? table(tag) : kind === "para" ? parametric(big(tag, 8, 2), numbers) : () => NaN;
+  if (tone(0) !== 0) throw new Refusal("profile");
+  return (x) => Math.fround(tone(Math.fround(x))); // curves are single-precision functions in Little CMS
 }
 
 function table(tag) {
@@ -119,7 +121,7 @@ const LEVELS = Uint8Array.from({ length: ONE + 1 }, (_, i) => {
 /** Linear light as sRGB's value, both in [0, 1]. */
 function encoded(y) {
   const value = y <= 0.0031308 ? 12.92 * y : 1.055 * y ** (1 / 2.4) - 0.055;
-  return Math.min(1, Math.max(0, value));
+  return Math.fround(Math.min(1, Math.max(0, value)));
 }
 
 function applied({ linear: [reds, greens, blues], matrix }, pixels) {
