@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ NEEDED = [
     pytest.mark.browser,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed"),
 ]
+
+# Chromium without a graphics card says so each time a page asks for one.
+_NO_COMPLAINT = re.compile("status of 4|No available adapters|No GPU adapter found")
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1000,900")
 
@@ -93,9 +97,4 @@ def text(browser: webdriver.Chrome, selector: str) -> str:
 def complaints(browser: webdriver.Chrome) -> list[str]:
     """What the browser's console holds against the page; a refused image's status is no complaint."""
     log: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
-    return [
-        entry["message"]
-        for entry in log
-        # Chromium without a graphics card says so each time a page asks for one.
-        if "status of 4" not in entry["message"] and "No available adapters" not in entry["message"]
-    ]
+    return [entry["message"] for entry in log if not _NO_COMPLAINT.search(entry["message"])]

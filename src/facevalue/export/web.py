@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gzip
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from facevalue.support import progress
 from facevalue.web import engine_files
 from facevalue.web.canaries import canaries
 from facevalue.web.limits import expect_browser
-from facevalue.web.site import MODELS, write_site
+from facevalue.web.site import MODELS, unpacked_network, write_site
 
 _NETWORKS: dict[engine_files.EngineName, Exporter] = {"litert": LitertExporter(), "onnxruntime": OnnxExporter()}
 """What writes the network of each engine; the page starts with the first that is there."""
@@ -69,11 +68,12 @@ class WebExporter(Exporter):
     def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
         """The site's networks in Python: the first one answers, and the others must agree with it."""
         with tempfile.TemporaryDirectory(prefix="facevalue-") as folder:
-            runtimes = [
-                exporter.open(card, _unpacked(path / f"model/{MODELS[engine]}.gz", Path(folder)), precision)
-                for engine, exporter in _NETWORKS.items()
-                if (path / f"model/{MODELS[engine]}.gz").is_file()
-            ]
+            runtimes = []
+            for engine, exporter in _NETWORKS.items():
+                network = unpacked_network(path, engine)
+                if network is not None:
+                    (Path(folder) / MODELS[engine]).write_bytes(network)
+                    runtimes.append(exporter.open(card, Path(folder) / MODELS[engine], precision))
 
         def run(pixels: Pixels) -> Mapping[str, NDArray[np.floating]]:
             first, *others = [runtime.run(pixels) for runtime in runtimes]
@@ -85,8 +85,3 @@ class WebExporter(Exporter):
 
         return Runtime(run, {name: v for runtime in runtimes for name, v in runtime.versions.items()})
 
-
-def _unpacked(path: Path, folder: Path) -> Path:
-    target = folder / path.stem
-    target.write_bytes(gzip.decompress(path.read_bytes()))
-    return target

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
 import subprocess
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,11 +32,29 @@ _MODULES = "node_modules"
 
 @dataclass(frozen=True)
 class EngineFile:
-    """One file: where npm puts it, its name here, and its SHA-256."""
+    """One file: where npm puts it, its name here, and its SHA-256. WebAssembly is kept packed, as sites have it."""
 
     origin: str
     name: str
     sha256: str
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the file is kept as ``NAME.gz``."""
+        return self.name.endswith(".wasm")
+
+    def path(self, folder: Path) -> Path:
+        """Where it lies in an engine's folder."""
+        return folder / (f"{self.name}.gz" if self.is_packed else self.name)
+
+    def read(self, folder: Path) -> bytes:
+        """Its bytes, as npm gave them; raises ``OSError`` or ``EOFError`` if they cannot be read."""
+        data = self.path(folder).read_bytes()
+        return gzip.decompress(data) if self.is_packed else data
+
+    def write(self, folder: Path, data: bytes) -> None:
+        """Keep its bytes; the same ones give the same file."""
+        self.path(folder).write_bytes(gzip.compress(data, 9, mtime=0) if self.is_packed else data)
 
 
 ENGINES: dict[EngineName, tuple[EngineFile, ...]] = {
@@ -125,8 +145,12 @@ def expect_unchanged(folder: Path) -> None:
     """
     for engine, members in ENGINES.items():
         for file in members:
-            path = folder / engine / file.name
-            if not path.is_file() or files.sha256(path) != file.sha256:
+            try:
+                data = file.read(folder / engine)
+            except (OSError, EOFError, zlib.error):
+                data = b""
+            if hashlib.sha256(data).hexdigest() != file.sha256:
+                path = file.path(folder / engine)
                 raise FaceValueError(f"{path} is missing or was changed; remove {folder} and run again")
 
 
@@ -158,7 +182,7 @@ def fetch(target: Path) -> None:
             for engine, members in ENGINES.items():
                 (partial / engine).mkdir()
                 for file in members:
-                    shutil.copyfile(Path(work) / _MODULES / file.origin, partial / engine / file.name)
+                    file.write(partial / engine, (Path(work) / _MODULES / file.origin).read_bytes())
             expect_unchanged(partial)
     progress.note(f"fetched LiteRT.js and ONNX Runtime Web with npm into {target}; every file has the expected hash")
 

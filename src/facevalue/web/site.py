@@ -12,10 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.published import public_card
 from facevalue.web.canaries import Canary
-from facevalue.web.engine_files import ENGINES, NPM, EngineName
+from facevalue.web.engine_files import ENGINES, NPM, EngineFile, EngineName
 from facevalue.web.page import STATIC, page
 
 SITE = "site.json"
@@ -25,7 +27,6 @@ MODELS: dict[EngineName, str] = {"litert": "model.tflite", "onnxruntime": "model
 """The network's file for each engine."""
 
 _WORKER = "service-worker.js"
-_PACKED = (".wasm", ".tflite", ".onnx")
 _BARE = '"@litertjs/wasm-utils"'  # browsers cannot look up packages, and workers have no import map
 _SOURCE_MAP = "\n//# sourceMappingURL="
 
@@ -50,13 +51,14 @@ def write_site(
     (folder / "README.md").write_text(_readme(card), encoding="utf-8", newline="\n")
     parts: dict[str, Any] = {}
     for name, network in networks.items():
-        (folder / "engine" / name).mkdir(parents=True)
+        place = folder / "engine" / name
+        place.mkdir(parents=True)
         for file in ENGINES[name]:
-            _copy_engine_file(engines / name / file.name, folder / "engine" / name)
-        wasm = next(file.name for file in ENGINES[name] if file.name.endswith(".wasm"))
+            _copy_engine_file(file, engines / name, place)
+        wasm = next(file for file in ENGINES[name] if file.is_packed)
         parts[name] = {
-            "model": _packed(network.read_bytes(), folder, f"model/{MODELS[name]}.gz"),
-            "wasm": _packed((engines / name / wasm).read_bytes(), folder, f"engine/{name}/{wasm}.gz"),
+            "model": _network(network, folder / "model" / f"{MODELS[name]}.gz", folder),
+            "wasm": _file(wasm.path(place), folder, wasm.read(place)),
         }
     shutil.copyfile(NPM / "LICENCES.txt", folder / "engine" / "LICENCES.txt")
     _write_json(folder / "model" / "card.json", public_card(card))
@@ -71,29 +73,50 @@ def write_site(
     _write_service_worker(folder, first=next(iter(networks)))
 
 
-def _copy_engine_file(path: Path, folder: Path) -> None:
+def _copy_engine_file(file: EngineFile, source: Path, target: Path) -> None:
     """Scripts as they are, but for the name of a package and the address of a source map."""
-    if path.suffix == ".wasm":
+    if file.is_packed:
+        shutil.copyfile(file.path(source), file.path(target))
         return
-    text = path.read_text(encoding="utf-8").replace(_BARE, '"./wasm-utils.js"').partition(_SOURCE_MAP)[0]
-    (folder / path.name).write_text(text, encoding="utf-8", newline="\n")
+    text = file.read(source).decode().replace(_BARE, '"./wasm-utils.js"').partition(_SOURCE_MAP)[0]
+    (target / file.name).write_text(text, encoding="utf-8", newline="\n")
 
 
-def _packed(data: bytes, folder: Path, name: str) -> dict[str, Any]:
-    """Write bytes packed, and return what the page needs to fetch and check them."""
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(data, 9, mtime=0))
+def _network(network: Path, path: Path, folder: Path) -> dict[str, Any]:
+    """Write a network packed: its bytes as they are, or by their place in a number of four, whichever is smaller."""
+    data = network.read_bytes()
+    whole = len(data) // 4 * 4
+    # The exponents of trained weights are alike: side by side they take a sixth less.
+    by_place = np.frombuffer(data[:whole], np.uint8).reshape(-1, 4).T.tobytes() + data[whole:]
+    plain, placed = (gzip.compress(one, 9, mtime=0) for one in (data, by_place))
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(min(plain, placed, key=len))
+    return {**_file(path, folder, data), "by_place": len(placed) < len(plain)}
+
+
+def unpacked_network(folder: Path, engine: EngineName) -> bytes | None:
+    """The network of a site for one engine, as it was exported; ``None`` if the site does not have this engine."""
+    part = json.loads((folder / SITE).read_text(encoding="utf-8"))["engines"].get(engine)
+    if part is None:
+        return None
+    data = gzip.decompress((folder / part["model"]["path"]).read_bytes())
+    if not part["model"]["by_place"]:
+        return data
+    whole = len(data) // 4 * 4
+    return np.frombuffer(data[:whole], np.uint8).reshape(4, -1).T.tobytes() + data[whole:]
+
+
+def _file(path: Path, folder: Path, data: bytes) -> dict[str, Any]:
+    """What the page needs to fetch and check a file: ``data`` are its bytes, unpacked."""
+    name = path.relative_to(folder).as_posix()
     return {"path": name, "bytes": len(data), "crc32": zlib.crc32(data), "stored": path.stat().st_size}
 
 
 def _canary(canary: Canary, place: int, folder: Path) -> dict[str, Any]:
-    data = canary.file.data
-    name = f"canary/{place:02d}{Path(canary.file.name).suffix}"
-    (folder / name).parent.mkdir(exist_ok=True)
-    (folder / name).write_bytes(data)
-    file = {"path": name, "bytes": len(data), "crc32": zlib.crc32(data), "stored": len(data)}
-    return {**canary.to_dict(), "file": file}
+    path = folder / f"canary/{place:02d}{Path(canary.file.name).suffix}"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(canary.file.data)
+    return {**canary.to_dict(), "file": _file(path, folder, canary.file.data)}
 
 
 def _write_service_worker(folder: Path, first: EngineName) -> None:

@@ -12,6 +12,7 @@ export class Batch {
   #total = 0;
   #done = 0;
   #started = 0;
+  #isCancelled = false;
   #stop = new AbortController();
 
   /** engine: answers; results: shows; isChecked(): whether answers are known to be Python's. */
@@ -27,6 +28,7 @@ export class Batch {
       return { file, name, article: this.results.begin(name) };
     });
     if (!items.length) return;
+    this.#isCancelled = false;
     byId("results").prepend(...items.map(({ article }) => article));
     if (!this.#total) this.#started = performance.now();
     this.#total += items.length;
@@ -42,6 +44,7 @@ export class Batch {
     this.#total -= left.length;
     this.#stop.abort();
     this.#stop = new AbortController();
+    this.#isCancelled = true;
     byId("news").textContent = say("batch.cancelled", { n: left.length });
     this.#report();
   }
@@ -68,6 +71,7 @@ export class Batch {
 
   /** Screen readers hear single results, and of many images how far it is. */
   #announce() {
+    if (this.#isCancelled) return;
     if (this.#total <= FEW) byId("news").textContent = this.results.news();
     else if (this.#done % 25 === 0 || this.#done === this.#total) {
       byId("news").textContent = say("batch.news", { done: this.#done, n: this.#total });

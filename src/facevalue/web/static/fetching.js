@@ -13,10 +13,10 @@ export class SiteFileError extends Error {
 }
 
 /**
- * The bytes of a file of site.json: {path, bytes, crc32}. Most are kept packed, to be small on every host.
+ * The bytes of a file of site.json: {path, bytes, crc32, by_place}. Most are kept packed, to be small on every host.
  * `onBytes` is told how many more have arrived.
  */
-export async function fetchFile({ path, bytes, crc32: expected }, onBytes = () => {}) {
+export async function fetchFile({ path, bytes, crc32: expected, by_place: byPlace }, onBytes = () => {}) {
   let response;
   try {
     response = await fetch(new URL(path, self.siteRoot));
@@ -31,7 +31,13 @@ export async function fetchFile({ path, bytes, crc32: expected }, onBytes = () =
     parts.push(value);
     onBytes(value.length);
   }
-  const whole = new Uint8Array(await unpacked(new Blob(parts)));
+  let whole;
+  try {
+    whole = new Uint8Array(await unpacked(new Blob(parts)));
+    if (byPlace) whole = interleaved(whole);
+  } catch {
+    throw new SiteFileError(path, "is damaged");
+  }
   if (whole.length !== bytes || crc32(whole) !== expected) throw new SiteFileError(path, "is not the file that was exported");
   return whole;
 }
@@ -41,4 +47,12 @@ async function unpacked(blob) {
   const head = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
   if (!GZIP.every((value, i) => head[i] === value)) return blob.arrayBuffer();
   return new Response(blob.stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+
+/** Numbers of four bytes from all first bytes, all second ones, and so on. */
+function interleaved(bytes) {
+  const n = Math.floor(bytes.length / 4);
+  const out = bytes.slice();
+  for (let place = 0; place < 4; place++) for (let i = 0; i < n; i++) out[4 * i + place] = bytes[place * n + i];
+  return out;
 }

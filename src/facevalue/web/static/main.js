@@ -123,7 +123,7 @@ const nameOf = ({ name, accelerator }) => say(`engine.${name}${accelerator === "
 function offerEngines() {
   byId("engine").hidden = false;
   byId("engine-choice").replaceChildren(...engine.choices.map((choice, i) => new Option(nameOf(choice), i)));
-  byId("engine-choice").addEventListener("input", ({ target }) => {
+  byId("engine-choice").addEventListener("change", ({ target }) => {
     // Where the other engine cannot run or answers otherwise, the one before goes on.
     engine.opened = openFirst([engine.choices[target.value], engine.running]).catch(stop);
   });

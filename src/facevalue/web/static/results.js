@@ -19,7 +19,7 @@ export class Results {
 
   constructor() {
     for (const id of ["heat-on", "heat-strength"]) byId(id).addEventListener("input", () => this.#repaint());
-    byId("filter").addEventListener("input", () => this.#filter());
+    byId("filter").addEventListener("change", () => this.#filter());
   }
 
   /** An article for an image that is waited for. */
@@ -65,7 +65,7 @@ export class Results {
     byId("controls").hidden = this.rows.length === 0;
     const counts = new Map();
     for (const row of this.rows) counts.set(kindOf(row), (counts.get(kindOf(row)) ?? 0) + 1);
-    const sorted = [...counts].sort((a, b) => b[1] - a[1]);
+    const sorted = [...counts].sort((a, b) => b[1] - a[1] || (wordOf(a[0]) < wordOf(b[0]) ? -1 : 1));
     const shown = sorted.map(([kind, n]) => say("controls.count", { n, what: wordOf(kind) })).join(", ");
     byId("summary").textContent = say("controls.summary", { n: this.rows.length, counts: shown });
     const chosen = byId("filter").value;
