@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import re
 import shutil
+import socket
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlparse
 
 import numpy as np
 import pytest
@@ -54,8 +57,11 @@ def hosted(site: Path, asked: list[str]) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: webdriver.Chrome, hosted: str) -> webdriver.Chrome:
-    """The site, ready to answer."""
-    opened(browser, hosted)
+    """The site, ready to answer, without results."""
+    if browser.current_url != f"{hosted}/":
+        assert opened(browser, hosted) == "good"
+    clear = "document.getElementById('clear').click(); document.getElementById('engine').open = false;"
+    browser.execute_script(clear)  # type: ignore[no-untyped-call]
     return browser
 
 
@@ -147,25 +153,24 @@ def test_a_static_space_below_25_megabytes(site: Path) -> None:
     assert "Apache License" in (site / "engine" / "LICENCES.txt").read_text("utf-8")
 
 
-def test_it_answers_without_a_network_after_the_first_visit(site: Path, images: list[Path]) -> None:
-    with chromium() as browser:
-        with hosting(site) as url:
-            opened(browser, url)
-            until(lambda: bool(run(browser, "return Boolean((await navigator.serviceWorker.ready).active)")), 30)
-        with pytest.raises(OSError, match="refused"):
-            hosting_is_over(url)
-        assert opened(browser, url) == "good"
-        (article,) = picked(browser, images[0])
-        assert of(article, "h3") == "warm"
+def test_it_answers_without_a_network_after_the_first_visit(
+    site: Path, browser: webdriver.Chrome, images: list[Path]
+) -> None:
+    with hosting(site) as url:
+        opened(browser, url)
+        until(lambda: bool(run(browser, "return Boolean((await navigator.serviceWorker.ready).active)")), 30)
+    with pytest.raises(OSError, match="refused"):
+        hosting_is_over(url)
+    assert opened(browser, url) == "good"
+    (article,) = picked(browser, images[0])
+    assert of(article, "h3") == "warm"
 
 
 def hosting_is_over(url: str) -> None:
-    import socket
-    from urllib.parse import urlparse
-
     socket.create_connection(("127.0.0.1", urlparse(url).port or 0)).close()
 
 
+@pytest.mark.slow
 def test_a_network_that_answers_otherwise_is_not_used(
     build: Build, browser: webdriver.Chrome, tiny: Path, tmp_path: Path, images: list[Path]
 ) -> None:
@@ -203,9 +208,13 @@ def test_a_browser_that_reads_otherwise_is_said_to(
 @pytest.mark.parametrize(
     ("name", "spoil"),
     [
-        ("model/model.tflite.gz", lambda path: path.unlink()),
         ("model/model.tflite.gz", lambda path: path.write_bytes(path.read_bytes()[:-200])),
-        ("engine/litert/litert_wasm_internal.wasm.gz", lambda path: path.write_bytes(b"no WebAssembly")),
+        pytest.param("model/model.tflite.gz", lambda path: path.unlink(), marks=pytest.mark.slow),
+        pytest.param(
+            "engine/litert/litert_wasm_internal.wasm.gz",
+            lambda path: path.write_bytes(b"no WebAssembly"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_file_of_the_site_that_does_not_load(
@@ -218,6 +227,7 @@ def test_a_file_of_the_site_that_does_not_load(
         assert f"The file {name} of this site cannot be loaded" in text(browser, "#status")
 
 
+@pytest.mark.slow
 def test_a_browser_without_webassembly(site: Path) -> None:
     with chromium("--disable-gpu", "--js-flags=--jitless") as browser, hosting(site) as url:
         assert opened(browser, url) == "bad"
@@ -250,8 +260,8 @@ def test_bad_files_get_one_clear_line_each(page: webdriver.Chrome, images: list[
 
 
 def test_by_keyboard_alone_and_with_names_for_screen_readers(page: webdriver.Chrome, images: list[Path]) -> None:
+    opened(page, page.current_url)  # the focus is nowhere yet
     picked(page, images[0], images[1])
-    page.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")  # type: ignore[no-untyped-call]
     reached = []
     for _ in range(20):
         webdriver.ActionChains(page).send_keys(Keys.TAB).perform()
@@ -332,6 +342,7 @@ def test_metadata_are_told_beside_the_verdict(page: webdriver.Chrome, tmp_path: 
     assert not none.find_element(By.CLASS_NAME, "evidence").is_displayed()
 
 
+@pytest.mark.slow
 def test_heat_is_offered_only_where_there_is_heat(
     build: Build, browser: webdriver.Chrome, page: webdriver.Chrome, images: list[Path]
 ) -> None:
@@ -351,8 +362,6 @@ return [csv(values[0], values[1]), json(values[0], { engine: "test" })];
 
 
 def test_results_as_files(page: webdriver.Chrome) -> None:
-    import csv
-
     prediction = {"path": "x", "label": "=a", "probabilities": {"=a": 0.75, "b": 0.25}, "abstained": False}
     prediction |= {"reasons": [], "leaning": "=a", "threshold": 0.5, "novelty": 0.5, "error": None, "heat": [[1]]}
     evidence = [{"kind": "software", "text": "@SUM(1)"}]

@@ -59,12 +59,14 @@ function useCamera(take) {
     try {
       const wanted = { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1080 } };
       view.srcObject = await navigator.mediaDevices.getUserMedia({ video: wanted });
-      if (!dialog.open) stop();
+      if (!dialog.open) return stop();
+      await view.play(); // before, it has no picture
       byId("camera-take").disabled = false;
       byId("camera-take").focus();
     } catch (error) {
       note.textContent = say("camera.refused", { why: error.message });
     }
+    return undefined;
   });
   const stop = () => {
     view.srcObject?.getTracks().forEach((track) => track.stop());
