@@ -143,9 +143,10 @@ function wordOf(kind) {
 function showPicture(article, blob, { width, height }) {
   const img = article.querySelector("img");
   const url = URL.createObjectURL(blob);
-  if (height > 1.15 * width) img.classList.add("tall");
+  const shape = (w, h) => article.querySelector(".frame").style.setProperty("--ratio", w / h);
+  if (width) shape(width, height);
   img.addEventListener("load", () => {
-    img.classList.toggle("tall", img.naturalHeight > 1.15 * img.naturalWidth);
+    shape(img.naturalWidth, img.naturalHeight);
     URL.revokeObjectURL(url);
   });
   img.addEventListener("error", () => {
