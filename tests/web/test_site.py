@@ -25,8 +25,10 @@ from selenium.webdriver.support.select import Select
 
 from facevalue.evidence.card import NetworkFacts
 from facevalue.runtime import Predictor, open_folder
-from facevalue.web.canaries import KINDS
-from facevalue.web.site import SITE
+from facevalue.images.parity import parity_files
+from facevalue.web import engine_files
+from facevalue.web.canaries import KINDS, answered
+from facevalue.web.site import SITE, write_site
 
 from ..serve.conftest import until
 from . import tiny_networks
@@ -133,6 +135,36 @@ def test_answers_are_python_s(
     assert text(page, "h1") == "Warm or cold?"
     assert text(page, "#summary") == "4 images: 2 without an answer, 1 cold, 1 warm"
     assert complaints(page) == []
+
+
+COMPARE = """
+const { BrowserEngine } = await import("/static/engines/browser.js");
+const engine = new BrowserEngine();
+await engine.describe();
+const found = {};
+for (const choice of engine.choices) {
+  await engine.open(choice, () => {});
+  found[choice.name] = await engine.compare();
+}
+engine.close();
+return found;
+"""
+
+
+@pytest.mark.slow
+def test_inputs_and_answers_of_all_drawn_files_are_python_s(
+    tiny: Path, engines: Path, predictor: Predictor, browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    networks: dict[engine_files.EngineName, Path] = {"litert": tiny / "model.tflite", "onnxruntime": tiny / "model.onnx"}
+    readable = [file for file in parity_files() if not file.kind.startswith("tiff")]
+    known = answered(predictor, readable)
+    assert len(known) >= 200
+    write_site(tmp_path, predictor.card, networks, engines, known)
+    with hosting(tmp_path) as url:
+        browser.get(f"{url}/static/icon.svg")
+        for check in run(browser, COMPARE).values():
+            assert (check["n"], check["inputs"], check["answers"], check["unread"]) == (len(known), [], [], [])
+            assert check["most"] <= 1e-4
 
 
 def test_nothing_else_is_asked_for(page: webdriver.Chrome, images: list[Path], asked: list[str], site: Path) -> None:

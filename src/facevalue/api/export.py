@@ -22,7 +22,7 @@ def export(model: Model, output: Path | str, *, to: str = "onnx", images: Data |
     Parameters
     ----------
     model : a classifier, or a model folder.
-    output : the file to write.
+    output : the file to write; for ``web``, a folder.
     to : a target in :data:`facevalue.export.EXPORTERS`.
     images : labelled images to measure parity on; by default the model's own test images, if they still exist.
 

@@ -15,8 +15,8 @@ EXAMPLE = "facevalue export model --to onnx -o model.onnx"
 
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
-    output: Annotated[Path, Option("--output", "-o", metavar="PATH", help="The file to write.")],
-    to: Annotated[str, Option(metavar="TARGET", help="onnx.")] = "onnx",
+    output: Annotated[Path, Option("--output", "-o", metavar="PATH", help="The file to write; for web, a folder.")],
+    to: Annotated[str, Option(metavar="TARGET", help="onnx, openvino, litert or web.")] = "onnx",
     images: Annotated[
         Path | None, Option(metavar="DIR", help="Compare on these images; by default on the model's test images.")
     ] = None,

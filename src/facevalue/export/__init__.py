@@ -5,10 +5,13 @@ from __future__ import annotations
 from facevalue.export.base import Exporter
 from facevalue.export.litert import LitertExporter
 from facevalue.export.onnx import OnnxExporter
+from facevalue.export.openvino import OpenvinoExporter
 from facevalue.export.web import WebExporter
 from facevalue.support.registry import look_up
 
-EXPORTERS: dict[str, Exporter] = {exporter.name: exporter for exporter in (OnnxExporter(), LitertExporter(), WebExporter())}
+EXPORTERS: dict[str, Exporter] = {
+    exporter.name: exporter for exporter in (OnnxExporter(), OpenvinoExporter(), LitertExporter(), WebExporter())
+}
 
 
 def find(name: str) -> Exporter:

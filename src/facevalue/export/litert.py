@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -23,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facevalue.errors import FaceValueError, MissingExtraError, UsageError
+from facevalue.errors import MissingExtraError, UsageError
 from facevalue.evidence.card import ModelCard
-from facevalue.export import litert_program
+from facevalue.export import litert_file, litert_program, programs
 from facevalue.export.base import Exporter, Pixels, Precision, Runtime
 from facevalue.export.onnx import Graph, facts
 from facevalue.models.classifier import Classifier
@@ -39,9 +38,6 @@ INSTALL = (
     "the target litert needs litert-torch, which does not fit into facevalue's environment; run: "
     f"python -m venv litert && litert/bin/pip install 'litert-torch==0.10.*', and set {PYTHON}=litert/bin/python"
 )
-
-METADATA = "facevalue"
-"""Name of the metadata in the file: JSON with classes, threshold and preprocessing, as in the ONNX file."""
 
 
 @final
@@ -62,7 +58,7 @@ class LitertExporter(Exporter):
     """``model.tflite``: input ``pixels`` uint8 (1, s, s, 3), outputs as in ONNX, one image a run."""
 
     name: ClassVar[str] = "litert"
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "int8")
 
     def missing(self, precision: Precision) -> str | None:
         """The interpreter is an extra; the converter has an environment of its own."""
@@ -74,11 +70,18 @@ class LitertExporter(Exporter):
         self, classifier: Classifier, path: Path, precision: Precision = "fp32", calibration: Pixels | None = None
     ) -> Mapping[str, str]:
         """Capture the graph with ``torch.export``, convert it in the other environment, and add the card's facts."""
+        python = converter()
+        assert python is not None  # missing() has said so
         with tempfile.TemporaryDirectory(prefix="facevalue-") as folder:
-            program = Path(folder) / "graph.pt2"
+            program, ranges, operations = (Path(folder) / name for name in ("graph.pt2", "pixels.npy", "int8.json"))
             _capture(classifier, program)
-            versions = _convert(program, path, classifier.card.network.name)
-        path.write_bytes(_with_metadata(path.read_bytes(), json.dumps(facts(classifier.card))))
+            versions = programs.run(python, litert_program, "convert", program, path)
+            litert_file.add_metadata(path, json.dumps(facts(classifier.card)))
+            if calibration is not None:
+                np.save(ranges, calibration)
+                chosen = litert_file.eight_bit_operations(path, len(classifier.classes))
+                operations.write_text(json.dumps(chosen), encoding="utf-8")
+                versions |= programs.run(python, litert_program, "quantise", path, ranges, operations)
         return versions
 
     def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
@@ -123,33 +126,3 @@ def _capture(classifier: Classifier, path: Path) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.export.save(torch.export.export(module, (), {"pixels": example}), path)
-
-
-def _convert(program: Path, output: Path, network: str) -> dict[str, str]:
-    """Run the converter in its own environment; returns its versions."""
-    python = converter()
-    assert python is not None  # missing() has said so
-    # Isolated: neither this folder, which has an onnx.py, nor PYTHONPATH is where it imports from.
-    command = [python, "-I", litert_program.__file__, str(program), str(output)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
-        raise FaceValueError(f"litert-torch ({python}) cannot convert {network}: {last.strip()[:300]}")
-    versions: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    return versions
-
-
-def _with_metadata(model: bytes, text: str) -> bytes:
-    """The file with a text added to its metadata."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    whole = schema.ModelT.InitFromPackedBuf(model, 0)
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(text.encode(), np.uint8)
-    entry.name, entry.buffer = METADATA, len(whole.buffers)
-    whole.buffers.append(buffer)
-    whole.metadata = [*(whole.metadata or ()), entry]
-    builder = flatbuffers.Builder(len(model) + len(text))
-    builder.Finish(whole.Pack(builder), b"TFL3")
-    return bytes(builder.Output())

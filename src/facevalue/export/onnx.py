@@ -61,6 +61,7 @@ class OnnxExporter(Exporter):
     """``model.onnx``: one file, any batch size, opset 18."""
 
     name: ClassVar[str] = "onnx"
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "int8")
 
     def missing(self, precision: Precision) -> str | None:
         """ONNX Runtime is part of every installation; what else is needed says so itself."""
@@ -73,6 +74,10 @@ class OnnxExporter(Exporter):
         model = recorded(Graph(classifier), classifier.card.preprocessing.size)
         import onnx
 
+        if calibration is not None:
+            from facevalue.export.onnx_int8 import quantised
+
+            model = quantised(model, calibration, len(classifier.classes))
         onnx.helper.set_model_props(model, facts(classifier.card))
         onnx.save_model(model, str(path))
         return {"onnx": version("onnx")}

@@ -23,7 +23,7 @@ from facevalue.support import progress
 from facevalue.web import engine_files
 from facevalue.web.canaries import canaries
 from facevalue.web.limits import expect_browser
-from facevalue.web.site import MODELS, unpacked_network, write_site
+from facevalue.web.site import MODELS, SITE, unpacked_network, write_site
 
 _NETWORKS: dict[engine_files.EngineName, Exporter] = {"litert": LitertExporter(), "onnxruntime": OnnxExporter()}
 """What writes the network of each engine; the page starts with the first that is there."""
@@ -40,6 +40,7 @@ class WebExporter(Exporter):
     name: ClassVar[str] = "web"
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
     folder: ClassVar[bool] = True
+    mark: ClassVar[str] = SITE
 
     def missing(self, precision: Precision) -> str | None:
         """The engines come with a wheel, or once from npm."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ KINDS = (
 """Kinds of drawn files that decoders treat differently; together well below a megabyte."""
 
 CLEAR = 2e-4
-"""Distance from every limit that an answer needs to be compared: engines differ by up to 1e-4."""
+"""Distance from every limit below which an answer is not compared: engines differ by up to 1e-4."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,18 @@ class Canary:
 
 
 def canaries(predictor: Predictor) -> list[Canary]:
-    """The drawn files of :data:`KINDS` whose answer is clear of every limit, with the predictor's answers."""
-    chosen = {file.kind: file for file in one_per_kind() if file.kind in KINDS}
-    inputs = {kind: predictor.pixels_of(file.data) for kind, file in chosen.items()}
+    """The drawn files of :data:`KINDS` with the predictor's answers."""
+    return answered(predictor, [file for file in one_per_kind() if file.kind in KINDS])
+
+
+def answered(predictor: Predictor, files: Iterable[ParityFile]) -> list[Canary]:
+    """Files with the predictor's answers, without those whose answer is near a limit, where engines may differ."""
     found = []
-    for kind, pixels in inputs.items():
+    for file in files:
+        pixels = predictor.pixels_of(file.data)
         (prediction,), outputs = predictor.predict_pixels(pixels[None])
         if _is_clear(predictor.card, outputs["probabilities"][0], float(outputs["novelty"][0])):
-            found.append(Canary(chosen[kind], crc32(pixels), prediction))
+            found.append(Canary(file, crc32(pixels), prediction))
     return found
 
 

@@ -1,5 +1,7 @@
 // The browser itself as the engine: a worker reads files and runs the network, so the page stays responsive.
 
+const ROOT = new URL("../../", import.meta.url);
+
 /** Why the page cannot answer at all: a key of `state` in text.js, with values. */
 export class CannotAnswerError extends Error {
   constructor(key, values = {}) {
@@ -109,7 +111,7 @@ export class BrowserEngine {
 
 async function json(path) {
   try {
-    const response = await fetch(path);
+    const response = await fetch(new URL(path, ROOT));
     if (response.ok) return await response.json();
   } catch {
     // said below
