@@ -53,7 +53,7 @@ Build = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def build(tiny: Path, engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Write a site: of both engines, or of those given with their network's file; of the tiny model's card, or another."""
+    """Write a site of both engines, or of those given with their network's file, with the tiny model's card changed."""
     known = canaries(open_folder(tiny))
 
     def write(networks: dict[str, Path] | None = None, **card: object) -> Path:

@@ -44,7 +44,7 @@ def test_without_npm_one_line_says_what_to_do(nothing_carried: Path, monkeypatch
 
 def test_npm_that_fails_is_one_line_and_leaves_nothing(nothing_carried: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", npm(nothing_carried / "bin", r"raise SystemExit('npm error code ENOTFOUND\nnpm error')"))
-    with pytest.raises(FaceValueError, match="^npm cannot fetch .*: npm error code ENOTFOUND$"):
+    with pytest.raises(FaceValueError, match=r"^npm cannot fetch .*: npm error code ENOTFOUND$"):
         engine_files.engine_folder()
     assert not list((nothing_carried / "cache").rglob("*.wasm*"))
 

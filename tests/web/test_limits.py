@@ -44,5 +44,5 @@ def test_jpegs_read_at_a_reduced_size_are_refused() -> None:
 def test_an_unknown_check_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(limits.FOLLOWED, Abstention, {"confidence"})
     expect_browser(CARD)  # it is not used
-    with pytest.raises(UsageError, match="uses novelty .*serve this model"):
+    with pytest.raises(UsageError, match=r"uses novelty .*serve this model"):
         expect_browser(CARD.changed(abstention=Abstention(novelty=1.0)))

@@ -184,7 +184,11 @@ def rgb_profile(name: str) -> bytes:
         4: [2.1, 0.92, 0.08, 0.07, 0.05, -0.003, 0.0],
         5: [2.2, 0.9, 0.1],
     }[kind]
-    curve = b"para\0\0\0\0" + struct.pack(">HH", 1 if kind == 5 else kind, 0) + b"".join(struct.pack(">i", round(v * 65536)) for v in numbers)
+    curve = (
+        b"para\0\0\0\0"
+        + struct.pack(">HH", 1 if kind == 5 else kind, 0)
+        + b"".join(struct.pack(">i", round(v * 65536)) for v in numbers)
+    )
     whole = bytearray(profile("display-p3"))
     tags = {bytes(whole[at : at + 4]): at for at in range(132, 132 + 12 * struct.unpack(">I", whole[128:132])[0], 12)}
     for tag in (b"rTRC", b"gTRC", b"bTRC"):
@@ -229,8 +233,15 @@ def test_types_by_their_first_bytes(scripts: webdriver.Chrome) -> None:
     rng = np.random.default_rng(0)
     starts = [start for start, _ in (*signatures._STARTS, *signatures._FOREIGN)]
     brands = [*signatures._HEIF, *signatures._FOREIGN_BRANDS, b"avif", b"avis", b"none"]
-    starts += [b"\0\0\0\x1cftyp" + brand + b"\0\0\0\0" + other for brand in brands for other in (b"avif", b"heic", b"x")]
-    starts += [b"RIFF\0\0\0\0WEBP", b"RIFF\0\0\0\0AVI ", b"BM" + bytes(12) + b"\x28\0\0\0", b"BMW is a car, not an image"]
+    starts += [
+        b"\0\0\0\x1cftyp" + brand + b"\0\0\0\0" + other for brand in brands for other in (b"avif", b"heic", b"x")
+    ]
+    starts += [
+        b"RIFF\0\0\0\0WEBP",
+        b"RIFF\0\0\0\0AVI ",
+        b"BM" + bytes(12) + b"\x28\0\0\0",
+        b"BMW is a car, not an image",
+    ]
     starts += [b"P6\n# text\n12 ", b"P5 1", b"P5 x", b"II*\0\x10\0\0\0CR", b"<?xml?><svg ", bytes(128) + b"DICM", b""]
     heads = [start + rng.bytes(int(rng.integers(0, 40))) for start in starts for _ in range(3)]
     heads += [rng.bytes(600) for _ in range(50)]

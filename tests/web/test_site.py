@@ -24,8 +24,8 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
 from facevalue.evidence.card import NetworkFacts
-from facevalue.runtime import Predictor, open_folder
 from facevalue.images.parity import parity_files
+from facevalue.runtime import Predictor, open_folder
 from facevalue.web import engine_files
 from facevalue.web.canaries import KINDS, answered
 from facevalue.web.site import SITE, write_site
@@ -102,7 +102,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     paths = []
-    for name, colour in {"warm": (150, 120, 90), "cold": (90, 120, 150), "between": (123, 127, 131), "far": (255, 0, 0)}.items():
+    for name, colour in {
+        "warm": (150, 120, 90),
+        "cold": (90, 120, 150),
+        "between": (123, 127, 131),
+        "far": (255, 0, 0),
+    }.items():
         pixels = np.clip(np.array(colour) + rng.normal(0, 20 if name != "far" else 0, (60, 80, 3)), 0, 255)
         paths.append(folder / f"{name}.png")
         Image.fromarray(pixels.astype(np.uint8)).save(paths[-1])
@@ -110,9 +115,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.mark.parametrize("engine", ["LiteRT", "ONNX Runtime"])
-def test_answers_are_python_s(
-    engine: str, page: webdriver.Chrome, images: list[Path], predictor: Predictor
-) -> None:
+def test_answers_are_python_s(engine: str, page: webdriver.Chrome, images: list[Path], predictor: Predictor) -> None:
     assert text(page, "#status") == f"Checked: {len(KINDS)} test images get the same answers here as in Python."
     page.find_element(By.CSS_SELECTOR, "#engine summary").click()
     Select(page.find_element(By.ID, "engine-choice")).select_by_visible_text(f"{engine} on the processor")
@@ -155,7 +158,10 @@ return found;
 def test_inputs_and_answers_of_all_drawn_files_are_python_s(
     tiny: Path, engines: Path, predictor: Predictor, browser: webdriver.Chrome, tmp_path: Path
 ) -> None:
-    networks: dict[engine_files.EngineName, Path] = {"litert": tiny / "model.tflite", "onnxruntime": tiny / "model.onnx"}
+    networks: dict[engine_files.EngineName, Path] = {
+        "litert": tiny / "model.tflite",
+        "onnxruntime": tiny / "model.onnx",
+    }
     readable = [file for file in parity_files() if not file.kind.startswith("tiff")]
     known = answered(predictor, readable)
     assert len(known) >= 200
@@ -173,12 +179,12 @@ def test_nothing_else_is_asked_for(page: webdriver.Chrome, images: list[Path], a
     names = {path.removeprefix("/") or "index.html" for path in asked}
     assert {name for name in names if not (site / name).is_file()} <= {"index.html"}
     text_of_site = "".join(path.read_text("utf-8") for path in site.rglob("*") if path.suffix in (".html", ".css"))
-    assert "http" not in re.sub(r'http-equiv|http\.server', "", text_of_site)
+    assert "http" not in re.sub(r"http-equiv|http\.server", "", text_of_site)
 
 
 def test_a_static_space_below_25_megabytes(site: Path) -> None:
     size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
-    # What a MobileNetV2 adds, in two formats, even where all its weights are random (benchmarks/browser.py measures one).
+    # The rest is for a MobileNetV2 in two formats, even where all its weights are random.
     assert size < 25e6 - 2 * 8.5e6
     head = (site / "README.md").read_text("utf-8").split("---")[1]
     assert "sdk: static\napp_file: index.html" in head
@@ -222,9 +228,7 @@ def test_a_network_that_answers_otherwise_is_not_used(
         assert not browser.find_element(By.ID, "pick").is_enabled()
 
 
-def test_a_browser_that_reads_otherwise_is_said_to(
-    build: Build, browser: webdriver.Chrome, images: list[Path]
-) -> None:
+def test_a_browser_that_reads_otherwise_is_said_to(build: Build, browser: webdriver.Chrome, images: list[Path]) -> None:
     """As one that adds noise to images: the expected network inputs are changed instead."""
     folder = build()
     plain = json.loads((folder / SITE).read_text("utf-8"))
@@ -281,7 +285,9 @@ def test_bad_files_get_one_clear_line_each(page: webdriver.Chrome, images: list[
         (tmp_path / name).write_bytes(data)
     shown = picked(page, large, *(tmp_path / name for name in files), images[0])
     for article, reason in zip(
-        shown, ["The file has 95 MB; this page reads files of up to 64 MB.", *(r for _, r in files.values())], strict=False
+        shown,
+        ["The file has 95 MB; this page reads files of up to 64 MB.", *(r for _, r in files.values())],
+        strict=False,
     ):
         assert of(article, "h3") == "No prediction"
         assert reason in of(article, ".why")
@@ -317,9 +323,7 @@ def test_by_keyboard_alone_and_with_names_for_screen_readers(page: webdriver.Chr
 
 
 def test_hundreds_of_files_with_progress_and_cancel(page: webdriver.Chrome, images: list[Path], tmp_path: Path) -> None:
-    paths = []
-    for i in range(300):
-        paths.append(shutil.copy(images[i % 2], tmp_path / f"{i:03d}.png"))
+    paths = [shutil.copy(images[i % 2], tmp_path / f"{i:03d}.png") for i in range(300)]
     page.find_element(By.ID, "pick").send_keys("\n".join(map(str, paths)))
     until(lambda: " a second, " in text(page, "#batch-text"))
     assert re.fullmatch(r"[\d,]+ of 300 images, [\d.]+ a second, \d+ s left", text(page, "#batch-text"))
@@ -398,7 +402,13 @@ def test_results_as_files(page: webdriver.Chrome) -> None:
     prediction |= {"reasons": [], "leaning": "=a", "threshold": 0.5, "novelty": 0.5, "error": None, "heat": [[1]]}
     evidence = [{"kind": "software", "text": "@SUM(1)"}]
     rows = [
-        {"name": "=cmd|' /C calc'!A0.png", "prediction": prediction, "failure": None, "evidence": evidence, "checked": True},
+        {
+            "name": "=cmd|' /C calc'!A0.png",
+            "prediction": prediction,
+            "failure": None,
+            "evidence": evidence,
+            "checked": True,
+        },
         {"name": 'b "2",\n.png', "prediction": None, "failure": {"reason": "empty"}, "evidence": [], "checked": False},
     ]
     as_csv, as_json = run(page, SAVE, rows, ["=a", "b"])

@@ -1,7 +1,7 @@
 """One small network in closed form, as ``model.onnx`` and as ``model.tflite``, made without a converter.
 
-It looks at the mean colour alone: logits = WEIGHT · mean + BIAS, novelty = the squared distance of the mean from CENTRE, times 10.
-The heat is the mean brightness of each of 4 x 4 fields.
+It looks at the mean colour alone: logits = WEIGHT · mean + BIAS, novelty = the squared distance of the mean from
+CENTRE, times 10. The heat is the mean brightness of each of 4 x 4 fields.
 """
 
 from __future__ import annotations

@@ -85,4 +85,3 @@ class WebExporter(Exporter):
             return first
 
         return Runtime(run, {name: v for runtime in runtimes for name, v in runtime.versions.items()})
-

@@ -1,4 +1,4 @@
-"""Images that the page answers first, with Python's answers: so it knows whether it answers the same in this browser."""
+"""Images that the page answers first, with Python's answers: so it knows whether they are the same in this browser."""
 
 from __future__ import annotations
 
