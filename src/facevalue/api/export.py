@@ -40,7 +40,7 @@ def export(
     Parameters
     ----------
     model : a classifier, or a model folder.
-    output : the file to write; a folder for the targets ``openvino`` and ``hf``.
+    output : the file to write; a folder for the targets ``openvino``, ``hf`` and ``web``.
     to : a target in :data:`facevalue.export.EXPORTERS`.
     precision : ``fp32``, ``bf16`` or ``int8``, if the target has it.
     images : labelled images to measure parity on; by default the model's own test images, if they still exist.

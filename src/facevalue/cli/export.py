@@ -18,9 +18,9 @@ EXAMPLE = "facevalue export model --to litert --precision int8 -o face.tflite"
 def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
     output: Annotated[
-        Path, Option("--output", "-o", metavar="PATH", help="The file to write; a folder for openvino and hf.")
+        Path, Option("--output", "-o", metavar="PATH", help="The file to write; a folder for openvino, hf and web.")
     ],
-    to: Annotated[str, Option(metavar="TARGET", help="onnx, openvino, litert or hf.")] = "onnx",
+    to: Annotated[str, Option(metavar="TARGET", help="onnx, openvino, litert, hf or web.")] = "onnx",
     precision: Annotated[
         Literal["fp32", "bf16", "int8"], Option(help="Numbers in the file; bf16 and int8 where the target has them.")
     ] = "fp32",

@@ -7,10 +7,12 @@ from facevalue.export.hf import HfExporter
 from facevalue.export.litert import LitertExporter
 from facevalue.export.onnx import OnnxExporter
 from facevalue.export.openvino import OpenvinoExporter
+from facevalue.export.web import WebExporter
 from facevalue.support.registry import look_up
 
 EXPORTERS: dict[str, Exporter] = {
-    exporter.name: exporter for exporter in (OnnxExporter(), OpenvinoExporter(), LitertExporter(), HfExporter())
+    exporter.name: exporter
+    for exporter in (OnnxExporter(), OpenvinoExporter(), LitertExporter(), HfExporter(), WebExporter())
 }
 
 

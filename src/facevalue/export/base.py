@@ -23,6 +23,7 @@ from facevalue.images.parity import ParityFile
 from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
 from facevalue.support import files, machine, progress
+from facevalue.support.output_folder import free_folder
 
 Precision = Literal["fp32", "bf16", "int8"]
 
@@ -58,11 +59,13 @@ class Exporter(ABC):
     name : the target, as in ``--to``.
     precisions : number formats that it can write; the first is the default.
     folder : whether it writes a folder and not a file.
+    mark : a file in every such folder; an existing folder without it is not replaced.
     """
 
     name: ClassVar[str]
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
     folder: ClassVar[bool] = False
+    mark: ClassVar[str] = ""
 
     @abstractmethod
     def missing(self, precision: Precision) -> str | None:
@@ -129,6 +132,8 @@ class Exporter(ABC):
         """
         start = time.perf_counter()
         self.check(precision)
+        if self.folder:
+            free_folder(output, self.mark, f"a folder of the target {self.name}", overwrite=True)
         reference = Reference(classifier, dataset, drawn)
         replacing = files.replacing_folder if self.folder else files.replacing_file
         with replacing(output) as partial:

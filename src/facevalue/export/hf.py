@@ -45,6 +45,7 @@ class HfExporter(Exporter):
 
     name: ClassVar[str] = "hf"
     folder: ClassVar[bool] = True
+    mark: ClassVar[str] = CONFIG
 
     def missing(self, precision: Precision) -> str | None:
         """timm is part of what writes any file."""

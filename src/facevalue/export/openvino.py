@@ -40,6 +40,7 @@ class OpenvinoExporter(Exporter):
     name: ClassVar[str] = "openvino"
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "int8")
     folder: ClassVar[bool] = True
+    mark: ClassVar[str] = XML
 
     def missing(self, precision: Precision) -> str | None:
         """OpenVINO is an extra; bfloat16 needs a processor that has it."""
