@@ -11,6 +11,7 @@ import msgspec
 from facevalue.errors import FaceValueError, ModelFolderError, UsageError
 from facevalue.evidence import card_format_1
 from facevalue.evidence.findings import Finding
+from facevalue.evidence.gate_facts import GateFacts
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.record import Record
 from facevalue.evidence.records import DISTILLATION, AnyEvidence, Evaluation, Evidence
@@ -108,6 +109,7 @@ class ModelCard(Record, frozen=True):
     classes : in the order of the logits.
     positive : the class of ``threshold``, ``auroc`` and ``average_precision``; ``None`` for more than two classes.
     threshold : the prediction is ``positive`` if its probability is at least this.
+    gate : how faces are found before the network is asked; ``None`` for a model of whole images.
     temperature : divides the logits before the softmax; fitted on the calibration split.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
@@ -124,6 +126,7 @@ class ModelCard(Record, frozen=True):
     threshold: float = 0.5
     temperature: float = 1.0
     abstention: Abstention = Abstention()
+    gate: GateFacts | None = None
     reference: ScoreReference | None = None
     data: DataFacts = DataFacts()
     recipe: dict[str, Any] = {}
@@ -139,6 +142,13 @@ class ModelCard(Record, frozen=True):
             raise ModelFolderError(f"Expected at least two different classes, but got {list(self.classes)}")
         if self.positive is not None and (self.positive not in self.classes or len(self.classes) != 2):
             raise ModelFolderError(f"Expected positive to be one of two classes, but got {self.positive!r}")
+        if (self.gate is None) != (self.preprocessing.face_margin is None):
+            raise ModelFolderError("Expected gate and preprocessing.face_margin together, but got only one of them")
+
+    @property
+    def of_whole_images(self) -> ModelCard:
+        """The card of the same network for whole images, or for images that are crops of faces already."""
+        return self.changed(gate=None, preprocessing=self.preprocessing.whole)
 
     @property
     def positive_index(self) -> int | None:

@@ -93,6 +93,12 @@ KINDS: dict[str, FindingKind] = {
     "forgotten": FindingKind("warning", "Accuracy on the old test images fell."),
     "no-gain-on-hard-images": FindingKind("warning", "There is no significant gain on the hard test images."),
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
+    # Faces.
+    "images-without-face": FindingKind("warning", "Images in which no face was found are left out."),
+    "face-gate-off": FindingKind("warning", "A model that was trained on faces gets whole images."),
+    "face-gate-not-in-training": FindingKind(
+        "info", "Faces are looked for before a model that was trained on whole images."
+    ),
     # Robustness.
     "low-clean-accuracy": FindingKind("warning", "Clean accuracy may be no better than chance."),
     "model-not-deterministic": FindingKind("warning", "Two runs of the model disagree."),

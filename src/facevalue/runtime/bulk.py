@@ -19,7 +19,9 @@ Write = Callable[[Prediction], None]
 
 
 def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
-    """One flat row: the prediction, then one column ``p_CLASS`` per class; ``reasons`` are joined by spaces.
+    """One flat row: the prediction, then one column ``p_CLASS`` per class.
+
+    ``reasons`` and the four numbers of ``box`` are joined by spaces.
 
     >>> row(Prediction("cat", {"cat": 0.75, "dog": 0.25}, leaning="cat", path="a.png"), ["cat", "dog"])["p_dog"]
     0.25
@@ -33,6 +35,10 @@ def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
         "leaning": prediction.leaning,
         "novelty": prediction.novelty,
         "error": prediction.error,
+        "face": prediction.face,
+        "faces": prediction.faces,
+        "box": None if prediction.box is None else " ".join(map(str, prediction.box)),
+        "detail": prediction.detail,
         **{f"p_{name}": prediction.probabilities.get(name) for name in classes},
     }
 
@@ -65,7 +71,14 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
     except ImportError as error:
         raise MissingExtraError("pyarrow", "train") from error
     text, number = pa.string(), pa.float64()
-    types = {"abstained": pa.bool_(), "novelty": number, **{f"p_{name}": number for name in classes}}
+    whole = pa.int32()
+    types = {
+        "abstained": pa.bool_(),
+        "novelty": number,
+        "face": whole,
+        "faces": whole,
+        **{f"p_{name}": number for name in classes},
+    }
     schema = pa.schema([(name, types.get(name, text)) for name in row(Prediction(None, {}), classes)])
     held: list[dict[str, Any]] = []
     with files.replacing_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:
