@@ -44,4 +44,5 @@ def _images(classifier: Classifier, given: Data | None) -> ImageDataset:
     if given is None:
         return parity_images(classifier)
     origin = classifier.origin
-    return evaluation_data(classifier.card, None if origin is None else origin.manifest, given).dataset
+    known = None if origin is None else origin.manifest
+    return evaluation_data(classifier.card, known, given, gate=classifier.gate).dataset

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.face_boxes import shows_face, with_faces
 from facevalue.data.file_facts import IN_MEMORY
 from facevalue.data.hashes import unpack
 from facevalue.data.manifest import SPLITS, Manifest
@@ -19,6 +20,7 @@ from facevalue.data.training_data import learned_from
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import Finding, finding
+from facevalue.faces.gate import FaceGate
 from facevalue.support import progress
 
 _SAME_LOOK = 4
@@ -43,7 +45,9 @@ class EvaluationData:
     warnings: tuple[Finding, ...]
 
 
-def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: str | None = None) -> EvaluationData:
+def evaluation_data(
+    card: ModelCard, known: Manifest | None, data: Data, split: str | None = None, gate: FaceGate | None = None
+) -> EvaluationData:
     """Images of ``data`` to evaluate or attack the model on.
 
     Parameters
@@ -51,6 +55,7 @@ def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: 
     known : the images that the model was made from; ``None`` if they are not known.
     split : a split of ``data``, or a split that the model made of ``data``, or ``all``. The default is ``test`` for a
         folder with splits, the model's own test images for the folder that it was made from, and else ``all``.
+    gate : of the model, if the card has one.
 
     Raises
     ------
@@ -61,7 +66,7 @@ def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: 
     """
     if split not in (None, "all", *SPLITS):
         raise UsageError(f"Expected `split` to be all or one of {', '.join(SPLITS)}, but got {split!r}")
-    chooser = _Chooser(card, known, data)
+    chooser = _Chooser(card, known, data, gate)
     if chooser.given:
         return chooser.of_split(split or chooser.first("test", "calibration", "validation", "train") or "test")
     if chooser.familiar if split is None else split != "all":
@@ -69,7 +74,9 @@ def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: 
     return chooser.of_split("all")
 
 
-def calibration_data(card: ModelCard, known: Manifest | None, data: Data) -> EvaluationData:
+def calibration_data(
+    card: ModelCard, known: Manifest | None, data: Data, gate: FaceGate | None = None
+) -> EvaluationData:
     """Images of ``data`` to fit temperature and abstention limits on; never the model's test images.
 
     Raises
@@ -77,7 +84,7 @@ def calibration_data(card: ModelCard, known: Manifest | None, data: Data) -> Eva
     DataError
         There are none, or the model was trained on all of them.
     """
-    chooser = _Chooser(card, known, data)
+    chooser = _Chooser(card, known, data, gate)
     if chooser.given:
         split = chooser.first("calibration", "validation")
         if split is None:
@@ -99,8 +106,9 @@ def calibration_data(card: ModelCard, known: Manifest | None, data: Data) -> Eva
 class _Chooser:
     """Chooses among the images of ``data`` by the split they had when the model was made."""
 
-    def __init__(self, card: ModelCard, known: Manifest | None, data: Data) -> None:
+    def __init__(self, card: ModelCard, known: Manifest | None, data: Data, gate: FaceGate | None) -> None:
         self.card = card
+        self.gate = gate
         self.manifest = scan(data, classes=card.classes)
         self.data = self.manifest.source
         self.given = set(self.manifest.readable["split"]) - {""}
@@ -172,8 +180,10 @@ class _Chooser:
         wanted = [] if split == "all" else [split]
         same = bool(wanted) and manifest.fingerprint(*wanted) == Manifest(self._known, "").fingerprint(*wanted)
         name = split if same else _folder_name(self.data)
+        manifest = with_faces(manifest, self.gate, *wanted)
         chosen = dataset_of(manifest, self.card.preprocessing, self.card.classes, *wanted, name=name)
         rows = manifest.rows(*wanted)
+        rows = rows if self.gate is None else rows[shows_face(rows)]
         parts = self._parts[rows.index]
         seen = int(parts.isin(["train", "validation", "calibration"]).sum())
         if split != "train" and split in learned_from(self.card) and (parts == split).all():

@@ -86,6 +86,7 @@ class DataFacts(Record, frozen=True):
     Attributes
     ----------
     counts : images by split and class.
+    without_face : those of them in which no face was found, and which were left out.
     groups : how groups were formed: ``parent``, ``stem:REGEX``, a column, ``image``, or ``official`` splits.
     group_count : groups by split.
     grouped : number of images that share a group with another image.
@@ -94,6 +95,7 @@ class DataFacts(Record, frozen=True):
     """
 
     counts: dict[str, dict[str, int]] = {}
+    without_face: dict[str, dict[str, int]] = {}
     groups: str = "image"
     group_count: dict[str, int] = {}
     grouped: int = 0
@@ -178,6 +180,7 @@ class ModelCard(Record, frozen=True):
             "temperature": self.temperature,
             "limits": (self.abstention.confidence, self.abstention.novelty),
             "preprocessing": self.preprocessing,
+            "gate": self.gate,
             "network": (self.network.name, self.network.options, self.network.mean, self.network.std),
             "files": {name: self.files[name] for name in (WEIGHTS, ONNX) if name in self.files},
         }

@@ -86,7 +86,8 @@ class Exporter(ABC):
                 work.advance()
             if not partial.stat().st_size:
                 raise FaceValueError(f"{self.name} wrote nothing to {output}")
-            predicted = self.run(model.card, partial, _in_batches(chosen))
+            # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
+            predicted = self.run(model.card.of_whole_images, partial, _in_batches(chosen))
             predictions = list(progress.track(predicted, "predicting", total=len(chosen)))
             agreement, difference = _compare(model, chosen, predictions, self.tolerance)
             if agreement < 1 or not difference <= self.tolerance:
@@ -108,8 +109,8 @@ class Exporter(ABC):
 
 
 def _in_batches(dataset: ImageDataset) -> Iterator[Sequence[tuple[str, ImageInput]]]:
-    """Batches of names and images."""
-    named = list(zip(dataset.names, dataset.images, strict=True))
+    """Batches of names and images, or of crops of faces."""
+    named = list(zip(dataset.names, dataset.shown(), strict=True))
     start = 0
     for size in (*BATCHES, *[8] * len(named)):
         if start >= len(named):

@@ -128,13 +128,13 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         face : the face's box in it.
         """
         # Cropped first: resampling with a box would also read pixels beside it.
-        return self.apply(self.face_crop(image, face))
+        return self.apply(image.crop(self.face_square(face, image.size)))
 
-    def face_crop(self, image: Image.Image, face: FaceBox) -> Image.Image:
-        """The part of an upright image that the network sees of a face."""
+    def face_square(self, face: FaceBox, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the part that the network sees of a face, in an image of this size."""
         if self.face_margin is None:
             raise ValueError("this preprocessing is for whole images")
-        return image.crop(square_around(face, self.face_margin, image.size))
+        return square_around(face, self.face_margin, size)
 
     def read(self, data: bytes, max_pixels: int | None = None) -> NDArray[np.uint8]:
         """The network input (size, size, 3) uint8 RGB of file bytes; raises :class:`ImageError` as :func:`decode`."""
