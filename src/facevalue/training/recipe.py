@@ -100,7 +100,9 @@ class Recipe(Settings, frozen=True):
         """The network's default preprocessing with this recipe's changes."""
         own = find(self.network.name).preprocessing
         changes = {
-            name: value for name in msgspec.structs.asdict(own) if (value := getattr(self.network, name, None)) is not None
+            name: value
+            for name in msgspec.structs.asdict(own)
+            if (value := getattr(self.network, name, None)) is not None
         }
         margin = self.gate.margin if self.gate.kind == "face" else None
         return msgspec.structs.replace(own, **changes, face_margin=margin)
