@@ -179,8 +179,8 @@ class ModelCard(Record, frozen=True):
             "threshold": self.threshold,
             "temperature": self.temperature,
             "limits": (self.abstention.confidence, self.abstention.novelty),
-            "preprocessing": self.preprocessing,
-            "gate": self.gate,
+            "preprocessing": _as_before_faces(self.preprocessing),
+            **({} if self.gate is None else {"gate": self.gate}),
             "network": (self.network.name, self.network.options, self.network.mean, self.network.std),
             "files": {name: self.files[name] for name in (WEIGHTS, ONNX) if name in self.files},
         }
@@ -274,3 +274,8 @@ class ModelCard(Record, frozen=True):
         if files.sha256(path) != self.files[name]:
             raise ModelFolderError(f"{path} was changed or damaged: its SHA-256 is not the one on the card")
         return path
+
+
+def _as_before_faces(preprocessing: Preprocessing) -> msgspec.Raw:
+    """The JSON of a preprocessing; of one for whole images without ``face_margin``, which older cards do not have."""
+    return msgspec.Raw(msgspec.json.encode(preprocessing).replace(b',"face_margin":null', b""))

@@ -364,7 +364,7 @@ class GateSettings(Settings, frozen=True):
 
     kind: Literal["none", "face"] = "none"
     model: str = ""
-    margin: float = 0.5
+    margin: float = 0.3
     doubt: float = 0.5
     sure: float = 0.8
     smallest: int = 32
