@@ -7,15 +7,21 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
-from facevalue.evidence.gate_facts import GateFacts
+from facevalue.evidence.card import ModelCard
+from facevalue.evidence.gate_facts import DETECTOR, GateFacts
 from facevalue.faces.gate import FaceGate
 from facevalue.faces.yunet import STRIDES, YuNet
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models.classifier import Classifier, load
+
+from ..runtime.model_folders import write_model
 
 WIDTH, HEIGHT = 48, 64
 KPS = np.array([[-12, -12], [12, -12], [0, 0], [-9, 14], [9, 14]]) / 8
@@ -78,3 +84,13 @@ def drawn(*dots: tuple[int, int], size: tuple[int, int] = (160, 120), red: int =
         left, top = x // 8 * 8, y // 8 * 8
         draw.rectangle((left, top, left + 7, top + 7), fill=(red, 0, 0))
     return image
+
+
+def write_face_model(folder: Path, margin: float = 0.3, **limits: object) -> Classifier:
+    """A model folder of drawn faces with random weights, which answers alone."""
+    preprocessing = Preprocessing(size=32, face_margin=margin)
+    write_model(folder, classes=("ai", "real"), preprocessing=preprocessing, gate=facts(**limits))
+    (folder / DETECTOR).write_bytes(detector())
+    card = ModelCard.load(folder)
+    card.changed(files={**card.files, DETECTOR: sha256(detector()).hexdigest()}).save(folder)
+    return load(folder)

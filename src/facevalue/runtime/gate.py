@@ -40,12 +40,13 @@ def gate_of(
     if card.gate is None:
         if gate != "face" and gate_model is None:
             return card, None
+        looking = model_file.published_gate(gate_model)
         text = (
             "the model was trained on whole images: those without a face are refused, and of the others the network "
             "gets the whole image, not the face"
         )
         say([finding("face-gate-not-in-training", text)])
-        return card, model_file.published_gate(gate_model)
+        return card, looking
     if gate == "none":
         text = (
             "the model was trained on faces and now gets whole images (`gate` none): it also answers where there is no "
