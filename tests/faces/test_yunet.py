@@ -36,9 +36,9 @@ def theirs(model: Path, pixels: np.ndarray, score: float) -> Detections:
 def real(data: Path) -> Iterator[np.ndarray]:
     """Portraits, objects and photographs of other sizes, some scaled so that a side is no multiple of 32."""
     for pattern, step, most in (
-        ("human-or-object/human/*/*.jpg", 150, 320),
-        ("human-or-object/object/*/*.jpg", 200, 320),
-        ("faces-more-sources/*/*/*", 60, 700),
+        ("human-or-object/human/*/*.jpg", 300, 320),
+        ("human-or-object/object/*/*.jpg", 600, 320),
+        ("faces-more-sources/*/*/*", 120, 600),
     ):
         for i, path in enumerate(sorted(data.glob(pattern))[::step]):
             image = upright(path)
@@ -72,7 +72,7 @@ def test_box_for_box_as_opencv(shared_data: Path, score: float) -> None:
         np.testing.assert_allclose(got.landmarks, wanted.landmarks, atol=0.01)
         np.testing.assert_allclose(got.scores, wanted.scores, atol=1e-5)
         compared += len(got)
-    assert compared > 30
+    assert compared > 15
 
 
 def test_a_cell_says_where_the_face_is() -> None:

@@ -45,19 +45,20 @@ def published_gate(given: PathLike | None = None, **limits: Any) -> FaceGate:
     return FaceGate(GateFacts(detector=NAME, sha256=SHA256, licence=LICENCE, **limits), found(given))
 
 
-def found(given: PathLike | None = None, sha256: str = SHA256) -> YuNet:
+def found(given: PathLike | None = None, sha256: str | None = None) -> YuNet:
     """The detector.
 
     Parameters
     ----------
     given : the file; by default the downloaded one.
-    sha256 : that the file must have.
+    sha256 : that the file must have; by default the published one.
 
     Raises
     ------
     UsageError
         The file does not exist, or has other contents.
     """
+    wanted = SHA256 if sha256 is None else sha256
     path = default_path() if given is None else Path(given)
     try:
         model = path.read_bytes()
@@ -70,8 +71,8 @@ def found(given: PathLike | None = None, sha256: str = SHA256) -> YuNet:
         reason = os.strerror(error.errno or 0)
         raise UsageError(f"{path} cannot be read: {reason}; `{GET}` downloads the face detector") from error
     got = hashlib.sha256(model).hexdigest()
-    if got != sha256:
+    if got != wanted:
         raise UsageError(
-            f"{path} is not the face detector that is needed: its SHA-256 is {got}, expected {sha256}; run `{GET}`"
+            f"{path} is not the face detector that is needed: its SHA-256 is {got}, expected {wanted}; run `{GET}`"
         )
     return YuNet(model, str(path))
