@@ -27,8 +27,9 @@ class GateFacts(Record, frozen=True):
     ----------
     detector, sha256, licence : name, SHA-256 and licence of the detector's file. In a model folder it is
         ``face_detector.onnx``.
-    longest : longer side, in pixels, to which the image is scaled down before faces are looked for; one after the
-        other, until a face is sure. An image is never enlarged.
+    longest : longer sides, in pixels, to which the image is scaled down before faces are looked for; one after the
+        other, until a face is sure. The image is scaled to the largest of them, and that to the others (bilinear,
+        antialiased); an image is never enlarged.
     doubt : lowest score of what may be a face; below it there is none.
     sure : lowest score of a face that is answered for.
     smallest : shortest side of such a face in pixels of the image.
@@ -48,4 +49,4 @@ class GateFacts(Record, frozen=True):
     smallest: Annotated[int, msgspec.Meta(ge=1)] = 32
     roll: Annotated[float, msgspec.Meta(gt=0, le=180)] = 30.0
     turn: Annotated[float, msgspec.Meta(gt=0)] = 1.5
-    rival: Share = 0.8
+    rival: Share = 0.9

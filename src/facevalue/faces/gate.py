@@ -92,8 +92,9 @@ class FaceGate:
         """
         parts: list[Detections] = []
         looked: set[tuple[int, int]] = set()
+        base = self._base(image)
         for longest in self.facts.longest:
-            small = thumbnail(image, longest, Image.Resampling.BILINEAR)
+            small = thumbnail(base, longest, Image.Resampling.BILINEAR)
             if small.size in looked:
                 continue
             looked.add(small.size)
@@ -102,6 +103,10 @@ class FaceGate:
             if not every and len(found) and found.scores[0] >= self.facts.sure:
                 return parts[-1]
         return suppressed(Detections(*(np.concatenate(columns) for columns in zip(*parts, strict=True))))
+
+    def _base(self, image: Image.Image) -> Image.Image:
+        """The image at the largest scale, from which the others are made: a photograph is scaled down only once."""
+        return thumbnail(image, max(self.facts.longest), Image.Resampling.BILINEAR)
 
     def _judged(self, image: Image.Image, sure: Detections, which: WhichFaces) -> tuple[Seen, ...]:
         areas = sure.boxes[:, 2] * sure.boxes[:, 3]
@@ -146,7 +151,7 @@ class FaceGate:
 
     def _found_turned(self, image: Image.Image) -> Seen | None:
         """A face that is only found after the image was turned."""
-        small = thumbnail(image, self.facts.longest[0], Image.Resampling.BILINEAR)
+        small = thumbnail(self._base(image), self.facts.longest[0], Image.Resampling.BILINEAR)
         found = [self.detector.detect(turned, self.facts.sure) for turned in _turns(small)]
         quarters = int(np.argmax([_best(one) for one in found]))
         if not len(found[quarters]):

@@ -11,6 +11,7 @@ from typing import final
 
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.evidence.card import CARD, ONNX, ModelCard
+from facevalue.evidence.gate_facts import DETECTOR
 from facevalue.runtime import Predictor
 from facevalue.serve.drift_watch import DriftWatch
 
@@ -117,7 +118,7 @@ class ServedModel:
                 return None
             return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
-        return tuple(of(self.folder / name) for name in (CARD, ONNX))
+        return tuple(of(self.folder / name) for name in (CARD, ONNX, DETECTOR))
 
 
 def named_folders(models: Models) -> dict[str, Path]:

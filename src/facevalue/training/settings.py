@@ -370,7 +370,7 @@ class GateSettings(Settings, frozen=True):
     smallest: int = 32
     roll: float = 30.0
     turn: float = 1.5
-    rival: float = 0.8
+    rival: float = 0.9
 
     def __post_init__(self) -> None:
         expect(0 <= self.margin <= 10, "margin", "from 0 to 10", self.margin)
