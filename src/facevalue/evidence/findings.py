@@ -95,6 +95,7 @@ KINDS: dict[str, FindingKind] = {
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
     # Faces.
     "images-without-face": FindingKind("warning", "Images in which no face was found are left out."),
+    "export-takes-faces": FindingKind("info", "An exported file takes crops of faces, and the detector is beside it."),
     "face-gate-off": FindingKind("warning", "A model that was trained on faces gets whole images."),
     "face-gate-not-in-training": FindingKind(
         "info", "Faces are looked for before a model that was trained on whole images."

@@ -37,10 +37,13 @@ class Exporter(ABC):
     name : the target, as in ``--to``.
     precision : number format in the file.
     tolerance : largest allowed difference of a calibrated probability from the model's.
+    takes_faces : whether the target can be used for a model of faces: its user is told to look for faces first, as the
+        card's ``gate`` says, and gets the face detector. Others refuse such a model.
     """
 
     name: ClassVar[str]
     precision: ClassVar[str] = "fp32"
+    takes_faces: ClassVar[bool] = False
     # Engines add float32 products in different orders: logits differ by about 1e-6 of their size, probabilities by
     # at most a quarter of the logits' difference over the temperature. 1e-4 leaves room for a hundred layers and
     # low temperatures, and is too small to matter to a user.
