@@ -230,3 +230,21 @@ def test_recipes_about_faces_look_for_faces() -> None:
 def test_the_json_of_a_prediction_is_plain(made: Classifier, images: Path) -> None:
     (prediction,) = made.predict(images / "ai" / "00.png")
     assert json.loads(json.dumps(prediction.to_dict()))["box"] == [36, 28, 48, 64]
+
+
+def test_the_report_says_that_it_answers_for_faces_only(made: Classifier) -> None:
+    assert made.folder is not None
+    page = (made.folder / "report.html").read_text(encoding="utf-8")
+    assert "It answers for faces only." in page
+    assert "cropped with a margin of 30" in page
+
+
+def test_an_export_has_the_detector_beside_it(model: Path, tmp_path: Path, notes: list[str]) -> None:
+    import onnx
+
+    fv.export(model, tmp_path / "face.onnx")
+    assert (tmp_path / "face.face_detector.onnx").read_bytes() == detector()
+    assert any("export-takes-faces" in note for note in notes)
+    props = {p.key: p.value for p in onnx.load(tmp_path / "face.onnx").metadata_props}
+    assert json.loads(props["gate"])["sha256"] == facts().sha256
+    assert json.loads(props["preprocessing"])["face_margin"] == 0.3
