@@ -10,13 +10,17 @@ from facevalue.api.common.inputs import Model, opened
 from facevalue.api.common.model_folder import keep
 from facevalue.data.scan import Data
 from facevalue.errors import UsageError
+from facevalue.evidence.findings import finding, say
+from facevalue.evidence.gate_facts import DETECTOR
 from facevalue.evidence.provenance import recorded
 from facevalue.evidence.records import ExportReport
 from facevalue.evidence.store import check_writable
-from facevalue.export import find
+from facevalue.export import EXPORTERS, find
 from facevalue.export.base import Precision
+from facevalue.faces.gate import FaceGate
 from facevalue.images.parity import parity_files
 from facevalue.models.classifier import Classifier
+from facevalue.support import files
 
 
 @recorded
@@ -52,7 +56,8 @@ def export(
     Raises
     ------
     UsageError
-        There is no such target or precision, it is not installed, or it cannot represent this model.
+        There is no such target or precision, it is not installed, or it cannot represent this model: many targets have
+        no face detector.
     ParityError
         The answers of the file differ from the model's.
     DataError
@@ -66,6 +71,12 @@ def export(
     classifier = opened(model)
     output = Path(output)
     _check_place(output, classifier)
+    if classifier.gate is not None and not exporter.takes_faces:
+        able = ", ".join(name for name, other in EXPORTERS.items() if other.takes_faces)
+        raise UsageError(
+            f"the model looks for faces before it answers, and {to} has no face detector, so it would also answer "
+            f"where there is no face; export to {able}, or train with `gate` none"
+        )
     report = exporter(
         classifier,
         output,
@@ -74,6 +85,8 @@ def export(
         precision=precision,
         calibration=ranges_images(classifier, calibration) if precision == "int8" else None,
     )
+    if classifier.gate is not None:
+        _put_detector_beside(classifier.gate, output)
     if folder is not None:
         keep(folder, report)
     return report
@@ -84,3 +97,14 @@ def _check_place(output: Path, classifier: Classifier) -> None:
     folder = classifier.folder
     if folder is not None and output.resolve().parent == folder.resolve() and output.name in classifier.card.files:
         raise UsageError(f"{output} is a part of the model folder; choose another `output`")
+
+
+def _put_detector_beside(gate: FaceGate, output: Path) -> None:
+    beside = output.with_name(f"{output.stem}.{DETECTOR}")
+    with files.replacing_file(beside) as partial:
+        partial.write_bytes(gate.detector.model)
+    text = (
+        f"{output} takes crops of faces. The face detector is beside it in {beside}; the card's `gate` and "
+        "preprocessing.face_margin, which are in the file's metadata too, say how to find and crop faces"
+    )
+    say([finding("export-takes-faces", text)])

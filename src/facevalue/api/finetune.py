@@ -20,6 +20,7 @@ from facevalue.api.common.inputs import Model, opened
 from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
 from facevalue.data.class_names import scanned_for
 from facevalue.data.dataset import ImageDataset, dataset_of, held
+from facevalue.data.face_boxes import with_faces
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
@@ -47,7 +48,7 @@ from facevalue.training.recipe import Recipe, Setting, read
 from facevalue.training.strangers import StrangerSplit
 
 LR, EPOCHS = 5e-5, 5
-_THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "distill")
+_THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "distill", "gate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +175,7 @@ def finetune(
         given = scanned_for(data, before.card.classes, classes)
         hard, left_out = hard_manifest(given, known, before.card.classes, groups, seed)
         say(hard.warnings)
+        known, hard = (with_faces(manifest, before.gate, *SPLITS) for manifest in (known, hard))
         refused = StrangerSplit.of(folders_of(strangers), before.card.preprocessing, _whole(known, hard))
         of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
         kept = "calibration" in of_old  # false after a refit, which trains on all images except test
@@ -305,6 +307,7 @@ def _recipe(
         "positive": card.positive,
         "calibration": own.get("calibration"),
         "novelty": own.get("novelty"),
+        "gate": own.get("gate"),
         # Keep the model's augmentation, so that the invariance it has learned is not lost.
         "augment": own.get("augment") if own.get("method") in ("scratch", "finetune") else None,
     }

@@ -104,6 +104,13 @@ KINDS: dict[str, FindingKind] = {
     "strangers-not-given-again": FindingKind(
         "warning", "Strangers that the model was trained with were not given to fine-tuning."
     ),
+    # Faces.
+    "images-without-face": FindingKind("warning", "Images in which no face was found are left out."),
+    "export-takes-faces": FindingKind("info", "An exported file takes crops of faces, and the detector is beside it."),
+    "face-gate-off": FindingKind("warning", "A model that was trained on faces gets whole images."),
+    "face-gate-not-in-training": FindingKind(
+        "info", "Faces are looked for before a model that was trained on whole images."
+    ),
     # Robustness.
     "compared-under-different-attacks": FindingKind("warning", "Compared models were not attacked in the same way."),
     "low-clean-accuracy": FindingKind("warning", "Clean accuracy may be no better than chance."),

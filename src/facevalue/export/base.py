@@ -60,12 +60,15 @@ class Exporter(ABC):
     precisions : number formats that it can write; the first is the default.
     folder : whether it writes a folder and not a file.
     mark : a file in every such folder; an existing folder without it is not replaced.
+    takes_faces : whether the target can be used for a model of faces: its user is told to look for faces first, as the
+        card's ``gate`` says, and gets the face detector. Others refuse such a model.
     """
 
     name: ClassVar[str]
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
     folder: ClassVar[bool] = False
     mark: ClassVar[str] = ""
+    takes_faces: ClassVar[bool] = False
 
     @abstractmethod
     def missing(self, precision: Precision) -> str | None:
@@ -159,7 +162,8 @@ class Exporter(ABC):
         precision, calibration : as for calling the exporter.
         """
         pixels = _calibration_pixels(calibration) if precision == "int8" else None
-        card = reference.model.card
+        # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
+        card = reference.model.card.of_whole_images
         with progress.work(f"writing {self.name} {precision}"):
             versions = self.write(copy.deepcopy(reference.model), path, precision, pixels)
         size = _bytes_in(path)

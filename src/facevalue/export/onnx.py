@@ -63,6 +63,7 @@ class OnnxExporter(Exporter):
 
     name: ClassVar[str] = "onnx"
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "int8")
+    takes_faces: ClassVar[bool] = True
 
     def missing(self, precision: Precision) -> str | None:
         """ONNX Runtime is part of every installation; what else is needed says so itself."""
@@ -98,4 +99,5 @@ def facts(card: ModelCard) -> dict[str, str]:
         "temperature": repr(card.temperature),
         "network": card.network.name,
         "preprocessing": json.dumps(msgspec.to_builtins(card.preprocessing)),
+        "gate": json.dumps(None if card.gate is None else card.gate.to_dict()),
     }

@@ -76,15 +76,17 @@ class Reference:
             )
         self.model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
         self.dataset = dataset
-        self._preprocessing = classifier.card.preprocessing
-        self._images = list(dataset.images)
+        # Of a model of faces, the network takes the crops.
+        self._preprocessing = classifier.card.of_whole_images.preprocessing
+        shown = list(dataset.shown())
+        self._images = [*shown]
         self._kinds = [f"images of {dataset.name}"] * len(dataset)
         n, side = len(dataset) + len(drawn), self._preprocessing.size
         self._held: list[Pixels] | None = [] if n * 3 * side**2 <= _HELD_BYTES else None
         fast = copy.deepcopy(self.model)
         fast.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         answers: list[Answer] = []
-        items: list[_Item] = [*zip(dataset.names, dataset.images, strict=True), *drawn]
+        items: list[_Item] = [*zip(dataset.names, shown, strict=True), *drawn]
         with progress.work("asking the model", n) as work:
             inputs = machine.in_order(self._first_input, items, ahead=4 * _BATCH)
             while batch := list(islice(inputs, _BATCH)):

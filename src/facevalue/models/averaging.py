@@ -50,12 +50,13 @@ def averaged(members: Sequence[Classifier]) -> Classifier:
         classes=first.classes,
         positive=first.positive,
         preprocessing=first.preprocessing,
+        gate=first.gate,
         network=facts,
         threshold=first.threshold if same_threshold else 0.5,
         abstention=Abstention(novelty=1.0 if body.novelties else None),
         provenance=Provenance(seed=first.provenance.seed),
     )
-    return Classifier(body, card).eval().changed(novelty_score=_joint_novelty(body))
+    return Classifier(body, card, gate=members[0].gate).eval().changed(novelty_score=_joint_novelty(body))
 
 
 def _joint_novelty(body: Ensemble) -> Mahalanobis:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from facevalue import decision
 from facevalue.errors import ModelFolderError, UsageError
 from facevalue.evidence.card import WEIGHTS, ModelCard
+from facevalue.faces.gate import FaceGate
 from facevalue.models import tensors
 from facevalue.models.networks import build
 from facevalue.models.networks.base import Body, normalise
@@ -27,6 +28,7 @@ from facevalue.models.novelty.mahalanobis import Mahalanobis
 from facevalue.models.origin import Origin
 from facevalue.models.randomness import own_random_state
 from facevalue.runtime.base import Answer, ImagePredictor
+from facevalue.runtime.gate import gate_of
 from facevalue.support import files
 
 
@@ -42,17 +44,25 @@ class Classifier(nn.Module, ImagePredictor):
     card : classes, preprocessing, temperature, limits, and the evidence.
     novelty_score : computes :meth:`novelty`; gives nearly 0 until training has fitted one.
     folder : the model folder that it was loaded from or saved to; ``None`` for one in memory.
+    gate : looks for faces in :meth:`predict`; ``None`` for a model of whole images.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, body: Body, card: ModelCard, novelty_score: NoveltyScore | None = None) -> None:
+    def __init__(
+        self,
+        body: Body,
+        card: ModelCard,
+        novelty_score: NoveltyScore | None = None,
+        gate: FaceGate | None = None,
+    ) -> None:
         super().__init__()
         self.body = body
         unfitted = Mahalanobis.unfitted(len(card.classes), body.head.in_features)
         self.novelty_score: NoveltyScore = unfitted if novelty_score is None else novelty_score
         self.card = card
+        self.gate = gate
         self.folder: Path | None = None
         self._origin: Origin | None = None
         self._evaluated_weights: str | None = None
@@ -238,7 +248,7 @@ def load(folder: Path | str) -> Classifier:
     try:
         weights = {_OLD_NAME.sub(rf"\1{_SCORE}\2", name): values for name, values in load_file(path).items()}
         shapes = {n.removeprefix(_SCORE): list(v.shape) for n, v in weights.items() if n.startswith(_SCORE)}
-        classifier = Classifier(body, card, SCORES[card.novelty.score].of_shapes(shapes))
+        classifier = Classifier(body, card, SCORES[card.novelty.score].of_shapes(shapes), gate_of(folder, card)[1])
         missing, unexpected = classifier.load_state_dict(weights, strict=False)
     except (SafetensorError, RuntimeError) as error:
         raise ModelFolderError(

@@ -20,7 +20,8 @@ WITHOUT_EFFECT = {
     # The network and the temperature are in the exported file.
     ModelCard: {
         *("network", "temperature", "reference", "data", "recipe", "seconds_per_epoch", "provenance", "files"),
-        *("evidence", "format"),
+        *("evidence", "format", "altered", "seals"),
+        "novelty",  # how it was fitted; the score is in the exported file too
     },
     Preprocessing: set[str](),
 }

@@ -93,9 +93,9 @@ export class Results {
     this.#showHeat(article, prediction, card);
   }
 
-  #showHeat(article, { heat, leaning }, card) {
+  #showHeat(article, { heat, leaning, box }, card) {
     const note = article.querySelector(".heat-note");
-    if (!card.network.pooled) return;
+    if (!card.network.pooled || leaning === null) return; // no face, so the network was not asked
     note.hidden = false;
     byId("heat-controls").hidden = false;
     if (!heat) {
@@ -104,7 +104,7 @@ export class Results {
     }
     const speaks = heat.some((row) => row.some((value) => value > 0));
     note.textContent = say(speaks ? "heat.warm" : "heat.nowhere", { label: leaning });
-    this.#heats.set(article, { heat, preprocessing: card.preprocessing });
+    this.#heats.set(article, { heat, preprocessing: { ...card.preprocessing, box } });
     this.#near.observe(article);
   }
 

@@ -106,8 +106,8 @@ const TEXTS = {
   reasons: {
     novel: "This image is unlike those the model learned from, so its answer could not be trusted.",
     uncertain: "The model is not sure enough: it answers from {limit}, and here it is at {p}.",
-    no_face: "No face was found in the image.",
-    gate_unsure: "It is not clear whether there is a face in the image.",
+    no_face: "No face was found in the image, and this model only answers for faces.",
+    gate_unsure: "The model does not answer for this face ({detail}).",
     unstable: "The answer changes when the image is changed a little.",
     unknown_source: "The image comes from a source that the model does not know.",
   },

@@ -20,12 +20,13 @@ export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Why the model does not answer. */
 export function whyNot(prediction, card) {
-  const p = percent(prediction.probabilities[prediction.leaning]);
+  const p = prediction.leaning === null ? "" : percent(prediction.probabilities[prediction.leaning]);
   const limit = percent(card.abstention.confidence);
   const reasons = prediction.reasons.map((reason) => {
     const key = `reasons.${reason}`;
-    return isKnown(key) ? say(key, { p, limit }) : `${reason}.`;
+    return isKnown(key) ? say(key, { p, limit, detail: prediction.detail ?? "" }) : `${reason}.`;
   });
+  if (prediction.leaning === null) return reasons.join(" ");
   return [...reasons, say("results.leaning", { label: prediction.leaning })].join(" ");
 }
 
