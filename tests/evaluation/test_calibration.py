@@ -10,7 +10,9 @@ from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 
 from facevalue.evaluation import metrics
-from facevalue.evaluation.calibration import choose_confidence, eigh, fit_novelty, fit_temperature, novelty_limit
+from facevalue.evaluation.answer_limits import choose_confidence
+from facevalue.evaluation.calibration import eigh, fit_novelty, novelty_limit
+from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.models.networks.distance import RANK, squared_distance
 
 

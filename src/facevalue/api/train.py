@@ -16,6 +16,7 @@ from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
+from facevalue.evaluation.calibration_report import calibration_report
 from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, recorded
@@ -122,13 +123,16 @@ def train(
         classifier = new_classifier(chosen, classes)
         splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
         trained = train_method(classifier, splits, chosen, checkpoint)
-        classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
+        fitted = _calibrated(trained, chosen)
+        calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
+        say(calibration.warnings)
+        classifier, reports = finished(fitted, trained, splits)
         _show_findings(reports[-1])
         card = classifier.card.changed(
             data=data_facts_of(manifest),
             seconds_per_epoch=trained.seconds_per_epoch,
             provenance=provenance_of(manifest, start, chosen.seed),
-            evidence=reports,
+            evidence=(*reports, calibration),
         )
         classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
         if folder is None:
@@ -180,14 +184,8 @@ def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
 
 
 def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
-    settings = recipe.calibration
-    return calibrated(
-        with_novelty(trained.classifier, trained.features["train"]),
-        trained.features["calibration"],
-        target=settings.target,
-        floor=settings.floor,
-        quantile=settings.quantile,
-    )
+    classifier = with_novelty(trained.classifier, trained.features["train"])
+    return calibrated(classifier, trained.calibration, recipe.calibration.choices())
 
 
 STUDY, CURVES = "sizes.json", "curves.png"

@@ -16,10 +16,10 @@ from facevalue.data.dataset import dataset_of
 from facevalue.data.manifest import Manifest
 from facevalue.data.scan import Data, scan
 from facevalue.errors import FaceValueError, MissingExtraError, UsageError
-from facevalue.evaluation.calibration import fit_temperature
 from facevalue.evidence.card import MANIFEST
 from facevalue.evidence.findings import finding, say
 from facevalue.evidence.provenance import current_command, recorded
+from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.support import files, progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from facevalue import decision
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
-from facevalue.evaluation import confusion_checks, metrics
+from facevalue.evaluation import confusion_checks, metrics, risk_coverage
+from facevalue.evaluation.probability_figures import probability_figures
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import finding
 from facevalue.evidence.provenance import Provenance
@@ -32,11 +34,19 @@ def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features:
     """
     start = time.perf_counter()
     features = features if features is not None else features_of(classifier, dataset, f"evaluating on {dataset.name}")
-    found = figures(classifier.card, features.y, features.probabilities(classifier), features.novelty(classifier))
+    groups = [str(group) for group in dataset.rows["group"]]
+    p, novelty = features.probabilities(classifier), features.novelty(classifier)
+    found = figures(classifier.card, features.y, p, novelty, groups)
     return found.changed(unreadable=dataset.unreadable, provenance=Provenance.of(dataset, start))
 
 
-def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]) -> Evaluation:
+def figures(
+    card: ModelCard,
+    y: NDArray[np.int64],
+    p: NDArray[np.float64],
+    novelty: NDArray[np.float64],
+    groups: Sequence[str] = (),
+) -> Evaluation:
     """The evaluation figures only; the provenance holds just n.
 
     Parameters
@@ -44,6 +54,7 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
     y : (n,) true classes, indices into ``card.classes``.
     p : (n, k) calibrated probabilities.
     novelty : (n,) distances.
+    groups : (n,) group of each image; "" where it is its own. Intervals of the probabilities count groups.
     """
     if not np.isfinite(p).all():
         raise FaceValueError(
@@ -54,13 +65,14 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
     positive = card.positive_index
     decided = decision.decide(p, positive, card.threshold)
     right = decided == y
-    why = decision.abstentions(card.abstention, p[np.arange(n), decided], novelty)
+    why = decision.abstentions(card.abstention, p[np.arange(n), decided], novelty, decided == positive)
     answered = ~np.logical_or.reduce(list(why.values()))
     n_answered, right_answered = int(answered.sum()), int((right & answered).sum())
     present = [c for c in range(k) if (y == c).any()]
     draws = 500 if n <= 20_000 else 100
 
-    auroc, ece = metrics.auroc(y, p, positive), metrics.ece(y, p)
+    auroc, probable = metrics.auroc(y, p, positive), probability_figures(y, p, groups, draws)
+    confidence = p[np.arange(n), decided]
     average_precision = metrics.average_precision(y, p, positive)
     confusion = metrics.confusion(y, decided, k)
     doubt = confusion_checks.exchanged(card.classes, confusion)
@@ -91,10 +103,6 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
         auroc=None if np.isnan(auroc) else auroc,
         auroc_ci=None if np.isnan(auroc) else _auroc_ci(auroc, y, p, positive, draws),
         average_precision=None if np.isnan(average_precision) else average_precision,
-        ece=ece,
-        ece_ci=metrics.bootstrap(lambda i: metrics.ece(y[i], p[i]), n, draws=draws, around=ece),
-        brier=metrics.brier(y, p),
-        nll=metrics.nll(y, p),
         confusion=tuple(tuple(int(v) for v in row) for row in confusion),
         recall={card.classes[c]: float(right[y == c].mean()) for c in present},
         recall_ci={card.classes[c]: metrics.wilson(int(right[y == c].sum()), int((y == c).sum())) for c in present},
@@ -103,7 +111,11 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
         accuracy_answered=right_answered / n_answered if n_answered else None,
         accuracy_answered_ci=metrics.wilson(right_answered, n_answered) if n_answered else None,
         reasons={reason: int(mask.sum()) for reason, mask in why.items()},
-        reliability=metrics.reliability(y, p),
+        aurc=risk_coverage.aurc(confidence, ~right),
+        e_aurc=risk_coverage.e_aurc(confidence, ~right),
+        risk_coverage=risk_coverage.curve(confidence, ~right),
+        answered=tuple(tuple(int(v) for v in row) for row in metrics.confusion(y[answered], decided[answered], k)),
+        **{name: getattr(probable, name) for name in probable.__struct_fields__},
         warnings=tuple(warnings),
     )
 

@@ -75,6 +75,7 @@ def _specification(card: ModelCard, classes: tuple[str, ...]) -> dict[str, Any]:
         "mean": list(card.network.mean),
         "std": list(card.network.std),
         "temperature": card.temperature,
+        "calibration": {"method": card.calibration.method, "parameters": dict(card.calibration.parameters)},
         "novelty": card.abstention.novelty,
         "order": None if card.classes == classes else [card.classes.index(c) for c in classes],
     }

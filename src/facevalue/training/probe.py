@@ -15,7 +15,8 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from facevalue.evaluation import metrics
-from facevalue.evaluation.calibration import eigh, fit_temperature
+from facevalue.evaluation.calibration import eigh
+from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.training.settings import ProbeSettings
 
 
