@@ -91,7 +91,7 @@ def design_effect(
     of_errors = correlation_within(wrong.astype(np.float64), number)
     of_tails = correlation_of_tails(correlation_within(scores, number), rate)
     kish = 1 + (float(np.square(size).sum()) / n - 1) * max(of_errors, of_tails)
-    return kish * float(t.ppf(0.975, g - 1) / t.ppf(0.975, n - 1)) ** 2
+    return float(kish * (t.ppf(0.975, g - 1) / t.ppf(0.975, n - 1)) ** 2)
 
 
 def correlation_within(values: NDArray[np.float64], groups: NDArray[np.int64]) -> float:
@@ -119,12 +119,9 @@ def correlation_of_tails(correlation: float, rate: float) -> float:
     >>> round(correlation_of_tails(0.5, 0.01), 3), correlation_of_tails(0.0, 0.01)
     (0.121, 0.0)
     """
+    from scipy.special import owens_t
     from scipy.stats import norm
 
-    if correlation >= 1:
-        return 1.0
-    # Given their common part x, the two events are independent; Gauss-Hermite quadrature over x.
-    x, weight = np.polynomial.hermite_e.hermegauss(80)
-    tail = norm.cdf((norm.ppf(rate) - np.sqrt(correlation) * x) / np.sqrt(1 - correlation))
-    both = float(weight @ np.square(tail) / weight.sum())
-    return max(0.0, (both - rate**2) / (rate * (1 - rate)))
+    # Both events: Owen 1956, Annals of Mathematical Statistics 27:1075.
+    both = rate - 2 * owens_t(norm.ppf(rate), np.sqrt((1 - correlation) / (1 + correlation)))
+    return max(0.0, float(both - rate**2) / (rate * (1 - rate)))

@@ -39,4 +39,4 @@ def curve(confidence: NDArray[np.floating], wrong: NDArray[np.bool_]) -> tuple[t
     n = len(wrong)
     error = risks(confidence, wrong)
     places = np.unique(np.linspace(0, n - 1, min(n, POINTS)).round().astype(int))
-    return tuple((round((i + 1) / n, 6), round(float(error[i]), 6)) for i in places)
+    return tuple((round((i + 1) / n, 6), round(float(error[i]), 6)) for i in places.tolist())

@@ -113,7 +113,7 @@ def sequences_of(n: int, effect: float, error: float, alpha: float) -> list[list
     at the smallest number that can pass, each next one at twice as many as the one before.
 
     >>> [sequence[:3] for sequence in sequences_of(1000, 1.0, 0.01, 0.05)]
-    [[368, 556, 721], [866, 1000]]
+    [[368, 555, 720], [874, 1000]]
     """
     for starts in range(STARTS, 0, -1):
         own = alpha / starts
