@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from facevalue.api.ensemble import ensemble as ensemble
     from facevalue.api.evaluate import certify as certify
     from facevalue.api.evaluate import evaluate as evaluate
+    from facevalue.api.evaluate import evaluate_calibration as evaluate_calibration
     from facevalue.api.evaluate import evaluate_corruptions as evaluate_corruptions
     from facevalue.api.explain import explain as explain
     from facevalue.api.export import export as export
@@ -64,6 +65,7 @@ _DEFINED_IN = {
     **{verb: f"api.{verb}:{verb}" for verb in _VERBS},
     **{f"{verb}_data": f"api.data.{verb}:{verb}_data" for verb in _DATA_VERBS},
     "evaluate_corruptions": "api.evaluate:evaluate_corruptions",
+    "evaluate_calibration": "api.evaluate:evaluate_calibration",
     "certify": "api.evaluate:certify",
     "open": "runtime:open_folder",
     "load": "models.classifier:load",

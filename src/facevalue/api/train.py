@@ -58,6 +58,8 @@ def train(
     eps: float | None = None,
     teacher: Path | str | None = None,
     distill_temperature: float | None = None,
+    max_error: float | None = None,
+    max_false_positive: float | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
     """Train a classifier on labelled images: split, train, calibrate, evaluate.
@@ -74,6 +76,8 @@ def train(
     overwrite : replace an existing model folder.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
     distill_temperature : recipe settings.
+    max_error, max_false_positive : what the model promises of its answers, see
+        :class:`~facevalue.training.settings.CalibrationSettings`.
     settings : other recipe settings by dotted key: ``{"augment.flip": True}``.
 
     Returns
@@ -103,6 +107,8 @@ def train(
         "eps": eps,
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
+        "max_error": max_error,
+        "max_false_positive": max_false_positive,
     }
     chosen = resolved(configured(recipe, seed=seed, named=asked, settings=settings))
     if eps is not None and chosen.adversarial.method == "none":
@@ -120,6 +126,7 @@ def train(
         progress.note(f"left out: {first['path']} {first['reason']}" + (f", and {more} more" if more else ""))
     with _checkpoint(folder, chosen, manifest, resume) as checkpoint:
         classes = _class_order(data, manifest)
+        chosen.calibration.choices().methods(len(classes))  # wrong use is told before the work
         classifier = new_classifier(chosen, classes)
         splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
         trained = train_method(classifier, splits, chosen, checkpoint)

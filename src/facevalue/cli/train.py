@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from facevalue.cli.common.options import Data, Groups, Model, Network, Overwrite, RecipesSeed, Resume, Settings, Weights
+from facevalue.cli.calibrate import promise_lines
+from facevalue.cli.common.options import (
+    Data,
+    Groups,
+    MaxError,
+    MaxFalsePositive,
+    Model,
+    Network,
+    Overwrite,
+    RecipesSeed,
+    Resume,
+    Settings,
+    Weights,
+)
 from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
 from facevalue.cli.compare import side_by_side
@@ -48,6 +61,8 @@ def run(
     distill_temperature: Annotated[
         float | None, Option(min=1, metavar="T", help="Temperature of distillation; higher means softer probabilities.")
     ] = None,
+    max_error: MaxError = None,
+    max_false_positive: MaxFalsePositive = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     seed: RecipesSeed = None,
@@ -66,6 +81,8 @@ def run(
         "eps": None if eps is None else one_fraction(eps),
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
+        "max_error": max_error,
+        "max_false_positive": max_false_positive,
     }
 
     from facevalue.api.train import train, train_sizes
@@ -105,5 +122,6 @@ def run(
         {"model": str(output), **summary.to_dict()},
         json,
         evaluation_table([r for r in (summary.train, summary.validation, summary.test) if r is not None]),
+        *promise_lines(model.card),
         f"{output}: the model folder; next: facevalue predict {argument(output)} IMAGE…",
     )

@@ -12,7 +12,7 @@ from facevalue import decision
 from facevalue.errors import UsageError
 from facevalue.evaluation.calibration_choice import applicable
 from facevalue.evaluation.calibration_set import Rows
-from facevalue.evaluation.false_positives import Scores, bound_false_positives, by_source
+from facevalue.evaluation.false_positives import Scores, bound_false_positives, sources_to_bound
 from facevalue.evaluation.stated_error import Answers, state_error
 from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.models import calibration
@@ -159,14 +159,13 @@ def _scores(card: ModelCard, part: Answerable, rate: float) -> tuple[dict[str, d
     # By image, so that an image's damaged copies are in its own source.
     images, first = np.unique(rows.images[negative], return_index=True)
     given = [part.sources[i] for i in images] if len(part.sources) else []
-    source_of = dict(zip(images.tolist(), by_source(given, rows.groups[negative][first], rate), strict=True))
-    sources = np.array([source_of.get(int(image), "") for image in rows.images], dtype=object)
     score = part.p[:, positive]
     negatives: dict[str, dict[str, Scores]] = {}
-    for source in sorted(set(source_of.values())):
-        for name, here in _conditions(rows):
-            mine = here & negative & (sources == source)
-            negatives.setdefault(source, {})[name] = (score[mine], rows.groups[mine])
+    for source, mask in sources_to_bound(given, rows.groups[negative][first], rate).items():
+        inside = negative & np.isin(rows.images, images[mask])
+        negatives[source] = {
+            name: (score[here & inside], rows.groups[here & inside]) for name, here in _conditions(rows)
+        }
     positives = {name: (score[here & ~negative], rows.groups[here & ~negative]) for name, here in _conditions(rows)}
     return negatives, positives
 

@@ -73,22 +73,24 @@ def bound_false_positives(
     )
 
 
-def by_source(
+def sources_to_bound(
     sources: Sequence[str], groups: NDArray[np.int64], rate: float, certainty: float = CERTAINTY
-) -> list[str]:
-    """(n,) the source of each negative, as it is bounded.
+) -> dict[str, NDArray[np.bool_]]:
+    """(n,) masks of the negatives that are bounded together, by name.
 
-    Sources with too few groups for a bound of their own are joined to :data:`POOLED`; if these are still too few, all
-    negatives count as one source.
+    Each source with enough groups for a bound; the others together as :data:`POOLED`; and all negatives, without a
+    name, where the others together are too few or no source is known.
     """
     needed = fewest(0, rate, 1 - certainty)
     names = np.array(sources if len(sources) else [""] * len(groups), dtype=object)
-    sizes = {name: len(np.unique(groups[names == name])) for name in dict.fromkeys(names)}
-    small = [name for name, n in sizes.items() if n < needed or not name]
-    pooled = np.isin(names, small)
-    if pooled.any() and (pooled.all() or len(np.unique(groups[pooled])) < needed):
-        return [""] * len(names)
-    return [POOLED if name in small else str(name) for name in names]
+    known = [str(name) for name in dict.fromkeys(names) if name]
+    large = [name for name in known if len(np.unique(groups[names == name])) >= needed]
+    found = {name: names == name for name in large}
+    others = ~np.isin(names, large)
+    if others.any():
+        enough = bool(large) and len(np.unique(groups[others])) >= needed
+        found[POOLED if enough else ""] = others if enough else np.ones(len(names), bool)
+    return found
 
 
 def _threshold(scores: Scores, rate: float, alpha: float) -> float:

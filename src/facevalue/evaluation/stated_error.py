@@ -116,15 +116,10 @@ def sequences_of(n: int, effect: float, error: float, alpha: float) -> list[list
     [[368, 555, 720], [874, 1000]]
     """
     for starts in range(STARTS, 0, -1):
-        own = alpha / starts
-        first = math.ceil(effect * fewest(0, error, own))
-        if first * 2 ** (starts - 1) > n and starts > 1:
-            continue
-        found = []
-        for start in range(starts):
-            ranks = [rank for rank in _ranks(n, effect, error, own) if rank >= first * 2**start]
-            found.append([*ranks, n] if ranks and ranks[-1] < n else ranks)
-        return [sequence for sequence in found if sequence]
+        ranks = list(_ranks(n, effect, error, alpha / starts))
+        found = [[rank for rank in ranks if rank >= ranks[0] * 2**start] for start in range(starts)]
+        if all(found):
+            return [[*sequence, n] if sequence[-1] < n else sequence for sequence in found]
     return []
 
 
@@ -145,35 +140,28 @@ def _limit_at(rank: int, conditions: Mapping[str, Answers]) -> float:
 def more_images(conditions: Mapping[str, Answers], error: float, alpha: float, effect: float) -> int | None:
     """About how many more images like these it takes to state this error; ``None`` if no number would do.
 
-    As many as the best limit needs if its share of wrong answers stays as it is.
+    As many as the best limit needs if its answers are wrong as often as their probabilities say. The probabilities are
+    calibrated on these images, and tell more than the few wrong answers among them.
     """
-    n = max(len(part.wrong) for part in conditions.values())
+    n = max(1, max(len(part.wrong) for part in conditions.values()))
     worst = 0.0
     for part in conditions.values():
-        order = np.argsort(-part.confidence, kind="stable")
-        order = order[np.isfinite(part.confidence[order])]
-        wrong = np.cumsum(part.wrong[order])
-        answered = np.arange(1, len(order) + 1)
-        # The last image before each further error: there the share is lowest.
-        ends = np.flatnonzero(np.append(np.diff(wrong) > 0, True)) if len(order) else np.array([], np.int64)
-        factors = [_factor(float(wrong[i]), float(answered[i]), error, alpha, effect) for i in ends]
-        worst = max(worst, min(factors, default=math.inf))
-    if not n:
-        return math.ceil(effect * fewest(0, error, alpha))
+        confidence = np.sort(part.confidence[np.isfinite(part.confidence)])[::-1]
+        wrong = np.cumsum(1 - np.clip(confidence, 0, 1))
+        places = np.unique(np.linspace(0, len(confidence) - 1, 200).round().astype(int)) if len(confidence) else []
+        factors = [_factor(float(wrong[i]) / effect, (int(i) + 1) / effect, error, alpha) for i in places]
+        worst = max(worst, min(factors, default=fewest(0, error, alpha) * effect))
     return None if worst == math.inf else max(1, math.ceil(n * worst) - n)
 
 
-def _factor(wrong: float, n: float, error: float, alpha: float, effect: float) -> float:
+def _factor(wrong: float, n: float, error: float, alpha: float) -> float:
     """How many times as many images it takes until a limit with this share of wrong answers passes."""
     if wrong >= error * n:
         return math.inf
     low, high = 0.0, 1.0
-    while p_value(high * wrong / effect, high * n / effect, error) > alpha:
+    while p_value(high * wrong, high * n, error) > alpha:
         low, high = high, 2 * high
-        if high > 1e6:
-            return math.inf
     while high - low > 1e-3 * high:
         middle = (low + high) / 2
-        passes = p_value(middle * wrong / effect, middle * n / effect, error) <= alpha
-        low, high = (low, middle) if passes else (middle, high)
+        low, high = (low, middle) if p_value(middle * wrong, middle * n, error) <= alpha else (middle, high)
     return high

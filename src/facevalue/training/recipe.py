@@ -120,6 +120,8 @@ SHORT = {
     "eps": "adversarial.eps",
     "teacher": "distill.teacher",
     "distill_temperature": "distill.temperature",
+    "max_error": "calibration.max_error",
+    "max_false_positive": "calibration.max_false_positive",
 }
 """Settings with their own parameter and flag: short name to dotted key."""
 

@@ -22,6 +22,20 @@ Settings = Annotated[
 Network = Annotated[str | None, Option(metavar="NAME", help="A network of facevalue or of timm.")]
 Weights = Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .pth file, hub, or none.")]
 Size = Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network input.")]
+MaxError = Annotated[
+    float | None,
+    Option(
+        metavar="RATE",
+        help="Largest error among answered images, promised with 95 % confidence; the model abstains from all others.",
+    ),
+]
+MaxFalsePositive = Annotated[
+    float | None,
+    Option(
+        metavar="RATE",
+        help="Largest share of the negatives of each source that are called positive, promised with 95 % confidence.",
+    ),
+]
 Resume = Annotated[bool, Option("--resume", help="Continue a stopped run from its last epoch.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace an existing model folder.")]
 RecipesSeed = Annotated[
