@@ -96,7 +96,7 @@ def test_a_stated_error_that_images_show_is_kept_on_the_images_it_was_shown_on(m
 
 
 def test_two_thresholds_leave_what_is_between_them_unanswered(made: Classifier, new: Path, lfw: Path) -> None:
-    fitted = fv.calibrate(made, new, max_false_positive=0.3)
+    fitted = fv.calibrate(made, new, max_false_positive=0.4)
     limits, card = fitted.card.abstention, fitted.card
     bounded = limits.false_positives
     assert bounded is not None

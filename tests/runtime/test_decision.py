@@ -59,6 +59,7 @@ def test_one_image_is_answered_as_in_many() -> None:
 def test_a_limit_is_compared_in_double_precision() -> None:
     """As JavaScript does: in single precision 0.999999 would be rounded down, and this probability answered."""
     just_below = np.float32(0.99999897)
-    assert just_below < 0.999999
+    assert float(just_below) < 0.999999
+    assert just_below >= np.float32(0.999999)
     leaning = np.array([just_below], np.float32)
     assert decision.abstentions(Abstention(confidence=0.999999), leaning, np.zeros(1))["uncertain"].tolist() == [True]

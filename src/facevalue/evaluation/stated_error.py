@@ -148,8 +148,8 @@ def more_images(conditions: Mapping[str, Answers], error: float, alpha: float, e
     for part in conditions.values():
         confidence = np.sort(part.confidence[np.isfinite(part.confidence)])[::-1]
         wrong = np.cumsum(1 - np.clip(confidence, 0, 1))
-        places = np.unique(np.linspace(0, len(confidence) - 1, 200).round().astype(int)) if len(confidence) else []
-        factors = [_factor(float(wrong[i]) / effect, (int(i) + 1) / effect, error, alpha) for i in places]
+        places = sorted({round(i) for i in np.linspace(0, len(confidence) - 1, 200)}) if len(confidence) else []
+        factors = [_factor(float(wrong[i]) / effect, (i + 1) / effect, error, alpha) for i in places]
         worst = max(worst, min(factors, default=fewest(0, error, alpha) * effect))
     return None if worst == math.inf else max(1, math.ceil(n * worst) - n)
 
