@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from facevalue.api.ensemble import ensemble as ensemble
     from facevalue.api.evaluate import certify as certify
     from facevalue.api.evaluate import evaluate as evaluate
+    from facevalue.api.evaluate import evaluate_calibration as evaluate_calibration
     from facevalue.api.evaluate import evaluate_corruptions as evaluate_corruptions
     from facevalue.api.evaluate import evaluate_strangers as evaluate_strangers
     from facevalue.api.explain import explain as explain
@@ -70,6 +71,7 @@ _DEFINED_IN = {
     **{f"{verb}_data": f"api.data.{verb}:{verb}_data" for verb in _DATA_VERBS},
     "evaluate_corruptions": "api.evaluate:evaluate_corruptions",
     "evaluate_strangers": "api.evaluate:evaluate_strangers",
+    "evaluate_calibration": "api.evaluate:evaluate_calibration",
     "certify": "api.evaluate:certify",
     "open": "runtime:open_folder",
     "load": "models.classifier:load",

@@ -29,13 +29,16 @@ def decide(p: Floats, positive: int | None = None, threshold: float = 0.5) -> ND
     return decided
 
 
-def abstentions(limits: Abstention, leaning: Floats, novelty: Floats) -> dict[Reason, NDArray[np.bool_]]:
+def abstentions(
+    limits: Abstention, leaning: Floats, novelty: Floats, positive: NDArray[np.bool_] | None = None
+) -> dict[Reason, NDArray[np.bool_]]:
     """(n,) masks, by reason, of the images on which a model abstains.
 
     Parameters
     ----------
     leaning : (n,) calibrated probability of the predicted class.
     novelty : (n,) distance from the training data.
+    positive : (n,) whether the predicted class is the positive one; needed where ``limits`` has ``upper`` or ``lower``.
 
     >>> masks = abstentions(Abstention(confidence=0.6, novelty=2.0), np.array([0.9, 0.55]), np.array([2.5, 1.0]))
     >>> {reason: mask.tolist() for reason, mask in masks.items()}
@@ -43,8 +46,18 @@ def abstentions(limits: Abstention, leaning: Floats, novelty: Floats) -> dict[Re
     """
     return {
         "novel": novelty > (np.inf if limits.novelty is None else limits.novelty),
-        "uncertain": leaning < limits.confidence,
+        # In double precision, as in a browser: a float32 limit would be rounded.
+        "uncertain": np.asarray(leaning, np.float64) < _least(limits, positive),
     }
+
+
+def _least(limits: Abstention, positive: NDArray[np.bool_] | None) -> Floats | float:
+    """The probability of the predicted class from which it is answered: one for all, or (n,) one for each image."""
+    if positive is None or (limits.upper is None and limits.lower is None):
+        return limits.confidence
+    for_positive = limits.confidence if limits.upper is None else max(limits.confidence, limits.upper)
+    for_negative = limits.confidence if limits.lower is None else max(limits.confidence, 1 - limits.lower)
+    return np.where(positive, for_positive, for_negative)
 
 
 def prediction_of(
@@ -61,7 +74,8 @@ def prediction_of(
     """
     limit = card.abstention.novelty
     winner = int(decide(p[None], card.positive_index, card.threshold)[0])
-    masks = abstentions(card.abstention, p[winner : winner + 1], np.array([novelty]))
+    sided = np.array([winner == card.positive_index])
+    masks = abstentions(card.abstention, p[winner : winner + 1], np.array([novelty]), sided)
     reasons = tuple(reason for reason, mask in masks.items() if mask[0])
     leaning = card.classes[winner]
     return Prediction(

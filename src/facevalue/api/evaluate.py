@@ -10,17 +10,29 @@ from facevalue.api.common.inputs import EvaluationContext, Model
 from facevalue.data.scan import Data
 from facevalue.data.strangers import folders_of, read_strangers
 from facevalue.errors import UsageError
+from facevalue.evaluation.calibration_report import calibration_report
+from facevalue.evaluation.calibration_set import ORIGINAL
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.slices import study, values_of
 from facevalue.evaluation.strangers import evaluate_strangers as evaluate_strangers_dataset
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.provenance import recorded
-from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy, StrangerReport
-from facevalue.models.features import features_of
+from facevalue.evidence.records import (
+    CalibrationReport,
+    CertificateReport,
+    CorruptionReport,
+    Evaluation,
+    SliceStudy,
+    StrangerReport,
+)
+from facevalue.models.features import Extractor, features_of
 from facevalue.reports import plots
 from facevalue.robustness.certificates import certify_dataset
+from facevalue.robustness.corruptions.damage import EVERYDAY
 from facevalue.robustness.corruptions.evaluate import corrupt_dataset
 from facevalue.robustness.defenses.smoothing import Smoothing
+from facevalue.training.calibration_images import calibration_set
+from facevalue.training.settings import CalibrationSettings
 
 
 @recorded
@@ -70,6 +82,37 @@ def _known_slices(card: ModelCard, report: Evaluation, asked: set[str]) -> list[
     """Slices on the card of the same images by other columns."""
     known = [e for e in card.of_kind(Evaluation) if e.identity() == report.identity()]
     return [s for e in known for s in e.slices if s.column not in asked]
+
+
+@recorded
+def evaluate_calibration(
+    model: Model,
+    data: Data,
+    *,
+    damage: Sequence[str] | None = None,
+    split: str | None = None,
+    limit: int | None = 500,
+    seed: int = 0,
+    save: bool = True,
+) -> CalibrationReport:
+    """Probabilities before and after calibration, on the images as they are and after everyday damage.
+
+    Parameters
+    ----------
+    model, data, split, save : as for :func:`evaluate`. Use images that the model was not calibrated on.
+    damage : corruptions with a strength, such as ``jpeg-60``; by default those that the model was calibrated for.
+    limit : use at most this many images, drawn evenly from the classes; ``None`` for all.
+    seed : of the choice of images.
+    """
+    context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)
+    classifier, dataset = context.classifier, context.dataset
+    declared = [name for name in classifier.card.calibration.images if name != ORIGINAL]
+    settings = CalibrationSettings(
+        damage=tuple(declared or EVERYDAY if damage is None else damage), damaged=len(dataset)
+    )
+    extractor = Extractor(classifier)
+    images = calibration_set(extractor, dataset, extractor.of(dataset), settings)
+    return context.finished(calibration_report(classifier, images, dataset, own=False))
 
 
 @recorded

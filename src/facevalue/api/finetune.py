@@ -39,6 +39,7 @@ from facevalue.models.origin import Origin
 from facevalue.support import progress
 from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import resumable
+from facevalue.training.calibration_images import calibration_set
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.head import moved_head
 from facevalue.training.loop import train_body
@@ -214,7 +215,8 @@ def finetune(
                 after, history = train_body(before, mixed["train"], plan, recipe, checkpoint)
                 extractor = Extractor(after)
                 features = {name: extractor.of(part) for name, part in mixed.items()}
-        after = refused.calibrated(after, mixed["train"], features["train"], features["calibration"], recipe)
+        held_out = calibration_set(extractor, mixed["calibration"], features["calibration"], recipe.calibration)
+        after = refused.calibrated(after, mixed["train"], features["train"], held_out, recipe)
         # The test split has the old images first, then the hard ones.
         n_old = len(of_old["test"])
         features_after = {"old": features["test"].rows(0, n_old), "hard": features["test"].rows(n_old)}

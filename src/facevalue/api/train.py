@@ -19,6 +19,7 @@ from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
 from facevalue.data.strangers import folders_of
 from facevalue.errors import DataError, FaceValueError, UsageError
+from facevalue.evaluation.calibration_report import calibration_report
 from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, recorded
@@ -65,6 +66,8 @@ def train(
     strangers: Path | str | Sequence[Path | str] = (),
     gate: str | None = None,
     gate_model: Path | str | None = None,
+    max_error: float | None = None,
+    max_false_positive: float | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
     """Train a classifier on labelled images: split, train, calibrate, evaluate.
@@ -85,6 +88,8 @@ def train(
     distill_temperature, gate, gate_model : recipe settings.
     strangers : folders of images that the model must refuse, such as cats and dogs for a model of horses and humans.
         Novelty is fitted with most of them and tested on the others. Drawn images are always used too.
+    max_error, max_false_positive : what the model promises of its answers, see
+        :class:`~facevalue.training.settings.CalibrationSettings`.
     settings : other recipe settings by dotted key: ``{"augment.flip": True}``.
 
     Returns
@@ -119,6 +124,8 @@ def train(
         "distill_temperature": distill_temperature,
         "gate": gate,
         "gate_model": None if gate_model is None else str(gate_model),
+        "max_error": max_error,
+        "max_false_positive": max_false_positive,
     }
     chosen = resolved(configured(recipe, seed=seed, named=asked, settings=settings))
     if eps is not None and chosen.adversarial.method == "none":
@@ -139,6 +146,7 @@ def train(
             more = len(manifest.unreadable) - 1
             progress.note(f"left out: {first['path']} {first['reason']}" + (f", and {more} more" if more else ""))
         classes = _class_order(data, manifest)
+        chosen.calibration.choices().methods(len(classes))  # wrong use is told before the work
         classifier = new_classifier(chosen, classes)
         run = identity(chosen, manifest.fingerprint(), classifier.card.network.weights_sha256)
         with _checkpoint(folder, run) as checkpoint:
@@ -146,7 +154,12 @@ def train(
             splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
             refused = StrangerSplit.of(folders_of(strangers), classifier.card.preprocessing, manifest)
             trained = train_method(classifier, splits, chosen, checkpoint)
-            classifier, reports = finished(trained, splits, refused, chosen)
+            first = refused.calibrated(
+                trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen
+            )
+            calibration = calibration_report(first, trained.calibration, splits["calibration"])
+            say(calibration.warnings)
+            classifier, reports = finished(first, trained, splits, refused)
             _show_findings(reports[-1])
             on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"])
             say(on_strangers.warnings)
@@ -154,7 +167,7 @@ def train(
                 data=data_facts_of(manifest),
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
-                evidence=(*reports, on_strangers),
+                evidence=(*reports, calibration, on_strangers),
             )
             classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
             if folder is None:

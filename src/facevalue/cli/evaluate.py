@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 from typer import Argument, Option
 
+from facevalue.cli.calibrate import calibration_table
 from facevalue.cli.common.options import Classes, Strangers
 from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import classes_of, words
@@ -44,6 +45,13 @@ def run(
             " stem:REGEX.",
         ),
     ] = None,
+    calibration: Annotated[
+        bool,
+        Option(
+            "--calibration",
+            help="Also measure the probabilities before and after calibration, and after everyday damage.",
+        ),
+    ] = False,
     corruptions: Annotated[
         bool,
         Option(
@@ -58,7 +66,11 @@ def run(
     samples: Annotated[int, Option(min=1, metavar="N", help="Noisy copies per image for --certify.")] = 1000,
     limit: Annotated[
         int | None,
-        Option(min=1, metavar="N", help="Most images for --corruptions (500 by default) and --certify (100)."),
+        Option(
+            min=1,
+            metavar="N",
+            help="Most images for --calibration and --corruptions (500 by default) and --certify (100).",
+        ),
     ] = None,
     plot: Annotated[
         Path | None, png_option("--plot", text="Draw the curves of --corruptions or --certify to a PNG.")
@@ -71,7 +83,7 @@ def run(
     named = classes_of(classes or ())
 
     from facevalue.api.evaluate import certify as run_certify
-    from facevalue.api.evaluate import evaluate, evaluate_corruptions, evaluate_strangers
+    from facevalue.api.evaluate import evaluate, evaluate_calibration, evaluate_corruptions, evaluate_strangers
 
     report = evaluate(model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save)
     figures = report.to_dict()
@@ -79,6 +91,10 @@ def run(
     common: dict[str, Any] = {"split": split, "classes": named, "seed": seed, "save": save}
     if limit is not None:
         common["limit"] = limit
+    if calibration:
+        probable = evaluate_calibration(model, data, **common)
+        figures["calibration"] = probable.to_dict()
+        more += [calibration_table(probable), *(w.line for w in probable.warnings)]
     if corruptions:
         corrupted = evaluate_corruptions(model, data, **common, plot=plot)
         figures["corruptions"] = corrupted.to_dict()

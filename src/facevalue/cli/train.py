@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal
 
 from typer import Option
 
+from facevalue.cli.calibrate import promise_lines
 from facevalue.cli.common.options import (
     Data,
     Fresh,
     Groups,
+    MaxError,
+    MaxFalsePositive,
     Model,
     Network,
     Overwrite,
@@ -69,6 +72,8 @@ def run(
         Path | None,
         Option(metavar="FILE", help="The face detector's file; by default the one of: facevalue data get yunet."),
     ] = None,
+    max_error: MaxError = None,
+    max_false_positive: MaxFalsePositive = None,
     resume: Resume = False,
     fresh: Fresh = False,
     overwrite: Overwrite = False,
@@ -90,6 +95,8 @@ def run(
         "distill_temperature": distill_temperature,
         "gate": gate,
         "gate_model": None if gate_model is None else str(gate_model),
+        "max_error": max_error,
+        "max_false_positive": max_false_positive,
     }
 
     from facevalue.api.train import train, train_sizes
@@ -140,5 +147,6 @@ def run(
         json,
         evaluation_table([r for r in (summary.train, summary.validation, summary.test) if r is not None]),
         *map(stranger_table, model.card.of_kind(StrangerReport)),
+        *promise_lines(model.card),
         f"{output}: the model folder; next: facevalue predict {argument(output)} IMAGE…",
     )

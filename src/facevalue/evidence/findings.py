@@ -86,6 +86,12 @@ KINDS: dict[str, FindingKind] = {
         "warning", "Predictions on the calibration images are no better than chance."
     ),
     "few-calibration-images": FindingKind("warning", "The model is calibrated on fewer than 100 images."),
+    "error-not-promised": FindingKind("warning", "The calibration images do not show the stated error."),
+    "promise-from-few-groups": FindingKind("info", "A stated error rests on few groups of images."),
+    "false-positives-not-promised": FindingKind(
+        "warning", "The calibration images do not show the bound on false positives."
+    ),
+    "no-lower-threshold": FindingKind("info", "There are too few positives to choose the lower threshold."),
     "images-seen-in-training": FindingKind("warning", "Images were used to make the model."),
     "test-images-left-out": FindingKind("warning", "The model's own test images were left out of calibration."),
     "small-slice": FindingKind("warning", "A slice has fewer than 30 images."),

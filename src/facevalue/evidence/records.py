@@ -66,6 +66,34 @@ class Bin(Record, frozen=True):
     accuracy: float
 
 
+class ProbabilityFigures(Record, frozen=True):
+    """How well probabilities fit, with 95 % bootstrap intervals over groups.
+
+    Attributes
+    ----------
+    ece, ece_equal_mass : mean distance between confidence and accuracy over 15 bins of equal width, or of equally many
+        images.
+    ece_by_chance : the ``ece`` that a perfectly calibrated model would have on as many images.
+    ece_classwise : the same for the probability of each class; the mean over classes.
+    brier : mean squared distance to the one-hot truth, in [0, 2].
+    nll : log loss, in nats.
+    reliability : the bins of ``ece``.
+    """
+
+    ece: float
+    ece_ci: Interval
+    ece_by_chance: float
+    ece_equal_mass: float
+    ece_equal_mass_ci: Interval
+    ece_classwise: float
+    ece_classwise_ci: Interval
+    brier: float
+    brier_ci: Interval
+    nll: float
+    nll_ci: Interval
+    reliability: tuple[Bin, ...]
+
+
 class SliceFigures(Record, frozen=True):
     """Figures of a model on the images with one value of a column, with 95 % Wilson intervals.
 
@@ -116,8 +144,14 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
 
     Rates are in [0, 1]; ``*_ci`` are 95 % intervals (Wilson for accuracies, bootstrap for the rest).
     ``confusion[i][j]`` counts images of ``classes[i]`` predicted as ``classes[j]``. Accuracy and confusion include
-    images on which the model abstains; ``accuracy_answered`` does not. Images in which a model of faces finds no face
-    (``reasons["no_face"]``) have no prediction: they are in ``n``, ``abstained``, ``coverage`` and ``reasons`` alone.
+    images on which the model abstains; ``accuracy_answered`` and ``answered``, the confusion of the others, do not.
+    Images in which a model of faces finds no face (``reasons["no_face"]``) have no prediction: they are in ``n``,
+    ``abstained``, ``coverage`` and ``reasons`` alone.
+
+    ``ece``, ``ece_equal_mass``, ``ece_classwise``, ``brier`` and ``nll`` are as in :class:`ProbabilityFigures`.
+    ``aurc`` is the area under the risk-coverage curve (error among answers, when the most confident images are answered
+    first), ``e_aurc`` the part of it that a better order would remove, ``risk_coverage`` points (coverage, error) on
+    the curve. Fields that are ``None`` or empty are missing on cards from before they existed.
     """
 
     classes: tuple[str, ...]
@@ -141,6 +175,17 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
     accuracy_answered_ci: Interval | None
     reasons: dict[str, int]
     reliability: tuple[Bin, ...]
+    ece_by_chance: float | None = None
+    ece_equal_mass: float | None = None
+    ece_equal_mass_ci: Interval | None = None
+    ece_classwise: float | None = None
+    ece_classwise_ci: Interval | None = None
+    brier_ci: Interval | None = None
+    nll_ci: Interval | None = None
+    aurc: float | None = None
+    e_aurc: float | None = None
+    risk_coverage: tuple[tuple[float, float], ...] = ()
+    answered: tuple[tuple[int, ...], ...] = ()
     slices: tuple[SliceStudy, ...] = ()
     unreadable: tuple[dict[str, str], ...] = ()
 
@@ -158,6 +203,49 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
                 for label, row in zip(self.classes, self.confusion, strict=True)
             ]
         )
+
+
+class ConditionFigures(Record, frozen=True):
+    """Probabilities on the same images under one condition: ``original``, or one kind of damage such as ``jpeg-60``.
+
+    ``before`` is the softmax of the network, ``after`` the calibrated probabilities. ``error_answered`` is the share of
+    wrong answers among the images that are answered, ``None`` if none is.
+    """
+
+    condition: str
+    n: int
+    accuracy: float
+    coverage: float
+    error_answered: float | None
+    before: ProbabilityFigures
+    after: ProbabilityFigures
+
+
+class CalibrationReport(Evidence, frozen=True, tag="calibration"):
+    """Probabilities before and after calibration, as the images are and after everyday damage.
+
+    Attributes
+    ----------
+    method : of calibration.
+    cross_validated : whether each image's probabilities are from a fit without its group. If not, the model was
+        calibrated on other images than these.
+    """
+
+    classes: tuple[str, ...]
+    method: str
+    cross_validated: bool
+    conditions: tuple[ConditionFigures, ...]
+
+    def identity(self) -> Identity:
+        return (self.split, self.provenance.fingerprint)
+
+    def title(self) -> str:
+        return f"calibration on {self.split}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per condition, with the figures after calibration."""
+        rows = [{**one.after.to_dict(), **one.to_dict()} for one in self.conditions]
+        return frame_of([{k: v for k, v in row.items() if k not in ("before", "after", "reliability")} for row in rows])
 
 
 DISTILLATION = "distillation"
@@ -524,6 +612,7 @@ class RuntimeReport(Evidence, frozen=True, tag="runtimes"):
 
 AnyEvidence = (
     Evaluation
+    | CalibrationReport
     | AttackReport
     | CorruptionReport
     | CertificateReport

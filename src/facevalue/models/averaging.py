@@ -79,6 +79,7 @@ def _specification(member: Classifier, classes: tuple[str, ...]) -> dict[str, An
         "mean": list(card.network.mean),
         "std": list(card.network.std),
         "temperature": card.temperature,
+        "calibration": {"method": card.calibration.method, "parameters": dict(card.calibration.parameters)},
         "novelty": card.abstention.novelty,
         "score": {"name": score.name, "shapes": score.shapes},
         "order": None if card.classes == classes else [card.classes.index(c) for c in classes],

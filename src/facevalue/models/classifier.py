@@ -20,7 +20,7 @@ from facevalue import decision
 from facevalue.errors import ModelFolderError, UsageError
 from facevalue.evidence.card import WEIGHTS, ModelCard
 from facevalue.faces.gate import FaceGate
-from facevalue.models import tensors
+from facevalue.models import calibration, tensors
 from facevalue.models.networks import build
 from facevalue.models.networks.base import Body, normalise
 from facevalue.models.novelty import SCORES, NoveltyScore
@@ -117,8 +117,15 @@ class Classifier(nn.Module, ImagePredictor):
         return self.calibrated(self.logits(x))
 
     def calibrated(self, logits: Tensor) -> Tensor:
-        """(n, k) logits to calibrated probabilities (Guo et al. 2017, arXiv:1706.04599)."""
-        return torch.softmax(logits / self.card.temperature, dim=1)
+        """(n, k) logits to calibrated probabilities: the temperature, then the card's calibration method."""
+        fitted = self.card.calibration
+        return calibration.find(fitted.method).probabilities(logits / self.card.temperature, fitted.parameters)
+
+    def levels(self, logits: Tensor) -> Tensor:
+        """(n, k) scores of logits (n, k) whose largest is the predicted class, and which are linear in the logits."""
+        card, fitted = self.card, self.card.calibration
+        method, z = calibration.find(fitted.method), logits / card.temperature
+        return card.temperature * method.levels(z, fitted.parameters, card.positive_index, card.threshold)
 
     def decide(self, logits: Tensor) -> Tensor:
         """(n,) int64 predicted class by the card's rule: the threshold for two classes, else the most probable one."""

@@ -134,6 +134,8 @@ SHORT = {
     "distill_temperature": "distill.temperature",
     "gate": "gate.kind",
     "gate_model": "gate.model",
+    "max_error": "calibration.max_error",
+    "max_false_positive": "calibration.max_false_positive",
 }
 """Settings with their own parameter and flag: short name to dotted key."""
 

@@ -15,7 +15,6 @@ from facevalue.models.features import Features
 from facevalue.support import progress
 from facevalue.support.formats import percent
 from facevalue.training.methods import Trained
-from facevalue.training.recipe import Recipe
 from facevalue.training.strangers import StrangerSplit
 
 BEFORE = finding(
@@ -26,16 +25,19 @@ BEFORE = finding(
 
 
 def finished(
-    trained: Trained, splits: Mapping[str, ImageDataset], strangers: StrangerSplit, recipe: Recipe
+    first: Classifier, trained: Trained, splits: Mapping[str, ImageDataset], strangers: StrangerSplit
 ) -> tuple[Classifier, tuple[Evaluation, ...]]:
     """The model to keep, and its evaluations on all splits.
 
-    Without ``refit`` that is the first model, calibrated. With it, the second model is kept, with the temperature and
-    limits of the first. The second is evaluated only on ``train`` and ``test``; the figures on validation and
-    calibration are of the first, which was not trained on them.
+    Without ``refit`` that is ``first``. With it, the second model is kept, with the calibration and limits of the
+    first. The second is evaluated only on ``train`` and ``test``; the figures on validation and calibration are of the
+    first, which was not trained on them.
+
+    Parameters
+    ----------
+    first : the classifier of ``trained``, calibrated.
+    strangers : novelty of the second model is fitted with them.
     """
-    parts = trained.features
-    first = strangers.calibrated(trained.classifier, splits["train"], parts["train"], parts["calibration"], recipe)
     classifier, warned = first, list[Finding]()
     after: Mapping[str, Features] = {}
     if trained.refitted is not None:

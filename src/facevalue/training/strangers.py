@@ -14,6 +14,7 @@ from facevalue.data.dataset import ImageDataset
 from facevalue.data.manifest import Manifest
 from facevalue.data.strangers import DRAWN, drawn_strangers, read_strangers, together
 from facevalue.evaluation.calibration import calibrated
+from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evaluation.novelty import NoveltyData, fitted_score, with_novelty
 from facevalue.evaluation.strangers import evaluate_strangers
 from facevalue.evidence.findings import Finding, finding
@@ -60,26 +61,23 @@ class StrangerSplit:
         return cls(together(fit, "strangers"), together(test, "strangers held out"), given.warnings)
 
     def calibrated(
-        self, classifier: Classifier, train: ImageDataset, train_features: Features, held_out: Features, recipe: Recipe
+        self,
+        classifier: Classifier,
+        train: ImageDataset,
+        train_features: Features,
+        held_out: CalibrationSet,
+        recipe: Recipe,
     ) -> Classifier:
-        """The classifier with novelty, temperature and limits.
+        """The classifier with novelty, calibration and limits.
 
         Parameters
         ----------
         train, train_features : the training images.
         held_out : features of the calibration split.
         """
-        settings = recipe.calibration
         data = self.novelty_data(classifier, train, recipe)
-        classifier, unseen = with_novelty(classifier, train_features, data, held_out)
-        return calibrated(
-            classifier,
-            held_out,
-            target=settings.target,
-            floor=settings.floor,
-            quantile=settings.quantile,
-            unseen=unseen,
-        )
+        classifier, unseen = with_novelty(classifier, train_features, data, held_out.images)
+        return calibrated(classifier, held_out, recipe.calibration.choices(), unseen)
 
     def score_again(self, first: Classifier, second: Classifier, train_features: Features) -> NoveltyScore:
         """The novelty score of ``first``, fitted to features of ``second``."""

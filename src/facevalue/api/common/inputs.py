@@ -16,7 +16,14 @@ from facevalue.data.evaluation_data import evaluation_data
 from facevalue.data.scan import Data
 from facevalue.errors import UsageError
 from facevalue.evidence.findings import Finding
-from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, Evaluation, StrangerReport
+from facevalue.evidence.records import (
+    AttackReport,
+    CalibrationReport,
+    CertificateReport,
+    CorruptionReport,
+    Evaluation,
+    StrangerReport,
+)
 from facevalue.evidence.store import check_writable
 from facevalue.models.classifier import Classifier, load
 from facevalue.runtime import open_folder
@@ -25,7 +32,9 @@ from facevalue.runtime.base import ImagePredictor
 Model = Classifier | Path | str
 """A classifier in memory, or a model folder."""
 
-Measured = TypeVar("Measured", Evaluation, AttackReport, CorruptionReport, CertificateReport, StrangerReport)
+Measured = TypeVar(
+    "Measured", Evaluation, CalibrationReport, AttackReport, CorruptionReport, CertificateReport, StrangerReport
+)
 
 
 def opened(model: Model) -> Classifier:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from facevalue.images.preprocessing import Preprocessing
+from facevalue.models import calibration
 from facevalue.models.networks.base import Body, Network, new_head, normalise
 from facevalue.models.networks.small_inception import SMALL_INCEPTION
 from facevalue.models.networks.small_resnet import SMALL_RESNET
@@ -22,6 +23,7 @@ _SPECIFICATION: dict[str, Any] = {
     "mean": (0.0, 0.0, 0.0),  # of pixels in [0, 1]
     "std": (1.0, 1.0, 1.0),
     "temperature": 1.0,
+    "calibration": {"method": "temperature", "parameters": {}},
     "novelty": None,  # the member's limit; None if it has none
     "score": None,  # name and buffer shapes of its novelty score; None for a member from before there were several
     "order": None,  # for each class of the ensemble, its index in the member; None if the orders are equal
@@ -44,6 +46,10 @@ class Member(nn.Module):
         values = {**_SPECIFICATION, **specification}
         self.body = build(values["name"], classes, size, values["options"])
         self.temperature = float(values["temperature"])
+        self.method = calibration.find(values["calibration"]["method"])
+        self.fitted: calibration.Parameters = {
+            name: tuple(numbers) for name, numbers in values["calibration"]["parameters"].items()
+        }
         self.limit: float | None = values["novelty"]
         self.order: list[int] | None = values["order"]
         self.register_buffer("mean", torch.tensor(values["mean"]).view(1, 3, 1, 1), persistent=False)
@@ -60,7 +66,7 @@ class Member(nn.Module):
 
     def answers(self, features: Tensor) -> Tensor:
         """(n, k) log of the calibrated probabilities, in the ensemble's order of classes."""
-        log_p = torch.log_softmax(self.body.head(features) / self.temperature, dim=1)
+        log_p = self.method.log_probabilities(self.body.head(features) / self.temperature, self.fitted)
         return log_p if self.order is None else log_p[:, self.order]
 
     def novelty(self, features: Tensor) -> Tensor:
