@@ -6,13 +6,12 @@ import time
 import numpy as np
 import pytest
 import torch
-from facevalue.models.networks.distance import RANK, squared_distance
 from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 
 from facevalue.evaluation import metrics
 from facevalue.evaluation.answer_limits import choose_confidence
-from facevalue.evaluation.calibration import choose_confidence, eigh, fit_novelty, fit_temperature, novelty_limit
+from facevalue.evaluation.calibration import novelty_limit
 from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.models.eigen import eigh
 from facevalue.models.novelty.mahalanobis import RANK, squared_distance

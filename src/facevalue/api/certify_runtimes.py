@@ -86,7 +86,7 @@ def certify_runtimes(
         warnings=distinct([*(w for row in rows for w in row.warnings), *_failed(rows)]),
     )
     if folder is not None:
-        keep(folder, report)
+        keep(folder, classifier.card, report)
     return report
 
 

@@ -88,7 +88,7 @@ def export(
     if classifier.gate is not None:
         _put_detector_beside(classifier.gate, output)
     if folder is not None:
-        keep(folder, report)
+        keep(folder, classifier.card, report)
     return report
 
 

@@ -154,12 +154,12 @@ def train(
             splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
             refused = StrangerSplit.of(folders_of(strangers), classifier.card.preprocessing, manifest)
             trained = train_method(classifier, splits, chosen, checkpoint)
-            first = refused.calibrated(
+            fitted = refused.calibrated(
                 trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen
             )
-            calibration = calibration_report(first, trained.calibration, splits["calibration"])
+            calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
             say(calibration.warnings)
-            classifier, reports = finished(first, trained, splits, refused)
+            classifier, reports = finished(fitted, trained, splits, refused)
             _show_findings(reports[-1])
             on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"])
             say(on_strangers.warnings)

@@ -113,7 +113,7 @@ def answer_limits(card: ModelCard, part: Answerable, choices: CalibrationChoices
     decided = decision.decide(p, card.positive_index, card.threshold)
     if choices.max_error is None:
         stated = None
-        confidence = choose_confidence(p, rows.labels, choices.target, choices.floor)
+        confidence = choose_confidence(p, rows.labels, choices.target, choices.floor, decided=decided)
     else:
         confident = np.where(part.far, -np.inf, p[np.arange(len(p)), decided])
         wrong, margin = decided != rows.labels, margins(rows.logits, rows.labels)

@@ -15,7 +15,6 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from facevalue.evaluation import metrics
-from facevalue.evaluation.calibration import eigh, fit_temperature
 from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.models.eigen import eigh
 from facevalue.support import progress

@@ -10,15 +10,24 @@ from facevalue.errors import UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.policy.figures import (
     ATTACK_FIGURES,
+    CALIBRATION_FIGURES,
     CERTIFICATE_FIGURES,
     CORRUPTION_FIGURES,
     EXPORT_FIGURES,
     FIGURES,
+    PROMISES,
     STRANGER_FIGURES,
     Direction,
 )
 from facevalue.evidence.policy.tables import eps_of, number, table, tables, unknown
-from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, ExportReport, StrangerReport
+from facevalue.evidence.records import (
+    AttackReport,
+    CalibrationReport,
+    CertificateReport,
+    CorruptionReport,
+    ExportReport,
+    StrangerReport,
+)
 from facevalue.support.formats import eps_text
 
 _SAME_EPS = 1e-4  # of the network input's range: 0.0157 in a policy is 4/255
@@ -81,6 +90,10 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
             yield from _corruption_checks(card, split, table(key, value))
         elif key == "strangers":
             yield from _stranger_checks(card, split, table(key, value))
+        elif key == "calibration":
+            yield from _calibration_checks(card, split, table(key, value))
+        elif key == "promise":
+            yield from _promise_checks(card, table(key, value))
         elif key == "certificate":
             yield from _certificate_checks(card, split, table(key, value))
         elif key in FIGURES:
@@ -93,7 +106,8 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
                 )
             yield Check(key, figure.direction, number(key, value), got, reason)
         else:
-            raise unknown(key, ["split", *FIGURES, "attack", "export", "corruption", "strangers", "certificate"])
+            known = "attack export corruption strangers calibration promise certificate".split()
+            raise unknown(key, ["split", *FIGURES, *known])
 
 
 def _attack_checks(card: ModelCard, name: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
@@ -155,6 +169,39 @@ def _stranger_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> 
         got = None if not figures else min(figures) if direction == "at least" else max(figures)
         reason = None if figures else f"no strangers were tried beside {split!r}"
         yield Check(f"strangers.{key}", direction, number(f"strangers.{key}", value), got, reason)
+
+
+def _calibration_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    where, split = wanted.get("condition"), wanted.get("split", split)
+    figures = {key: value for key, value in wanted.items() if key not in ("split", "condition")}
+    for key in figures:
+        if key not in CALIBRATION_FIGURES:
+            raise unknown(f"calibration.{key}", ["split", "condition", *CALIBRATION_FIGURES])
+    if not figures:
+        raise UsageError(f"[require.calibration] needs a figure ({', '.join(CALIBRATION_FIGURES)})")
+    reports = [r for r in card.of_kind(CalibrationReport) if r.split == split]
+    found = [] if not reports else [f for f in reports[-1].conditions if where in (None, f.condition)]
+    for key, value in figures.items():
+        of, direction = CALIBRATION_FIGURES[key]
+        values = [of(one) for one in found]
+        # The worst condition counts. Where one has no figure (nothing was answered), there is none to meet.
+        known = [one for one in values if one is not None]
+        got = None if len(known) < len(values) or not known else (min if direction == "at least" else max)(known)
+        reason = None
+        if not found:
+            reason = f"no calibration on {split!r}" + ("" if where is None else f" under the condition {where!r}")
+        elif got is None:
+            reason = f"under a condition nothing is answered, so there is no {key}"
+        yield Check(f"calibration.{key}", direction, number(f"calibration.{key}", value), got, reason)
+
+
+def _promise_checks(card: ModelCard, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    for key, value in wanted.items():
+        if key not in PROMISES:
+            raise unknown(f"promise.{key}", list(PROMISES))
+        got = PROMISES[key](card.abstention)
+        reason = None if got is not None else f"the model promises no {key.replace('_', ' ')}"
+        yield Check(f"promise.{key}", "at most", number(f"promise.{key}", value), got, reason)
 
 
 def _certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
