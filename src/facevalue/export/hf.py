@@ -67,15 +67,15 @@ class HfExporter(Exporter):
         save_file({name: value.clone().contiguous() for name, value in state.items()}, path / WEIGHTS, {"format": "pt"})
         (path / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         read = reader(path, card.preprocessing)
-        otherwise = [file.kind for file in one_per_kind() if _differs(read, card.preprocessing, file.data)]
-        (path / README).write_text(readme(card, foreign=True, read_otherwise=otherwise), encoding="utf-8")
+        levels = {file.kind: _levels(read, card.preprocessing, file.data) for file in one_per_kind()}
+        (path / README).write_text(readme(card, read_otherwise=levels), encoding="utf-8")
         return {"safetensors": version("safetensors")}
 
     def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
         """Open the folder with timm, as its users do."""
         import timm
 
-        model: Any = timm.create_model(f"local-dir:{path.resolve()}").eval()
+        model: Any = timm.create_model(f"local-dir:{path.resolve()}", pretrained=True).eval()
         mean, std = (torch.tensor(model.pretrained_cfg[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
 
         def run(pixels: Pixels) -> dict[str, NDArray[np.floating]]:
@@ -122,11 +122,13 @@ def reader(folder: Path, preprocessing: Preprocessing) -> Callable[[ImageInput],
     return read
 
 
-def _differs(read: Callable[[ImageInput], Pixels], preprocessing: Preprocessing, data: bytes) -> bool:
+def _levels(read: Callable[[ImageInput], Pixels], preprocessing: Preprocessing, data: bytes) -> int:
+    """By how many levels of 255 the network inputs differ at most; 255 if the file cannot be read."""
+    own = preprocessing.of(data)
     try:
-        return not np.array_equal(read(data), preprocessing.of(data))
+        return int(np.abs(read(data).astype(np.int16) - own).max())
     except Exception:  # each reader has its own errors
-        return True
+        return 255
 
 
 def _state(classifier: Classifier) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import Finding
@@ -12,15 +12,19 @@ from facevalue.support.formats import interval, percent
 README = "README.md"
 
 
-def readme(card: ModelCard, *, foreign: bool, read_otherwise: Sequence[str] = ()) -> str:
+SLIGHT = 24
+"""Levels of 255 by which a network input differs at most where only the resizing is done otherwise."""
+
+
+def readme(card: ModelCard, read_otherwise: Mapping[str, int] | None = None) -> str:
     """The page, with the metadata that the Hub reads at its beginning.
 
     Parameters
     ----------
-    foreign : whether the folder also holds the files that timm and transformers open.
-    read_otherwise : kinds of image files that those tools read otherwise than facevalue.
+    read_otherwise : by kind of image file, by how many levels of 255 timm's and transformers' network input differs
+        from facevalue's; ``None`` if the folder does not hold the files that they open.
     """
-    return "\n".join([*_metadata(card, foreign), "", *_body(card, foreign, read_otherwise)]) + "\n"
+    return "\n".join([*_metadata(card, read_otherwise is not None), "", *_body(card, read_otherwise)]) + "\n"
 
 
 def _metadata(card: ModelCard, foreign: bool) -> Iterator[str]:
@@ -50,7 +54,7 @@ def _metadata(card: ModelCard, foreign: bool) -> Iterator[str]:
     yield "---"
 
 
-def _body(card: ModelCard, foreign: bool, read_otherwise: Sequence[str]) -> Iterator[str]:
+def _body(card: ModelCard, read_otherwise: Mapping[str, int] | None) -> Iterator[str]:
     yield f"# {' or '.join(card.classes)}"
     yield ""
     yield f"An image classifier ({card.network.name}, {card.network.parameters:,} parameters) made with facevalue."
@@ -70,7 +74,7 @@ def _body(card: ModelCard, foreign: bool, read_otherwise: Sequence[str]) -> Iter
     yield "facevalue predict model image.jpg"
     yield "```"
     yield ""
-    if foreign:
+    if read_otherwise is not None:
         yield from _other_tools(card, read_otherwise)
     yield "## Limits"
     yield ""
@@ -95,7 +99,7 @@ def _figures(card: ModelCard) -> Iterator[str]:
     yield ""
 
 
-def _other_tools(card: ModelCard, read_otherwise: Sequence[str]) -> Iterator[str]:
+def _other_tools(card: ModelCard, read_otherwise: Mapping[str, int]) -> Iterator[str]:
     yield "With timm and transformers, the probabilities are calibrated too: the temperature"
     yield f"({card.temperature:.4g}) is folded into the last layer."
     yield ""
@@ -103,7 +107,7 @@ def _other_tools(card: ModelCard, read_otherwise: Sequence[str]) -> Iterator[str
     yield "import timm"
     yield "from transformers import pipeline"
     yield ""
-    yield 'model = timm.create_model("hf-hub:USER/NAME")'
+    yield 'model = timm.create_model("hf-hub:USER/NAME", pretrained=True)'
     yield 'classify = pipeline("image-classification", model="USER/NAME")'
     yield "```"
     yield ""
@@ -118,8 +122,12 @@ def _other_tools(card: ModelCard, read_otherwise: Sequence[str]) -> Iterator[str
         yield f"- They never abstain. facevalue abstains below a probability of {limits.confidence:.4g}."
     if limits.novelty is not None:
         yield "- They do not know when an image is unlike the training images. facevalue abstains then."
-    if read_otherwise:
-        yield f"- They read these kinds of files otherwise, and may answer otherwise: {', '.join(read_otherwise)}."
+    other = [kind for kind, levels in read_otherwise.items() if levels > SLIGHT]
+    if other:
+        yield f"- They read these kinds of files otherwise, and may answer otherwise: {', '.join(other)}."
+    slight = max((levels for levels in read_otherwise.values() if levels <= SLIGHT), default=0)
+    if slight:
+        yield f"- They resize some images otherwise: the network input differs by at most {slight} levels of 255."
     yield ""
 
 
