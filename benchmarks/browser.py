@@ -2,9 +2,9 @@
 
     python -m benchmarks.browser
 
-Trains three models, exports each to web, and compares in the page's own way: all drawn files that browsers can read and
-the model's test images are the site's canaries. Times are of one file after another, in rounds that take turns, with one
-thread everywhere. It needs Chromium with its driver, npm once, and for LiteRT ``FACEVALUE_LITERT_PYTHON``.
+Trains three models, exports each to web, and compares in the page's own way: the site's canaries are all drawn files
+that browsers can read and the model's test images. Times are of one file after another, in rounds that take turns, with
+one thread everywhere. It needs Chromium with its driver, npm once, and for LiteRT ``FACEVALUE_LITERT_PYTHON``.
 """
 
 from __future__ import annotations
