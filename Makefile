@@ -6,24 +6,29 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Test workers. Each keeps to one thread, so two of them fill two cores.
 JOBS ?= 2
-# A worker that dies ends the run: with one put in its place, `loadfile` may wait for ever.
-PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --max-worker-restart=0
+# Each worker begins with an equal part of the tests, in order, so that fixtures of a file are mostly made once; one that
+# is done takes over half of what the other has left. A worker that dies ends the run.
+WORKERS := -n $(JOBS) --dist worksteal --max-worker-restart=0
+PYTEST := $(BIN)/pytest $(WORKERS)
+# What `make test-instruction-sets` runs: files or folders; all tests if empty.
+TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-minimum check lint format docs web-engines wheel node clean
+.PHONY: help setup demo test test-all test-instruction-sets test-minimum check lint format docs web-engines wheel node clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-21s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## make .venv with everything that work on the project needs
 
 # The stamp is younger than what it was made from, or the environment is brought up to date.
+# Not compiled now: of 18,000 modules most are never imported, and Python compiles the others when they are.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "facevalue needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) -V 2>&1); run: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing into $(VENV) (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 	@echo "ready: $(BIN)/facevalue"
 
@@ -36,9 +41,12 @@ test: setup check ## the whole check: lint, format, types, import floors, doctes
 test-all: setup check web-engines ## the same with the slow tests, and coverage, which must not fall
 	@$(PYTEST) -m "not gpu and not network" --cov --cov-report=term
 
+test-instruction-sets: setup ## all tests twice, with the processor's instruction set and the next lower one
+	@$(BIN)/python tools/instruction_sets.py $(WORKERS) $(TESTS)
+
 # Libraries this old warn that what they use of newer ones is deprecated; that is no fault of ours.
 test-minimum: $(VENV)-minimum/.installed web-engines ## the tests with the oldest versions that pyproject.toml allows
-	@$(VENV)-minimum/bin/pytest -n $(JOBS) --dist loadfile --max-worker-restart=0 \
+	@$(VENV)-minimum/bin/pytest $(WORKERS) \
 	  -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning
 
 $(VENV)-minimum/.installed: pyproject.toml constraints-minimum.txt

@@ -23,7 +23,7 @@ from PIL import Image
 
 from benchmarks.common import data, keep
 
-SQUARE, BATCH, DISTINCT = 96, 32, 300
+SIZE, BATCH, DISTINCT = 96, 32, 300
 
 
 def links(folder: Path, n: int) -> None:
@@ -47,7 +47,7 @@ def epoch(folder: Path, cache: Path | None) -> dict[str, float]:
         paths=paths,
         labels=np.zeros(len(paths), np.int64),
         classes=("a", "b"),
-        preprocessing=Preprocessing(size=SQUARE),
+        preprocessing=Preprocessing(size=SIZE),
         facts=tuple(f"{hashlib.sha256(path.name.encode()).hexdigest()} a train" for path in paths),
     )
     held = peak()
@@ -63,7 +63,7 @@ def epoch(folder: Path, cache: Path | None) -> dict[str, float]:
     return {
         "held_mib": round(held, 1),
         "peak_mib": round(peak(), 1),
-        "decoded_mib": round(len(paths) * SQUARE * SQUARE * 3 / 2**20, 1),
+        "decoded_mib": round(len(paths) * SIZE * SIZE * 3 / 2**20, 1),
         "epoch_seconds": round(time.perf_counter() - start, 1),
     }
 
@@ -82,7 +82,7 @@ def main() -> None:
         folder, cache = given.epoch
         print(json.dumps(epoch(Path(folder), Path(cache) if cache else None)))
         return
-    figures: dict[str, object] = {"square": SQUARE, "batch": BATCH}
+    figures: dict[str, object] = {"size": SIZE, "batch": BATCH}
     for n in map(int, given.images.split(",")):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary, "images")

@@ -26,7 +26,7 @@ from facevalue.training.recipe import read
 from facevalue.training.settings import AugmentSettings
 
 RECIPE = "real-or-ai/texture"
-DAMAGED = 100
+CORRUPTED = 100
 """Number of images of each source."""
 ROUNDS = 2
 COPIES = {
@@ -75,7 +75,7 @@ def changed(saving: Saving, seed: int, side: int) -> Change:
 def main() -> None:
     classifier, chosen, source = sources(RECIPE)
     extractor, side, fold = Extractor(classifier), classifier.card.preprocessing.size, folds_of(source)
-    of_each = [np.random.default_rng(1).permutation(np.flatnonzero(source == name))[:DAMAGED] for name in TRAINED]
+    of_each = [np.random.default_rng(1).permutation(np.flatnonzero(source == name))[:CORRUPTED] for name in TRAINED]
     some = np.sort(np.concatenate(of_each))
     parts = [extractor.features(chosen).numpy()]
     for seed, (how, saving) in enumerate(ASKED.items()):
@@ -129,7 +129,13 @@ def main() -> None:
     result = {"none": judged(0, 0.0)}
     for number, how in enumerate(COPIES):
         result |= {f"{how}, {copy_consistency:g}": judged(number, copy_consistency) for copy_consistency in ALIKE}
-    settings_of = {"recipe": RECIPE, "folds": FOLDS, "left_out": LEFT_OUT, "damaged_of_each": DAMAGED, "rounds": ROUNDS}
+    settings_of = {
+        "recipe": RECIPE,
+        "folds": FOLDS,
+        "left_out": LEFT_OUT,
+        "corrupted_of_each": CORRUPTED,
+        "rounds": ROUNDS,
+    }
     keep("corruption_study", {**settings_of, "accuracy": result})
 
 

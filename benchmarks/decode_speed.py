@@ -198,7 +198,7 @@ def main() -> None:
     for name in FOLDERS:
         files = sorted(p for p in data(*name.split("/")).rglob("*") if p.suffix in (".jpg", ".png"))
         chosen[name] = random.Random(0).sample(files, min(given.images, len(files)))
-    figures: dict[str, Any] = {"square": SIZE}
+    figures: dict[str, Any] = {"size": SIZE}
     for name, files in chosen.items():
         jpeg = files[0].suffix == ".jpg"
         reads: dict[str, Read] = {"pillow": pillow, "facevalue": whole} | ({"simplejpeg": simple} if jpeg else {})

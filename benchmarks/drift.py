@@ -1,4 +1,4 @@
-"""The drift alarm on real images: false alarms on held-out images, and how soon changes are told.
+"""The drift alarm on real images: false alarms on held-out images, and the delay until a change is reported.
 
 Run from the project's root: ``python -m benchmarks.drift [STREAMS [MODEL]]``.
 

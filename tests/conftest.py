@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What scans remember lies with the tests, for the processes they start too, and not with the user."""
+    """The scan cache of the tests and of the processes they start is a temporary folder, not the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACEVALUE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -37,7 +37,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that may write only small files: what coverage notes of them would be cut, and spoil the rest."""
+    """For processes that may write only small files: coverage's data of them would be cut off and damage the rest."""
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
@@ -66,7 +66,7 @@ def lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def notes() -> Iterator[list[str]]:
-    """The lines that a person would be told while the test runs."""
+    """The notes that a user would see while the test runs."""
     from facevalue.support import progress
 
     told: list[str] = []
@@ -105,8 +105,7 @@ def fill(image: Callable[[Path, int], Path]) -> Callable[..., Path]:
     return write
 
 
-# Reasons that a machine which runs the whole check may have. Every other one would hide something: a browser that is
-# not there, a package that was not installed.
+# Reasons for skipping that are accepted where CI is set. Any other reason would hide a missing browser or package.
 MAY_BE_SKIPPED = re.compile(
     "the real images are not at|mounting a small file system is not permitted|root may write|there is no /dev/full"
     "|needs litert-torch, which does not fit"

@@ -115,9 +115,9 @@ VERBS: dict[str, Callable[[fv.Classifier, Path, Path], object]] = {
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_call_leaves_host_and_model_as_they_were(verb: str, model: fv.Classifier, lfw: Path, tmp_path: Path) -> None:
-    model.train()  # as somebody may hold it who is in the middle of training
+    model.train()  # as in the middle of a training loop
     model.body.head.weight.grad = torch.ones_like(model.body.head.weight)
-    VERBS[verb](model, lfw, tmp_path)  # once, so that what is imported or started for good is there
+    VERBS[verb](model, lfw, tmp_path)  # once, so that permanent imports and threads are there
     again = tmp_path / "again"
     again.mkdir()
     # States that no call could set by chance.

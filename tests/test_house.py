@@ -1,4 +1,4 @@
-"""The house's own rules that lint cannot see: what importing loads, and how plug-in folders look."""
+"""Rules of this code base that linters cannot check: what importing loads, and the form of plug-in folders."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def run(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
     return names
 
 
-def test_they_are_all_here() -> None:
+def test_every_notebook_is_listed() -> None:
     assert [p.stem for p in NOTEBOOKS] == ["explore_data", "gradcam", "temperature", "upload"]
 
 
@@ -72,7 +72,9 @@ def test_gradcam_shows_right_wrong_and_unseen(tmp_path: Path, monkeypatch: pytes
     assert names["right"]["right"].all()
 
 
-def test_temperature_mends_the_likelihood_where_it_was_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temperature_improves_the_likelihood_on_its_calibration_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
 
     names = run(NOTEBOOKS[2], tmp_path, monkeypatch)

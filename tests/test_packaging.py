@@ -1,4 +1,4 @@
-"""What the repository says of itself: versions, extras, workflow and templates."""
+"""The repository's metadata: versions, extras, workflow and templates."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_oldest_versions_are_those_that_are_run(root: Path, project: dict[st
     )
     for name in tested:
         (lower,) = [Version(s.version) for s in asked[name].specifier if s.operator == ">="]
-        # opencv numbers its builds beyond the third part, which nobody asks for.
+        # opencv's fourth number is its build, which requirements leave out.
         assert oldest[name].release[: len(lower.release)] == lower.release, f"{name}: {oldest[name]} is not {lower}"
         assert oldest[name] in asked[name].specifier
 
@@ -71,7 +71,7 @@ def test_only_what_was_tested_is_declared(project: dict[str, Any]) -> None:
     assert systems == ["Operating System :: POSIX :: Linux", "Programming Language :: Python :: 3.11"]
 
 
-def test_the_workflow_runs_what_there_is(root: Path) -> None:
+def test_the_workflow_runs_existing_targets(root: Path) -> None:
     workflow = yaml.safe_load((root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]

@@ -65,7 +65,7 @@ def test_searches_and_cross_validation(paths: np.ndarray, labels: np.ndarray) ->
     assert search.predict(paths[:3]).shape == (3,)
 
 
-def test_wrong_use_is_said(paths: np.ndarray, tmp_path: Path) -> None:
+def test_wrong_use_is_an_error(paths: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(NotFittedError):
         ImageClassifier().predict(paths)
     with pytest.raises(UsageError, match="at least two classes"):

@@ -128,10 +128,13 @@ def _value(field: msgspec.structs.FieldInfo) -> object:
 
 
 def _toml_value(value: object) -> str:
+    from facevalue.support.formats import eps_text
+
     if value is None:
         return "not set"
     if isinstance(value, float) and not value.is_integer() and len(repr(value)) > 10:
-        return f"`{value:.6g}`"
+        text = eps_text(value)
+        return f'`"{text}"`' if "/" in text else f"`{value:.6g}`"
     return f"`{json.dumps(msgspec.to_builtins(value))}`"
 
 

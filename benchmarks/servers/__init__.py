@@ -1,1 +1,1 @@
-"""The other side of ``benchmarks.serving``: the servers that somebody writes in ten minutes."""
+"""The baselines of ``benchmarks.serving``: simple servers as in tutorials."""

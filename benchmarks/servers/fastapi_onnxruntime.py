@@ -1,4 +1,4 @@
-"""Plain FastAPI with ONNX Runtime: one image a request, decoded and judged in FastAPI's thread pool."""
+"""Plain FastAPI with ONNX Runtime: one image per request, decoded and classified in FastAPI's thread pool."""
 
 from __future__ import annotations
 

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from facevalue.api.predict import predict as predict
     from facevalue.api.report import report as report
     from facevalue.api.serve import serve as serve
+    from facevalue.api.sign import sign as sign
     from facevalue.api.train import train as train
     from facevalue.api.tune import tune as tune
+    from facevalue.api.verify import verify as verify
     from facevalue.data.dataset import ImageDataset as ImageDataset
     from facevalue.errors import FaceValueError as FaceValueError
     from facevalue.evidence.card import ModelCard as ModelCard
@@ -56,7 +58,8 @@ if TYPE_CHECKING:
     __version__: str
 
 _VERBS = (
-    "train evaluate predict compare attack explain export report check calibrate tune finetune ensemble serve demo"
+    "train evaluate predict compare attack explain export report check calibrate tune finetune ensemble serve demo "
+    "sign verify"
 ).split()
 _DATA_VERBS = "scan prepare augment get".split()
 
@@ -99,7 +102,15 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     module, _, attribute = _DEFINED_IN[name].partition(":")
-    found = import_module(f"facevalue.{module}")
+    try:
+        found = import_module(f"facevalue.{module}")
+    except ModuleNotFoundError as error:
+        from facevalue.errors import MissingExtraError
+
+        missing = MissingExtraError.of(error)
+        if missing is None:
+            raise
+        raise missing from error
     value = globals()[name] = getattr(found, attribute) if attribute else found
     return value
 

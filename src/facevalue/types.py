@@ -14,6 +14,12 @@ from facevalue.support.html import ShownInNotebooks
 Reason = Literal["novel", "uncertain"]
 """Why a model abstains: the image is far from its training data, or the probability is below the limit."""
 
+IN_WORDS: dict[Reason, str] = {
+    "novel": "novel (unlike the training images)",
+    "uncertain": "uncertain (the probability is below the limit)",
+}
+"""The reasons for people."""
+
 
 @dataclass(frozen=True)
 class Prediction(ShownInNotebooks):
@@ -53,6 +59,15 @@ class Prediction(ShownInNotebooks):
     def confidence(self) -> float | None:
         """Probability of ``leaning``, in [0, 1]."""
         return None if self.leaning is None else self.probabilities[self.leaning]
+
+    @property
+    def why(self) -> str:
+        """The reasons in words; empty if the model does not abstain.
+
+        >>> Prediction(None, {}, reasons=("novel", "uncertain")).why
+        'novel (unlike the training images); uncertain (the probability is below the limit)'
+        """
+        return "; ".join(IN_WORDS[reason] for reason in self.reasons)
 
     def named(self, path: str | None) -> Prediction:
         """The same for a file of this name."""

@@ -8,7 +8,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,19 +19,25 @@ from safetensors.torch import load_file
 
 from facevalue.models.classifier import Classifier
 
+from .. import commands
+from ..commands import FROM_NOTHING
+
 SMALL = ("--recipe", "scratch", "--size", "24", "--set", "network.options={widths=[8, 16]}")
-# Root may write anywhere; without these two it is like everybody.
+# Root may write anywhere; without these two capabilities it is like any other user.
 UNPRIVILEGED = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 
 
 def facevalue(*arguments: object, epochs: int = 1, **options: object) -> subprocess.CompletedProcess[str]:
     """Run the command line; ``train`` gets settings that take seconds."""
-    return subprocess.run(command(*arguments, epochs=epochs), capture_output=True, text=True, timeout=250, **options)  # type: ignore[call-overload,no-any-return]
+    words = command(*arguments, epochs=epochs)
+    if "preexec_fn" not in options:
+        words[: len(FROM_NOTHING)] = commands.facevalue()
+    return subprocess.run(words, capture_output=True, text=True, timeout=250, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def command(*arguments: object, epochs: int = 1) -> list[str]:
     small = (*SMALL, "--epochs", str(epochs)) if arguments[0] == "train" else ()
-    return [sys.executable, "-m", "facevalue", *map(str, arguments), *small]
+    return [*FROM_NOTHING, *map(str, arguments), *small]
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, told: str) -> None:
@@ -106,23 +111,29 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
     code, errors = stopped_after(3, signal.SIGINT)
     assert code == 130, errors
     last = errors.splitlines()[-1]
-    assert last == f"error: interrupted; progress is saved in {checkpoint}; continue with --resume"
+    assert last == f"error: interrupted; progress is saved in {checkpoint}; run the same again to go on"
     assert beside(tmp_path) == {"whole", "model.training"}
 
     code, errors = stopped_after(15, signal.SIGKILL, "--resume")
     assert code == -signal.SIGKILL, errors
+    assert f"going on with the unfinished run in {checkpoint}; --fresh would start over" in errors
     assert "resuming after epoch " in errors
     assert not model.exists()
+    assert (tmp_path / ".model.lock").exists()  # the lock of a killed process does not block
 
-    other = facevalue("train", lfw, "-o", model, "--resume", "--seed", 1, epochs=epochs)
-    refused(other, 2, "belongs to a training run with another recipe, data or seed")
+    for flags in ((), ("--resume",)):
+        other = facevalue("train", lfw, "-o", model, *flags, "--seed", 1, epochs=epochs)
+        refused(other, 2, "is an unfinished run with other settings or images: seed (0 then, 1 now)")
+        assert "give --fresh to remove it" in other.stderr
+        assert checkpoint.is_dir()
+    refused(facevalue("train", lfw, "-o", model, "--resume", "--fresh", epochs=epochs), 2, "give only one of them")
 
-    done = facevalue("train", lfw, "-o", model, "--resume", epochs=epochs)
+    done = facevalue("train", lfw, "-o", model, epochs=epochs)  # without a flag it goes on
     assert done.returncode == 0, done.stderr
     first, second = load_file(whole / "weights.safetensors"), load_file(model / "weights.safetensors")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert beside(tmp_path) == {"whole", "model"}  # also what the kill may have left half-written
+    assert beside(tmp_path) == {"whole", "model"}  # no half-written file of the killed process either
 
 
 @pytest.mark.parametrize(
@@ -133,7 +144,7 @@ def test_stopped_and_killed_and_resumed_it_ends_with_the_same_weights(lfw: Path,
         (b"m\xff", "is not UTF-8"),
     ],
 )
-def test_a_place_that_cannot_hold_a_model_is_told_before_the_work(
+def test_an_output_that_cannot_be_written_is_reported_before_the_work(
     lfw: Path, tmp_path: Path, place: str | bytes, told: str
 ) -> None:
     (tmp_path / "file").touch()
@@ -163,7 +174,7 @@ def test_what_may_not_be_read_or_written(made: Classifier, lfw: Path, tmp_path: 
     (data / "face").chmod(0)
     try:
         refused(run("train", lfw, "-o", locked / "new"), 2, f"{locked} cannot be written to")
-        # Not «one class only», and never a model of what happens to be readable.
+        # Not «one class only», and never a model of only the readable images.
         refused(run("train", data, "-o", tmp_path / "new"), 1, f"{data / 'face'} cannot be listed: Permission denied")
         refused(run("evaluate", model, lfw), 2, "the figures cannot be saved; give --no-save to only show them")
         refused(run("attack", model, lfw, "--eps", "0"), 2, "give --no-save to only show them")
@@ -214,7 +225,7 @@ def test_names_of_every_kind(lfw: Path, tmp_path: Path) -> None:
     assert len(json.loads(told.stdout)) == len(pd.read_csv(tmp_path / "a.csv")) == 60
 
 
-def test_the_images_are_found_from_elsewhere_and_missed_when_gone(lfw: Path, tmp_path: Path) -> None:
+def test_the_images_are_found_from_another_folder_and_reported_when_moved(lfw: Path, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     shutil.copytree(lfw, here / "images")
     there.mkdir()

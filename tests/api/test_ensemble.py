@@ -57,7 +57,7 @@ def test_it_answers_with_the_average_of_the_members(
     together: Classifier, members: list[Path], pixels: np.ndarray
 ) -> None:
     own = [probabilities(m, pixels) for m in members]
-    assert np.abs(own[0] - own[1]).max() > 0.05  # they disagree, or the test asks nothing
+    assert np.abs(own[0] - own[1]).max() > 0.05  # the members disagree; otherwise the test would show nothing
     expected = np.mean(own, axis=0)
     assert np.allclose(probabilities(together.folder, pixels), expected, atol=1e-6)
     session = onnxruntime.InferenceSession(str(together.folder / "model.onnx"))
@@ -204,7 +204,7 @@ def test_images_that_moved_are_found_by_their_bytes(members: list[Path], lfw: Pa
     assert test.n > 20
 
 
-def test_an_image_is_what_its_most_familiar_member_knows_it_as() -> None:
+def test_each_image_joins_the_earliest_split_that_a_member_gave_it() -> None:
     def table(splits: dict[str, str], groups: dict[str, str]) -> Manifest:
         rows = [
             {"path": n, "key": n, "label": "a", "group": groups.get(n, n), "split": s, "sha256": n, "error": ""}

@@ -85,7 +85,7 @@ def test_the_head_alone_leaves_the_body_bit_for_bit(made: Classifier, moved: Fin
     assert not torch.equal(before["body.head.weight"], after["body.head.weight"])
 
 
-def test_what_was_forgotten_is_counted_image_by_image(trained: FinetuneResult, made: Classifier) -> None:
+def test_forgotten_images_are_counted(trained: FinetuneResult, made: Classifier) -> None:
     figures = trained.to_dict()
     forgotten = figures["forgotten"]
     n = figures["old_test_before"]["n"]
@@ -132,7 +132,7 @@ def test_the_hard_set_is_split_by_group_and_what_is_known_is_left_out(
         hard_manifest(scan(lfw), known, made.card.classes, None, 0)
 
 
-def test_a_hard_set_of_one_class_is_enough_and_told(made: Classifier, hard: Path, tmp_path: Path) -> None:
+def test_a_hard_set_of_one_class_is_accepted_with_a_warning(made: Classifier, hard: Path, tmp_path: Path) -> None:
     data = tmp_path / "one"
     shutil.copytree(hard / "face", data / "face")
     result = fv.finetune(made.folder, data, tmp_path / "model", replay=2)
@@ -144,7 +144,7 @@ def test_a_hard_set_of_one_class_is_enough_and_told(made: Classifier, hard: Path
     assert train.n == 40 + 80  # forty hard faces and two old ones for each
 
 
-def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Path, hard: Path, tmp_path: Path) -> None:
+def test_a_refitted_model_is_calibrated_on_the_hard_set(lfw: Path, hard: Path, tmp_path: Path) -> None:
     changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
     made = fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, settings=changes)
     result = fv.finetune(made.folder, hard, tmp_path / "moved", replay=1.0)
@@ -172,7 +172,7 @@ def test_a_model_that_kept_nothing_for_calibration_takes_the_hard_set_s(lfw: Pat
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("no")] == []
 
 
-def test_wrong_use_is_said_before_the_work(made: Classifier, hard: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_reported_before_the_work(made: Classifier, hard: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     with pytest.raises(UsageError, match="`lr`, `epochs` and `settings` need `stages`"):
         fv.finetune(made.folder, hard, out, lr=1e-3)

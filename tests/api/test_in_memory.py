@@ -34,15 +34,13 @@ def model(data: fv.ImageDataset) -> fv.Classifier:
     return fv.train(data, recipe="scratch", size=24, epochs=4, settings=TINY)
 
 
-def test_the_whole_way_touches_no_folder(
-    data: fv.ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_memory_nothing_is_written(data: fv.ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path / "cache"))
     model = fv.train(data, recipe="scratch", size=24, epochs=2, settings=TINY)
     test = model.card.evaluation("test")
     assert test is not None
-    assert test.n == fv.evaluate(model, data).n  # its own test images, known again by their pixels
+    assert test.n == fv.evaluate(model, data).n  # its own test images, recognised by their pixels
     attacked = fv.attack(model, data, attacks=[fv.attacks.PGD(steps=3), "fgsm"], eps=[4 / 255], limit=8)
     assert [row.attack for row in attacked.results] == ["pgd(steps=3)", "fgsm"]
     assert len(fv.predict(model, data.images[0])) == 1
@@ -241,7 +239,7 @@ def test_a_table_keeps_its_order(lfw: Path) -> None:
     assert list(data.images) == list(table["path"])
 
 
-def test_no_group_is_no_group(arrays: tuple[NDArray[np.uint8], list[str]]) -> None:
+def test_an_empty_group_is_no_group(arrays: tuple[NDArray[np.uint8], list[str]]) -> None:
     data = fv.ImageDataset.from_arrays(*arrays, groups=[None, float("nan"), "a", 3] * 50)
     assert list(data.rows["group"])[:4] == ["", "", "a", "3"]
 

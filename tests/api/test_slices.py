@@ -1,4 +1,4 @@
-"""Figures by the values of a column: against pandas, and what must be warned of."""
+"""Figures by the values of a column: against pandas, and the warnings."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def test_figures_are_those_that_pandas_counts() -> None:
     assert found.warnings == ()
 
 
-def test_where_nobody_is_treated_otherwise_a_gap_is_seldom_called_sure() -> None:
+def test_without_a_difference_a_gap_is_rarely_called_significant() -> None:
     # Ten slices have 45 pairs; without the correction about half of all studies would find a «sure» gap.
     rate = dict.fromkeys("abcdefghij", 0.8)
     sure = [study("letter", *drawn(seed, 1000, rate), CLASSES).gaps[0].sure for seed in range(200)]
     assert np.mean(sure) <= 0.05
 
 
-def test_slices_too_small_to_say_are_marked_and_make_no_gap() -> None:
+def test_small_slices_are_marked_and_take_part_in_no_gap() -> None:
     values = ["f"] * 100 + ["m"] * 100 + ["x"] * (SMALL - 1)
     y = np.arange(len(values)) % 2
     decided = y.copy()
-    decided[200:] = 1 - y[200:]  # x is always wrong, but there are too few to say
+    decided[200:] = 1 - y[200:]  # x is always wrong, but it has too few images
     found = study("gender", values, y, decided, CLASSES)
     assert [s.small for s in found.slices] == [False, False, True]
     assert found.gaps[0].gap == 0

@@ -1,4 +1,4 @@
-"""Training makes a whole model folder, and says what is wrong with what cannot be trained on."""
+"""Training writes a complete model folder, and reports data that it cannot train on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from facevalue.training.settings import AugmentSettings
 from ..training.stopping import StopAfter
 
 
-def test_the_folder_holds_all_that_the_design_names(made: Classifier) -> None:
+def test_the_folder_has_every_documented_file(made: Classifier) -> None:
     names = {p.name for p in made.folder.iterdir()}
     assert names == {
         "card.json",
@@ -58,7 +58,7 @@ def test_the_folder_holds_all_that_the_design_names(made: Classifier) -> None:
     assert oct(made.folder.stat().st_mode)[-3:] == "755"
 
 
-def test_the_figures_have_the_keys_of_the_design(made: Classifier) -> None:
+def test_the_figures_have_the_documented_keys(made: Classifier) -> None:
     figures = TrainSummary.of(made.card).to_dict()
     assert {"test", "validation", "train", "parameters", "seconds", "seconds_per_epoch", "temperature"} <= set(figures)
     assert {"network", "seed"} <= set(figures)
@@ -83,7 +83,7 @@ def test_no_group_crosses_and_every_split_has_every_class(made: Classifier) -> N
     assert (table.groupby("split")["label"].nunique() == 2).all()
 
 
-def test_the_runtime_answers_as_the_workshop_does(made: Classifier, lfw: Path) -> None:
+def test_the_runtime_predicts_what_the_classifier_predicts(made: Classifier, lfw: Path) -> None:
     files = sorted((lfw / "face").iterdir())[:7]
     classifier = load(made.folder)
     pixels = np.stack([classifier.card.preprocessing.read(f.read_bytes()) for f in files])
@@ -93,7 +93,7 @@ def test_the_runtime_answers_as_the_workshop_does(made: Classifier, lfw: Path) -
         assert prediction.probabilities["face"] == pytest.approx(float(row[0]), abs=1e-5)
 
 
-def test_a_folder_that_is_taken_is_not_touched(made: Classifier, lfw: Path, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_touched(made: Classifier, lfw: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is already a model folder"):
         fv.train(lfw, made.folder, recipe="scratch")
     (tmp_path / "precious.txt").write_text("mine")
@@ -239,7 +239,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
 
     whole = again("whole")
     stop = StopAfter(2, "training again on all splits except test")
-    with progress.using(stop), pytest.raises(KeyboardInterrupt, match="continue with `resume`"):
+    with progress.using(stop), pytest.raises(KeyboardInterrupt, match="run the same again to go on"):
         again("parts")
     parts = again("parts", resume=True)
     assert not (tmp_path / "parts.training").exists()
@@ -257,7 +257,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
         assert before is not None
         assert after.n == before.n
         assert (after.nll == before.nll) == same, split
-    # With limits that were set before it most of what it has not seen is answered.
+    # With limits fitted before the refit, it answers most images that it has not seen.
     test = card.evaluation("test")
     assert test is not None
     assert test.accuracy > 0.8
@@ -272,7 +272,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
         fv.train(lfw, tmp_path / "no", recipe="scratch", adversarial="pgd", settings={"refit": True})
 
 
-def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) -> None:
+def test_a_refit_that_fits_worse_is_a_warning(lfw: Path, tmp_path: Path) -> None:
     changes = {"refit": True, "network.name": "small-cnn", "network.options": {"widths": [8, 16], "dense": 32}}
     changes |= {"optimizer.name": "sgd", "schedule.warmup_epochs": 0, "fit.batch_size": 128}
     with pytest.raises(FaceValueError, match=r"second training \(refit\) ended with NaN or infinite logits"):
@@ -291,7 +291,7 @@ def test_a_second_training_that_goes_wrong_is_told(lfw: Path, tmp_path: Path) ->
     assert refit.worse(*reversed(outputs)) == refit.worse(outputs[0], outputs[0]) == []
 
 
-def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifier, lfw: Path, tmp_path: Path) -> None:
+def test_images_of_the_training_are_recognised_from_other_folders(made: Classifier, lfw: Path, tmp_path: Path) -> None:
     """Copied elsewhere, made anew by ``data prepare``, or as official splits."""
     changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
     again = fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, settings=changes)
@@ -302,7 +302,7 @@ def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifie
             fv.evaluate(again.folder, prepared, split=split)
     with pytest.raises(DataError, match="was refitted on its calibration images"):
         fv.calibrate(again.folder, prepared, tmp_path / "no")
-    # One image that it knows among others' is told, as it is of a model that was trained once.
+    # One image of its training among new ones is a warning, as for a model that was trained once.
     for file in sorted(lfw.rglob("*.png"))[::4]:
         (tmp_path / "others" / "validation" / file.parent.name).mkdir(parents=True, exist_ok=True)
         with Image.open(file) as image:
@@ -327,7 +327,7 @@ def test_what_a_model_has_learned_from_is_known_wherever_it_lies(made: Classifie
     assert not (tmp_path / "no").exists()
 
 
-def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_head_that_had_not(
+def test_a_refitted_probe_learns_all_but_test_and_is_calibrated_by_the_head_before_the_refit(
     lfw: Path, tmp_path: Path
 ) -> None:
     changes: dict[str, Any] = {"network.options": {"widths": [8, 16]}, "network.weights": "none"}
@@ -347,7 +347,7 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
         assert theirs is not None
         assert (ours.n, ours.accuracy, ours.nll) == (theirs.n, theirs.accuracy, theirs.nll)
     assert again.evaluation("test").nll != once.evaluation("test").nll  # type: ignore[union-attr]
-    # Nothing is chosen or calibrated by these images again, and no figure on them taken for one of new images.
+    # These images choose and calibrate nothing, and figures on them do not count as figures on new images.
     tables = [learned_manifest(result.origin.manifest, result.card).table for result in made]
     assert set(tables[0]["split"]) == {"train", "validation", "calibration", "test"}
     assert set(tables[1]["split"]) == {"train", "test"}
@@ -371,7 +371,9 @@ def test_a_probe_fitted_again_learns_from_all_but_test_and_is_calibrated_by_the_
         ({"probe.copies": 1, "augment.mixup": 0.2}, "mixup and cutmix to be 0"),
     ],
 )
-def test_a_probe_says_what_it_would_not_use(lfw: Path, tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+def test_settings_that_a_probe_does_not_use_are_refused(
+    lfw: Path, tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
     with pytest.raises(UsageError, match=told):
         fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", weights="none", settings=changes)
 
@@ -501,7 +503,7 @@ def test_a_recipe_holds_the_seed_and_the_groups(lfw: Path, tiny: dict[str, objec
     assert (other.card.provenance.seed, other.card.recipe["seed"], other.card.data.groups) == (1, 1, "image")
 
 
-def test_a_recipe_whose_groups_nobody_is_named_by_says_so_and_trains(
+def test_a_recipe_whose_group_pattern_matches_nothing_warns_and_trains(
     lfw: Path, tiny: dict[str, object], tmp_path: Path, notes: list[str]
 ) -> None:
     changes = {**tiny, "split.groups": "stem:^(rendering-.*)$"}

@@ -1,4 +1,4 @@
-"""A search on validation alone, that goes on where it stood, and whose best recipe trains."""
+"""A search uses validation images only, resumes, and its best recipe trains."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_best_recipe_is_a_recipe_that_trains(study: TuneResult, lfw: Path, t
     assert best.network.options["widths"] == study.figures["best"]["settings"]["network.options.widths"]
     assert (best.fit.epochs, best.network.size, best.method) == (2, 16, "scratch")
     model = fv.train(lfw, tmp_path / "model", recipe=str(study.recipe))
-    # The same images, seed and settings: what the trial saw on validation is what training sees.
+    # The same images, seed and settings give the same validation figures as in the trial.
     report = model.card.evaluation("validation")
     assert report is not None
     assert report.accuracy == pytest.approx(study.figures["best"]["validation_accuracy"])
@@ -112,17 +112,18 @@ def test_a_killed_study_goes_on(lfw: Path, tmp_path: Path) -> None:
     assert not (out / "training").exists()
 
 
-def test_a_trial_that_cannot_be_trained_is_told_and_the_others_go_on(lfw: Path, tmp_path: Path) -> None:
+def test_a_trial_that_cannot_be_trained_is_reported_and_the_others_go_on(lfw: Path, tmp_path: Path) -> None:
     space = {"network.options.widths": OneOf(([8, 16], [8] * 9, "wide"))}
     result = tuned(lfw, tmp_path / "study", 5, space=space, epochs=1)
     failed = [row for row in result.figures["trials"] if row["state"] == "failed"]
     assert result.figures["complete"] > 0
+    assert failed
     assert all("small-resnet cannot be built" in row["error"] for row in failed)
     with pytest.raises(FaceValueError, match="none of 2 trials could be trained"):
         tuned(lfw, tmp_path / "none", 2, space={"network.options.widths": OneOf(("wide", "wider"))})
 
 
-def test_a_probe_that_is_fitted_again_is_judged_before_that_and_stays_so_in_the_best_recipe(
+def test_a_refitted_probe_is_evaluated_before_the_refit_and_the_best_recipe_keeps_refit(
     lfw: Path, tmp_path: Path
 ) -> None:
     changes = {"network.name": "small-resnet", "network.size": 24, "network.options": {"widths": [8, 16]}}
@@ -143,7 +144,7 @@ def test_a_probe_that_is_fitted_again_is_judged_before_that_and_stays_so_in_the_
     assert read(str(results[0].folder / "best.toml")).refit
 
 
-def test_a_setting_of_any_number_is_searched_between_whole_ends_and_what_cannot_be_trained_is_said(
+def test_a_float_setting_may_have_integer_limits_and_untrainable_values_are_reported(
     lfw: Path, tmp_path: Path, notes: list[str]
 ) -> None:
     changes = {"network.name": "small-resnet", "network.size": 24, "network.options": {"widths": [8, 16]}}
@@ -193,12 +194,12 @@ def test_another_study_in_the_same_place_is_refused(study: TuneResult, lfw: Path
         ("{low = 1, high = 4}", Between(1, 4)),
     ],
 )
-def test_what_a_search_says(text: str, search: Between | OneOf) -> None:
+def test_search_expressions(text: str, search: Between | OneOf) -> None:
     assert spec("k", text) == search
 
 
 @pytest.mark.parametrize("text", ["5..1", "0..1,log", "1..", "[1]", "[1, 1]", "7", "a..b", "1..2,square", "{low = 1}"])
-def test_what_no_search_says(text: str) -> None:
+def test_wrong_search_expressions(text: str) -> None:
     with pytest.raises(UsageError, match="search of k: expected"):
         spec("k", text)
 

@@ -63,7 +63,7 @@ def test_classes_are_matched_by_name_and_others_name_both_lists(model: Path, lfw
     shutil.copytree(lfw / "not-face", data / "face")
     with pytest.raises(DataError, match=r"the model knows face, not-face; .* has face, zebra"):
         fv.evaluate(model, data)
-    (data / "zebra").rename(data / "not-face")  # now the labels are swapped, and the figures must say so
+    (data / "zebra").rename(data / "not-face")  # the labels are exchanged, so the figures must differ
     swapped = fv.evaluate(model, data, split="all", save=False)
     right = fv.evaluate(model, lfw, split="all", save=False)
     assert swapped.accuracy == pytest.approx(1 - right.accuracy)
@@ -120,7 +120,7 @@ def test_calibrating_on_other_images_makes_a_new_folder(model: Path, lfw: Path, 
     assert told.values == {"n": n_test}
     assert card.temperature != old.temperature
     assert ModelCard.load(model) == old
-    assert not [e for e in card.evidence if isinstance(e, Evaluation)]  # figures of the old temperature say nothing
+    assert not [e for e in card.evidence if isinstance(e, Evaluation)]  # figures of the old temperature do not hold
     assert [v.error for v in fv.predict(tmp_path / "calibrated", [lfw / "face"])] == [None] * 100
 
 

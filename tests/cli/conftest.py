@@ -1,14 +1,14 @@
-"""Running the command line as a person does: as a process of its own."""
+"""Run the command line as a user does: as a separate process."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from .. import commands
 from ..runtime.model_folders import write_model
 
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -20,7 +20,7 @@ def shell(tmp_path: Path) -> Shell:
 
     def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "facevalue", *map(str, arguments)],
+            [*commands.facevalue(), *map(str, arguments)],
             cwd=tmp_path,
             capture_output=True,
             text=True,

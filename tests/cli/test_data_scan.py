@@ -1,4 +1,4 @@
-"""``facevalue data scan`` as a person runs it."""
+"""``facevalue data scan`` on the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Two classes told apart by their format, one contradiction, one unreadable file, a name like markup."""
+    """Two classes in different formats, one contradiction, one unreadable file, and a name that looks like markup."""
     folder = tmp_path / "images"
     for label, suffix in (("cat", "jpg"), ("dog", "png")):
         (folder / label).mkdir(parents=True)
@@ -68,7 +68,7 @@ def test_findings_page_and_manifest(shell: Shell, tmp_path: Path, images: Path) 
 def test_strict_is_exit_code_1_after_all_is_written(shell: Shell, tmp_path: Path, images: Path, lfw: Path) -> None:
     done = shell("data", "scan", images, "--strict", "--json", tmp_path / "found.json")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: file facts alone, without the images, tell the classes")
+    assert done.stderr.splitlines()[-1].startswith("error: file facts alone, without the images, predict the class")
     assert "[file-facts-tell-classes]" in done.stderr
     assert json.loads((tmp_path / "found.json").read_text())["n"] == 61
     one_class = shell("data", "scan", lfw / "face", "--strict")

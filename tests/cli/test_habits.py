@@ -1,4 +1,4 @@
-"""What is passed over, guessed or refused, as a person reads it: the same for every verb."""
+"""What is skipped, guessed or refused is reported in the same way by every verb."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ Fill = Callable[..., Path]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def test_the_shell_names_what_it_passed_over(shell: Shell, tmp_path: Path, fill: Fill) -> None:
+def test_the_shell_names_skipped_files(shell: Shell, tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path / "images", "Training/a", "Training/b", "Testing/a", "Testing/b", "Training/a/@eaDir", n=5)
     (tmp_path / "images/Training/b/list.txt").write_text("no image")
     done = shell("data", "scan", "images", "--json", "found.json")

@@ -1,4 +1,4 @@
-"""Training against attacks, and judging under corruption and behind noise, as typed."""
+"""Adversarial training, and evaluation with corruptions and certificates, on the command line."""
 
 from __future__ import annotations
 

@@ -121,15 +121,18 @@ def test_a_traceback_is_shown_only_when_asked_for(shell: Shell) -> None:
         ),
     ],
 )
-def test_what_is_told_of_an_error(error: BaseException, line: str, code: int) -> None:
+def test_messages_of_errors(error: BaseException, line: str, code: int) -> None:
     assert message_of(error) == (line, code)
 
 
 def test_predict_prints_one_line_an_image(shell: Shell, model: Path, lfw: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"nothing")
-    done = shell("predict", model, lfw / "face" / "face-000.png", "broken.png", lfw / "not-face")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/notes.txt").write_text("no image")
+    done = shell("predict", model, lfw / "face" / "face-000.png", "broken.png", lfw / "not-face", "more")
     assert done.returncode == 0
-    assert done.stderr == ""
+    *_, told = done.stderr.splitlines()
+    assert told == "102 images: 101 answered, 0 abstained, 1 cannot be read; 1 other files skipped"
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert len(rows) == 102
     assert {len(row) for row in rows} == {4}
@@ -157,7 +160,9 @@ def test_predict_writes_json_csv_and_parquet(shell: Shell, model: Path, lfw: Pat
     csv, parquet = pd.read_csv(tmp_path / "a.csv"), pd.read_parquet(tmp_path / "a.parquet")
     assert len(answers) == len(csv) == len(parquet) == len(done.stdout.splitlines()) == 200
     assert csv["label"].tolist() == [a["label"] for a in answers] == parquet["label"].tolist()
-    assert csv["p_face"].tolist() == pytest.approx([a["probabilities"]["face"] for a in answers])
+    assert csv["p_face"].tolist() == pytest.approx([a["probabilities"]["face"] for a in answers], abs=5.1e-5)
+    assert csv["probability"].tolist() == csv[["p_face", "p_not-face"]].max(axis=1).tolist()
+    assert done.stderr == "200 images: 200 answered, 0 abstained, 0 cannot be read\n"
 
 
 def test_predict_fails_only_where_every_file_does(shell: Shell, model: Path, tmp_path: Path) -> None:
@@ -170,7 +175,7 @@ def test_predict_fails_only_where_every_file_does(shell: Shell, model: Path, tmp
     assert "there is no image in empty" in one_line(shell("predict", model, "empty"))
 
 
-def test_a_reader_that_leaves_early_is_no_error(model: Path, lfw: Path) -> None:
+def test_a_closed_pipe_is_no_error(model: Path, lfw: Path) -> None:
     command = [sys.executable, "-m", "facevalue", "predict", str(model), *[str(lfw)] * 20]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -193,7 +198,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(model: Path, lfw: Path, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_written_is_told_before_the_work(
+def test_a_file_that_cannot_be_written_is_reported_before_the_work(
     shell: Shell, model: Path, lfw: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()

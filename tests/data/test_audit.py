@@ -126,7 +126,7 @@ def test_uneven_and_unreadable_are_noted(tmp_path: Path, fill: Fill) -> None:
 
 
 def facts(n: int, seed: int, classes: int = 2, groups: int | None = None) -> pd.DataFrame:
-    """Files of random facts, which tell nothing of their class."""
+    """Files with random facts, which do not predict their class."""
     rng = np.random.default_rng(seed)
     table = pd.DataFrame({name: [value] * n for name, value in EMPTY_FACTS.items()})
     return table.assign(
@@ -144,7 +144,7 @@ def facts(n: int, seed: int, classes: int = 2, groups: int | None = None) -> pd.
 
 
 @pytest.mark.parametrize(("classes", "weak"), [(2, 0.95), (3, 0.95)])
-def test_a_fact_that_gives_the_class_away(classes: int, weak: float) -> None:
+def test_a_file_fact_that_predicts_the_class(classes: int, weak: float) -> None:
     table = facts(300, 0, classes)
     table["exif"] = table["label"] == "class0"
     found = find_shortcuts(table)
@@ -158,15 +158,15 @@ def test_a_fact_that_gives_the_class_away(classes: int, weak: float) -> None:
     assert "EXIF" in found.warning.values["facts"]
 
 
-def test_facts_that_say_nothing_hardly_ever_warn() -> None:
+def test_file_facts_without_information_rarely_warn() -> None:
     # The rule allows three standard errors: about one in a thousand.
     found = [find_shortcuts(facts(n, seed)) for n in (10, 30, 100) for seed in range(5)]
     assert sum(f.warning is not None for f in found) == 0
     assert max(f.auc or 0 for f in found) > 0.6  # so the limit matters
 
 
-def test_a_fact_of_the_group_is_no_fact_of_the_class() -> None:
-    # Each of 20 sources has a size of its own: without groups the size would tell the class.
+def test_a_file_fact_of_the_group_is_not_one_of_the_class() -> None:
+    # Each of 20 sources has its own image size: without groups the size would predict the class.
     table = facts(400, 3, groups=10)
     table["width"] = table["group"].map(
         {g: 100 + 7 * i for i, g in enumerate(np.random.default_rng(3).permutation(table["group"].unique()))}
@@ -201,7 +201,7 @@ def test_planted_label_errors_are_found() -> None:
 
 
 def test_a_group_is_held_out_together() -> None:
-    # Features that name the group and nothing else: whoever saw the group would know the label.
+    # Features that identify only the group: a model that saw the group in training would know the label.
     groups = np.repeat(np.arange(20), 5)
     labels = np.random.default_rng(0).permutation(20)[groups] % 2
     features = np.eye(20)[groups]
@@ -228,7 +228,7 @@ def test_twenty_planted_copies_are_found(shared_data: Path, tmp_path: Path) -> N
     assert pairs == {frozenset({path.stem}) for path in planted}
 
 
-def test_names_do_not_reach_the_terminal_as_they_are(
+def test_names_are_escaped_for_the_terminal(
     tmp_path: Path, image: Callable[[Path, int], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "\x1b[31mred\nclass").mkdir()

@@ -53,7 +53,7 @@ def test_other_classes_name_both_lists(tmp_path: Path, fill: Fill) -> None:
         dataset_of(manifest, GEOMETRY, ("cat", "bird"), "test")
 
 
-def test_a_file_that_was_lost_meanwhile(some: ImageDataset) -> None:
+def test_a_file_removed_after_the_scan(some: ImageDataset) -> None:
     some.images[3].unlink()
     with pytest.raises(DataError, match="could be read before"):
         some.pixels()

@@ -45,7 +45,7 @@ class Shelf:
     status: list[int] = field(default_factory=list)  # of the next answers
     slow: float = 0.0  # seconds a chunk
     location: str = ""  # where every answer leads to instead
-    length: str = ""  # what is said of the length instead
+    length: str = ""  # the Content-Length to send instead
     asked: list[tuple[str, str]] = field(default_factory=list)  # path and range of every request
     address: str = ""
 
@@ -105,7 +105,7 @@ def shelf() -> Iterator[Shelf]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # who asked has gone, as the test wants it
+            pass  # the client has gone, as the test intends
 
     server = Server(("127.0.0.1", 0), Handler)
     here.address = f"http://127.0.0.1:{server.server_port}"
@@ -163,7 +163,7 @@ def tree(folder: Path) -> set[str]:
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
 
 
-def test_fetched_checked_unpacked_and_told(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_set_is_fetched_checked_and_unpacked(shelf: Shelf, tmp_path: Path) -> None:
     done = fetch(record(shelf), tmp_path / "set", patience=QUICK)
     assert tree(tmp_path / "set") == {
         RECEIPT,
@@ -208,12 +208,12 @@ def test_a_server_that_cannot_go_on_starts_anew(shelf: Shelf, tmp_path: Path, la
     assert len(tree(tmp_path / "set")) == 25
 
 
-def test_another_file_in_the_meantime_is_no_second_half(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_file_replaced_on_the_server_is_fetched_from_the_start(shelf: Shelf, tmp_path: Path) -> None:
     data = os.urandom(50_000)
     source = Source(f"{shelf.address}/a.bin")
     shelf.files["a.bin"] = os.urandom(50_000)
     shelf.cut_after = [20_000, 0, 0, 0]
-    with pytest.raises(FaceValueError):
+    with pytest.raises(FaceValueError, match="run again to resume after 20,000 bytes"):
         download(source, tmp_path / "a.bin", patience=QUICK)
     shelf.files["a.bin"] = data
     shelf.cut_after.clear()
@@ -221,7 +221,7 @@ def test_another_file_in_the_meantime_is_no_second_half(shelf: Shelf, tmp_path: 
     assert (tmp_path / "a.bin").read_bytes() == data
 
 
-def test_passing_trouble_is_waited_out_and_lasting_trouble_is_told(shelf: Shelf, tmp_path: Path) -> None:
+def test_temporary_failures_are_retried_and_lasting_ones_reported(shelf: Shelf, tmp_path: Path) -> None:
     known = record(shelf)
     shelf.status = [503, 429]
     fetch(known, tmp_path / "set", patience=QUICK)
@@ -235,7 +235,7 @@ def test_passing_trouble_is_waited_out_and_lasting_trouble_is_told(shelf: Shelf,
 
 
 @pytest.mark.parametrize("location", ["/set.zip", "file:///etc/hostname"])
-def test_a_redirection_to_nowhere_is_told_in_one_line(shelf: Shelf, tmp_path: Path, location: str) -> None:
+def test_a_broken_redirection_is_one_error_line(shelf: Shelf, tmp_path: Path, location: str) -> None:
     known = record(shelf)
     shelf.location = location
     with pytest.raises(FaceValueError, match="cannot be downloaded") as told:
@@ -245,14 +245,14 @@ def test_a_redirection_to_nowhere_is_told_in_one_line(shelf: Shelf, tmp_path: Pa
 
 
 @pytest.mark.parametrize("address", ["http://[::1/set.zip", "http://localhost/straße.zip"])
-def test_an_address_that_is_none_is_told(tmp_path: Path, address: str) -> None:
+def test_an_invalid_address_is_reported(tmp_path: Path, address: str) -> None:
     with pytest.raises(FaceValueError, match="the address, or a redirection of it, is not valid"):
         download(Source(address), tmp_path / "set.zip", QUICK)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("length", ["many", "-5", "١٢"])
-def test_a_length_that_is_none_is_not_believed(shelf: Shelf, tmp_path: Path, length: str) -> None:
+def test_an_invalid_content_length_is_ignored(shelf: Shelf, tmp_path: Path, length: str) -> None:
     known = record(shelf)
     shelf.length = length.encode().decode("latin-1")
     assert fetch(known, tmp_path / "set", patience=QUICK).receipt["n"] == 24
@@ -283,7 +283,7 @@ def test_the_wrong_content_deletes_nothing_that_was_good(shelf: Shelf, tmp_path:
     assert not list(tmp_path.glob("**/*.part"))
 
 
-def test_what_nobody_has_checked_is_trusted_once(shelf: Shelf, tmp_path: Path) -> None:
+def test_an_archive_without_checksum_is_accepted_once(shelf: Shelf, tmp_path: Path) -> None:
     unknown = record(shelf, sha256=None, bytes=None, checked_by="")
     first = fetch(unknown, tmp_path / "set", patience=QUICK).receipt["archives"][0]
     assert first["sha256"] == hashlib.sha256(TRAIN).hexdigest()
@@ -414,7 +414,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int, told: str) -> Non
 
 
 def test_from_the_shell(shelf: Shelf, tmp_path: Path) -> None:
-    """A set that nobody has checked, from a mirror that the environment names."""
+    """A set without a published checksum, from a mirror set by an environment variable."""
     folders = [f"{s}/{c}" for s in ("train", "valid", "test") for c in ("real", "fake")]
     packed = {f"real_vs_fake/real-vs-fake/{folder}/{i}.jpg": png(i) for folder in folders for i in range(2)}
     shelf.files["140k-real-and-fake-faces.zip"] = zipped(packed)

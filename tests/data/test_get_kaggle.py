@@ -1,4 +1,4 @@
-"""A set of Kaggle's, from a real server that speaks what kagglehub's client speaks."""
+"""A Kaggle data set, from a real server that implements what kagglehub's client uses."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
             (signature,) = parse_qs(urlsplit(self.path).query)["signature"]
             wanted = self.headers.get("Range", "")
             here.stored.append((signature, wanted))
-            if "Authorization" in self.headers:  # no business of the storage's
+            if "Authorization" in self.headers:  # the storage must not get the credentials
                 self.send_error(400)
                 return
             data = here.bundle
@@ -123,7 +123,7 @@ def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
             self.send_header("ETag", f'"{hashlib.md5(data).hexdigest()}"')
             self.send_header("X-Goog-Hash", f"crc32c=AAAAAA==,md5={md5}")
             self.end_headers()
-            # Of the answer to kagglehub nothing is read but the head.
+            # kagglehub reads only the headers of its answer.
             if self.headers["User-Agent"] == "facevalue" and here.cut_after:
                 self.wfile.write(data[begin:][: here.cut_after.pop(0)])
                 self.wfile.flush()
@@ -137,7 +137,7 @@ def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # who asked has gone, as the test wants it
+            pass  # the client has gone, as the test intends
 
     for name in os.environ:
         if name.lower().endswith("_proxy") or name.startswith("KAGGLE"):
@@ -160,6 +160,8 @@ def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
 @pytest.fixture
 def known_user(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> Kaggle:
     monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    # It searches the stack for the libraries that called it, which takes seconds in a process with many modules.
+    monkeypatch.setattr("kagglehub.clients.search_lib_in_call_stack", lambda name: None)
     return kaggle
 
 
@@ -275,7 +277,7 @@ def test_its_archive_is_unpacked_as_carefully_as_any(known_user: Kaggle, tmp_pat
     assert not [p for p in tmp_path.rglob("*") if p.suffix == ".png"]
 
 
-def test_passing_trouble_is_waited_out_and_lasting_trouble_is_told(
+def test_temporary_failures_are_retried_and_lasting_ones_reported(
     known_user: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known_user.status = [503, 429]
@@ -294,7 +296,7 @@ def test_passing_trouble_is_waited_out_and_lasting_trouble_is_told(
     known_user.silent = 0.5
     with pytest.raises(FaceValueError, match="the connection timed out"):
         fetch(FACES, tmp_path / "other", patience=Patience(tries=2, wait=0.01, timeout=0.1))
-    with socket.socket() as taken:  # bound, and nobody listens
+    with socket.socket() as taken:  # bound, but not listening
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(FaceValueError, match="cannot be reached"):

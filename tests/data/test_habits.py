@@ -1,4 +1,4 @@
-"""What people's folders and tables look like: names of splits, of classes, leftovers, groups; and what is said."""
+"""Folders and tables as users have them: names of splits and classes, leftovers, groups; and what is reported."""
 
 import unicodedata
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def test_names_of_images_without_labels() -> None:
     ("train", "test"),
     [("Training", "Testing"), ("training_set", "test_set"), ("seg_train", "seg_test"), ("Train", "dev")],
 )
-def test_folders_called_like_splits_are_taken_for_splits_and_said(
+def test_folders_named_like_splits_are_splits_and_reported(
     tmp_path: Path, fill: Fill, notes: list[str], train: str, test: str
 ) -> None:
     fill(tmp_path, *(f"{split}/{label}" for split in (train, test) for label in "abcd"), n=3)
@@ -72,7 +72,7 @@ def test_folders_called_like_splits_are_taken_for_splits_and_said(
     assert "taken-for-splits" in [found["code"] for found in audit(with_groups(manifest)).to_dict()["notes"]]
 
 
-def test_plain_names_of_splits_need_no_word(tmp_path: Path, fill: Fill, notes: list[str]) -> None:
+def test_plain_names_of_splits_are_not_reported(tmp_path: Path, fill: Fill, notes: list[str]) -> None:
     fill(tmp_path, *(f"{split}/{label}" for split in ("train", "test") for label in "ab"), n=1)
     scan(tmp_path)
     assert notes == []
@@ -259,7 +259,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path: Path, fill: Fill) -> None:
     assert composed in manifest.table["path"].iloc[0]
 
 
-def test_few_groups_are_told_before_anything_is_read(
+def test_too_few_groups_are_reported_before_anything_is_read(
     tmp_path: Path, fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path, "ai/p", "ai/q", "real/r", "real/t", n=10)
@@ -272,6 +272,19 @@ def test_few_groups_are_told_before_anything_is_read(
     with pytest.raises(DataError, match=r"has 1 group \(p; grouped by stem:\^\.\)"):
         split_manifest(tmp_path, configured("probe"), "stem:^.")
     assert read == []
+
+
+@pytest.mark.parametrize(("people", "enough"), [(3, False), (4, True)])
+def test_each_class_needs_a_group_for_every_split(tmp_path: Path, fill: Fill, people: int, enough: bool) -> None:
+    """Three splits are taken from train, so three groups leave none for it."""
+    fill(tmp_path, *(f"{label}/{i}" for label in ("ai", "real") for i in range(people)), n=3)
+    shares = {"validation": 0.1, "calibration": 0.1, "test": 0.2}
+    if enough:
+        check_groups(scan(tmp_path), None, shares)
+        assert set(split_manifest(tmp_path, configured("probe"), None).counts()) == {"train", *shares}
+    else:
+        with pytest.raises(DataError, match=r"'ai' has 3 groups \(0, 1, 2; .*at least 4"):
+            check_groups(scan(tmp_path), None, shares)
 
 
 def test_few_groups_taken_image_by_image(tmp_path: Path, fill: Fill) -> None:

@@ -1,4 +1,4 @@
-"""What a folder or a manifest is taken to say."""
+"""How folders and manifests are read."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_a_folder_a_class_with_folders_below(tmp_path: Path, fill: Fill) -> None
     ]
 
 
-def test_hidden_and_foreign_files_are_passed_over(tmp_path: Path, fill: Fill) -> None:
+def test_hidden_and_foreign_files_are_skipped(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", "b", n=1)
     for name in ("a/.hidden.png", ".git/x.png", "a/.cache/x.png", "loose.png", "a/Thumbs.db"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -38,7 +38,7 @@ def test_hidden_and_foreign_files_are_passed_over(tmp_path: Path, fill: Fill) ->
     assert [f.key for f in list_files(tmp_path).files] == ["a/p00.png", "b/p00.png"]
 
 
-def test_a_folder_without_images_and_images_beside_folders_are_told(tmp_path: Path, fill: Fill) -> None:
+def test_a_folder_without_images_and_images_outside_classes_are_reported(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", "b", n=6)
     assert scan(tmp_path).warnings == ()
     (tmp_path / "empty").mkdir()
@@ -58,7 +58,7 @@ def test_a_folder_without_images_and_images_beside_folders_are_told(tmp_path: Pa
     assert audit(split).warnings[:2] == (empty, beside)
 
 
-def test_a_class_folder_without_images_in_a_split_is_told(tmp_path: Path, fill: Fill) -> None:
+def test_a_class_folder_without_images_in_a_split_is_reported(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "train/a", "train/b", "test/a", "test/b", n=6)
     assert scan(tmp_path).warnings == ()
     for folder in ("train/c", "test/c", "logs"):
@@ -68,7 +68,7 @@ def test_a_class_folder_without_images_in_a_split_is_told(tmp_path: Path, fill: 
     assert warning.text.endswith("not classes: 'test/c', 'train/c'")
 
 
-def test_a_class_of_which_nothing_can_be_read_is_told(tmp_path: Path, fill: Fill) -> None:
+def test_an_unreadable_class_is_reported(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", "b", n=2)
     (tmp_path / "c").mkdir()
     (tmp_path / "c/x.png").write_text("no image")
@@ -110,7 +110,7 @@ def test_official_splits(tmp_path: Path, fill: Fill, folders: tuple[str, ...], s
     assert {f.label for f in listed} == {"cat", "dog"}
 
 
-def test_classes_that_are_called_as_splits_are(tmp_path: Path, fill: Fill) -> None:
+def test_classes_named_like_splits(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "test", "exam", n=1)
     assert {f.label for f in list_files(tmp_path).files} == {"test", "exam"}
 
@@ -277,7 +277,7 @@ def test_a_model_folder_among_the_images_is_no_class(tmp_path: Path, fill: Fill)
         list_files(tmp_path)
 
 
-def test_the_same_image_in_two_classes_is_told(tmp_path: Path, fill: Fill) -> None:
+def test_the_same_image_in_two_classes_is_a_warning(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "a", "b", n=8)
     (tmp_path / "b" / "again.png").write_bytes((tmp_path / "a" / "p00.png").read_bytes())
     [warning] = with_splits(with_groups(scan(tmp_path))).warnings

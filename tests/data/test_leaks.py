@@ -1,4 +1,4 @@
-"""What official splits share is found, told with an example, and taken out where that is asked."""
+"""Leaks between official splits are found, reported with an example, and removed on request."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_the_same_bytes_leak_also_where_no_grouping_joined_them(official: Path) 
     assert [(leak.images, leak.identical) for leak in leaks] == [(2, 2)]
 
 
-def test_by_default_they_are_told_and_the_splits_stay(official: Path) -> None:
+def test_by_default_leaks_are_reported_and_splits_stay(official: Path) -> None:
     manifest = with_groups(scan(official))
     kept, leaks = without_leaks(manifest)
     assert kept is manifest
@@ -61,7 +61,7 @@ def test_by_default_they_are_told_and_the_splits_stay(official: Path) -> None:
     assert (done.table["split"] != "").all()
 
 
-def test_dropped_they_leave_the_test_as_it_is(official: Path) -> None:
+def test_dropping_leaks_leaves_test_unchanged(official: Path) -> None:
     manifest = with_groups(scan(official))
     clean, leaks = without_leaks(manifest, "drop")
     assert len(leaks) == 3
@@ -79,6 +79,12 @@ def test_dropped_they_leave_the_test_as_it_is(official: Path) -> None:
     )
     assert find_leaks(done.readable) == ()
     assert set(done.table["key"][done.table["split"] == ""]) == dropped
+
+
+def test_equal_bytes_are_dropped_without_near_duplicates_too(official: Path) -> None:
+    manifest = with_groups(scan(official), "image", near=None)
+    clean, _ = without_leaks(manifest, "drop")
+    assert set(manifest.table["key"][clean.table["split"] == ""]) == {"train/object/p03.png"}
 
 
 def test_as_an_error(official: Path) -> None:

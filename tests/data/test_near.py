@@ -55,21 +55,21 @@ def planted(n: int, apart: list[int], seed: int = 0) -> tuple[NDArray[np.uint64]
     ("quality", "factor", "least"),
     [(50, 1, 0.8), (75, 1, 0.9), (95, 1, 0.95), (95, 0.5, 0.8), (95, 2, 0.95), (50, 2, 0.9)],
 )
-def test_small_real_images_are_known_again(lfw: Path, quality: int, factor: float, least: float) -> None:
+def test_copies_of_small_real_images_are_recognised(lfw: Path, quality: int, factor: float, least: float) -> None:
     # 25 x 25 pixels: JPEG at quality 50 is hard on so few.
     images = [Image.open(path).convert("L") for path in sorted(lfw.rglob("*.png"))]
     apart = [distances(hash_of(image), hash_of(saved_at(image, quality, factor))) for image in images]
     assert np.mean(np.array(apart) <= 32) >= least
 
 
-def test_different_real_images_are_not_taken_for_one(lfw: Path) -> None:
+def test_different_real_images_are_not_near_duplicates(lfw: Path) -> None:
     hashes = np.stack([hash_of(Image.open(path)) for path in sorted(lfw.rglob("*.png"))])
     assert len(set(clusters(hashes).labels.tolist())) == 200
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["human-or-object", "real-or-ai-face", "horse-or-human-grey100"])
-def test_real_images_are_known_again(shared_data: Path, name: str) -> None:
+def test_copies_of_real_images_are_recognised(shared_data: Path, name: str) -> None:
     paths = sorted(p for p in (shared_data / name).rglob("*") if p.suffix in (".jpg", ".png"))[::40]
     images = [Image.open(path).convert("RGB") for path in paths]
     apart = [distances(hash_of(i), hash_of(saved_at(i, 50, f))) for i in images for f in (0.5, 1, 1.7)]
@@ -104,7 +104,7 @@ def test_clusters_are_stars_within_the_chains_of_all_pairs(seed: int, kinds: int
         assert found.cut[members].all() == (len(set(found.labels[members].tolist())) > 1)
 
 
-def test_the_same_hash_is_never_torn_apart() -> None:
+def test_equal_hashes_stay_in_one_cluster() -> None:
     hashes, _ = planted(50, [20] * 40)
     found = clusters(np.concatenate([hashes, hashes]), 32)
     assert (found.labels[:90] == found.labels[90:]).all()
@@ -135,7 +135,7 @@ def test_many_hashes_by_buckets_as_by_all_pairs() -> None:
 
 
 @pytest.mark.parametrize("crowd", [lambda n: np.zeros((n, 4), np.uint64), lambda n: one_bit_each(n)])
-def test_crowds_do_not_blow_up(crowd: Callable[[int], NDArray[np.uint64]]) -> None:
+def test_many_similar_images_take_bounded_time(crowd: Callable[[int], NDArray[np.uint64]]) -> None:
     found = clusters(crowd(50_000))
     assert len(set(found.labels.tolist())) == 1
     assert found.compared < 20_000_000
@@ -152,6 +152,6 @@ def test_few_hashes(n: int) -> None:
     assert clusters(np.zeros((n, 4), np.uint64)).labels.tolist() == [0] * n
 
 
-def test_a_radius_that_cannot_be() -> None:
+def test_wrong_radius() -> None:
     with pytest.raises(ValueError, match="from 0 to 255"):
         clusters(np.zeros((2, 4), np.uint64), 256)

@@ -1,4 +1,4 @@
-"""Raw class folders become leak-free splits whose files say nothing of their class."""
+"""Raw class folders become leak-free splits whose file facts do not predict the class."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SMALL = Preparation(size=32)
 
 
 def facts(path: Path) -> list[float]:
-    """What a file tells before it is decoded."""
+    """The facts of a file that need no decoding."""
     with Image.open(path) as image:
         tables = getattr(image, "quantization", {})
         return [
@@ -82,14 +82,14 @@ def raw(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("encoding", ["png", "jpeg"])
-def test_the_files_no_longer_tell_the_class(raw: Path, tmp_path: Path, encoding: Any) -> None:
+def test_prepared_files_do_not_predict_the_class(raw: Path, tmp_path: Path, encoding: Any) -> None:
     assert shortcut(raw) > 0.99
     done = prepare(raw, tmp_path / "out", Preparation(size=48, format=encoding, groups="image"))
     made = [tmp_path / "out" / p for p in done.manifest.table["path"]]
     assert len(made) == 120
     told = [facts(p) for p in made]
     assert len({tuple(fact[1:3] + fact[4:]) for fact in told}) == 1  # all but the bytes
-    if encoding == "png":  # nor do those tell: nothing is compressed
+    if encoding == "png":  # nor the file sizes: nothing is compressed
         assert len({fact[0] for fact in told}) == 1
         assert shortcut(tmp_path / "out") == 0.5
     heads = set()
@@ -167,14 +167,14 @@ def test_same_names_in_nested_folders_do_not_collide(tmp_path: Path, fill: Fill,
     assert set(done.manifest.table["origin"]) == {str(p.relative_to(raw)) for p in raw.rglob("*.png")}
 
 
-def test_what_could_not_be_read_is_listed(tmp_path: Path, fill: Fill) -> None:
+def test_unreadable_images_are_listed(tmp_path: Path, fill: Fill) -> None:
     raw = fill(tmp_path / "raw", "a", "b", n=20)
     (raw / "a/empty.png").touch()
     (raw / "b/text, with a comma.jpg").write_text("no image")
     data = (raw / "a/p00.png").read_bytes()
     (raw / "a/cut.png").write_bytes(data[: len(data) // 2])
     done = prepare(raw, tmp_path / "out", SMALL)
-    with (tmp_path / "out" / LEFT_OUT).open(encoding="utf-8", newline="") as stream:
+    with (tmp_path / "out" / LEFT_OUT).open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert rows == list(done.left_out)
     assert [(Path(r["path"]).name, r["label"], r["reason"]) for r in rows] == [
@@ -220,7 +220,7 @@ def test_official_splits_are_kept_and_their_leak_reported(tmp_path: Path, fill: 
     assert not (tmp_path / "other").exists()
 
 
-def test_a_leak_is_taken_out_of_training_where_that_is_asked(tmp_path: Path, fill: Fill) -> None:
+def test_a_leak_is_removed_from_training_on_request(tmp_path: Path, fill: Fill) -> None:
     done = prepare(official(tmp_path, fill), tmp_path / "out", Preparation(size=32, leaks="drop"))
     assert done.to_dict()["n"] == 80
     assert [(Path(r["path"]).name, r["reason"]) for r in done.left_out] == [
@@ -244,7 +244,7 @@ def test_with_an_earlier_folder_nothing_moves(tmp_path: Path, fill: Fill) -> Non
         prepare(raw, tmp_path / "third", Preparation(size=32, like=tmp_path / "nowhere"))
 
 
-def test_classes_that_had_to_be_enlarged_unevenly_are_told(tmp_path: Path, fill: Fill) -> None:
+def test_unevenly_enlarged_classes_are_reported(tmp_path: Path, fill: Fill) -> None:
     raw = fill(tmp_path / "raw", "a", "b", n=20)
     for path in (raw / "b").iterdir():
         with Image.open(path) as image:

@@ -1,4 +1,4 @@
-"""The scan: facts of files, what is remembered between scans, and what is not."""
+"""The scan: facts of files, and what is cached between scans."""
 
 import os
 import time
@@ -52,7 +52,7 @@ def test_a_second_scan_reads_nothing(settled: Path, reads: list[Path]) -> None:
     assert len(reads) == 16
 
 
-def test_what_changed_is_read_anew(settled: Path, reads: list[Path]) -> None:
+def test_changed_files_are_read_again(settled: Path, reads: list[Path]) -> None:
     first = scan(settled)
     reads.clear()
     path = settled / "a/p00.png"
@@ -68,7 +68,7 @@ def test_what_changed_is_read_anew(settled: Path, reads: list[Path]) -> None:
     assert second.fingerprint() != first.fingerprint()
 
 
-def test_what_was_written_just_now_is_not_remembered(
+def test_files_written_just_now_are_not_cached(
     tmp_path: Path, fill: Fill, reads: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACEVALUE_CACHE", str(tmp_path / "cache"))
@@ -78,7 +78,7 @@ def test_what_was_written_just_now_is_not_remembered(
     assert len(reads) == 4
 
 
-def test_a_damaged_memory_is_none(settled: Path, reads: list[Path]) -> None:
+def test_a_damaged_scan_cache_is_ignored(settled: Path, reads: list[Path]) -> None:
     first = scan(settled)
     path = ScanCache(settled).path
     whole = path.read_bytes()
@@ -91,12 +91,12 @@ def test_a_damaged_memory_is_none(settled: Path, reads: list[Path]) -> None:
     pd.testing.assert_frame_equal(scan(settled).table, first.table)
 
 
-def test_a_memory_that_cannot_be_written_is_none(settled: Path, tmp_path: Path) -> None:
+def test_a_scan_cache_that_cannot_be_written_is_ignored(settled: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("in the way")
     assert len(scan(settled).table) == 8
 
 
-def test_unreadable_files_and_a_new_limit_are_asked_again(
+def test_unreadable_files_and_a_new_limit_are_read_again(
     settled: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (settled / "a/bad.png").write_text("no image")

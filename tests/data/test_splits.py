@@ -56,7 +56,7 @@ def test_groups_that_hold_several_classes_stay_together() -> None:
 def test_shares_are_met() -> None:
     counts = with_splits(table(singles(2000))).counts()
     shares = {s: sum(counts[s].values()) / 6000 for s in SPLITS}
-    # Hashes fall like coins: three standard deviations of a share of 0.2 in 6000 are 0.016.
+    # Three standard deviations of a share of 0.2 in 6000 independent draws are 0.016.
     assert shares == pytest.approx({"train": 0.6, "validation": 0.1, "calibration": 0.1, "test": 0.2}, abs=0.016)
 
 
@@ -112,7 +112,7 @@ def test_a_class_that_cannot_be_read() -> None:
         with_splits(manifest.changed(error=error))
 
 
-def test_official_splits_that_leak_are_told() -> None:
+def test_leaks_between_official_splits_are_a_warning() -> None:
     manifest = table({label: [f"{label}{i // 2}" for i in range(80)] for label in ("a", "b")})
     given_splits = ["train", "test"] * 80
     split = with_splits(manifest.changed(split=given_splits))
@@ -125,6 +125,16 @@ def test_given_splits_stay(tmp_path: Path) -> None:
     manifest = table(singles(40))
     names = [SPLITS[i % 4] for i in range(120)]
     assert with_splits(manifest.changed(split=names)).table["split"].tolist() == names
+
+
+@pytest.mark.parametrize("held_out", ["validation", "calibration", "test"])
+def test_one_held_out_folder_beside_train_is_test(held_out: str) -> None:
+    manifest = table(singles(60))
+    given = ["train" if i % 3 else held_out for i in range(180)]
+    split = with_splits(manifest.changed(split=given)).table["split"].to_numpy()
+    assert (split[::3] == "test").all()
+    rest = np.delete(split, slice(None, None, 3))
+    assert set(rest) == {"train", "validation", "calibration"}
 
 
 def test_groups_by_folder_and_by_default(tmp_path: Path, fill: Fill) -> None:
@@ -151,7 +161,7 @@ def test_groups_by_stem(tmp_path: Path, image: Callable[[Path, int], Path]) -> N
         ("parent", "lies in a folder below its class"),
     ],
 )
-def test_groups_that_cannot_be(tmp_path: Path, fill: Fill, how: str, message: str) -> None:
+def test_wrong_groups(tmp_path: Path, fill: Fill, how: str, message: str) -> None:
     fill(tmp_path, "a", "b", n=1)
     with pytest.raises((DataError, UsageError), match=message):
         with_groups(scan(tmp_path), how)

@@ -34,7 +34,7 @@ def passes(version: str, folder: Path) -> bool:
     python = folder / "bin" / "python"
     needed = [f"pillow=={version}", *map(pinned, OTHERS)]
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *needed], check=True)
-    # The shared conftest asks for what these environments lack; the file needs nothing of it.
+    # The shared conftest needs packages that these environments lack; the file does not use it.
     options = [
         "-q",
         "--noconftest",

@@ -39,7 +39,7 @@ def test_it_is_the_minimum_that_another_optimiser_finds() -> None:
     assert fit_temperature(logits, y) == pytest.approx(math.exp(best.x), rel=0.01)
 
 
-def test_all_right_gives_a_finite_temperature_and_order_never_changes() -> None:
+def test_all_correct_gives_a_finite_temperature_and_keeps_the_order() -> None:
     logits = torch.tensor([[4.0, -4.0], [-4.0, 4.0]] * 30)
     y = np.array([0, 1] * 30)
     temperature = fit_temperature(logits, y)
@@ -68,7 +68,17 @@ def test_the_confidence_limit_reaches_its_target_on_calibration_and_holds_on_new
     assert (q.argmax(1) == new_y)[answered].mean() == pytest.approx(0.9, abs=0.02)
 
 
-def test_the_limit_is_the_floor_where_all_is_right_and_leaves_half_answered_where_nothing_helps() -> None:
+def test_the_limit_lies_halfway_between_the_last_answered_and_the_next() -> None:
+    """So that rounding in another engine moves no image over the limit."""
+    confidence = np.array([0.99, 0.95, 0.9, 0.8, 0.7, 0.65])
+    p = np.stack([confidence, 1 - confidence], axis=1)
+    y = np.array([0, 0, 0, 0, 1, 1])
+    assert choose_confidence(p, y, target=1.0) == pytest.approx(0.75)
+    # The target is reached for 2 of 6 only, but half must be answered: the third is the last, at 1/3 wrong.
+    assert choose_confidence(p, np.array([0, 0, 1, 1, 1, 1]), target=1.0) == pytest.approx(0.85)
+
+
+def test_the_limit_is_the_floor_if_all_are_correct_and_answers_half_at_least() -> None:
     y = np.array([0, 1] * 50)
     sure = np.eye(2)[y] * 0.98 + 0.01
     assert choose_confidence(sure, y, target=0.95, floor=0.6) == 0.6
@@ -95,7 +105,7 @@ def test_novelty_is_the_distance_of_probabilistic_pca() -> None:
 
 
 @pytest.mark.parametrize("n", [140, 300, 900])
-def test_the_spread_is_scikit_learns_with_more_features_than_images_too(n: int) -> None:
+def test_the_spread_equals_scikit_learns_with_more_features_than_images_too(n: int) -> None:
     rng = np.random.default_rng(0)
     d = 400
     y = np.arange(n) % 2
@@ -113,7 +123,7 @@ def test_the_spread_is_scikit_learns_with_more_features_than_images_too(n: int) 
     assert along == pytest.approx(1, abs=1e-3)
 
 
-def test_novelty_in_float32_is_no_noise_where_images_are_fewer_than_directions() -> None:
+def test_novelty_in_float32_is_stable_with_fewer_images_than_directions() -> None:
     rng = np.random.default_rng(0)
     n, d, y = 50, 512, np.arange(50) % 2
     x = np.maximum(0, np.maximum(0, rng.normal(size=(n, 40))) @ rng.normal(size=(40, d)))
@@ -171,13 +181,13 @@ def test_novelty_of_few_images_in_a_wide_space_is_that_of_the_whole_covariance()
     np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-3)
 
 
-def test_novelty_of_few_images_in_a_wide_space_is_fitted_at_once() -> None:
+def test_novelty_of_few_images_in_a_wide_space_is_fitted_quickly() -> None:
     start = time.perf_counter()
     fit_novelty(torch.randn(40, 12_000), np.arange(40) % 2, 2)
     assert time.perf_counter() - start < 20  # eigenvectors of the whole space take minutes and gigabytes
 
 
-def test_eigenvectors_are_found_where_divide_and_conquer_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eigenvectors_are_found_if_divide_and_conquer_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """As MKL's did once on the features of a network with batch norm, after its training."""
     x = torch.randn(40, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     usual = eigh(x.T @ x)

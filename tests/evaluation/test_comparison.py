@@ -1,16 +1,19 @@
-"""What compare says of attacks, corruption and time."""
+"""What compare shows of attacks, corruptions and time."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import facevalue as fv
-from facevalue.evaluation.comparison import worst_at
+from facevalue.evaluation.comparison import incomparable, worst_at
+from facevalue.evaluation.evaluate import figures
 from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.evidence.provenance import Provenance
-from facevalue.evidence.records import AttackFigures, AttackReport, CorruptionReport
+from facevalue.evidence.records import AttackFigures, AttackReport, CorruptionReport, Evaluation
 from facevalue.images.preprocessing import Preprocessing
 
 SMALL = {"network.options": {"widths": [8, 16]}, "fit.patience": 0}
@@ -63,7 +66,7 @@ def test_the_worst_attack_on_the_model_itself_counts() -> None:
     assert found.attack == "cw"
 
 
-def test_compare_invents_nothing_and_shows_what_was_measured(lfw: Path, tmp_path: Path) -> None:
+def test_compare_shows_only_measured_figures(lfw: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     fv.train(lfw, model, recipe="scratch", size=24, epochs=2, settings=SMALL)
     (before,) = fv.compare([model]).to_dict()["models"]
@@ -89,3 +92,64 @@ def test_compare_invents_nothing_and_shows_what_was_measured(lfw: Path, tmp_path
     assert after["robust_accuracy"] == {"1/255": None, "2/255": None, "4/255": worst, "8/255": None}
     assert after["robust_attack"]["4/255"] in ("fgsm", "pgd")
     assert after["corruption_accuracy"] == pytest.approx(0.75)
+
+
+def evaluated(n: int, fingerprint: str) -> Evaluation:
+    return figures(
+        ModelCard(classes=("a", "b"), preprocessing=Preprocessing(size=8), network=NetworkFacts(name="x")),
+        np.arange(n) % 2,
+        np.full((n, 2), 0.5),
+        np.zeros(n),
+    ).changed(provenance=Provenance(n=n, split="test", fingerprint=fingerprint))
+
+
+def attacked(*names: str, images: str = "f") -> AttackReport:
+    rows = tuple(row(name, 0.5) for name in names)
+    return AttackReport(
+        provenance=Provenance(n=10, fingerprint=images),
+        classes=("a", "b"),
+        clean_confusion=((10, 0), (0, 0)),
+        results=rows,
+    )
+
+
+def card_of(*evidence: Evaluation | AttackReport, classes: tuple[str, ...] = ("a", "b")) -> ModelCard:
+    facts = NetworkFacts(name="x")
+    return ModelCard(classes=classes, preprocessing=Preprocessing(size=8), network=facts, evidence=evidence)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "codes"),
+    [
+        (card_of(), card_of(classes=("b", "a")), []),
+        (card_of(), card_of(classes=("a", "c")), ["models-differ-in-classes"]),
+        (card_of(evaluated(40, "f")), card_of(evaluated(40, "f")), []),
+        (card_of(evaluated(40, "f")), card_of(), []),
+        (card_of(evaluated(40, "f")), card_of(evaluated(40, "g")), ["compared-on-different-images"]),
+        (card_of(attacked("fgsm", "pgd")), card_of(attacked("pgd"), attacked("fgsm")), []),
+        (card_of(attacked("fgsm")), card_of(attacked("fgsm", "pgd")), ["compared-under-different-attacks"]),
+        (card_of(attacked("pgd")), card_of(attacked("pgd", images="g")), ["compared-under-different-attacks"]),
+    ],
+)
+def test_what_cannot_be_compared_is_said(one: ModelCard, other: ModelCard, codes: list[str]) -> None:
+    found = list(incomparable(("one", one), ("two", other)))
+    assert [finding.code for finding in found] == codes
+    assert all("one and two" in finding.text for finding in found)
+
+
+def test_two_models_of_different_images_as_a_person_compares_them(
+    lfw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from facevalue.cli.compare import run
+
+    monkeypatch.chdir(tmp_path)
+    for name, seed in (("one", 0), ("two", 1)):
+        fv.train(lfw, name, recipe="scratch", size=16, epochs=1, seed=seed, settings=SMALL)
+    run([Path("one"), Path("two")], json=Path("c.json"))
+    printed = capsys.readouterr().out
+    assert "warning: the test accuracies of one and two were measured on different images (4" in printed
+    one, two = json.loads(Path("c.json").read_text())
+    assert one["warnings"] == []
+    assert [w["code"] for w in two["warnings"]] == ["compared-on-different-images"]
+    assert one["test_fingerprint"] != two["test_fingerprint"]
+    assert one["classes"] == two["classes"] == ["face", "not-face"]

@@ -1,4 +1,4 @@
-"""What a table of truth against decision says that accuracy hides: against closed forms and by counting."""
+"""Findings from the confusion matrix that accuracy hides: against closed forms and by counting."""
 
 import numpy as np
 import pytest
@@ -28,14 +28,14 @@ def test_many_classes_take_one_line() -> None:
     assert "all 995 images of them" in silent[0].text
 
 
-def test_a_class_that_is_said_and_never_rightly() -> None:
+def test_a_class_that_is_predicted_but_never_correctly() -> None:
     found = never_predicted(("a", "b", "c"), np.array([[0, 5, 0], [3, 40, 0], [0, 0, 9]]))
     assert [warning.text for warning in found] == [
         "class 'a' is never recognised: every prediction for or on it is wrong"
     ]
 
 
-def test_worse_than_one_answer_for_all() -> None:
+def test_worse_than_predicting_one_class_for_all_images() -> None:
     (found,) = never_predicted(TWO, np.array([[5, 4], [20, 70]]))
     assert found.text == "the model is right on 75 of 99 images; always predicting 'usual' is right on 90"
 
@@ -43,7 +43,7 @@ def test_worse_than_one_answer_for_all() -> None:
 @pytest.mark.parametrize(
     "table", [[[9, 0], [0, 90]], [[5, 4], [3, 87]], [[5, 0], [0, 0]], [[0, 0], [0, 0]], [[1, 8], [1, 89]]]
 )
-def test_nothing_to_say(table: list[list[int]]) -> None:
+def test_no_finding_for_a_good_confusion_matrix(table: list[list[int]]) -> None:
     assert never_predicted(TWO, np.array(table)) == []
     assert exchanged(TWO, np.array(table)) is None
 
@@ -73,6 +73,25 @@ def test_chance_seldom_looks_like_an_exchange() -> None:
     rng = np.random.default_rng(0)
     tables = [rng.multinomial(40, [0.25] * 4).reshape(2, 2) for _ in range(400)]
     assert np.mean([exchanged(("a", "b"), table) is not None for table in tables]) < 0.03
+
+
+def test_chance_does_not_look_like_an_exchange_of_many_classes() -> None:
+    """Of so many assignments one always fits better by chance."""
+    names, seen = [f"c{i}" for i in range(200)], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        table = np.zeros((200, 200), np.int64)
+        np.add.at(table, (rng.integers(0, 200, 400), rng.choice(200, 400, p=rng.dirichlet(np.full(200, 0.2)))), 1)
+        seen.append(exchanged(names, table) is not None)
+    assert np.mean(seen) <= 0.05
+
+
+def test_an_exchange_among_many_classes_is_found() -> None:
+    table = 3 * np.eye(50, dtype=np.int64)
+    table[:10] = np.roll(table[:10], 1, axis=0)
+    found = exchanged([f"c{i}" for i in range(50)], table)
+    assert found is not None
+    assert "'c0' is mostly predicted as 'c9'" in found.text
 
 
 def test_no_better_than_chance_has_its_rate() -> None:

@@ -24,7 +24,7 @@ def drawn(n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("k", [2, 4])
-def test_the_figures_are_scikit_learns(k: int) -> None:
+def test_the_figures_equal_scikit_learns(k: int) -> None:
     y, p = drawn(500, k, 0)
     report = figures(card(k), y, p, np.zeros(500))
     decided = p.argmax(1)
@@ -50,13 +50,13 @@ def test_intervals_do_not_collapse_at_a_perfect_score() -> None:
     assert max(report.accuracy_ci[0], report.balanced_accuracy_ci[0], report.auroc_ci[0]) < 0.96
 
 
-def test_the_threshold_decides_and_does_not_turn_one_class_into_the_other_unasked() -> None:
+def test_the_threshold_of_the_card_decides() -> None:
     y, p = np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.35, 0.65], [0.1, 0.9]])
     assert figures(card(2), y, p, np.zeros(3)).accuracy == 1
     assert figures(card(2, threshold=0.7), y, p, np.zeros(3)).confusion == ((1, 0), (1, 1))
 
 
-def test_abstentions_are_counted_apart_and_do_not_change_the_accuracy() -> None:
+def test_abstentions_are_counted_separately_and_do_not_change_the_accuracy() -> None:
     y = np.array([0, 0, 1, 1, 1])
     p = np.array([[0.9, 0.1], [0.45, 0.55], [0.1, 0.9], [0.42, 0.58], [0.05, 0.95]])
     novelty = np.array([0.5, 0.5, 3.0, 3.0, 0.5])
@@ -66,7 +66,7 @@ def test_abstentions_are_counted_apart_and_do_not_change_the_accuracy() -> None:
     assert (report.coverage, report.accuracy_answered) == (pytest.approx(0.4), 1.0)
 
 
-def test_a_class_that_is_missing_or_small_is_said() -> None:
+def test_a_missing_or_small_class_is_a_warning() -> None:
     report = figures(card(2), np.zeros(5, int), np.tile([0.9, 0.1], (5, 1)), np.zeros(5))
     assert report.auroc is None
     few, none = report.warnings

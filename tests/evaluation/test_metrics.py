@@ -31,7 +31,7 @@ def drawn(n: int, k: int, seed: int, ties: bool = False) -> tuple[np.ndarray, np
 
 
 @given(st.integers(1, 2000), st.data())
-def test_wilson_is_scipys(n: int, data: st.DataObject) -> None:
+def test_wilson_equals_scipys(n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, n))
     expected = binomtest(k, n).proportion_ci(0.95, method="wilson")
     np.testing.assert_allclose(metrics.wilson(k, n), (expected.low, expected.high), atol=1e-9)
@@ -65,6 +65,32 @@ def test_bootstrap_covers_as_promised() -> None:
     assert 178 <= inside <= 198
 
 
+@pytest.mark.parametrize(("right", "n", "k"), [(20, 40, 1), (20, 40, 4), (30, 40, 9), (5, 40, 4)])
+def test_the_interval_of_the_mean_of_k_equal_rates_is_narrower_by_the_root_of_k(right: int, n: int, k: int) -> None:
+    """By square-and-add, both ends of one rate's interval come nearer by the root of k (closed form)."""
+    low, high = metrics.wilson(right, n)
+    rate = right / n
+    expected = (rate - (rate - low) / k**0.5, rate + (high - rate) / k**0.5)
+    assert metrics.mean_of_rates([(right, n)] * k) == pytest.approx(expected)
+
+
+def test_the_interval_of_the_mean_of_rates_covers_as_promised() -> None:
+    rng = np.random.default_rng(0)
+    rates, sizes = np.array([0.97, 0.7, 0.4]), [60, 40, 80]
+    inside = 0
+    for _ in range(300):
+        low, high = metrics.mean_of_rates([(int(rng.binomial(n, p)), n) for n, p in zip(sizes, rates, strict=True)])
+        inside += low <= rates.mean() <= high
+    assert 275 <= inside <= 298  # 95 % of 300 is 285, with a standard deviation of 4
+
+
+def test_the_basic_interval_reflects_the_draws_and_holds_the_statistic() -> None:
+    """Resampling biases a calibration error upwards; even where all draws lie above it, its own value is inside."""
+    drawn = iter(np.linspace(0.3, 0.5, 101))
+    assert metrics.bootstrap(lambda _: next(drawn), 9, draws=101, around=0.4) == pytest.approx((0.305, 0.495))
+    assert metrics.bootstrap(lambda _: 0.5, 9, around=0.2) == (0.0, 0.2)
+
+
 def test_bootstrap_is_repeatable_and_leaves_out_the_undefined() -> None:
     values = np.arange(50.0)
 
@@ -83,7 +109,7 @@ def test_two_classes_against_scikit_learn(seed: int, ties: bool) -> None:
     assert metrics.auroc(y, p, 1) == pytest.approx(roc_auc_score(y, p[:, 1]))
     assert metrics.average_precision(y, p, 1) == pytest.approx(average_precision_score(y, p[:, 1]))
     assert metrics.nll(y, p) == pytest.approx(log_loss(y, p))
-    assert metrics.brier(y, p) == pytest.approx(2 * brier_score_loss(y, p[:, 1]))  # both classes' network inputs
+    assert metrics.brier(y, p) == pytest.approx(2 * brier_score_loss(y, p[:, 1]))  # over both classes, so twice
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -139,6 +165,6 @@ def test_the_threshold_is_of_the_positive_class(threshold: float, p1: float) -> 
     assert decision.decide(p[:, ::-1], 0, threshold).tolist() == [0 if p1 >= threshold else 1]
 
 
-def test_a_sure_mistake_costs_much_but_not_everything() -> None:
+def test_a_confident_mistake_has_a_finite_loss() -> None:
     assert np.isfinite(metrics.nll(np.array([0]), np.array([[0.0, 1.0]])))
     assert metrics.brier(np.array([0]), np.array([[0.0, 1.0]])) == 2.0

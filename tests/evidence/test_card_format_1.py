@@ -45,7 +45,7 @@ def plain(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_it_opens_without_torch_and_predicts_the_same(before: Path, model: Path, monkeypatch: Any) -> None:
+def test_an_old_model_opens_without_torch_and_predicts_the_same(before: Path, model: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(before)
     known = json.loads((before / "predictions.json").read_text())
     predictions = list(fv.open(model).predict(["pictures"]))
@@ -70,7 +70,7 @@ def test_it_is_evaluated_shown_and_compared(before: Path, model: Path) -> None:
     page = fv.report(model, model / "page.html").read_text(encoding="utf-8")
     assert "Everyday corruptions" in page
     assert 'alt="bright"' in page  # the image in its folder pictures/
-    assert "27 of 32 pictures took part in making the model" in page  # as it was told then
+    assert "27 of 32 pictures took part in making the model" in page  # the text of the old card
     assert "#unclassified" in page
     (row,) = fv.compare([model]).to_dict()["models"]
     old = ModelCard.load(before / "model").evaluation("test")
@@ -115,7 +115,7 @@ def test_its_recipe_is_one_that_this_version_reads(before: Path) -> None:
     assert isinstance(read("scratch", own), Recipe)
 
 
-def test_what_a_fine_tuned_model_passes_on_is_still_known(before: Path) -> None:
+def test_what_a_fine_tuned_model_inherits_is_kept(before: Path) -> None:
     old, card = plain(before / "finetuned"), ModelCard.load(before / "finetuned")
     assert calibrated_on_hard_images_only(card)
     [told] = card.of_kind(FinetuneReport)

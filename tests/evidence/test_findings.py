@@ -1,4 +1,4 @@
-"""Every finding has a code, every code its place in the registry and on the page, and nothing warns beside them."""
+"""Every finding has a code, every code is in the registry and on the page, and all warnings are findings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_survives_json_with_its_values() -> None:
     assert set(told.to_dict()) == {"code", "severity", "text", "values"}
 
 
-def test_it_is_told_with_its_code(notes: list[str]) -> None:
+def test_a_finding_is_printed_with_its_code(notes: list[str]) -> None:
     say([finding("forgotten", "accuracy fell"), finding("uneven-classes", "12 and 3")])
     assert notes == ["warning: accuracy fell [forgotten]", "note: 12 and 3 [uneven-classes]"]
 
@@ -74,7 +74,7 @@ def test_every_code_is_used_and_every_use_is_registered(root: Path) -> None:
     assert used == set(KINDS)
 
 
-def test_nothing_warns_but_with_findings(root: Path) -> None:
+def test_warnings_are_always_findings(root: Path) -> None:
     """No text begins with «warning:», and whatever is called ``warnings`` or ``notes`` holds findings."""
     for path, tree in _modules(root):
         for node in ast.walk(tree):

@@ -1,9 +1,10 @@
-"""Cards held against policies."""
+"""Cards checked against policies."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from facevalue.errors import UsageError
@@ -12,6 +13,7 @@ from facevalue.evidence.policy import check_policy
 from facevalue.evidence.policy.figures import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import (
+    DISTILLATION,
     AttackFigures,
     AttackReport,
     CertificateReport,
@@ -201,9 +203,30 @@ def test_attacks(table, got, hold):
     assert found["checked"][0]["got"] == pytest.approx(got)
 
 
-def test_an_attack_that_was_not_made_strongly_enough_is_no_evidence(hold):
+def test_the_latest_attack_counts(hold, card):
+    policy = '[require.attack.pgd]\neps = "2/255"\nrobust = 0.5'
+    newer = card.with_evidence(attacked("pgd", 2 / 255, 0.1))
+    assert hold(policy, newer)["checked"][0]["got"] == pytest.approx(0.1)
+    assert hold(policy, newer.with_evidence(attacked("pgd", 2 / 255, 0.9)))["checked"][0]["got"] == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"defense": "jpeg"}, {"defense": DISTILLATION, "adaptive": False}, {"target": "face"}],
+    ids=["input defence", "blind", "targeted"],
+)
+def test_an_attack_that_is_not_on_the_model_itself_is_no_evidence(hold, card, changes):
+    report = attacked("bim", 8 / 255, 0.9)
+    (figures,) = report.results
+    spared = msgspec.structs.replace(report, results=(msgspec.structs.replace(figures, **changes),))
+    policy = '[require.attack.bim]\neps = "8/255"\nrobust = 0.0'
+    assert hold(policy, card.with_evidence(report))["passed"]
+    assert hold(policy, card.with_evidence(spared))["checked"][0]["got"] is None
+
+
+def test_an_attack_at_a_smaller_eps_is_no_evidence(hold):
     found = hold('[require.attack.pgd]\neps = "16/255"\nrobust = 0.0')
-    assert found["failed"][0]["reason"] == "no pgd with linf at eps 0.0627451 or above on the card"
+    assert found["failed"][0]["reason"] == "no pgd with linf at eps 16/255 or above on the card"
     assert not hold('[require.attack.square]\neps = "1/255"\nrobust = 0.0')["passed"]
     assert not hold('[require.attack.pgd]\nnorm = "l2"\neps = 1.0\nrobust = 0.0')["passed"]
 
@@ -256,7 +279,7 @@ def test_wrong_policies_are_wrong_use(text, message, hold):
     assert "\n" not in str(caught.value)
 
 
-def test_a_policy_that_is_not_there(card, tmp_path):
+def test_a_missing_policy_file(card, tmp_path):
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         check_policy(card, tmp_path / "none.toml")
 
@@ -311,7 +334,7 @@ def figures_of(card: ModelCard, path: Path, text: str) -> dict[str, tuple[float 
     return {c["figure"]: (c["got"], c["passed"]) for c in check_policy(card, path).to_dict()["checked"]}
 
 
-def test_damage_and_certificate(card: ModelCard, tmp_path: Path) -> None:
+def test_corruptions_and_certificate(card: ModelCard, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     both = card.with_evidence(
         corrupted("elsewhere", 1.0), corrupted("test", 0.5, 0.5), corrupted("test", 0.9, 0.6), certified("test")
@@ -355,7 +378,7 @@ n = 101
         ("[require.certificate]\nmean_radius = true", "certificate.mean_radius to be a number, but got True"),
     ],
 )
-def test_wrong_damage_and_certificates(card: ModelCard, tmp_path: Path, text: str, words: str) -> None:
+def test_wrong_corruption_and_certificate_tables(card: ModelCard, tmp_path: Path, text: str, words: str) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text(text if text.startswith("[") else f"[require]\n{text}\n")
     with pytest.raises(UsageError, match=words):

@@ -1,4 +1,4 @@
-"""The command that a result was made by is known without being handed on."""
+"""The command that made a result is recorded without being passed as an argument."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def random_classifier(name: str, side: int, classes: tuple[str, ...] = ("face", 
     with torch.no_grad():
         for _ in range(2):
             body(torch.randn(4, 3, side, side))
-        body.head.weight[0].abs_()  # so that something surely speaks for the first class
+        body.head.weight[0].abs_()  # so that there is evidence for the first class
     card = ModelCard(
         classes=classes,
         preprocessing=Preprocessing(size=side),

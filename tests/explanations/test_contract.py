@@ -1,4 +1,4 @@
-"""What every method promises."""
+"""The contract of every explanation method."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_heat_is_in_range_and_as_large_as_the_image(name, small_resnet):
     assert found.heat.dtype == np.float32
     assert found.heat.min() >= 0
     top = found.heat.max(axis=(1, 2))
-    # Each is scaled by its own maximum, unless nothing spoke for the class.
+    # Each is scaled by its own maximum, unless there is no evidence for the class.
     assert np.all(np.isclose(top, 1) | (top == 0))
     assert len(found.raw) == 3
     assert found.target.tolist() == small_resnet.logits(x).argmax(1).tolist()
@@ -122,12 +122,12 @@ def test_one_answer_inside_no_grad_and_out(name, small_resnet):
         (torch.rand(2, 3, 32, 32), torch.tensor([1]), r"target \(2,\)"),
     ],
 )
-def test_wrong_input_is_told_at_the_door(name, x, target, message, small_resnet):
+def test_wrong_input_is_an_error_before_any_work(name, x, target, message, small_resnet):
     with pytest.raises(UsageError, match=message):
         find(name)(small_resnet, x, target)
 
 
-def test_file_names_are_unique_also_where_cases_are_not_told_apart(small_resnet, tmp_path):
+def test_file_names_are_unique_without_regard_to_case(small_resnet, tmp_path):
     paths = images(tmp_path / "in", "a/x.png", "b/x.png", "c/X.jpg", "d/x-2.png")
     found = explain_images(small_resnet, paths, tmp_path / "out", find("gradcam"))
     names = [f.rpartition("/")[2] for f in found.to_dict()["files"]]

@@ -1,4 +1,4 @@
-"""The deletion check, on classifiers whose decision is known to come from one place."""
+"""The deletion check, on classifiers whose decision depends on one known region."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def detail():
 
 @pytest.fixture
 def patch():
-    """Grey images with one checkered network input of 16 x 16 (16 % of the pixels), and heat right there."""
+    """Grey images with one checkered patch of 16 x 16 pixels (16 % of the image), and heat exactly there."""
     x = torch.full((4, 3, SIDE, SIDE), 0.5)
     heat = torch.zeros(4, SIDE, SIDE)
     board = (torch.arange(16)[:, None] + torch.arange(16)) % 2
@@ -109,7 +109,7 @@ def test_gradcam_is_faithful_where_the_evidence_is_in_one_place(detail, patch):
     assert found.drop_hot > 3 * found.drop_random > 0
 
 
-def test_blur_is_scipys():
+def test_blur_equals_scipys():
     x = torch.rand(2, 3, 24, 24)
     expected = gaussian_filter(x.double().numpy(), sigma=(0, 0, 1.5, 1.5), mode="mirror", truncate=4.5 / 1.5)
     np.testing.assert_allclose(blurred(x, 1.5).numpy(), expected, atol=2e-3)

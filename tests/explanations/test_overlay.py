@@ -7,14 +7,14 @@ import numpy as np
 from facevalue.explanations.overlay import coloured, overlay, side_by_side
 
 
-def test_colours_are_matplotlibs():
+def test_colours_equal_matplotlibs():
     import matplotlib as mpl
 
     values = np.linspace(0, 1, 256)
     assert np.abs(coloured(values, "turbo") - 255 * mpl.colormaps["turbo"](values)[:, :3]).max() <= 0.5
 
 
-def test_cold_places_show_the_image_and_hot_ones_the_colour():
+def test_low_heat_shows_the_image_and_high_heat_the_colour():
     pixels = np.full((16, 16, 3), 90, np.uint8)
     heat = np.zeros((16, 16))
     heat[4, 4] = 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.scan import scan
@@ -14,6 +15,8 @@ from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models import networks
 from facevalue.models.classifier import Classifier
+from facevalue.models.networks.base import Body, normalise
+from facevalue.models.networks.ensemble import Ensemble
 
 Make = Callable[..., Classifier]
 
@@ -21,6 +24,21 @@ Make = Callable[..., Classifier]
 @pytest.fixture(scope="session")
 def face_images(lfw: Path) -> ImageDataset:
     return dataset_of(scan(lfw), Preprocessing(size=32), ("face", "not-face")).some(24)
+
+
+def spread_answers(body: Body, images: Tensor) -> None:
+    """Change the heads so that the answers to normalised ``images`` differ.
+
+    An ensemble's own head stays the identity that it is in every real ensemble. Its features are logarithms that hardly
+    differ; a head that spreads them has weights in the thousands, and so multiplies rounding errors by thousands.
+    """
+    if isinstance(body, Ensemble):
+        for member in body.together:
+            spread_answers(member.body, normalise(images, member.mean, member.std))
+        return
+    features = body.features(images)
+    body.head.weight.mul_(2 / features.std(0).norm())
+    body.head.bias.copy_(-(features.mean(0) @ body.head.weight.T))
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +59,10 @@ def make() -> Make:
             name=name, options=dict(options or {}), mean=record.mean, std=record.std, pooled=body.pooled
         )
         settings = {"positive": classes[0] if len(classes) == 2 else None, "temperature": 1.7, **card}
+        images = torch.rand(16, 3, size, size)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (record.mean, record.std))
+        with torch.no_grad():
+            spread_answers(body.eval(), normalise(images, mean, std))
         classifier = Classifier(
             body,
             ModelCard(
@@ -52,17 +74,15 @@ def make() -> Make:
             ),
         ).eval()
         with torch.no_grad():
-            features = classifier.features(torch.rand(16, 3, size, size))
-            body.head.weight.mul_(2 / features.std(0).norm())
-            body.head.bias.copy_(-(features.mean(0) @ body.head.weight.T))
+            features = classifier.features(images)
             basis, _ = torch.linalg.qr(torch.randn(features.shape[1], classifier.novelty_basis.shape[1]))
-            spread = float(features.std()) + 1e-3
+            deviation = float(features.std()) + 1e-3
             return classifier.changed(
                 buffers={
                     "novelty_means": features.mean(0).expand(len(classes), -1),
                     "novelty_basis": basis,
-                    "novelty_scale": torch.full_like(classifier.novelty_scale, spread),
-                    "novelty_rest": torch.tensor(spread),
+                    "novelty_scale": torch.full_like(classifier.novelty_scale, deviation),
+                    "novelty_rest": torch.tensor(deviation),
                 }
             )
 

@@ -103,7 +103,7 @@ def test_rgb_png_with_a_transparent_colour_is_laid_on_white() -> None:
 
 
 def test_cmyk_jpeg() -> None:
-    # Ink of one colour each; the file is stored inverted, as Adobe's are, and says so.
+    # Ink of one colour each; the file is stored inverted, as Adobe does, and marked so.
     seen = read(written(Image.fromarray(CORNERS).convert("CMYK"), "JPEG", quality=100, subsampling=0))
     np.testing.assert_allclose(seen.astype(int), CORNERS, atol=12)
 
@@ -153,7 +153,7 @@ def test_formats_agree(kind: str) -> None:
     np.testing.assert_allclose(seen.astype(int), CORNERS, atol=12 if kind in ("JPEG", "AVIF") else 0)
 
 
-def test_a_colour_profile_is_followed() -> None:
+def test_a_colour_profile_is_applied() -> None:
     # The same bytes mean another colour in another space: L*a*b* tells what sRGB should come out.
     lab = ImageCms.createProfile("LAB")
     srgb = ImageCms.createProfile("sRGB")
@@ -161,7 +161,7 @@ def test_a_colour_profile_is_followed() -> None:
     data = written(plain, "PNG", icc_profile=ImageCms.ImageCmsProfile(srgb).tobytes())
     np.testing.assert_allclose(read(data), np.asarray(plain), atol=1)
     wrong_mode = written(plain, "PNG", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes())
-    np.testing.assert_array_equal(read(wrong_mode), np.asarray(plain))  # a profile for another mode is passed over
+    np.testing.assert_array_equal(read(wrong_mode), np.asarray(plain))  # a profile for another mode is ignored
     broken = written(plain, "PNG", icc_profile=b"no profile at all")
     np.testing.assert_array_equal(read(broken), np.asarray(plain))
 

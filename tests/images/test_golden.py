@@ -68,14 +68,14 @@ def test_thumbnails() -> None:
     assert (small.size, digest(small)) == ((14, 64), "9cbea951fdf9e9b9")
 
 
-def test_horizontally_first_is_what_two_passes_by_hand_give() -> None:
+def test_horizontal_first_equals_two_explicit_passes() -> None:
     image = drawn(90, 400)
     between = image.resize((32, 400), Image.Resampling.LANCZOS)
     by_hand = between.resize((32, 32), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(np.asarray(resize(image, (32, 32), Image.Resampling.LANCZOS)), np.asarray(by_hand))
 
 
-def test_a_column_is_not_made_wider_before_it_is_made_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tall_column_is_shortened_before_it_is_widened(monkeypatch: pytest.MonkeyPatch) -> None:
     image = drawn(3, 40_000)
     vertical = image.resize((3, 32), Image.Resampling.BICUBIC).resize((32, 32), Image.Resampling.BICUBIC)
     monkeypatch.setattr(resizing, "MOST_BETWEEN", 32 * 40_000 - 1)

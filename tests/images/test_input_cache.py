@@ -1,4 +1,4 @@
-"""Network inputs on disk: the same as decoded, bounded, whole or not there, and made anew where they were damaged."""
+"""The cache of network inputs: equal to decoding, bounded in size, complete or absent, rewritten if damaged."""
 
 import hashlib
 import os
@@ -63,7 +63,7 @@ def only(folder: Path) -> Path:
     return path
 
 
-def test_squares_come_back_and_are_decoded_once(tmp_path: Path) -> None:
+def test_network_inputs_are_read_back_and_decoded_once(tmp_path: Path) -> None:
     source = Source(20)
     for _ in range(2):
         cache = cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
@@ -77,7 +77,7 @@ def test_squares_come_back_and_are_decoded_once(tmp_path: Path) -> None:
     assert files(tmp_path) == [".inputs"]
 
 
-def test_order_and_repeats_make_no_other_file(tmp_path: Path) -> None:
+def test_order_and_repeats_give_the_same_file(tmp_path: Path) -> None:
     source = Source(6)
     cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
     again = cached([*reversed(source.sha256s), source.sha256s[0]], PREPROCESSING, source, tmp_path, PLENTY)
@@ -106,7 +106,7 @@ def test_another_decoder_is_another_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(files(tmp_path)) == 2
 
 
-def test_what_has_no_room_is_not_held(tmp_path: Path) -> None:
+def test_images_beyond_the_limit_are_not_cached(tmp_path: Path) -> None:
     source = Source(50)
     limit = 4096 + 20 * BYTES
     cache = cached(source.sha256s, PREPROCESSING, source, tmp_path, limit)
@@ -117,7 +117,7 @@ def test_what_has_no_room_is_not_held(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= limit
 
 
-def test_the_longest_unused_makes_room(tmp_path: Path) -> None:
+def test_the_least_recently_used_file_is_removed(tmp_path: Path) -> None:
     limit = 3 * (4096 + 10 * BYTES)
     for first in range(3):
         source = Source(10, first)
@@ -136,7 +136,7 @@ def test_the_longest_unused_makes_room(tmp_path: Path) -> None:
         assert len(source.decoded) == decoded
 
 
-def test_what_is_in_use_is_not_removed_to_make_room(tmp_path: Path) -> None:
+def test_a_file_in_use_is_not_removed(tmp_path: Path) -> None:
     limit = 4096 + 11 * BYTES
     used, new = Source(10, 0), Source(10, 1)
     held = cached(used.sha256s, PREPROCESSING, used, tmp_path, limit)
@@ -157,7 +157,7 @@ def corruption(path: Path, position: int) -> None:
 
 
 @pytest.mark.parametrize("where", ["mark", "table", "cut", "empty"])
-def test_a_damaged_file_is_made_anew(tmp_path: Path, where: str) -> None:
+def test_a_damaged_file_is_written_again(tmp_path: Path, where: str) -> None:
     source = Source(8)
     cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
     (path,) = tmp_path.iterdir()
@@ -173,7 +173,7 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, where: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_an_input_damaged_meanwhile_is_not_given(tmp_path: Path, cut: bool) -> None:
+def test_an_input_damaged_while_open_is_not_returned(tmp_path: Path, cut: bool) -> None:
     source = Source(8)
     cache = cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
     assert cache is not None
@@ -184,7 +184,7 @@ def test_an_input_damaged_meanwhile_is_not_given(tmp_path: Path, cut: bool) -> N
         corruption(path, -10)  # in place: the open file sees it
     last = source.sha256s.index(max(source.sha256s))
     assert cache.get(source.sha256s[last]) is None
-    assert files(tmp_path) == []  # so that it is made anew
+    assert files(tmp_path) == []  # so that it is written again
     others = [i for i in range(8) if i != last]
     np.testing.assert_array_equal([cache.get(source.sha256s[i]) for i in others], source.pixels[others])
 
@@ -202,7 +202,7 @@ def test_an_error_while_decoding_leaves_nothing(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (tmp_path / "abc.xyz.partial").write_bytes(b"left")
     source = Source(2)
     cached(source.sha256s, PREPROCESSING, source, tmp_path, PLENTY)
@@ -244,7 +244,7 @@ def test_a_folder_that_cannot_be_made_is_one_note(tmp_path: Path) -> None:
     assert "Not a directory" in notes[0]
 
 
-def test_the_limit_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_user_sets_the_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FACEVALUE_CACHE_GB", "0.5")
     assert limit_bytes() == 500_000_000
     monkeypatch.delenv("FACEVALUE_CACHE")
@@ -280,7 +280,7 @@ def test_images_are_the_same_from_the_cache(some: ImageDataset, tmp_path: Path) 
         path.unlink()
 
 
-def test_images_need_no_files_once_cached(some: ImageDataset, tmp_path: Path) -> None:
+def test_cached_images_need_no_files(some: ImageDataset, tmp_path: Path) -> None:
     expected, held = some.pixels(), some.held(tmp_path / "inputs", PLENTY, room=0)
     for path in some.images:
         path.unlink()

@@ -1,4 +1,4 @@
-"""JPEGs against a second decoder, whole and reduced; what a reduction may and may not change."""
+"""JPEGs against a second decoder, in full and reduced size."""
 
 import io
 from pathlib import Path
@@ -128,7 +128,7 @@ def test_the_largest_reduction_that_leaves_the_gap(
 
 @pytest.mark.parametrize("fit", ["squash", "crop", "pad"])
 @pytest.mark.parametrize("size", [(400, 300), (403, 509)])
-def test_a_reduced_image_hardly_differs(fit: Any, size: tuple[int, int]) -> None:
+def test_a_reduced_image_is_close_to_the_full_one(fit: Any, size: tuple[int, int]) -> None:
     data = saved(photo(*size), quality=95)
     whole, reduced = (Preprocessing(size=32, fit=fit, jpeg_gap=gap).read(data).astype(int) for gap in (0, 2))
     assert 0 < np.abs(whole - reduced).mean() < 0.7
@@ -193,6 +193,6 @@ def test_a_thin_stripe_is_reduced_and_not_lost() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"jpeg_gap": 0.5}, {"jpeg_gap": -1}, {"jpeg_gap": 2, "filter": "nearest"}])
-def test_gaps_that_cannot_be_right(fields: dict[str, Any]) -> None:
+def test_wrong_values_of_jpeg_gap(fields: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"Expected .* but got"):
         Preprocessing(**fields)

@@ -84,6 +84,6 @@ def test_reading_bytes_is_decoding_and_geometry() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"size": 7}, {"size": 5000}, {"crop_fraction": 0.0}, {"crop_fraction": 1.5}])
-def test_settings_that_cannot_be_right(fields: dict[str, float]) -> None:
+def test_wrong_settings_of_preprocessing(fields: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=r"Expected .* but got"):
         Preprocessing(**fields)

@@ -153,7 +153,7 @@ def exchanging_profile() -> bytes:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "P", "RGBA", "P with alpha"])
-def test_a_profile_is_followed_in_every_mode_whatever_its_name(mode: str) -> None:
+def test_a_profile_is_applied_in_every_mode_whatever_its_name(mode: str) -> None:
     colour = Image.new("RGB", (8, 8), (250, 10, 10))
     options: dict[str, object] = {}
     if mode.startswith("P"):
@@ -166,7 +166,7 @@ def test_a_profile_is_followed_in_every_mode_whatever_its_name(mode: str) -> Non
     np.testing.assert_allclose(seen, on_white, atol=4)
 
 
-def test_an_srgb_profile_leaves_every_byte() -> None:
+def test_an_srgb_profile_changes_no_byte() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     renamed = profile.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
     assert renamed != profile
@@ -205,7 +205,7 @@ def test_grey_with_a_grey_profile(mode: str) -> None:
     np.testing.assert_allclose(seen.astype(int), 188, atol=2)
 
 
-def test_grey_with_a_profile_for_colour_keeps_to_its_tones() -> None:
+def test_a_colour_profile_on_a_grey_image_keeps_it_grey() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     grey = Image.fromarray(RAMP.astype(np.uint8))
     np.testing.assert_array_equal(read(written(grey, "PNG", icc_profile=profile))[..., 0], RAMP)
@@ -230,7 +230,7 @@ def test_only_the_orientation_of_odd_exif_data_matters(kind: str, order: str) ->
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 255])
-def test_an_orientation_that_means_nothing_turns_nothing(orientation: int) -> None:
+def test_an_undefined_orientation_is_ignored(orientation: int) -> None:
     seen = read(written(IMAGE, "JPEG", exif=odd_exif(orientation)))
     np.testing.assert_array_equal(seen, read(written(IMAGE, "JPEG")))
 
@@ -239,7 +239,7 @@ def test_an_orientation_that_means_nothing_turns_nothing(orientation: int) -> No
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0XX", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"]
 )
-def test_broken_exif_data_costs_no_image(exif: bytes) -> None:
+def test_an_image_with_broken_exif_data_is_read(exif: bytes) -> None:
     assert read(written(IMAGE, "JPEG", exif=exif)).shape == (300, 400, 3)
 
 
@@ -269,13 +269,13 @@ def test_a_download_that_was_filled_up_with_zeros_is_truncated() -> None:
             decode(half + ending)
 
 
-def test_what_follows_a_whole_jpeg_is_nobody_s_business() -> None:
+def test_bytes_after_a_complete_jpeg_are_ignored() -> None:
     for options in ({}, {"progressive": True}):
         data = written(IMAGE, "JPEG", **options)
         np.testing.assert_array_equal(read(data + b"\0" * 500 + data), read(data))
 
 
-def test_a_jpeg_whose_lower_half_is_mid_grey_is_whole() -> None:
+def test_a_jpeg_with_a_grey_lower_half_is_complete() -> None:
     image = IMAGE.copy()
     image.paste((128, 128, 128), (0, 150, 400, 300))
     for options in ({}, {"progressive": True}):
@@ -295,13 +295,13 @@ def test_endings() -> None:
         assert jpeg_end.ending_of(text) is None
 
 
-def test_a_device_behind_a_link_is_not_read_for_ever(tmp_path: Path) -> None:
+def test_a_link_to_a_device_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.png").symlink_to("/dev/zero")
     with pytest.raises(ImageError, match="device"):
         read_bytes(tmp_path / "x.png")
 
 
-def test_another_kind_of_image_says_which() -> None:
+def test_an_unsupported_image_format_is_named() -> None:
     with pytest.raises(ImageError, match=r"of the type Photoshop, which is not supported; convert it"):
         open_image(b"8BPS" + bytes(100))
 

@@ -1,4 +1,4 @@
-"""What is an image, by content; what is passed over, by name and reason; links that lead anywhere."""
+"""Images are recognised by content; skipped files are listed with the reason; links are followed safely."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), d
 
 
 def walked(root: Path) -> tuple[list[str], dict[str, str]]:
-    """The images below a folder and what was passed over, relative to it."""
+    """The images below a folder and the skipped files, relative to it."""
     ignored = PassedOver()
     found = [str(path.relative_to(root)) for path in Walker(root, ignored.add).images()]
     return found, {str(path.relative_to(root)): reason for path, reason in ignored.found}
@@ -33,7 +33,7 @@ def put(path: Path, kind: str = "PNG") -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "PPM", "MPO"])
 @pytest.mark.parametrize("name", ["photo", "photo.txt", "photo.jpg.1", "photo.JPG ", "4711"])
-def test_content_makes_an_image_whatever_the_name(tmp_path: Path, kind: str, name: str) -> None:
+def test_an_image_is_recognised_by_content_whatever_its_name(tmp_path: Path, kind: str, name: str) -> None:
     put(tmp_path / name, kind)
     assert walked(tmp_path) == ([name], {})
     expected = "JPEG" if kind == "MPO" else kind
@@ -65,7 +65,7 @@ def test_images_of_kinds_that_are_not_read_are_named_by_kind(tmp_path: Path, hea
     assert walked(tmp_path) == ([], {"x.dat": f"is a file of the type {kind}, which is not supported"})
 
 
-def test_texts_that_begin_like_a_bitmap_are_none(tmp_path: Path) -> None:
+def test_a_text_that_begins_like_a_bitmap_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("P1 is the first print. BM is bitmap. GIF8")
     (tmp_path / "bm").write_text("BMW and others, a list of cars")
     (tmp_path / "empty").touch()
@@ -74,7 +74,7 @@ def test_texts_that_begin_like_a_bitmap_are_none(tmp_path: Path) -> None:
     assert ignored == {"notes": "is not an image", "bm": "is not an image", "empty": "is empty"}
 
 
-def test_an_ending_that_claims_an_image_is_left_to_the_reader(tmp_path: Path) -> None:
+def test_a_file_with_an_image_s_suffix_is_left_to_the_decoder(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "page.PNG").write_text("<html>")
     os.mkfifo(tmp_path / "pipe.png")
@@ -86,7 +86,7 @@ def test_an_ending_that_claims_an_image_is_left_to_the_reader(tmp_path: Path) ->
     "@eaDir,@EADIR,#recycle,@Recycle,$RECYCLE.BIN,System Volume Information,lost+found,__MACOSX,found.000,~snapshot,"
     "@Recently-Snapshot,.git,.thumbnails,.@__thumb,@SynoThumbs,RECYCLER".split(","),
 )
-def test_what_systems_leave_behind(tmp_path: Path, folder: str) -> None:
+def test_folders_that_systems_leave_behind(tmp_path: Path, folder: str) -> None:
     put(tmp_path / "a/1.png")
     for place in (tmp_path / folder, tmp_path / "a" / folder):
         put(place / "deeper/1.jpg", "JPEG")
@@ -106,7 +106,7 @@ def test_files_that_systems_leave_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["..dots", "...", "@home", "#1", "$money", "~old", "lost and found", "recycling"])
-def test_names_that_are_a_person_s(tmp_path: Path, name: str) -> None:
+def test_unusual_folder_names_are_read(tmp_path: Path, name: str) -> None:
     put(tmp_path / name / "1.png")
     assert walked(tmp_path) == ([f"{name}/1.png"], {})
 
@@ -166,16 +166,16 @@ def test_folders_that_link_to_each_other_end(tmp_path: Path) -> None:
     assert len(found) == 9
 
 
-def test_a_model_folder_is_passed_over(tmp_path: Path) -> None:
+def test_a_model_folder_is_skipped(tmp_path: Path) -> None:
     assert walker.MODEL_CARD == CARD
     put(tmp_path / "model/images/1.png")
     (tmp_path / "model" / CARD).touch()
     put(tmp_path / "a/1.png")
     assert walked(tmp_path) == (["a/1.png"], {"model": "is a model folder"})
-    assert walked(tmp_path / "model")[0] == ["images/1.png"]  # the root's own name and kind are not judged
+    assert walked(tmp_path / "model")[0] == ["images/1.png"]  # the root's own name and kind do not matter
 
 
-def test_a_folder_that_cannot_be_listed_is_given_or_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_yielded_or_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "a/1.png")
     scandir = os.scandir
 

@@ -95,7 +95,7 @@ def test_novelty_is_the_mahalanobis_distance_under_probabilistic_pca(x: torch.Te
     np.testing.assert_allclose(novelty, np.sqrt(squared.min(axis=1) / leading.shape[0]), rtol=1e-3)
 
 
-def test_novelty_is_nought_before_it_is_fitted(x: torch.Tensor) -> None:
+def test_novelty_is_zero_before_it_is_fitted(x: torch.Tensor) -> None:
     classifier = made()
     with torch.no_grad():
         assert torch.equal(classifier.novelty(classifier.features(x)), torch.zeros(6))

@@ -1,4 +1,4 @@
-"""Outputs over images: the quick engine gives torch's figures, and steps aside where it cannot."""
+"""Features of images: ONNX Runtime gives torch's values, and torch is used where it does not."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_onnx_runtime_gives_torchs_features_in_order(all_of: ImageDataset) -> No
     assert not torch.equal(quick, slow)  # it really was another engine
 
 
-def test_few_images_go_the_quick_way_where_it_is_there(all_of: ImageDataset) -> None:
+def test_few_images_use_a_recorded_graph_if_there_is_one(all_of: ImageDataset) -> None:
     extractor = features.Extractor(classifier())
     many, few = extractor.features(all_of), extractor.features(all_of.take(range(32)))
     # The first batch is torch's own, which the others are compared with.
@@ -71,7 +71,7 @@ class Moody(Body):
         self.head = nn.Linear(3, 2)
 
     def maps(self, x: Tensor) -> Tensor:
-        return x if bool(x.mean() < -1) else -x  # the blank example goes one way, images the other
+        return x if bool(x.mean() < -1) else -x  # the blank example takes one branch, images the other
 
     def embed(self, maps: Tensor) -> Tensor:
         return maps.mean((2, 3))
@@ -84,7 +84,7 @@ class Moody(Body):
         return self
 
 
-def test_where_the_recording_answers_otherwise_torch_does_the_work(all_of: ImageDataset) -> None:
+def test_torch_is_used_if_the_recorded_graph_differs(all_of: ImageDataset) -> None:
     model = classifier(Moody())
     slow = features.Extractor(model, "torch").features(all_of)
     assert torch.equal(features.Extractor(model).features(all_of), slow)

@@ -1,4 +1,4 @@
-"""Several processes at once, started as Windows and macOS start them, and one that dies at work."""
+"""Several processes at once, started as Windows and macOS start them, and one that is killed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ os._exit(0)
 """
 
 
-def test_a_file_is_in_use_until_its_reader_dies(tmp_path: Path) -> None:
+def test_a_file_is_in_use_until_its_reader_ends(tmp_path: Path) -> None:
     file = tmp_path / "a b.inputs"
     file.touch()
     assert not locks.in_use(file)

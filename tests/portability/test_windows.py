@@ -1,4 +1,4 @@
-"""Windows and macOS, as far as they can be had elsewhere: what they lack is taken away, what they forbid is refused."""
+"""Windows and macOS, simulated: what they lack is removed, and what they forbid is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Windows lacks and forbids, put upon this process before the package is imported.
+"""Removes from this process what Windows lacks and forbids, before the package is imported.
 
 Run as ``python windows.py PROGRAM.py ARGUMENTS``. It shows what our code asks of the system, not how Windows behaves:
 ``os.name`` and ``sys.platform`` stay, since the libraries below us were built for this one.

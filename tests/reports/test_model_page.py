@@ -1,4 +1,4 @@
-"""The page holds the card's figures, is whole by itself, and lets no name become markup."""
+"""The page shows the card's figures, needs no other file, and escapes every name."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_attacks_exports_data_and_model(page):
         assert words in page.text, words
 
 
-def test_the_control_and_what_turned_the_images_stand_beside_the_attacks(page, full):
+def test_the_noise_control_and_the_successful_part_stand_beside_the_attacks(page, full):
     assert "random noise the control linf 8/255 100 93.0 % 86.3 to 96.6 %" in page.text
     report = attacked(full.classes)
     suite = report.results[2].changed(attack="suite", found_by={"apgd-ce": 81, "square": 2}, target="face")
@@ -257,7 +257,7 @@ def test_links_inside_the_page_lead_somewhere(page):
     assert targets <= page.ids
 
 
-def test_nothing_is_asked_of_the_network_and_nothing_runs(full, tmp_path):
+def test_the_page_loads_nothing_and_runs_no_script(full, tmp_path):
     Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
     full.save(tmp_path)
     text = write_report(tmp_path, gallery=[(tmp_path / "a.png", "an image")]).read_text(encoding="utf-8")
@@ -359,7 +359,7 @@ def test_written_into_the_folder_whole_and_the_same_each_time(full, tmp_path):
     assert "4 epochs" in found.text
 
 
-def test_a_probes_history_is_named_for_what_it_is(full):
+def test_a_probe_s_history_is_labelled_by_strength(full):
     lines = [{"epoch": i, "strength": 10.0**i, "validation_loss": 0.1} for i in range(3)]
     assert "3 strengths tried" in Page(render(full, lines)).text
 
@@ -389,7 +389,7 @@ def test_warnings_are_gathered_once_with_where_they_come_from(full):
     assert ("data", unreadable) in found
 
 
-def test_commands_are_told_once_each(full):
+def test_each_command_is_shown_once(full):
     assert commands_of(full) == [
         ("the model, evaluation on test", full.provenance.created, "facevalue train images -o model"),
         ("evaluation on elsewhere", "", "facevalue evaluate model elsewhere"),
@@ -397,7 +397,7 @@ def test_commands_are_told_once_each(full):
     ]
 
 
-def test_a_command_that_made_several_things_over_time_is_told_once(full):
+def test_a_command_with_several_results_is_shown_once(full):
     made = full.provenance
     later = evaluation(full, "validation", command=made.command, created="2026-01-02T03:04:06+00:00")
     found = commands_of(full.with_evidence(later))
@@ -410,7 +410,7 @@ def test_strongest_is_the_largest_eps_of_each_attack(full):
     assert [(f.attack, round(255 * f.eps)) for f in strongest(report)] == [("fgsm", 8), ("pgd", 8)]
 
 
-def test_everyday_damage_and_certificates_are_told_in_plain_words() -> None:
+def test_corruptions_and_certificates_are_described_in_plain_words() -> None:
     corruption = CorruptionReport(
         provenance=Provenance(split="test", n=40, command="facevalue evaluate m d --corruptions"),
         classes=("a", "b"),

@@ -79,7 +79,7 @@ def test_reliability_has_a_bar_for_every_bin():
     assert top.get_xlim()[0] <= min(b.low for b in report.reliability)
 
 
-def test_history_draws_what_is_there_and_no_more():
+def test_history_draws_only_recorded_values():
     loss, accuracy = plots.history(LINES).axes
     assert curves(loss)["train"] == ([1, 2, 3], pytest.approx([1, 1 / 2, 1 / 3]))
     assert curves(loss)["validation"][1] == pytest.approx([1.1, 0.55, 1.1 / 3])
@@ -108,10 +108,18 @@ def test_an_empty_history_is_an_empty_figure(lines, tmp_path):
 
 def test_compare_has_a_solid_and_a_dotted_curve_a_model():
     figure = plots.compare_curves({"one": LINES, "_two": LINES[:2], "three": PROBE})
-    loss = figure.axes[0]
-    styles = [line.get_linestyle() for line in loss.get_lines()]
-    assert styles == ["-", ":", "-", ":", "-"]  # the probe has no train loss
+    loss, _, probe, _ = figure.axes  # epochs, then the strengths of a probe, on axes of their own
+    assert [line.get_linestyle() for line in loss.get_lines()] == ["-", ":", "-", ":"]
+    assert [line.get_linestyle() for line in probe.get_lines()] == ["-"]  # the probe has no train loss
+    assert (loss.get_xlabel(), loss.get_xscale()) == ("epoch", "linear")
+    assert (probe.get_xlabel(), probe.get_xscale()) == ("inverse regularisation strength tried", "log")
     assert [t.get_text().strip() for t in figure.legends[0].get_texts()] == ["one", "_two", "three"]
+
+
+def test_a_probe_before_epochs_is_not_drawn_as_epochs():
+    figure = plots.history([*PROBE, *LINES])
+    assert curves(figure.axes[0])["validation"] == curves(plots.history(LINES).axes[0])["validation"]
+    assert len(plots.compare_curves({"one": [*PROBE, *LINES], "two": LINES}).axes) == 2
 
 
 def test_confusion_shows_counts_and_shares():
@@ -134,8 +142,8 @@ def test_accuracy_against_eps():
     assert found["pgd"] == (pytest.approx([0, 2, 8]), pytest.approx([95, 70, 20]))
     assert found["fgsm"] == (pytest.approx([0, 2]), pytest.approx([95, 80]))
     assert curves(l2)["pgd"] == (pytest.approx([0, 0.5]), pytest.approx([95, 40]))
-    assert "255" in linf.get_xlabel()
-    assert "255" not in l2.get_xlabel()
+    assert linf.xaxis.get_major_formatter()(2) == "2/255"
+    assert l2.get_xlabel() == "eps (L2, pixels in [0, 1])"
     band = linf.collections[0].get_paths()[0].vertices[:, 1]
     low, high = metrics.wilson(70, 100)
     assert np.isclose(band, 100 * low).any()

@@ -22,14 +22,33 @@ PREDICTIONS = [
 
 def test_csv(tmp_path: Path) -> None:
     assert write_csv(PREDICTIONS, tmp_path / "t.csv", CLASSES) == 3
-    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as stream:
+    assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbf")  # else Excel reads other letters
+    with (tmp_path / "t.csv").open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["path"] for row in rows] == ['a "b", c.png', "ü.png", "bad\\udcff.jpg"]
     assert [row["label"] for row in rows] == ["cat", "", ""]
-    assert [row["reasons"] for row in rows] == ["", "novel uncertain", ""]
+    words = "novel (unlike the training images); uncertain (the probability is below the limit)"
+    assert [row["reasons"] for row in rows] == ["", words, ""]
+    assert [row["probability"] for row in rows] == ["0.7500", "0.5000", ""]
+    assert [row["novelty"] for row in rows] == ["0.5000", "", ""]
     assert [row["abstained"] for row in rows] == ["False", "True", "False"]
-    assert [row["p_dog, wet"] for row in rows] == ["0.25", "0.5", ""]
+    assert [row["p_dog, wet"] for row in rows] == ["0.2500", "0.5000", ""]
     assert rows[2]["error"] == "is truncated"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d"])
+def test_no_cell_is_a_formula(start: str, tmp_path: Path) -> None:
+    """Neither of a file name, nor of a class, nor of an error; also where a spreadsheet splits at semicolons."""
+    text = f"{start}HYPERLINK(1)"
+    made = Prediction(text, {text: 1 / 3, "a;=1+1": 2 / 3}, leaning=text, path=text, error=text)
+    write_csv([made], tmp_path / "t.csv", (text, "a;=1+1"))
+    with (tmp_path / "t.csv").open(encoding="utf-8-sig", newline="") as stream:
+        header, row = list(csv.reader(stream))
+    cells = dict(zip(header, row, strict=True))
+    assert [cells[name] for name in ("path", "label", "leaning", "error")] == ["'" + text] * 4
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d")) for cell in (*header, *row))
+    assert '"p_a;=1+1"' in (tmp_path / "t.csv").read_text(encoding="utf-8-sig")
+    assert cells[f"p_{text}"] == "0.3333"
 
 
 def test_parquet_has_types(tmp_path: Path) -> None:
@@ -38,7 +57,7 @@ def test_parquet_has_types(tmp_path: Path) -> None:
     table = pd.read_parquet(tmp_path / "t.parquet")
     assert len(table) == n
     assert table["abstained"].dtype == bool
-    assert table["p_cat"].dtype == float
+    assert table["p_cat"].dtype == table["probability"].dtype == float
     assert table["error"].isna().tolist()[:3] == [True, True, False]
     assert table["path"].iloc[-1] == PREDICTIONS[(n - 1) % 3].path
 

@@ -21,7 +21,7 @@ def reference(rng: np.random.Generator, n: int = 200) -> ScoreReference:
     return ScoreReference.of("calibration", rng.gamma(4, 1, n), logits)
 
 
-def test_bets_are_fair() -> None:
+def test_each_bet_has_an_expected_gain_of_zero() -> None:
     """Each averages 1 over uniform p-values: what it puts on some it takes from others."""
     exponent = 4.0  # p = u ** 4 with its density: the powers' peaks at 0 and 1 are then integrated well
     u = (np.arange(200_000) + 0.5) / 200_000
@@ -36,7 +36,7 @@ def test_bets_are_fair() -> None:
         assert bets(0.99)[i + 4] > 1 > bets(0.01)[i + 4]
 
 
-def test_all_money_is_bet_in_the_end_and_none_twice() -> None:
+def test_the_money_left_falls_and_stays_above_zero() -> None:
     left = [money_left(t) for t in range(10_000)]
     assert left[0] == 1
     assert all(a > b > 0 for a, b in itertools.pairwise(left))

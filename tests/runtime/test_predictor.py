@@ -134,7 +134,8 @@ def test_threshold_decides_not_the_larger_probability(folder: Path, lfw: Path, t
     """At 0.7, a 0.65 for the positive class is the other class (trap 8)."""
     plain = list(open_folder(folder).predict(lfw / "face"))
     threshold = 0.7
-    strict = with_card(folder, tmp_path / "m", threshold=threshold)
+    write_model(tmp_path / "m", threshold=threshold)
+    strict = open_folder(tmp_path / "m")
     moved = 0
     for before, prediction in zip(plain, strict.predict(lfw / "face"), strict=True):
         p = before.probabilities["face"]
@@ -199,7 +200,7 @@ def corrupted(folder: Path, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["gone", "altered", "missing", "card", "not onnx", "cut"])
-def test_a_broken_folder_is_one_clear_line(what: str, folder: Path, tmp_path: Path) -> None:
+def test_a_broken_folder_is_one_error_line(what: str, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "m")
     corrupted(tmp_path / "m", what)
     with pytest.raises(ModelFolderError) as caught:

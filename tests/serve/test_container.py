@@ -24,7 +24,7 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines]
 
 
-def test_what_is_copied_is_there_and_not_ignored() -> None:
+def test_copied_files_exist_and_are_not_ignored() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = [shlex.split(rest)[:-1] for name, rest in instructions() if name == "COPY" and "--from" not in rest]
     sources = {source.removeprefix("./") for sources in copied for source in sources}
@@ -132,7 +132,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "site"
 
 
-def test_the_wheel_serves_its_page_without_the_workshop(installed: Path, folder: Path) -> None:
+def test_the_wheel_serves_its_page_without_torch(installed: Path, folder: Path) -> None:
     program = """
 import sys
 class Blocked:

@@ -21,7 +21,7 @@ import json, sys
 import numpy as np
 import tritonclient.http as triton
 
-url, version, square, *files = sys.argv[1:]
+url, version, pixels_file, *files = sys.argv[1:]
 client = triton.InferenceServerClient(url)
 assert client.is_server_live() and client.is_server_ready()
 assert client.is_model_ready("model") and client.is_model_ready("model", version)
@@ -33,12 +33,12 @@ found = {}
 data = np.array([open(f, "rb").read() for f in files], dtype=object)
 images = triton.InferInput("images", [len(data)], "BYTES")
 images.set_data_from_numpy(data)
-pixels = np.load(square)
-squares = triton.InferInput("pixels", list(pixels.shape), "UINT8")
+pixels = np.load(pixels_file)
+inputs = triton.InferInput("pixels", list(pixels.shape), "UINT8")
 
-for name, tensor in (("images", images), ("pixels", squares), ("json", squares)):
-    if tensor is squares:
-        squares.set_data_from_numpy(pixels, binary_data=name != "json")
+for name, tensor in (("images", images), ("pixels", inputs), ("json", inputs)):
+    if tensor is inputs:
+        inputs.set_data_from_numpy(pixels, binary_data=name != "json")
     for asked in (None, True, False):
         outputs = asked if asked is None else [
             triton.InferRequestedOutput(o, binary_data=asked) for o in ("probabilities", "label", "heat")
@@ -54,7 +54,7 @@ pending = [client.async_infer("model", [images]) for _ in range(8)]
 assert all(p.get_result().as_numpy("probabilities").shape[0] == len(data) for p in pending)
 for wrong in ("other", "model"):
     try:
-        client.infer(wrong, [squares] if wrong == "other" else [triton.InferInput("x", [1], "FP32")])
+        client.infer(wrong, [inputs] if wrong == "other" else [triton.InferInput("x", [1], "FP32")])
         raise SystemExit("no error was raised")
     except triton.InferenceServerException as error:
         found[f"error {wrong}"] = str(error)
@@ -69,14 +69,14 @@ def test_triton_s_client(folder: Path, lfw: Path, tmp_path: Path) -> None:
     programs = environment(tmp_path / "triton", "tritonclient[http]==2.73.0")
     paths = sorted(lfw.rglob("*.png"))[98:102]
     predictor = open_folder(folder)
-    np.save(tmp_path / "square.npy", np.stack([predictor.pixels_of(path.read_bytes()) for path in paths]))
+    np.save(tmp_path / "pixels.npy", np.stack([predictor.pixels_of(path.read_bytes()) for path in paths]))
     expected = list(predictor.predict_files(paths))
     with serving(folder) as client:
         version = client.get("/v2/models/model").json()["versions"][0]
         done = subprocess.run(
             [
                 *(programs / "python", "-c", TRITON, f"{client.base_url.host}:{client.base_url.port}", version),
-                *(tmp_path / "square.npy", *paths),
+                *(tmp_path / "pixels.npy", *paths),
             ],
             capture_output=True,
             text=True,

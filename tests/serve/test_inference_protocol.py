@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, as its documents say it; tritonclient asks the same in test_foreign_clients.py."""
+"""The Open Inference Protocol as specified; test_foreign_programs.py does the same with tritonclient."""
 
 from __future__ import annotations
 
@@ -87,13 +87,13 @@ def test_metadata(client: httpx.Client, folder: Path) -> None:
 def test_files_and_pixels_json_and_binary_give_one_answer(
     client: httpx.Client, folder: Path, files: list[bytes]
 ) -> None:
-    """Four ways to ask and two to be answered: each as the predictor in process."""
+    """Four forms of request and two of answer: each equals the predictor in this process."""
     predictor = open_folder(folder)
     expected = list(predictor.predict(files, heat=True))
-    squares = np.stack([predictor.pixels_of(data) for data in files])
+    inputs = np.stack([predictor.pixels_of(data) for data in files])
     n = len(files)
     images = {"name": "images", "datatype": "BYTES", "shape": [n]}
-    pixels = {"name": "pixels", "datatype": "UINT8", "shape": list(squares.shape)}
+    pixels = {"name": "pixels", "datatype": "UINT8", "shape": list(inputs.shape)}
     version = client.get("/v2/models/model").json()["versions"][0]
     names = [{"name": name} for name in ("probabilities", "label", "leaning", "reasons", "novelty", "logits", "heat")]
     for wanted in (False, True):
@@ -105,10 +105,10 @@ def test_files_and_pixels_json_and_binary_give_one_answer(
                 ).encode(),
                 {},
             ),
-            (json.dumps({"inputs": [{**pixels, "data": squares.tolist()}], **more}).encode(), {}),
-            (json.dumps({"inputs": [{**pixels, "data": squares.ravel().tolist()}], **more}).encode(), {}),
+            (json.dumps({"inputs": [{**pixels, "data": inputs.tolist()}], **more}).encode(), {}),
+            (json.dumps({"inputs": [{**pixels, "data": inputs.ravel().tolist()}], **more}).encode(), {}),
             binary(images, packed(files), **more),
-            binary(pixels, squares.tobytes(), **more),
+            binary(pixels, inputs.tobytes(), **more),
         ]
         for body, headers in asked:
             response = client.post(f"/v2/models/model/versions/{version}/infer", content=body, headers=headers)

@@ -188,7 +188,7 @@ def test_bodies_wait_for_memory(folder: Path, lfw: Path) -> None:
         assert 'facevalue_refused_total{reason="memory"}' in client.get("/metrics").text
 
 
-def test_the_budget_serves_in_turn() -> None:
+def test_the_memory_budget_serves_requests_in_order() -> None:
     async def scene() -> list[str]:
         budget, order = Budget(10), []
         await budget.take(8, 1)
@@ -246,7 +246,7 @@ def test_a_full_queue_and_a_late_answer(folder: Path, lfw: Path) -> None:
     assert 'facevalue_refused_total{reason="time"} 1.0' in text
 
 
-def test_what_a_client_left_is_dropped(folder: Path, lfw: Path) -> None:
+def test_requests_of_clients_that_left_are_dropped(folder: Path, lfw: Path) -> None:
     slow = huge_png(7_000, 7_000)
     with serving(folder, request_seconds=60) as client:
         body = b"".join(

@@ -1,4 +1,4 @@
-"""What the server writes down: who asked what and how long it took, never what is in an image."""
+"""The server's logs: who requested what and how long it took, never the content of an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several models, who they are, and what is told of them and what is not."""
+"""Several models: their names and versions, and what the server shows of them."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_evidence_added_to_the_card_keeps_version_and_drift(own_folder: Path, fa
         assert client.get("/drift").json() == before
 
 
-def test_private_parts_are_not_told(own_folder: Path) -> None:
-    """Local paths and commands are on the card and in the report, and not in what the server tells."""
+def test_private_parts_of_the_card_are_not_served(own_folder: Path) -> None:
+    """Local paths and commands are on the card and in the report, but the server does not send them."""
     card = ModelCard.load(own_folder)
     secret = "/home/ann/secret-project/pictures"
     command = f"facevalue train {secret} -o {secret}-model"
@@ -177,7 +177,7 @@ def test_heat_as_png(client: httpx.Client, folder: Path, face: bytes) -> None:
     assert (pixels != predictor.pixels_of(face)).any()
 
 
-def test_heat_that_cannot_be_had(client: httpx.Client, face: bytes) -> None:
+def test_heat_of_a_network_without_it(client: httpx.Client, face: bytes) -> None:
     assert client.post("/explain", files={"files": b"text"}).status_code == 422
     assert client.post("/explain?view=x", files={"files": face}).status_code == 422
     response = client.post("/explain", files=[("files", face), ("files", face)])

@@ -1,4 +1,4 @@
-"""What those who run a server rely on: health, figures, replacement, limits of what it loads and prints."""
+"""Running a server: health, metrics, replacement of models, and what it loads and prints."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_folder_replaced_by_renaming(own_folder: Path, another: Path, lfw: Pat
         assert "cat" in judged(client, lfw)["probabilities"]  # type: ignore[operator]
 
 
-def test_a_link_pointed_elsewhere(folder: Path, another: Path, tmp_path: Path, lfw: Path) -> None:
+def test_a_link_replaced_by_another_is_followed(folder: Path, another: Path, tmp_path: Path, lfw: Path) -> None:
     (tmp_path / "current").symlink_to(folder)
     with serving(tmp_path / "current") as client:
         (tmp_path / "next").symlink_to(another)
@@ -200,7 +200,7 @@ def test_a_process_of_its_own(how: signal.Signals, folder: Path, lfw: Path, tmp_
     assert process.returncode in (0, -signal.SIGTERM)
 
 
-def test_a_folder_that_cannot_be_opened_is_said_at_once(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_opened_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="it does not exist"):
         run(tmp_path / "nothing", Settings(port=0))
 

@@ -105,7 +105,7 @@ def percent(p: float) -> str:
 
 
 def complaints(browser: webdriver.Chrome) -> list[str]:
-    """What the browser's console holds against the page; a refused image's status is no complaint."""
+    """Errors in the browser's console; the status of a refused image does not count."""
     log: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     return [entry["message"] for entry in log if "status of 4" not in entry["message"]]
 
@@ -126,7 +126,7 @@ def test_picked_files_get_predictions_and_heat(browser: webdriver.Chrome, client
         drawn = canvas(browser, article)
         assert drawn.shape[:2] == (320, 320)
         cells = np.asarray(answer["heat"])
-        # The middle of each cell of the map: clear where nothing spoke for the answer, opaque where the most did.
+        # The middle of each cell of the map: transparent without evidence for the prediction, opaque with the most.
         step = 320 // len(cells)
         middle = drawn[step // 2 :: step, step // 2 :: step, 3]
         assert middle.shape == cells.shape

@@ -178,7 +178,7 @@ def test_body_limit_with_and_without_a_stated_length(folder: Path, lfw: Path) ->
             for response in (stated, streamed, form):
                 assert response.status_code == 413
                 assert response.json()["error"] == "the request is larger than the 100,000 bytes allowed"
-        # The server goes on, and a body just within the limit is judged.
+        # The server goes on, and a body just within the limit gets a prediction.
         data = (lfw / "face" / "face-000.png").read_bytes()
         padded = data + bytes(100_000 - len(data))
         assert client.post("/predict", content=padded, headers=png).status_code == 200

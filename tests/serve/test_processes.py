@@ -96,7 +96,7 @@ def test_workers(folder: Path, lfw: Path, tmp_path: Path) -> None:
         httpx.get(f"{url}/v2")
 
 
-def test_what_was_accepted_is_answered_before_the_end(folder: Path, tmp_path: Path) -> None:
+def test_accepted_requests_are_answered_before_the_end(folder: Path, tmp_path: Path) -> None:
     slow = huge_png(7_000, 7_000)
     statuses: list[int] = []
 

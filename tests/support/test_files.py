@@ -67,7 +67,7 @@ def test_an_error_inside_leaves_the_old_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_ctrl_c_between_the_two_renames_brings_the_old_folder_back(
+def test_ctrl_c_between_the_two_renames_restores_the_old_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "model"

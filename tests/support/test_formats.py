@@ -1,4 +1,4 @@
-"""Numbers as people read them say no more than is so."""
+"""Numbers are rounded so that they do not claim more than was measured."""
 
 import math
 
@@ -21,7 +21,7 @@ def test_a_percentage_is_all_or_nothing_only_where_the_rate_is(rate: float, digi
     assert abs(value - 100 * rate) <= 0.5 * 10.0**-digits + 1e-9
 
 
-def test_what_is_not_known_is_a_dash() -> None:
+def test_unknown_values_are_a_dash() -> None:
     assert (percent(None), percent(math.nan), percent(math.inf), interval(None)) == ("-", "-", "-", "-")
 
 

@@ -1,4 +1,4 @@
-"""How many processors and threads there are to use."""
+"""The number of processors and threads to use."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_tidy_names_can_be_held_before_an_ending(name: str) -> None:
     assert holds(tidy(name))
 
 
-def test_names_that_some_system_does_not_tell_apart() -> None:
+def test_names_that_some_system_takes_for_equal() -> None:
     assert len({folded(name) for name in ("Café", "CAFÉ", "Cafe\u0301", "cafe\u0301")}) == 1
     assert folded("a") != folded("b")
     rows = [("train", "a", "", f"a/{key}.png") for key in ("x/Caf\u00e9", "y/cafe\u0301", "z/other")]

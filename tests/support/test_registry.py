@@ -1,4 +1,4 @@
-"""Every family of named things is looked up in one way."""
+"""One function looks up names in every registry."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,6 +40,6 @@ def test_a_family_finds_its_own_and_suggests_the_nearest(
         find(name + "x")
 
 
-def test_what_is_like_nothing_gets_the_whole_list() -> None:
+def test_an_unrecognisable_name_lists_all() -> None:
     with pytest.raises(UsageError, match=r"^there is no colour 'qqq'; there are: red, green$"):
         look_up({"red": 1, "green": 2}, "qqq", "colour")

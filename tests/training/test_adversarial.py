@@ -1,4 +1,4 @@
-"""Adversarial training: the inner attacks against closed forms on a linear model, the loop, and what it is for."""
+"""Adversarial training: the inner attacks against closed forms on a linear model, the loop, and robust accuracy."""
 
 from __future__ import annotations
 
@@ -200,7 +200,9 @@ def test_the_attack_does_not_disturb_batch_norm_or_weights(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_mixed_up_labels_are_attacked_too(linear: Classifier, batch: tuple[Tensor, Tensor], method: str) -> None:
+def test_images_with_soft_labels_are_attacked_too(
+    linear: Classifier, batch: tuple[Tensor, Tensor], method: str
+) -> None:
     x, y = batch
     shares = 0.9 * functional.one_hot(y, 2) + 0.05
     values = lessons(adversary(linear, method), x, shares, lambda z: functional.cross_entropy(z, shares))
@@ -216,7 +218,7 @@ def line(robust: float, **more: Any) -> dict[str, Any]:
     return {"validation_robust_accuracy": robust, **more}
 
 
-def test_a_collapse_is_seen_and_pgd_takes_over() -> None:
+def test_a_collapse_is_detected_and_training_goes_on_with_pgd() -> None:
     settings = AdversarialSettings(method="fast")
     history = [line(0.3), line(0.6)]
     assert not collapsed("fast", history, 0.4)
@@ -255,7 +257,7 @@ def recipe(**changes: Any) -> Recipe:
 def run(splits: dict[str, ImageDataset], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
     plan = ValidationPlan(chosen, splits["validation"])
-    return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, "same"))
+    return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, {"run": "same"}))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -276,7 +278,7 @@ def test_a_run_that_was_stopped_and_went_on_ends_with_the_same_weights(
 
 def test_after_a_collapse_the_best_weights_go_on_with_pgd(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     chosen = recipe(**{"adversarial.method": "fast", "optimizer.lr": 1e-12, "fit.epochs": 1})
-    checkpoint = Checkpoint(tmp_path / "b", "same")
+    checkpoint = Checkpoint(tmp_path / "b", {"run": "same"})
     run(splits, tmp_path / "b", chosen)
     state = checkpoint.load()
     assert state is not None
@@ -293,7 +295,7 @@ def test_after_a_collapse_the_best_weights_go_on_with_pgd(splits: dict[str, Imag
     assert torch.allclose(now.weights["head.weight"], state.kept["head.weight"], atol=1e-6)
 
 
-def test_a_ramp_longer_than_the_training_is_told(
+def test_a_ramp_longer_than_the_training_is_a_warning(
     splits: dict[str, ImageDataset], tmp_path: Path, notes: list[str]
 ) -> None:
     for ramp, told in ((3, 1), (2, 0)):

@@ -34,7 +34,7 @@ def pixels() -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(c).resize((32, 32), Image.Resampling.BICUBIC)) for c in coarse])
 
 
-def test_nothing_switched_on_changes_nothing(pixels: np.ndarray) -> None:
+def test_without_augmentation_images_are_unchanged(pixels: np.ndarray) -> None:
     assert torch.equal(augment(pixels, AugmentSettings(), 0, 0, np.arange(12)), to_tensor(pixels))
 
 
@@ -70,7 +70,7 @@ def test_a_shift_moves_by_at_most_its_share() -> None:
     assert 6 < np.abs(moved).max() <= 0.25 * 33 + 0.01
 
 
-def test_it_repeats_itself_whatever_the_batches_are(pixels: np.ndarray) -> None:
+def test_the_same_seed_gives_the_same_augmentation_for_any_batch_size(pixels: np.ndarray) -> None:
     whole = augment(pixels, EVERYTHING, 3, 5, np.arange(12))
     parts = torch.cat([augment(pixels[i : i + 5], EVERYTHING, 3, 5, np.arange(12)[i : i + 5]) for i in (0, 5, 10)])
     assert torch.equal(whole, parts)

@@ -62,13 +62,13 @@ def test_the_best_student_has_the_teachers_logits_or_those_times_the_temperature
         assert gradient.abs().max() < 1e-6, form
 
 
-def test_labels_have_their_share() -> None:
+def test_the_loss_weighs_teacher_and_labels() -> None:
     z = torch.tensor([[1.0, 0.0]])
     half, whole = (a_teacher(settings(weight=w)).loss(z, z, torch.tensor(5.0)) for w in (0.5, 1.0))
     assert float(half) == pytest.approx(0.5 * float(whole) + 2.5)
 
 
-def test_classes_are_matched_by_name_and_squares_by_size(teacher: Path, lfw: Path) -> None:
+def test_classes_are_matched_by_name_and_network_inputs_by_size(teacher: Path, lfw: Path) -> None:
     chosen = settings(teacher=str(teacher))
     turned = open_teacher(chosen, ("not-face", "face"))
     straight = open_teacher(chosen, ("face", "not-face"))
@@ -86,7 +86,7 @@ def test_classes_are_matched_by_name_and_squares_by_size(teacher: Path, lfw: Pat
     assert open_teacher(DistillSettings(), ("a", "b")) is None
 
 
-def test_the_form_follows_from_the_networks(teacher: Path) -> None:
+def test_the_kind_of_distillation_follows_from_the_networks(teacher: Path) -> None:
     for network, form in (
         ({"network.name": "small-resnet", **SMALL}, "defensive"),
         (

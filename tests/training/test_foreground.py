@@ -28,14 +28,14 @@ def disc(seed: int, grey: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("grey", [False, True])
-def test_it_finds_what_stands_out(grey: bool) -> None:
+def test_the_foreground_mask_overlaps_the_true_one(grey: bool) -> None:
     for seed in range(4):
         pixels, truth = disc(seed, grey)
         found = foreground_mask(pixels)
         assert (found & truth).sum() / (found | truth).sum() > 0.85
 
 
-def test_who_is_seen_to_the_waist_keeps_the_waist() -> None:
+def test_a_foreground_that_reaches_the_lower_edge_is_kept() -> None:
     ground = disc(1, True)[0].copy()
     ground[20:, 36:60] = np.random.default_rng(0).integers(20, 60, (S - 20, 24, 1), np.uint8)
     found = foreground_mask(ground)
@@ -44,7 +44,7 @@ def test_who_is_seen_to_the_waist_keeps_the_waist() -> None:
     assert not found[:2].any()
 
 
-def test_the_foreground_is_never_found_empty_nor_all() -> None:
+def test_the_foreground_is_never_empty_or_the_whole_image() -> None:
     rng = np.random.default_rng(0)
     for _ in range(6):  # ground all over: nothing stands out from it
         small = Image.fromarray(rng.integers(0, 255, (9, 9), np.uint8)).convert("RGB")
@@ -58,7 +58,7 @@ def test_a_plain_image_is_all_foreground() -> None:
         assert foreground_mask(np.full((S, S, 3), level, np.uint8)).all()
 
 
-def test_it_finds_the_same_again_and_in_batches() -> None:
+def test_foreground_masks_are_deterministic_for_any_batch_size() -> None:
     pixels = np.stack([disc(seed, seed % 2 == 0)[0] for seed in range(6)])
     once, again = find([pixels], 6), find([pixels[:4], pixels[4:]], 6)
     indices = np.array([5, 0, 3])

@@ -52,7 +52,7 @@ def recipe(**changes: Any) -> Recipe:
 def run(splits: dict[str, ImageDataset], folder: Path, chosen: Recipe) -> tuple[Classifier, list[dict[str, Any]]]:
     classifier = new_classifier(chosen, ("face", "not-face"))
     plan = ValidationPlan(chosen, splits["validation"])
-    return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, "same"))
+    return train_body(classifier, splits["train"], plan, chosen, Checkpoint(folder, {"run": "same"}))
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_it_learns_and_another_seed_gives_other_weights(splits: dict[str, ImageD
 def test_the_best_weights_are_restored(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     classifier, lines = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 6}))
     best = min(lines, key=lambda line: line["validation_loss"])
-    again = validate(classifier.body, splits["validation"], classifier.mean, classifier.std, 32)
+    again = validate(classifier.body, splits["validation"].batches(32), classifier.mean, classifier.std)
     assert again["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
-def test_a_course_run_again_on_the_same_images_ends_with_what_the_first_kept(
+def test_repeating_a_run_on_the_same_images_gives_the_weights_that_the_first_kept(
     splits: dict[str, ImageDataset], tmp_path: Path, keep: str
 ) -> None:
     changes = {"optimizer.lr": 0.05, "fit.epochs": 7, "schedule.name": "plateau", "schedule.factor": 0.9}
@@ -101,19 +101,19 @@ def test_a_course_run_again_on_the_same_images_ends_with_what_the_first_kept(
     first, lines = run(splits, tmp_path / "first", chosen)
     assert min(lines, key=lambda line: line["validation_loss"])["epoch"] < len(lines) - 1  # else there is no choice
     start = new_classifier(chosen, ("face", "not-face"))
-    place = Checkpoint(tmp_path / "first", "same").inside("again")
+    place = Checkpoint(tmp_path / "first", {"run": "same"}).inside("again")
     again, second = train_body(start, splits["train"], RefitPlan(lines, chosen.fit), chosen, place)
     assert [line["lr"] for line in second] == pytest.approx([line["lr"] for line in lines[: len(second)]])
     assert "validation_loss" not in second[-1]
     for name, weights in again.body.state_dict().items():
         torch.testing.assert_close(weights, first.body.state_dict()[name], atol=1e-4, rtol=1e-3)
-    Checkpoint(tmp_path / "first", "same").clear()
+    Checkpoint(tmp_path / "first", {"run": "same"}).clear()
     assert not (tmp_path / "first").exists()
 
 
-def test_the_last_weights_are_kept_where_asked(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
+def test_the_last_weights_are_kept_on_request(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     classifier, _ = run(splits, tmp_path / "a", recipe(**{"optimizer.lr": 0.03, "fit.epochs": 7, "fit.keep": "last"}))
-    state = Checkpoint(tmp_path / "a", "same").load()
+    state = Checkpoint(tmp_path / "a", {"run": "same"}).load()
     assert state is not None
     for name, weights in classifier.body.state_dict().items():
         assert torch.equal(weights, state.weights[name]), name
@@ -121,14 +121,14 @@ def test_the_last_weights_are_kept_where_asked(splits: dict[str, ImageDataset], 
 
 def test_a_checkpoint_of_another_training_is_refused(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     run(splits, tmp_path / "a", recipe(**{"fit.epochs": 1}))
-    with pytest.raises(UsageError, match="another recipe, data or seed"):
-        Checkpoint(tmp_path / "a", "other").load()
+    with pytest.raises(UsageError, match=r"other settings or images: run \(same then, other now\)"):
+        Checkpoint(tmp_path / "a", {"run": "other"}).load()
     (tmp_path / "a" / "state.safetensors").write_bytes(b"half")
-    with pytest.raises(UsageError, match="cannot be read; train without `resume`"):
-        Checkpoint(tmp_path / "a", "same").load()
+    with pytest.raises(UsageError, match="cannot be read; give `fresh`"):
+        Checkpoint(tmp_path / "a", {"run": "same"}).load()
 
 
-def test_a_loss_that_is_no_number_stops_with_advice(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
+def test_a_nan_loss_stops_with_advice(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
     with pytest.raises(FaceValueError, match="try a lower `lr`"):
         run(
             splits,
@@ -165,7 +165,7 @@ def test_images_too_many_for_memory_give_the_same_weights(splits: dict[str, Imag
 
 
 @pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw", "sgd"])
-def test_weight_decay_spares_biases_and_norms_and_the_head_has_its_rate(name: str) -> None:
+def test_weight_decay_excludes_biases_and_norms_and_the_head_has_its_own_rate(name: str) -> None:
     chosen = recipe()
     body = new_classifier(chosen, ("a", "b")).body
     settings = OptimizerSettings(name=name, lr=0.1, weight_decay=0.01)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Every recipe that comes along says what it is, and its network can be built and meets what its name promises."""
+"""Every built-in recipe has a description, and its network can be built."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ real-or-ai/mobilenet real-or-ai/texture real-or-ai/texture-unseen
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_named_recipe_is_there_and_says_what_it_is(name: str) -> None:
+def test_a_named_recipe_exists_and_has_a_description(name: str) -> None:
     assert name in built_in()
     recipe = read(name)
     assert recipe.name == name
@@ -32,7 +32,7 @@ def test_a_named_recipe_is_there_and_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in NAMED if "scratch" in n])
-def test_the_small_ones_learn_at_their_own_size(name: str) -> None:
+def test_small_networks_learn_at_their_own_size(name: str) -> None:
     recipe = read(name)
     body = build(recipe.network.name, 2, recipe.preprocessing().size, recipe.network.options)
     assert count_parameters(body) < 10_000_000

@@ -21,7 +21,7 @@ def blobs(n: int, classes: int, apart: float, seed: int) -> tuple[torch.Tensor, 
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
-def test_the_head_gives_scikit_learns_probabilities(classes: int) -> None:
+def test_the_head_has_scikit_learns_probabilities(classes: int) -> None:
     train, validation = blobs(300, classes, 1.0, 0), blobs(150, classes, 1.0, 1)
     probe = fit_probe(train, validation, classes, ProbeSettings(strengths=(1e-2,)))
     head = nn.Linear(20, classes)
@@ -63,7 +63,7 @@ def test_with_more_features_than_images_and_each_scaled_it_is_scikit_learns_too(
 @pytest.mark.parametrize("wide", [0, 180])
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_with_squared_loss_it_is_scikit_learns_ridge_regression(classes: int, balanced: bool, wide: int) -> None:
+def test_with_squared_loss_it_equals_scikit_learns_ridge_regression(classes: int, balanced: bool, wide: int) -> None:
     rng = np.random.default_rng(3)
     train, validation = (
         (torch.cat([x, torch.from_numpy(rng.normal(size=(len(x), wide))).float()], 1)[keep], y[keep])
@@ -86,7 +86,7 @@ def test_with_squared_loss_it_is_scikit_learns_ridge_regression(classes: int, ba
 
 
 @pytest.mark.parametrize("loss", ["logistic", "squared"])
-def test_fitted_again_it_is_the_head_that_all_images_give_with_what_was_chosen(
+def test_a_refit_uses_all_images_and_the_chosen_settings(
     loss: Literal["logistic", "squared"],
 ) -> None:
     train, validation, more = (blobs(60, 2, 0.4, seed) for seed in (0, 1, 2))
@@ -130,7 +130,7 @@ def test_quarter_consistency_is_the_closed_form(balanced: bool, wide: int) -> No
 def test_quarter_consistency_ignores_differences_between_quarters() -> None:
     rng = np.random.default_rng(0)
     y = np.arange(400) % 2
-    fine = y + rng.normal(size=400)  # says as much of the class as the other, and is the same everywhere
+    fine = y + rng.normal(size=400)  # as informative as the other kind, and the same for all quarters
     coarse = y + rng.normal(size=400)
     x = torch.from_numpy(np.stack([fine, coarse], 1)).float()
     apart = torch.zeros(400, 4, 2)
@@ -169,7 +169,7 @@ def test_differences_of_two_kinds_are_the_closed_form_together() -> None:
     torch.testing.assert_close(again.weight, probe.weight, atol=1e-5, rtol=1e-4)
 
 
-def test_noise_gets_a_strong_penalty_and_separable_classes_do_not_get_the_weakest() -> None:
+def test_noise_gets_a_strong_penalty_and_separable_classes_not_the_weakest() -> None:
     rng = np.random.default_rng(0)
     noise = (torch.from_numpy(rng.normal(size=(60, 200))).float(), rng.integers(0, 2, 60))
     held_out = (torch.from_numpy(rng.normal(size=(200, 200))).float(), rng.integers(0, 2, 200))
@@ -178,7 +178,7 @@ def test_noise_gets_a_strong_penalty_and_separable_classes_do_not_get_the_weakes
     assert fit_probe(blobs(200, 2, 6.0, 0), blobs(100, 2, 6.0, 1), 2, settings).strength < 1.0
 
 
-def test_balanced_weights_lift_the_rare_class() -> None:
+def test_balanced_weights_raise_the_recall_of_the_rare_class() -> None:
     x, y = blobs(400, 2, 0.2, 0)
     keep = np.flatnonzero((y == 0) | (np.arange(400) % 10 == 1))
     rare = (x[keep], y[keep])
@@ -190,7 +190,7 @@ def test_balanced_weights_lift_the_rare_class() -> None:
     assert recall[True] > recall[False]
 
 
-def test_a_dead_feature_does_no_harm() -> None:
+def test_a_constant_feature_does_no_harm() -> None:
     x, y = blobs(200, 2, 2.0, 0)
     dead = torch.cat([x, torch.zeros(200, 3)], 1)
     scales: tuple[Literal["whole", "each", "kind"], ...] = ("whole", "each", "kind")

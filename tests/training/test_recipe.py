@@ -17,7 +17,7 @@ def test_every_built_in_recipe_reads_and_survives_a_round_trip(name: str) -> Non
     assert msgspec.convert(recipe.to_dict(), recipes.Recipe) == recipe
 
 
-def test_a_file_is_a_recipe_and_changes_go_over_it(tmp_path: Path) -> None:
+def test_a_file_is_a_recipe_and_settings_override_it(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('method = "scratch"\n[fit]\nepochs = 7\n[network]\nname = "small-cnn"\nweights = "none"\n')
     recipe = recipes.read(str(path), {"fit.batch_size": 4, "augment.flip": True, "optimizer.lr": None})
@@ -46,7 +46,7 @@ def test_the_geometry_is_the_networks_own_until_it_is_changed() -> None:
         ("network.size", 1, "Expected size from 8"),
     ],
 )
-def test_a_wrong_setting_is_one_line_that_says_what_is_right(key: str, value: object, message: str) -> None:
+def test_a_wrong_setting_is_one_error_line_with_the_allowed_values(key: str, value: object, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         recipes.read("scratch", {key: value}).preprocessing()
     assert message in str(caught.value)
@@ -64,7 +64,7 @@ def test_an_unknown_recipe_names_the_known_ones(tmp_path: Path) -> None:
         recipes.read(str(broken))
 
 
-def test_a_file_that_is_no_text_is_said_to_be_no_recipe(tmp_path: Path) -> None:
+def test_a_binary_file_is_not_a_recipe(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="is not TOML: 'utf-8' codec"):
         recipes.read(str(tmp_path / "r.toml"))

@@ -33,18 +33,18 @@ def ours(settings: ScheduleSettings) -> list[float]:
     return [factor(settings, epoch, EPOCHS, LOSSES[:epoch]) for epoch in range(EPOCHS)]
 
 
-def test_cosine_is_torchs() -> None:
+def test_cosine_equals_torchs() -> None:
     expected = rates_of(lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS, eta_min=0.05))
     assert ours(ScheduleSettings(name="cosine", floor=0.05)) == pytest.approx(expected)
 
 
-def test_step_is_torchs() -> None:
+def test_step_equals_torchs() -> None:
     expected = rates_of(lambda o: lr_scheduler.StepLR(o, 6, 0.3))
     assert ours(ScheduleSettings(name="step", step_epochs=6, factor=0.3)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("patience", [0, 1, 2, 4])
-def test_plateau_is_torchs(patience: int) -> None:
+def test_plateau_equals_torchs(patience: int) -> None:
     expected = rates_of(
         lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=0.5, patience=patience, threshold=0, eps=0), losses=True
     )

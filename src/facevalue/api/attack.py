@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -31,6 +31,7 @@ def attack(
     eps: float | Sequence[float] | None = None,
     defense: str | Defense | None = None,
     target: str | None = None,
+    classes: Mapping[str, str] | None = None,
     limit: int | None = None,
     seed: int = 0,
     plot: Path | str | None = None,
@@ -42,7 +43,7 @@ def attack(
 
     Parameters
     ----------
-    model, data, save : as for :func:`facevalue.evaluate`.
+    model, data, classes, save : as for :func:`facevalue.evaluate`.
     attacks : names in :data:`facevalue.attacks.ATTACKS`, or configured ones: ``facevalue.attacks.PGD(steps=50)``.
     norm : ``linf`` or ``l2``.
     eps : radii for pixels of the network input in [0, 1]; by default 1, 2, 4 and 8/255 for ``linf``, and 0.25, 0.5, 1
@@ -72,7 +73,7 @@ def attack(
         raise UsageError(f"Expected eps as numbers such as 4 / 255, but got {list(eps)!r}")
     if save_images is not None:
         check_free(Path(save_images))
-    context = EvaluationContext.of(model, data, limit=limit, seed=seed, save=save)
+    context = EvaluationContext.of(model, data, classes=classes, limit=limit, seed=seed, save=save)
     classifier, dataset = context.classifier, context.dataset
     defense = defense_of(classifier) if defense is None else defense
     if eps is None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from facevalue.api.common.inputs import Model, opened
-from facevalue.api.common.model_folder import free_place, save
+from facevalue.api.common.model_folder import claimed, save
 from facevalue.data.evaluation_data import calibration_data
 from facevalue.data.scan import Data
+from facevalue.errors import UsageError
 from facevalue.evaluation.calibration import calibrated
 from facevalue.evaluation.calibration_images import check_calibration_images
 from facevalue.evidence.findings import say
@@ -21,46 +23,67 @@ from facevalue.training.settings import CalibrationSettings
 
 
 @recorded
-def calibrate(model: Model, data: Data, output: Path | str | None = None) -> Classifier:
+def calibrate(
+    model: Model,
+    data: Data,
+    output: Path | str | None = None,
+    *,
+    threshold: float | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> Classifier:
     """Fit temperature and abstention limits on other images. Returns a new classifier with the same weights.
 
-    The new card has no evidence, because the old evidence was measured with the old temperature.
+    The new card has no evidence, because the old evidence was measured with the old temperature and threshold.
 
     Parameters
     ----------
     model : a classifier, or a model folder; not changed.
     data : labelled images that were not used to train the model. If it has splits, calibration is used.
     output : the model folder to create; ``None`` keeps the classifier in memory.
+    threshold : the calibrated probability, above 0 and below 1, from which the positive class is predicted; by default
+        the model's. The limits are fitted to it. Only for two classes.
+    classes : as for :func:`facevalue.evaluate`.
 
     Raises
     ------
     UsageError
-        ``output`` exists already.
+        ``output`` exists already, or the threshold is out of range or the model has more than two classes.
+    FaceValueError
+        Another process is writing ``output``.
     DataError
         ``data`` lacks a class or has an unknown one; the model was trained on all of it; or there are too few images,
         or their labels seem exchanged.
     """
-    folder = None if output is None else free_place(Path(output), overwrite=False)
-    classifier = opened(model)
-    origin = classifier.origin
-    found = calibration_data(classifier.card, None if origin is None else origin.manifest, data)
-    outputs = features_of(classifier, found.dataset)
-    warnings = (*found.warnings, *check_calibration_images(classifier, found.dataset, outputs))
-    say(warnings)
-    # The settings of the model's recipe; a card without a recipe uses those of the probe.
-    own = classifier.card.recipe.get("calibration")
-    settings = read("probe").calibration if own is None else msgspec.convert(own, CalibrationSettings)
-    fitted = calibrated(
-        classifier,
-        outputs,
-        target=settings.target,
-        floor=settings.floor,
-        quantile=settings.quantile,
-    )
-    facts = fitted.card.data.changed(warnings=(*fitted.card.data.warnings, *warnings))
-    provenance = fitted.card.provenance.changed(command=current_command(), created=now())
-    card = fitted.card.changed(evidence=(), data=facts, provenance=provenance)
-    fitted = fitted.changed(card)
-    if folder is None:
-        return fitted
-    return load(save(fitted, folder, parity=found.dataset))
+    with claimed(output, overwrite=False) as folder:
+        classifier = _with_threshold(opened(model), threshold)
+        origin = classifier.origin
+        found = calibration_data(classifier.card, None if origin is None else origin.manifest, data, classes)
+        outputs = features_of(classifier, found.dataset)
+        warnings = (*found.warnings, *check_calibration_images(classifier, found.dataset, outputs))
+        say(warnings)
+        # The settings of the model's recipe; a card without a recipe uses those of the probe.
+        own = classifier.card.recipe.get("calibration")
+        settings = read("probe").calibration if own is None else msgspec.convert(own, CalibrationSettings)
+        fitted = calibrated(
+            classifier,
+            outputs,
+            target=settings.target,
+            floor=settings.floor,
+            quantile=settings.quantile,
+        )
+        facts = fitted.card.data.changed(warnings=(*fitted.card.data.warnings, *warnings))
+        provenance = fitted.card.provenance.changed(command=current_command(), created=now())
+        card = fitted.card.changed(evidence=(), data=facts, provenance=provenance)
+        fitted = fitted.changed(card)
+        return fitted if folder is None else load(save(fitted, folder, parity=found.dataset))
+
+
+def _with_threshold(classifier: Classifier, threshold: float | None) -> Classifier:
+    card = classifier.card
+    if threshold is None:
+        return classifier
+    if card.positive is None:
+        raise UsageError(f"`threshold` needs two classes, but the model has {len(card.classes)}")
+    if not 0 < threshold < 1:
+        raise UsageError(f"Expected `threshold` above 0 and below 1, but got {threshold:g}")
+    return classifier.changed(card.changed(threshold=threshold))

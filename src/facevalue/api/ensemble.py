@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from facevalue import decision
 from facevalue.api.common.inputs import Model, opened
-from facevalue.api.common.model_folder import data_facts_of, free_place, provenance_of, save
+from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
@@ -57,76 +58,82 @@ def ensemble(
     ------
     UsageError
         There are fewer than two different models, their classes or preprocessing differ, or ``output`` exists already.
+    FaceValueError
+        Another process is writing ``output``.
     DataError
         The members' images are no longer where they were.
     """
     start = time.perf_counter()
-    folder = None if output is None else free_place(Path(output), overwrite)
-    members = [opened(model) for model in models]
-    names = [m.folder.name if m.folder is not None else f"model {i + 1}" for i, m in enumerate(members)]
-    _check_compatible(names, members)
-    manifest = joined([_learned(name, member) for name, member in zip(names, members, strict=True)])
-    manifest = found_again(manifest, SPLITS, data, "data")
-    classifier = averaged(members)
-    card = classifier.card
-    splits = {
-        split: dataset_of(manifest, card.preprocessing, card.classes, split)
-        for split in SPLITS
-        if not manifest.rows(split).empty
-    }
-    extractor = Extractor(classifier)
-    features = {split: extractor.of(part) for split, part in splits.items()}
-    warnings = list(manifest.warnings)
-    if _complete(splits.get("calibration"), card):
-        warnings += [HARD_IMAGES_ONLY] if any(calibrated_on_hard_images_only(member.card) for member in members) else []
-        held_out = features["calibration"]
-        logits = held_out.logits(classifier).double().numpy()
-        reference = ScoreReference.of("calibration", held_out.novelty(classifier), logits)
-        novelty = novelty_limit(held_out.novelty(classifier)) if card.abstention.novelty is not None else None
-        limits = Abstention(
-            confidence=choose_confidence(held_out.probabilities(classifier), held_out.y, target=_target(members)),
-            novelty=novelty,
-            target=_target(members),
-            n=len(held_out.y),
+    with claimed(output, overwrite) as folder:
+        members = [opened(model) for model in models]
+        names = [m.folder.name if m.folder is not None else f"model {i + 1}" for i, m in enumerate(members)]
+        _check_compatible(names, members)
+        manifest = joined([_learned(name, member) for name, member in zip(names, members, strict=True)])
+        manifest = found_again(manifest, SPLITS, data, "data")
+        classifier = averaged(members)
+        card = classifier.card
+        splits = {
+            split: dataset_of(manifest, card.preprocessing, card.classes, split)
+            for split in SPLITS
+            if not manifest.rows(split).empty
+        }
+        extractor = Extractor(classifier)
+        features = {split: extractor.of(part) for split, part in splits.items()}
+        warnings = list(manifest.warnings)
+        if _complete(splits.get("calibration"), card):
+            warnings += (
+                [HARD_IMAGES_ONLY] if any(calibrated_on_hard_images_only(member.card) for member in members) else []
+            )
+            held_out = features["calibration"]
+            logits = held_out.logits(classifier).double().numpy()
+            reference = ScoreReference.of("calibration", held_out.novelty(classifier), logits)
+            novelty = novelty_limit(held_out.novelty(classifier)) if card.abstention.novelty is not None else None
+            p = held_out.probabilities(classifier)
+            decided = decision.decide(p, card.positive_index, card.threshold)
+            limits = Abstention(
+                confidence=choose_confidence(p, held_out.y, target=_target(members), decided=decided),
+                novelty=novelty,
+                target=_target(members),
+                n=len(held_out.y),
+            )
+        else:
+            reference = None
+            limits = card.abstention.changed(confidence=max(m.card.abstention.confidence for m in members))
+            refitted = [
+                f"{name} was also trained on its own (refit)"
+                for name, m in zip(names, members, strict=True)
+                if m.card.refitted
+            ]
+            why = f" ({'; '.join(refitted)})" if refitted else ""
+            text = f"there are no calibration images that are new to all members{why}: the members' own limits are used"
+            warnings.append(finding("no-shared-calibration-images", text))
+        if not _complete(splits.get("test"), card):
+            text = "no test images are new to all members, so there is no test accuracy: train them on the same splits"
+            warnings.append(finding("no-shared-test-images", text))
+        say(warnings)
+        card = card.changed(
+            abstention=limits,
+            reference=reference,
+            data=data_facts_of(manifest).changed(warnings=tuple(warnings)),
+            recipe={
+                "method": "ensemble",
+                "members": [_member(name, m) for name, m in zip(names, members, strict=True)],
+                "hardened": sorted({way for member in members for way in member.card.hardened}),
+            },
+            provenance=provenance_of(manifest, start, card.provenance.seed),
         )
-    else:
-        reference = None
-        limits = card.abstention.changed(confidence=max(m.card.abstention.confidence for m in members))
-        refitted = [
-            f"{name} was also trained on its own (refit)"
-            for name, m in zip(names, members, strict=True)
-            if m.card.refitted
+        classifier = classifier.changed(card)
+        reports = [
+            evaluate_dataset(classifier, part, features=features[split])
+            for split, part in splits.items()
+            if split != "test" or _complete(part, card)
         ]
-        why = f" ({'; '.join(refitted)})" if refitted else ""
-        text = f"there are no calibration images that are new to all members{why}: the members' own limits are used"
-        warnings.append(finding("no-shared-calibration-images", text))
-    if not _complete(splits.get("test"), card):
-        text = "no test images are new to all members, so there is no test accuracy: train them on the same splits"
-        warnings.append(finding("no-shared-test-images", text))
-    say(warnings)
-    card = card.changed(
-        abstention=limits,
-        reference=reference,
-        data=data_facts_of(manifest).changed(warnings=tuple(warnings)),
-        recipe={
-            "method": "ensemble",
-            "members": [_member(name, m) for name, m in zip(names, members, strict=True)],
-            "hardened": sorted({way for member in members for way in member.card.hardened}),
-        },
-        provenance=provenance_of(manifest, start, card.provenance.seed),
-    )
-    classifier = classifier.changed(card)
-    reports = [
-        evaluate_dataset(classifier, part, features=features[split])
-        for split, part in splits.items()
-        if split != "test" or _complete(part, card)
-    ]
-    classifier = classifier.changed(card.with_evidence(*reports), origin=Origin(manifest))
-    if folder is None:
-        return classifier
-    # Any image can be used to measure parity.
-    parity = next(splits[split] for split in reversed(SPLITS) if split in splits)
-    return load(save(classifier, folder, overwrite=overwrite, parity=parity, start=start))
+        classifier = classifier.changed(card.with_evidence(*reports), origin=Origin(manifest))
+        if folder is None:
+            return classifier
+        # Any image can be used to measure parity.
+        parity = next(splits[split] for split in reversed(SPLITS) if split in splits)
+        return load(save(classifier, folder, overwrite=overwrite, parity=parity, start=start))
 
 
 def _learned(name: str, member: Classifier) -> Manifest:

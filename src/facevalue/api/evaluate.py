@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from facevalue import decision
@@ -22,7 +22,13 @@ from facevalue.robustness.defenses.smoothing import Smoothing
 
 @recorded
 def evaluate(
-    model: Model, data: Data, *, split: str | None = None, slices: Sequence[str] = (), save: bool = True
+    model: Model,
+    data: Data,
+    *,
+    split: str | None = None,
+    classes: Mapping[str, str] | None = None,
+    slices: Sequence[str] = (),
+    save: bool = True,
 ) -> Evaluation:
     """Evaluate a model on labelled images, with 95 % intervals.
 
@@ -31,17 +37,21 @@ def evaluate(
     model : a classifier, or a model folder.
     data : a folder, a manifest file, a table with ``path`` and ``label``, or an :class:`~facevalue.ImageDataset`.
         Classes are matched by name; some may be absent. If it has splits, test is used.
-        split : use this split instead. If ``data`` has no splits, those of the model's training are used.
-        slices : columns; the figures are also given for each of their values, see
-            :func:`facevalue.evaluation.slices.values_of`.
-        save : write the evaluation to the card of a model folder.
+    split : use this split instead. If ``data`` has no splits, those of the model's training are used.
+    classes : the model's class for classes of ``data`` with another name: ``{"persons": "human"}``. Several may become
+        one.
+    slices : columns; the figures are also given for each of their values, see
+        :func:`facevalue.evaluation.slices.values_of`.
+    save : write the evaluation to the card of a model folder.
 
     Raises
     ------
+    UsageError
+        ``classes`` has a name that ``data`` or the model lacks.
     DataError
         ``data`` has an unknown class, or no images to evaluate on.
     """
-    context = EvaluationContext.of(model, data, split=split, save=save)
+    context = EvaluationContext.of(model, data, split=split, classes=classes, save=save)
     classifier, dataset = context.classifier, context.dataset
     columns = {column: values_of(context.rows, column) for column in slices}
     features = features_of(classifier, dataset, f"evaluating on {dataset.name}")
@@ -65,6 +75,7 @@ def evaluate_corruptions(
     data: Data,
     *,
     split: str | None = None,
+    classes: Mapping[str, str] | None = None,
     limit: int | None = 500,
     seed: int = 0,
     plot: Path | str | None = None,
@@ -77,12 +88,12 @@ def evaluate_corruptions(
 
     Parameters
     ----------
-    model, data, split, save : as for :func:`evaluate`.
+    model, data, split, classes, save : as for :func:`evaluate`.
     limit : use at most this many images, drawn evenly from the classes; ``None`` for all. Each takes 41 predictions.
     seed : of random corruptions and of the choice of images.
     plot : path for a PNG with one curve per corruption.
     """
-    context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)
+    context = EvaluationContext.of(model, data, split=split, classes=classes, limit=limit, seed=seed, save=save)
     report = context.finished(corrupt_dataset(context.predictor, context.dataset, seed))
     if plot is not None:
         plots.save_png(plots.corruption_curves(report), Path(plot))
@@ -98,6 +109,7 @@ def certify(
     samples: int = 1000,
     alpha: float = 0.001,
     split: str | None = None,
+    classes: Mapping[str, str] | None = None,
     limit: int | None = 100,
     seed: int = 0,
     plot: Path | str | None = None,
@@ -110,13 +122,13 @@ def certify(
 
     Parameters
     ----------
-    model, data, split, save : as for :func:`evaluate`.
+    model, data, split, classes, save : as for :func:`evaluate`.
     sigma, samples, alpha : see :class:`facevalue.robustness.defenses.smoothing.Smoothing`.
     limit : certify at most this many images, drawn evenly from the classes; ``None`` for all.
     plot : path for a PNG of certified accuracy against the radius.
     """
     smoothing = Smoothing(sigma=sigma, samples=samples, alpha=alpha)
-    context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)
+    context = EvaluationContext.of(model, data, split=split, classes=classes, limit=limit, seed=seed, save=save)
     report = context.finished(certify_dataset(context.classifier, context.dataset, smoothing, seed))
     if plot is not None:
         plots.save_png(plots.certified_curve([report]), Path(plot))

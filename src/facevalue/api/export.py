@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from facevalue.api.common.inputs import Model, opened
@@ -9,6 +10,7 @@ from facevalue.api.common.model_folder import PARITY_IMAGES, parity_images
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.evaluation_data import evaluation_data
 from facevalue.data.scan import Data
+from facevalue.errors import UsageError
 from facevalue.evidence.provenance import recorded
 from facevalue.evidence.records import ExportReport
 from facevalue.export import find
@@ -16,7 +18,14 @@ from facevalue.models.classifier import Classifier
 
 
 @recorded
-def export(model: Model, output: Path | str, *, to: str = "onnx", images: Data | None = None) -> ExportReport:
+def export(
+    model: Model,
+    output: Path | str,
+    *,
+    to: str = "onnx",
+    images: Data | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> ExportReport:
     """Write the model in another format. The file is kept only if its predictions agree with the model's.
 
     Parameters
@@ -25,6 +34,7 @@ def export(model: Model, output: Path | str, *, to: str = "onnx", images: Data |
     output : the file to write; for ``web``, a folder.
     to : a target in :data:`facevalue.export.EXPORTERS`.
     images : labelled images to measure parity on; by default the model's own test images, if they still exist.
+    classes : as for :func:`facevalue.evaluate`, for ``images``.
 
     Raises
     ------
@@ -37,11 +47,13 @@ def export(model: Model, output: Path | str, *, to: str = "onnx", images: Data |
     """
     exporter = find(to)
     classifier = opened(model)
-    return exporter(classifier, Path(output), _images(classifier, images).some(4 * PARITY_IMAGES))
+    return exporter(classifier, Path(output), _images(classifier, images, classes).some(4 * PARITY_IMAGES))
 
 
-def _images(classifier: Classifier, given: Data | None) -> ImageDataset:
+def _images(classifier: Classifier, given: Data | None, classes: Mapping[str, str] | None) -> ImageDataset:
     if given is None:
+        if classes:
+            raise UsageError("`classes` renames the classes of `images`; give both")
         return parity_images(classifier)
     origin = classifier.origin
-    return evaluation_data(classifier.card, None if origin is None else origin.manifest, given).dataset
+    return evaluation_data(classifier.card, None if origin is None else origin.manifest, given, classes=classes).dataset

@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from facevalue.api.common.inputs import Model, opened
-from facevalue.api.common.model_folder import data_facts_of, free_place, provenance_of, save
+from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
+from facevalue.data.class_names import scanned_for
 from facevalue.data.dataset import ImageDataset, dataset_of, held
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.manifest import SPLITS, Manifest
-from facevalue.data.scan import Data, scan
+from facevalue.data.scan import Data
 from facevalue.data.training_data import HARD_IMAGES_ONLY, calibrated_on_hard_images_only, found_again, learned_manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
@@ -36,10 +37,11 @@ from facevalue.models.features import Extractor, Features
 from facevalue.models.origin import Origin
 from facevalue.support import progress
 from facevalue.support.html import ShownInNotebooks
+from facevalue.support.output_folder import resumable
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.head import moved_head
 from facevalue.training.loop import train_body
-from facevalue.training.methods import checkpoint_beside
+from facevalue.training.methods import checkpoint_beside, identity
 from facevalue.training.plan import ValidationPlan
 from facevalue.training.recipe import Recipe, Setting, read
 
@@ -98,9 +100,11 @@ def finetune(
     epochs: int | None = None,
     replay: float = 1.0,
     groups: str | None = None,
+    classes: Mapping[str, str] | None = None,
     old: Data | None = None,
     seed: int = 0,
     resume: bool = False,
+    fresh: bool = False,
     overwrite: bool = False,
     settings: Mapping[str, Setting] | None = None,
 ) -> FinetuneResult:
@@ -120,27 +124,28 @@ def finetune(
     lr, epochs : for stages; by default 5e-5 and 5.
     replay : number of old training images per hard image, drawn evenly from the classes.
     groups : groups of the hard images, as for ``train``.
+    classes : names of classes of the hard images, as for ``evaluate``.
     old : the present location of the model's own images, if they have moved.
-    resume : continue an interrupted fine-tuning of stages.
+    resume, fresh : as for ``train``, for a fine-tuning of stages.
     settings : other settings of the recipe ``finetune``, by dotted key.
 
     Raises
     ------
     UsageError
-        A setting is invalid, the model is an ensemble, or ``output`` exists already.
+        A setting is invalid, the model is an ensemble, ``output`` exists already, or beside it is an interrupted
+        fine-tuning with other settings or images.
+    FaceValueError
+        Another process is writing ``output``.
     DataError
         The model's own images are no longer where they were, or the hard images have unknown classes or are too few.
     """
     start = time.perf_counter()
-    folder = None if output is None else free_place(Path(output), overwrite)
     before = opened(model)
     if stages not in ("head", "all") and not (isinstance(stages, int) and stages >= 1):
         raise UsageError(f"expected `stages` to be head, all or a number of at least 1, but got {stages!r}")
     if not 0 <= replay < math.inf:
         raise UsageError(f"expected `replay` to be a number of at least 0, but got {replay:g}")
-    if folder is not None and before.folder is not None and folder.exists() and folder.samefile(before.folder):
-        raise UsageError(f"{folder} is the model to fine-tune, which must not be overwritten; choose another `output`")
-    if folder is None and resume:
+    if output is None and resume:
         raise UsageError("`resume` continues the fine-tuning whose checkpoint is beside `output`; name that `output`")
     own = sorted(key for key in settings or {} if key.partition(".")[0] in _THE_MODELS_OWN)
     if own:
@@ -151,131 +156,136 @@ def finetune(
         )
     if before.card.network.name == "ensemble":
         raise UsageError(f"{model} is an ensemble; fine-tune its members and combine them again")
-    recipe = _recipe(before.card, stages, lr, epochs, {"seed": seed, **(settings or {})})
-    seed = recipe.seed
-    if before.origin is None:
-        raise UsageError(
-            "this classifier has no manifest of its training images, which fine-tuning needs to replay them"
+    with claimed(output, overwrite) as folder:
+        if folder is not None and before.folder is not None and folder.exists() and folder.samefile(before.folder):
+            raise UsageError(
+                f"{folder} is the model to fine-tune, which must not be overwritten; choose another `output`"
+            )
+        recipe = _recipe(before.card, stages, lr, epochs, {"seed": seed, **(settings or {})})
+        seed = recipe.seed
+        if before.origin is None:
+            raise UsageError(
+                "this classifier has no manifest of its training images, which fine-tuning needs to replay them"
+            )
+        known = found_again(learned_manifest(before.origin.manifest, before.card), SPLITS, old, "old")
+        given = scanned_for(data, before.card.classes, classes)
+        hard, left_out = hard_manifest(given, known, before.card.classes, groups, seed)
+        say(hard.warnings)
+        of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
+        kept = "calibration" in of_old  # false after a refit, which trains on all images except test
+        alone = not kept or calibrated_on_hard_images_only(before.card)
+        absent = [c for i, c in enumerate(before.card.classes) if not (of_hard["calibration"].labels == i).any()]
+        if absent and not kept:
+            raise DataError(
+                f"there are no hard images of {absent[0]} for calibration, and the model was trained on its own "
+                "calibration images (refit); add hard images of every class"
+            )
+        extractor = Extractor(before)
+        asked = {"old": of_old["test"], "hard": of_hard["test"]}
+        features_before = {name: extractor.of(part) for name, part in asked.items()}
+
+        replayed = [of_old["train"].some(round(replay * len(of_hard["train"])), seed)] if replay else []
+        # As many old images as hard ones (times `replay`, if above 1), so that the old ones do not dominate.
+        watched = max(1, round(max(1.0, replay) * len(of_hard["validation"])))
+        mixed = {
+            "train": of_hard["train"].joined(*replayed, name="train"),
+            "validation": of_hard["validation"].joined(
+                *([of_old["validation"].some(watched, seed)] if kept else []), name="validation"
+            ),
+            "calibration": of_hard["calibration"].joined(
+                *([of_old["calibration"]] if kept else []), name="calibration"
+            ),
+            "test": of_old["test"].joined(of_hard["test"], name="test"),
+        }
+        run = identity(recipe, _fingerprint(mixed), before.weights_sha256()) | {"stages": str(stages)}
+        with _checkpoint(folder, run) as checkpoint:
+            checkpoint.begin(resume=resume, fresh=fresh)
+            if stages == "head":
+                after, history, features = _with_moved_head(before, extractor, mixed)
+            else:
+                mixed = held(mixed)
+                plan = ValidationPlan(recipe, mixed["validation"])
+                after, history = train_body(before, mixed["train"], plan, recipe, checkpoint)
+                extractor = Extractor(after)
+                features = {name: extractor.of(part) for name, part in mixed.items()}
+        limits = recipe.calibration
+        after = calibrated(
+            with_novelty(after, features["train"]),
+            features["calibration"],
+            target=limits.target,
+            floor=limits.floor,
+            quantile=limits.quantile,
         )
-    known = found_again(learned_manifest(before.origin.manifest, before.card), SPLITS, old, "old")
-    hard, left_out = hard_manifest(scan(data), known, before.card.classes, groups, seed)
-    say(hard.warnings)
-    of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
-    kept = "calibration" in of_old  # false after a refit, which trains on all images except test
-    alone = not kept or calibrated_on_hard_images_only(before.card)
-    absent = [c for i, c in enumerate(before.card.classes) if not (of_hard["calibration"].labels == i).any()]
-    if absent and not kept:
-        raise DataError(
-            f"there are no hard images of {absent[0]} for calibration, and the model was trained on its own "
-            "calibration images (refit); add hard images of every class"
+        # The test split has the old images first, then the hard ones.
+        n_old = len(of_old["test"])
+        features_after = {"old": features["test"].rows(0, n_old), "hard": features["test"].rows(n_old)}
+        changes = tuple(
+            compare_pairs(f"{name} test", before, features_before[name], after, features_after[name])
+            for name in ("old", "hard")
         )
-    extractor = Extractor(before)
-    asked = {"old": of_old["test"], "hard": of_hard["test"]}
-    features_before = {name: extractor.of(part) for name, part in asked.items()}
-
-    replayed = [of_old["train"].some(round(replay * len(of_hard["train"])), seed)] if replay else []
-    # As many old images as hard ones (times `replay`, if above 1), so that the old ones do not dominate.
-    watched = max(1, round(max(1.0, replay) * len(of_hard["validation"])))
-    mixed = {
-        "train": of_hard["train"].joined(*replayed, name="train"),
-        "validation": of_hard["validation"].joined(
-            *([of_old["validation"].some(watched, seed)] if kept else []), name="validation"
-        ),
-        "calibration": of_hard["calibration"].joined(*([of_old["calibration"]] if kept else []), name="calibration"),
-        "test": of_old["test"].joined(of_hard["test"], name="test"),
-    }
-    if stages == "head":
-        after, history, features = _with_moved_head(before, extractor, mixed)
-    else:
-        mixed = held(mixed)
-        with _checkpoint(folder, recipe, before, mixed, resume) as checkpoint:
-            plan = ValidationPlan(recipe, mixed["validation"])
-            after, history = train_body(before, mixed["train"], plan, recipe, checkpoint)
-        extractor = Extractor(after)
-        features = {name: extractor.of(part) for name, part in mixed.items()}
-    limits = recipe.calibration
-    after = calibrated(
-        with_novelty(after, features["train"]),
-        features["calibration"],
-        target=limits.target,
-        floor=limits.floor,
-        quantile=limits.quantile,
-    )
-    # The test split has the old images first, then the hard ones.
-    n_old = len(of_old["test"])
-    features_after = {"old": features["test"].rows(0, n_old), "hard": features["test"].rows(n_old)}
-    changes = tuple(
-        compare_pairs(f"{name} test", before, features_before[name], after, features_after[name])
-        for name in ("old", "hard")
-    )
-    report = FinetuneReport(
-        model="in memory" if before.folder is None else before.folder.name,
-        weights_sha256=before.weights_sha256(),
-        stages=str(stages),
-        replay=replay,
-        replayed=sum(map(len, replayed)),
-        left_out=left_out,
-        changes=changes,
-        warnings=(*warnings_of(changes, before.card, of_hard), *([HARD_IMAGES_ONLY] if alone else [])),
-        provenance=Provenance.made(
-            start, seed, fingerprint=hard.fingerprint(), source=hard.source, n=sum(change.n for change in changes)
-        ),
-    )
-    whole = Manifest(
-        table=pd.concat([known.table, hard.table], ignore_index=True),
-        source=f"{known.source}; {hard.source}",
-        groups="; ".join(dict.fromkeys((known.groups, hard.groups))),
-        warnings=(*known.warnings, *hard.warnings),
-        images={**known.images, **hard.images},
-    )
-    reports = [evaluate_dataset(after, mixed[split], features=features[split]) for split in reversed(SPLITS)]
-    after_reports = {
-        f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name]) for name in ("old", "hard")
-    }
-    before_reports = {
-        f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name]) for name in asked
-    }
-    card = after.card.changed(
-        data=data_facts_of(whole),
-        recipe={
-            **recipe.to_dict(),
-            "hardened": list(before.card.hardened),
-            "finetune": report.changed(changes=()).to_dict(),
-        },
-        provenance=provenance_of(whole, start, seed),
-        seconds_per_epoch=float(np.mean([line["seconds"] for line in history])),
-        files={},
-        evidence=(*reversed(reports), *after_reports.values(), report),
-    )
-    after = after.changed(card, origin=Origin(whole, tuple(history)))
-    if folder is not None:
-        after = load(save(after, folder, overwrite=overwrite, parity=mixed["test"], start=start))
-        _beside(folder, recipe, before, mixed).clear()
-    every = {**before_reports, **after_reports}
-    names = {"old_before": "old_test_before", "old_after": "old_test_after"}
-    return FinetuneResult(after, {names.get(key, key): report for key, report in every.items()})
+        report = FinetuneReport(
+            model="in memory" if before.folder is None else before.folder.name,
+            weights_sha256=before.weights_sha256(),
+            stages=str(stages),
+            replay=replay,
+            replayed=sum(map(len, replayed)),
+            left_out=left_out,
+            changes=changes,
+            warnings=(*warnings_of(changes, before.card, of_hard), *([HARD_IMAGES_ONLY] if alone else [])),
+            provenance=Provenance.made(
+                start, seed, fingerprint=hard.fingerprint(), source=hard.source, n=sum(change.n for change in changes)
+            ),
+        )
+        whole = Manifest(
+            table=pd.concat([known.table, hard.table], ignore_index=True),
+            source=f"{known.source}; {hard.source}",
+            groups="; ".join(dict.fromkeys((known.groups, hard.groups))),
+            warnings=(*known.warnings, *hard.warnings),
+            images={**known.images, **hard.images},
+        )
+        reports = [evaluate_dataset(after, mixed[split], features=features[split]) for split in reversed(SPLITS)]
+        with progress.within("after"):
+            after_reports = {
+                f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name])
+                for name in ("old", "hard")
+            }
+        with progress.within("before"):
+            before_reports = {
+                f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name])
+                for name in asked
+            }
+        card = after.card.changed(
+            data=data_facts_of(whole),
+            recipe={
+                **recipe.to_dict(),
+                "hardened": list(before.card.hardened),
+                "finetune": report.changed(changes=()).to_dict(),
+            },
+            provenance=provenance_of(whole, start, seed),
+            seconds_per_epoch=float(np.mean([line["seconds"] for line in history])),
+            files={},
+            evidence=(*reversed(reports), *after_reports.values(), report),
+        )
+        after = after.changed(card, origin=Origin(whole, tuple(history)))
+        if folder is not None:
+            after = load(save(after, folder, overwrite=overwrite, parity=mixed["test"], start=start))
+            checkpoint_beside(folder, run).clear()
+        every = {**before_reports, **after_reports}
+        names = {"old_before": "old_test_before", "old_after": "old_test_after"}
+        return FinetuneResult(after, {names.get(key, key): report for key, report in every.items()})
 
 
-def _beside(folder: Path, recipe: Recipe, before: Classifier, mixed: Mapping[str, ImageDataset]) -> Checkpoint:
-    texts = [before.weights_sha256(), *(part.fingerprint for part in mixed.values())]
-    return checkpoint_beside(folder, recipe, hashlib.sha256("\n".join(texts).encode()).hexdigest())
+def _fingerprint(mixed: Mapping[str, ImageDataset]) -> str:
+    return hashlib.sha256("\n".join(part.fingerprint for part in mixed.values()).encode()).hexdigest()
 
 
 @contextmanager
-def _checkpoint(
-    folder: Path | None, recipe: Recipe, before: Classifier, mixed: Mapping[str, ImageDataset], resume: bool
-) -> Iterator[Checkpoint]:
-    """The checkpoint of an unfinished fine-tuning."""
+def _checkpoint(folder: Path | None, run: Mapping[str, Any]) -> Iterator[Checkpoint]:
+    """The checkpoint of this fine-tuning: beside the model folder, or in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="facevalue-") as place:
-        checkpoint = _beside(folder or Path(place) / "model", recipe, before, mixed)
-        if not resume:
-            checkpoint.clear()
-        try:
+        checkpoint = checkpoint_beside(folder or Path(place) / "model", run)
+        with resumable(checkpoint.folder):
             yield checkpoint
-        except KeyboardInterrupt as error:
-            if folder is not None and checkpoint.folder.exists():
-                raise KeyboardInterrupt(f"progress is saved in {checkpoint.folder}; continue with `resume`") from error
-            raise
 
 
 def _recipe(
@@ -313,12 +323,13 @@ def _with_moved_head(
     before: Classifier, extractor: Extractor, mixed: Mapping[str, ImageDataset]
 ) -> tuple[Classifier, list[dict[str, Any]], dict[str, Features]]:
     features = {name: extractor.of(part) for name, part in mixed.items()}
-    with progress.work("refitting the head", unit="fits"):
+    with progress.work("refitting the head", 1, "fits") as work:
         head, history = moved_head(
             before.body.head,
             (features["train"].x, features["train"].y),
             (features["validation"].x, features["validation"].y),
         )
+        work.advance()
     after = copy.deepcopy(before)
     after.body.head.load_state_dict(head.state_dict())
     return after.eval(), history, features

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from facevalue.api.common.model_folder import updating
 from facevalue.reports.model_page import write_report
 
 
@@ -14,4 +15,7 @@ def report(model: Path | str, output: Path | str | None = None) -> Path:
     ----------
     output : path of the page; by default ``report.html`` in the folder.
     """
-    return write_report(Path(model), None if output is None else Path(output))
+    if output is not None:
+        return write_report(Path(model), Path(output))
+    with updating(Path(model)):
+        return write_report(Path(model))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from facevalue.api.common.model_folder import data_facts_of, free_place, provenance_of, save
+from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
 from facevalue.api.compare import Comparison, compare
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.dataset import ImageDataset, dataset_of
@@ -23,14 +25,14 @@ from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.origin import Origin
 from facevalue.support import files, progress
-from facevalue.support.output_folder import free_folder
+from facevalue.support.output_folder import free_folder, locked, resumable
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import resolved
 from facevalue.training.methods import Trained, checkpoint_beside, identity, new_classifier, train_method
 from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.refit import finished
 from facevalue.training.split_data import split_manifest
-from facevalue.training.studies import check_same_study
+from facevalue.training.studies import check_same_study, study_of
 
 _SHOWN_WARNINGS = 5  # warnings about the test figures to show; with many classes there can be hundreds
 
@@ -44,6 +46,7 @@ def train(
     groups: str | None = None,
     seed: int | None = None,
     resume: bool = False,
+    fresh: bool = False,
     overwrite: bool = False,
     network: str | None = None,
     weights: str | None = None,
@@ -69,7 +72,9 @@ def train(
     recipe : ``probe``, ``finetune``, ``scratch``, another recipe's name, or a TOML file.
     groups : images that must stay in one split, see :func:`facevalue.data.groups.with_groups`; by default the recipe's.
     seed : by default the recipe's, which is 0 unless set.
-    resume : continue an interrupted training after its last complete epoch.
+    resume : say so if there is no interrupted training to continue. One with the same settings and images is continued
+        anyway, after its last complete epoch.
+    fresh : remove an interrupted training and start over.
     overwrite : replace an existing model folder.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
     distill_temperature : recipe settings.
@@ -82,11 +87,14 @@ def train(
     Raises
     ------
     UsageError
-        A path, name or setting is invalid, or ``output`` exists already.
-        DataError
-            The images cannot be used.
-        WeightsError
-            The weights cannot be loaded or do not fit.
+        A path, name or setting is invalid, ``output`` exists already, or beside it is an interrupted training with
+        other settings or images.
+    FaceValueError
+        Another process is writing ``output``.
+    DataError
+        The images cannot be used.
+    WeightsError
+        The weights cannot be loaded or do not fit.
     """
     start = time.perf_counter()
     asked: dict[str, Setting | None] = {
@@ -110,32 +118,34 @@ def train(
         raise UsageError("`distill_temperature` needs a teacher; name its model folder with `teacher`")
     if output is None and resume:
         raise UsageError("`resume` continues the training whose checkpoint is beside `output`; name that `output`")
-    folder = None if output is None else free_place(Path(output), overwrite)
-    manifest = _prepared(data, chosen, groups)
-    say(manifest.warnings)
-    if manifest.unreadable:
-        first = manifest.unreadable[0]
-        more = len(manifest.unreadable) - 1
-        progress.note(f"left out: {first['path']} {first['reason']}" + (f", and {more} more" if more else ""))
-    with _checkpoint(folder, chosen, manifest, resume) as checkpoint:
+    with claimed(output, overwrite) as folder:
+        manifest = _prepared(data, chosen, groups)
+        say(manifest.warnings)
+        if manifest.unreadable:
+            first = manifest.unreadable[0]
+            more = len(manifest.unreadable) - 1
+            progress.note(f"left out: {first['path']} {first['reason']}" + (f", and {more} more" if more else ""))
         classes = _class_order(data, manifest)
         classifier = new_classifier(chosen, classes)
-        splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
-        trained = train_method(classifier, splits, chosen, checkpoint)
-        classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
-        _show_findings(reports[-1])
-        card = classifier.card.changed(
-            data=data_facts_of(manifest),
-            seconds_per_epoch=trained.seconds_per_epoch,
-            provenance=provenance_of(manifest, start, chosen.seed),
-            evidence=reports,
-        )
-        classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
-        if folder is None:
-            return classifier
-        save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)
-        checkpoint.clear()
-    return load(folder)
+        run = identity(chosen, manifest.fingerprint(), classifier.card.network.weights_sha256)
+        with _checkpoint(folder, run) as checkpoint:
+            checkpoint.begin(resume=resume, fresh=fresh)
+            splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
+            trained = train_method(classifier, splits, chosen, checkpoint)
+            classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
+            _show_findings(reports[-1])
+            card = classifier.card.changed(
+                data=data_facts_of(manifest),
+                seconds_per_epoch=trained.seconds_per_epoch,
+                provenance=provenance_of(manifest, start, chosen.seed),
+                evidence=reports,
+            )
+            classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
+            if folder is None:
+                return classifier
+            save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)
+            checkpoint.clear()
+        return load(folder)
 
 
 def _class_order(data: Data, manifest: Manifest) -> tuple[str, ...]:
@@ -156,21 +166,15 @@ def _show_findings(test: Evaluation) -> None:
 
 
 @contextmanager
-def _checkpoint(folder: Path | None, recipe: Recipe, manifest: Manifest, resume: bool) -> Iterator[Checkpoint]:
-    """The checkpoint of an unfinished training: beside the model folder, or in a temporary folder."""
+def _checkpoint(folder: Path | None, run: Mapping[str, Any]) -> Iterator[Checkpoint]:
+    """The checkpoint of this run: beside the model folder, or in a temporary folder."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="facevalue-") as place:
-            yield Checkpoint(Path(place) / "training", identity(recipe, manifest.fingerprint()))
+            yield Checkpoint(Path(place) / "training", run)
         return
-    checkpoint = checkpoint_beside(folder, recipe, manifest.fingerprint())
-    if not resume:
-        checkpoint.clear()
-    try:
+    checkpoint = checkpoint_beside(folder, run)
+    with resumable(checkpoint.folder):
         yield checkpoint
-    except KeyboardInterrupt as error:
-        if checkpoint.folder.exists():
-            raise KeyboardInterrupt(f"progress is saved in {checkpoint.folder}; continue with `resume`") from error
-        raise
 
 
 def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
@@ -203,18 +207,21 @@ def train_sizes(
     groups: str | None = None,
     seed: int | None = None,
     resume: bool = False,
+    fresh: bool = False,
     overwrite: bool = False,
     settings: Mapping[str, Setting] | None = None,
 ) -> Comparison:
     """Train one model folder per input size in ``output``, then compare the models.
 
-    ``output`` holds the folders (``150``, ``300``), ``sizes.json`` with the rows, and ``curves.png``.
+    ``output`` holds the folders (``150``, ``300``), ``sizes.json`` with the rows, and ``curves.png``. An interrupted
+    study with the same settings is continued: its finished models stay.
 
     Parameters
     ----------
     data, recipe, groups, seed, overwrite, settings : as for :func:`train`; the same for every model.
     sizes : sides of the network input in pixels, all different.
-    resume : continue an interrupted study: keep its finished models and resume the current one.
+    resume : compare again if the study is finished.
+    fresh : remove an interrupted study and start over.
 
     Raises
     ------
@@ -227,36 +234,52 @@ def train_sizes(
     # The recipe's contents, not its name: a recipe file may change before the study is resumed.
     whole = configured(recipe, seed=seed, settings=settings)
     asked = {"data": str(data), "sizes": list(sizes), "groups": groups, "recipe": whole.to_dict()}
-    begun = (folder / STUDY).is_file()
-    if resume and begun:
-        check_same_study(folder / STUDY, asked)
-    else:
-        free_folder(folder, STUDY, "a study of sizes", overwrite)
-        folder.mkdir(parents=True, exist_ok=True)
-        files.write_json(folder / STUDY, asked)
-    models = [folder / str(size) for size in sizes]
-    for size, model in zip(sizes, models, strict=True):
-        if resume and (model / CARD).is_file():
-            progress.note(f"{model} is finished already")
-            continue
-        progress.note(f"{size} pixels")
-        try:
-            train(
-                data,
-                model,
-                recipe=recipe,
-                groups=groups,
-                seed=seed,
-                size=size,
-                resume=resume,
-                overwrite=overwrite,
-                settings=settings,
-            )
-        except FaceValueError:
-            if not begun and [*folder.iterdir()] == [folder / STUDY]:  # no model was made: remove the folder again
-                (folder / STUDY).unlink()
-                folder.rmdir()
-            raise
-    compared = compare(models, plot=folder / CURVES)
-    files.write_json(folder / STUDY, {**asked, "command": current_command(), "models": compared.to_dict()["models"]})
+    with locked(folder), resumable(folder):
+        done = _finished_sizes(folder, asked, resume=resume, fresh=fresh, overwrite=overwrite)
+        new = not done
+        for size in sizes:
+            model = folder / str(size)
+            if size in done and (model / CARD).is_file():
+                progress.note(f"{model} is finished already")
+                continue
+            progress.note(f"{size} pixels")
+            try:
+                # What this study has not finished is its own to replace.
+                with progress.within(f"{size} pixels"):
+                    train(
+                        data,
+                        model,
+                        recipe=recipe,
+                        groups=groups,
+                        seed=seed,
+                        size=size,
+                        overwrite=True,
+                        settings=settings,
+                    )
+            except FaceValueError:
+                if new and [*folder.iterdir()] == [folder / STUDY]:  # no model was made: remove the folder again
+                    (folder / STUDY).unlink()
+                    folder.rmdir()
+                raise
+            done = [*done, size]
+            files.write_json(folder / STUDY, {**asked, "finished": done})
+        compared = compare([folder / str(size) for size in sizes], plot=folder / CURVES)
+        rows = compared.to_dict()["models"]
+        files.write_json(folder / STUDY, {**asked, "finished": done, "command": current_command(), "models": rows})
     return compared
+
+
+def _finished_sizes(folder: Path, asked: Mapping[str, Any], *, resume: bool, fresh: bool, overwrite: bool) -> list[int]:
+    """The sizes that an interrupted study has finished; begins a new study if there is none to go on with."""
+    before = study_of(folder / STUDY)
+    unfinished = before is not None and "models" not in before
+    if before is not None and not fresh and (resume or unfinished):
+        check_same_study(folder / STUDY, asked)
+        progress.note(f"going on with the study in {folder}" + ("; `fresh` would start over" if unfinished else ""))
+        return list(before.get("finished", asked["sizes"] if "models" in before else ()))
+    if fresh and unfinished:
+        shutil.rmtree(folder)
+    free_folder(folder, STUDY, "a study of sizes", overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / STUDY, asked)
+    return []

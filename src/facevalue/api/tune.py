@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.support import files, progress
 from facevalue.support.html import ShownInNotebooks
+from facevalue.support.output_folder import locked, resumable
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
 from facevalue.training.recipe import Recipe, Setting, configured
@@ -76,6 +78,7 @@ def tune(
     space: Mapping[str, Search] | None = None,
     groups: str | None = None,
     prune: bool = True,
+    fresh: bool = False,
     seed: int | None = None,
     network: str | None = None,
     weights: str | None = None,
@@ -97,6 +100,7 @@ def tune(
     ----------
     data, recipe, groups, seed, network, weights, size, epochs, settings : as for ``train``.
     output : the study folder: ``best.toml`` for ``train --recipe``, ``trials.json``, ``trials.png``.
+    fresh : remove an existing study in ``output`` and start over.
     trials : total number of trials, including those of earlier calls.
     space : values to search by dotted key; by default learning rate, weight decay, label smoothing and batch size.
     prune : stop unpromising trials early.
@@ -123,32 +127,36 @@ def tune(
     for key, where in searched.items():  # report a misspelt setting now, not in the first trial
         changed(base, {key: where.low if isinstance(where, Between) else where.values[0]})
     folder = Path(output)
-    manifest = _set_up(data, folder, base, searched, groups, prune)
-    journal = str(folder / JOURNAL)  # locked by a file, because Windows reserves symbolic links to administrators
-    with _quiet_optuna(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study = optuna.create_study(
-            study_name="facevalue",
-            storage=JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1) if prune else None,
-            load_if_exists=True,
-        )
-        _queue(study, base, searched)
-        with progress.work("searching", trials, "trials") as work:
-            work.advance(len(finished(study)))
-            while len(finished(study)) < trials:
-                # A new sampler for every trial, so that a resumed study proposes the same trials as an uninterrupted
-                # one.
-                number = len(finished(study))
-                study.sampler = optuna.samplers.TPESampler(seed=base.seed + number, n_startup_trials=5)
-                trial = study.ask()
-                _run(study, trial, manifest, base, searched, folder)
-                write(study, folder, base, searched)
-                work.advance(detail=best_summary(study))
-    figures = write(study, folder, base, searched) | {"command": current_command()}
-    if figures["best"] is None:
-        raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
-    return TuneResult(folder, figures)
+    with locked(folder), resumable(folder):
+        if fresh:
+            _remove(folder)
+        manifest = _set_up(data, folder, base, searched, groups, prune)
+        journal = str(folder / JOURNAL)  # locked by a file, because Windows reserves symbolic links to administrators
+        with _quiet_optuna(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study = optuna.create_study(
+                study_name="facevalue",
+                storage=JournalStorage(JournalFileBackend(journal, lock_obj=JournalFileOpenLock(journal))),
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1) if prune else None,
+                load_if_exists=True,
+            )
+            _queue(study, base, searched)
+            with progress.work("searching", trials, "trials") as work:
+                work.skip(len(finished(study)))
+                while len(finished(study)) < trials:
+                    # A new sampler for every trial, so that a resumed study proposes the same trials as one without
+                    # interruption.
+                    number = len(finished(study))
+                    study.sampler = optuna.samplers.TPESampler(seed=base.seed + number, n_startup_trials=5)
+                    trial = study.ask()
+                    with progress.within(f"trial {number}"):
+                        _run(study, trial, manifest, base, searched, folder)
+                    write(study, folder, base, searched)
+                    work.advance(detail=best_summary(study))
+        figures = write(study, folder, base, searched) | {"command": current_command()}
+        if figures["best"] is None:
+            raise FaceValueError(f"none of {trials} trials could be trained; {TRIALS} in {folder} says why")
+        return TuneResult(folder, figures)
 
 
 @contextmanager
@@ -162,6 +170,12 @@ def _quiet_optuna() -> Iterator[None]:
         yield
     finally:
         optuna.logging.set_verbosity(before)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a study, and nothing else."""
+    if (folder / SETUP).is_file():
+        shutil.rmtree(folder)
 
 
 def _set_up(
@@ -248,7 +262,7 @@ def _run(
             say([finding("trial-failed", f"a trial could not be trained: {error}")])
         trial.set_user_attr("error", str(error))
         study.tell(trial, state=TrialState.FAIL)
-    Checkpoint(folder / "training", "").clear()
+    Checkpoint(folder / "training", {}).clear()
 
 
 def _drawn(trial: Trial, key: str, where: Search) -> Any:

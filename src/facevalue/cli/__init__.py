@@ -27,9 +27,12 @@ from facevalue.cli import (
     predict,
     report,
     serve,
+    sign,
     train,
     tune,
+    verify,
 )
+from facevalue.cli.common.extras import panel
 from facevalue.cli.common.shell import flush, prepare_process, run, verb
 
 VERBS = {
@@ -47,6 +50,8 @@ VERBS = {
     "export": export,
     "report": report,
     "check": check,
+    "verify": verify,
+    "sign": sign,
     "serve": serve,
 }
 
@@ -63,7 +68,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _name, _module in VERBS.items():
-    app.command(_name, epilog=f"Example: {_module.EXAMPLE}")(verb(_module.run))
+    app.command(_name, epilog=f"Example: {_module.EXAMPLE}", rich_help_panel=panel(_name))(verb(_module.run))
 for _name, _group in GROUPS.items():
     app.add_typer(_group.app, name=_name)
 

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from facevalue.cli.common.options import Classes
 from facevalue.cli.common.output import Json, deliver, png_option, table
-from facevalue.cli.common.parsing import fractions, words
+from facevalue.cli.common.parsing import classes_of, fractions, words
 from facevalue.cli.common.reporters import duration
 from facevalue.cli.common.shell import Seed
-from facevalue.cli.evaluate import confusion_table
+from facevalue.cli.evaluate import all_classes_line, confusion_table
 from facevalue.support.formats import eps_text, interval, percent
 
 EXAMPLE = "facevalue attack model images --attacks fgsm,pgd --eps 1/255,4/255 --plot curve.png"
@@ -39,6 +40,7 @@ def run(
     target: Annotated[
         str | None, Option(metavar="CLASS", help="Targeted attack: only a change to this class counts as success.")
     ] = None,
+    classes: Classes = None,
     limit: Annotated[int | None, Option(min=1, metavar="N", help="Most images to attack.")] = None,
     plot: Annotated[Path | None, png_option("--plot", text="Draw accuracy against eps to a PNG.")] = None,
     sheet: Annotated[
@@ -53,7 +55,7 @@ def run(
 ) -> None:
     """Measure the accuracy on images that were changed slightly to mislead the model."""
     chosen: dict[str, Any] = {} if eps is None else {"eps": fractions(eps)}
-    names = words(attacks, "--attacks")
+    names, renamed = words(attacks, "--attacks"), classes_of(classes or ())
 
     from facevalue.api.attack import attack
 
@@ -64,6 +66,7 @@ def run(
         norm=norm,
         defense=defense,
         target=target,
+        classes=renamed,
         limit=limit,
         seed=seed,
         plot=plot,
@@ -100,5 +103,6 @@ def run(
         table("", columns, rows),
         confusion_table(report.classes, report.clean_confusion, "clean"),
         confusion_table(report.classes, worst.confusion, f"{worst.attack} at eps {eps_text(worst.eps, worst.norm)}"),
+        *all_classes_line(report.classes),
         *(warning.line for warning in report.warnings),
     )

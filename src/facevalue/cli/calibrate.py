@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument
+from typer import Argument, Option
 
-from facevalue.cli.common.options import Model
+from facevalue.cli.common.options import Classes, Model
 from facevalue.cli.common.output import Json, deliver, table
+from facevalue.cli.common.parsing import classes_of
 
 EXAMPLE = "facevalue calibrate model new-images -o model-for-new-images"
 
@@ -17,12 +18,21 @@ def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
     data: Annotated[Path, Argument(metavar="DATA", help="Images with labels that the model was not trained on.")],
     output: Model,
+    threshold: Annotated[
+        float | None,
+        Option(
+            metavar="T", help="Predict the positive class from this probability on; without it, the model's threshold."
+        ),
+    ] = None,
+    classes: Classes = None,
     json: Json = None,
 ) -> None:
     """Fit the temperature and the abstention limits on other images; the weights do not change."""
+    named = classes_of(classes or ())
+
     from facevalue.api.calibrate import calibrate
 
-    card = calibrate(model, data, output).card
+    card = calibrate(model, data, output, threshold=threshold, classes=named).card
     figures = {
         "model": output,
         "temperature": card.temperature,

@@ -27,13 +27,15 @@ def run(
     """Compare models: accuracy on every split, generalisation gap, size, speed, calibration, robustness."""
     from facevalue.api.compare import compare
 
-    rows = compare(models, plot=plot).models
-    deliver([row.to_dict() for row in rows], json, *side_by_side(rows))
+    found = compare(models, plot=plot)
+    figures = [row.to_dict() for row in found.models]
+    deliver(figures, json, *side_by_side(found.models), *(warning.line for warning in found.warnings))
 
 
 def side_by_side(rows: Sequence[ComparedModel]) -> tuple[Table, Table]:
     """Two tables: accuracy and cost, then robustness."""
-    columns = ("model", "network", "train", "validation", "test", "95 %", "gap", "parameters", "time per epoch", "ece")
+    accuracies = ("train", "validation", "test", "95 %", "test n", "gap")
+    columns = ("model", "network", *accuracies, "parameters", "time per epoch", "ece")
     cells = [
         (
             row.model,
@@ -42,6 +44,7 @@ def side_by_side(rows: Sequence[ComparedModel]) -> tuple[Table, Table]:
             percent(row.validation_accuracy),
             percent(row.test_accuracy),
             interval(row.test_accuracy_ci),
+            row.test_n,
             percent(row.gap),
             f"{row.parameters:,}",
             "-" if row.seconds_per_epoch is None else duration(row.seconds_per_epoch),

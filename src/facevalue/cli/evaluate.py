@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 from typer import Argument, Option
 
+from facevalue.cli.common.options import Classes
 from facevalue.cli.common.output import Json, deliver, png_option, table
-from facevalue.cli.common.parsing import words
+from facevalue.cli.common.parsing import classes_of, words
 from facevalue.cli.common.shell import Seed
 from facevalue.support.formats import interval, percent
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy
 
 EXAMPLE = "facevalue evaluate model other-images --json figures.json"
+_FILES = 10  # files listed at most
+_RECALLS = 6  # columns of recall at most
 
 
 def run(
@@ -26,6 +29,7 @@ def run(
         Path, Argument(metavar="DATA", help="Images with labels: one folder per class, splits, or a manifest.")
     ],
     split: Annotated[str | None, Option(metavar="NAME", help="Only this split of the data.")] = None,
+    classes: Classes = None,
     slices: Annotated[
         list[str] | None,
         Option(
@@ -57,13 +61,15 @@ def run(
     json: Json = None,
 ) -> None:
     """Measure a model on images with known labels, with 95 % intervals."""
+    named = classes_of(classes or ())
+
     from facevalue.api.evaluate import certify as run_certify
     from facevalue.api.evaluate import evaluate, evaluate_corruptions
 
-    report = evaluate(model, data, split=split, slices=columns_of(slices or ()), save=save)
+    report = evaluate(model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save)
     figures = report.to_dict()
     more: list[Table | str] = []
-    common: dict[str, Any] = {"split": split, "seed": seed, "save": save}
+    common: dict[str, Any] = {"split": split, "classes": named, "seed": seed, "save": save}
     if limit is not None:
         common["limit"] = limit
     if corruptions:
@@ -79,11 +85,19 @@ def run(
         json,
         evaluation_table([report]),
         confusion_table(report.classes, report.confusion),
+        *all_classes_line(report.classes),
         *(part for study in report.slices for part in slice_parts(study)),
         *(w.line for w in (*report.warnings, *(w for s in report.slices for w in s.warnings))),
         *more,
-        *(f"left out: {bad['path']} {bad['reason']}" for bad in report.unreadable),
+        *left_out_lines(report.unreadable),
     )
+
+
+def left_out_lines(unreadable: Sequence[Mapping[str, str]]) -> list[str]:
+    """One line for each of the first files, and one for the rest."""
+    more = len(unreadable) - _FILES
+    lines = [f"left out: {bad['path']} {bad['reason']}" for bad in unreadable[:_FILES]]
+    return [*lines, f"left out: {more} more files; --json FILE lists all"] if more > 0 else lines
 
 
 def columns_of(given: Sequence[str]) -> tuple[str, ...]:
@@ -103,6 +117,8 @@ def slice_parts(study: SliceStudy) -> list[Table | str]:
 def slice_table(study: SliceStudy) -> Table:
     """One row per slice; slices with too few images to judge are marked."""
     labels = list(dict.fromkeys(label for s in study.slices for label in s.recall))
+    if len(labels) > _RECALLS:  # the JSON has all
+        labels = []
     columns = (study.column, "n", "accuracy", "95 %", *(f"recall of {label}" for label in labels), "")
     rows = [
         (
@@ -171,6 +187,23 @@ def evaluation_table(reports: Sequence[Evaluation]) -> Table:
 
 
 def confusion_table(classes: Sequence[str], counts: Sequence[Sequence[int]], title: str = "") -> Table:
-    """Rows are true classes, columns are predicted classes."""
-    rows = [(truth, *row) for truth, row in zip(classes, counts, strict=True)]
-    return table(title, ("true / predicted", *classes), rows)
+    """The confusion matrix, true classes in rows; of more than ten classes the worst ones."""
+    from facevalue.evaluation.worst_classes import SHOWN, worst_classes
+
+    if len(classes) <= SHOWN:
+        rows = [(truth, *row) for truth, row in zip(classes, counts, strict=True)]
+        return table(title, ("true / predicted", *classes), rows)
+    worst = worst_classes(classes, counts)
+    found = [
+        (c.label, c.n, percent(c.recall), interval(c.recall_ci), f"{c.taken_for} ({c.times})" if c.taken_for else "-")
+        for c in worst
+    ]
+    heading = f"{title + ': ' if title else ''}the {len(worst)} worst of {len(classes)} classes"
+    return table(heading, ("true class", "n", "recall", "95 %", "mostly predicted instead"), found)
+
+
+def all_classes_line(classes: Sequence[str]) -> list[str]:
+    """Where to find the classes that :func:`confusion_table` leaves out, if it does."""
+    from facevalue.evaluation.worst_classes import SHOWN
+
+    return ["the whole confusion matrix is in --json FILE"] if len(classes) > SHOWN else []

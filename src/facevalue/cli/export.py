@@ -7,7 +7,9 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from facevalue.cli.common.options import Classes
 from facevalue.cli.common.output import Json, deliver
+from facevalue.cli.common.parsing import classes_of
 from facevalue.support.formats import percent
 
 EXAMPLE = "facevalue export model --to onnx -o model.onnx"
@@ -20,12 +22,13 @@ def run(
     images: Annotated[
         Path | None, Option(metavar="DIR", help="Compare on these images; by default on the model's test images.")
     ] = None,
+    classes: Classes = None,
     json: Json = None,
 ) -> None:
     """Export the model to another format and compare it with the original; a file that differs is removed."""
     from facevalue.api.export import export
 
-    made = export(model, output, to=to, images=images)
+    made = export(model, output, to=to, images=images, classes=classes_of(classes or ()))
     deliver(
         made.to_dict(),
         json,

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Groups, Model, Overwrite, Resume, Settings
+from facevalue.cli.common.options import Classes, Fresh, Groups, Model, Overwrite, Resume, Settings
 from facevalue.cli.common.output import Json, deliver, table
-from facevalue.cli.common.parsing import settings_of
+from facevalue.cli.common.parsing import classes_of, settings_of
 from facevalue.cli.common.shell import Seed
 from facevalue.errors import UsageError
 from facevalue.support.formats import interval, percent
@@ -31,17 +31,19 @@ def run(
         Option(min=0, metavar="RATIO", help="Old training images per hard image, against forgetting."),
     ] = 1.0,
     groups: Groups = None,
+    classes: Classes = None,
     old: Annotated[
         Path | None, Option(metavar="DIR", help="Where the model's own images are now, if they have moved.")
     ] = None,
     changes: Settings = None,
     resume: Resume = False,
+    fresh: Fresh = False,
     overwrite: Overwrite = False,
     seed: Seed = 0,
     json: Json = None,
 ) -> None:
     """Fine-tune a model on images that it gets wrong, and measure the change on the old test images."""
-    changed, chosen = settings_of(changes or []), _stages(stages)
+    changed, chosen, named = settings_of(changes or []), _stages(stages), classes_of(classes or ())
 
     from facevalue.api.finetune import finetune
 
@@ -54,9 +56,11 @@ def run(
         epochs=epochs,
         replay=replay,
         groups=groups,
+        classes=named,
         old=old,
         seed=seed,
         resume=resume,
+        fresh=fresh,
         overwrite=overwrite,
         settings=changed,
     )

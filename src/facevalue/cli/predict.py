@@ -43,17 +43,20 @@ def run(
     if paths.count("-") > 1:
         raise UsageError("- means one image on standard input; give it only once")
     from facevalue.runtime import open_folder
+    from facevalue.runtime.image_files import count
 
     predictor = open_folder(model)
     terminal = sys.stdout.isatty()
     collected: list[Prediction] = []  # only for a table or JSON; plain lines of millions of images need no memory
     keep = terminal or json is not None
-    n = failed = 0
+    n = failed = abstained = 0
     with ExitStack() as stack:
         writers = _writers(predictor, csv, parquet, stack)
-        for prediction in progress.track(_predictions(predictor, paths), "predicting"):
+        total, skipped = count(map(Path, paths))
+        for prediction in progress.track(_predictions(predictor, paths), "predicting", total=total):
             n += 1
             failed += prediction.error is not None
+            abstained += prediction.abstained
             for write in writers:
                 write(prediction)
             if keep:
@@ -67,9 +70,21 @@ def run(
         rows = [_columns(prediction, percent) for prediction in collected]
         figures = [prediction.to_dict() for prediction in collected]
         deliver(figures, json, *([table("", columns, rows)] if terminal else []))
+    if n > 1 and failed < n:
+        progress.note(_summary(n, failed, abstained, skipped))
     if failed == n:
         say_error(f"none of the {n} files could be read" if n > 1 else f"{prediction.path} {prediction.error}")
         raise typer.Exit(FAILED)
+
+
+def _summary(n: int, failed: int, abstained: int, skipped: int) -> str:
+    """What became of the files, in one line.
+
+    >>> _summary(12, 1, 2, 3)
+    '12 images: 9 answered, 2 abstained, 1 cannot be read; 3 other files skipped'
+    """
+    text = f"{n:,} images: {n - failed - abstained:,} answered, {abstained:,} abstained, {failed:,} cannot be read"
+    return text + (f"; {skipped:,} other files skipped" if skipped else "")
 
 
 def _predictions(predictor: Predictor, paths: Sequence[str]) -> Iterator[Prediction]:
@@ -87,7 +102,7 @@ def _columns(prediction: Prediction, probability: Callable[[float | None], str])
         prediction.path or "-",
         label,
         probability(prediction.confidence),
-        prediction.error or " ".join(prediction.reasons),
+        prediction.error or prediction.why,
     )
 
 

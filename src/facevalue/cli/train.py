@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from facevalue.cli.common.options import Data, Groups, Model, Network, Overwrite, RecipesSeed, Resume, Settings, Weights
+from facevalue.cli.common.options import (
+    Data,
+    Fresh,
+    Groups,
+    Model,
+    Network,
+    Overwrite,
+    RecipesSeed,
+    Resume,
+    Settings,
+    Weights,
+)
 from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
 from facevalue.cli.compare import side_by_side
@@ -27,7 +38,7 @@ def run(
     weights: Weights = None,
     groups: Groups = None,
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="Most epochs.")] = None,
-    batch_size: Annotated[int | None, Option(min=1, metavar="N", help="Images per step.")] = None,
+    batch_size: Annotated[int | None, Option(min=2, metavar="N", help="Images per step.")] = None,
     lr: Annotated[float | None, Option(min=0, metavar="RATE", help="Learning rate.")] = None,
     size: Annotated[
         str | None,
@@ -49,6 +60,7 @@ def run(
         float | None, Option(min=1, metavar="T", help="Temperature of distillation; higher means softer probabilities.")
     ] = None,
     resume: Resume = False,
+    fresh: Fresh = False,
     overwrite: Overwrite = False,
     seed: RecipesSeed = None,
     json: Json = None,
@@ -74,7 +86,7 @@ def run(
 
     if len(sizes) > 1:
         named = {SHORT[name]: value for name, value in chosen.items() if value is not None}
-        rows = train_sizes(
+        found = train_sizes(
             data,
             output,
             sizes,
@@ -82,11 +94,17 @@ def run(
             groups=groups,
             seed=seed,
             resume=resume,
+            fresh=fresh,
             overwrite=overwrite,
             settings={**named, **changed},
-        ).models
-        compared = [row.to_dict() for row in rows]
-        deliver(compared, json, *side_by_side(rows), f"{output}: one model folder per size, sizes.json and curves.png")
+        )
+        compared = [row.to_dict() for row in found.models]
+        deliver(
+            compared,
+            json,
+            *side_by_side(found.models),
+            f"{output}: one model folder per size, sizes.json and curves.png",
+        )
         return
     model = train(
         data,
@@ -95,6 +113,7 @@ def run(
         groups=groups,
         seed=seed,
         resume=resume,
+        fresh=fresh,
         overwrite=overwrite,
         size=sizes[0] if sizes else None,
         settings=changed,

@@ -12,7 +12,7 @@ from facevalue.cli.common.options import Data, Groups, Network, RecipesSeed, Set
 from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import settings_of
 from facevalue.errors import UsageError
-from facevalue.support.formats import percent
+from facevalue.support.formats import eps_text, percent
 
 if TYPE_CHECKING:
     from facevalue.training.search_space import Search
@@ -49,6 +49,7 @@ def run(
     epochs: Annotated[int | None, Option(min=1, metavar="N", help="Most epochs per trial.")] = None,
     size: Size = None,
     prune: Annotated[bool, Option(help="Stop unpromising trials early.")] = True,
+    fresh: Annotated[bool, Option("--fresh", help="Remove an existing study, and start over.")] = False,
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
@@ -66,6 +67,7 @@ def run(
         space=searched,
         groups=groups,
         prune=prune,
+        fresh=fresh,
         seed=seed,
         settings=changed,
         network=network,
@@ -84,7 +86,7 @@ def run(
             row["number"],
             row["validation_loss"],
             percent(row["validation_accuracy"]),
-            *(f"{v:.3g}" if isinstance(v := row["settings"][key], float) else v for key in keys),
+            *(_value(key, row["settings"][key]) for key in keys),
         )
         for row in rows[:_SHOWN]
     ]
@@ -96,6 +98,12 @@ def run(
         "the lowest of many validation losses is too optimistic; to measure the recipe on the test images, run:",
         f"facevalue train {data} -o MODEL --recipe {result.recipe}",
     )
+
+
+def _value(key: str, value: object) -> object:
+    if key == "adversarial.eps" and isinstance(value, float):
+        return eps_text(value)
+    return f"{value:.3g}" if isinstance(value, float) else value
 
 
 def _space(given: Sequence[str], file: Path | None) -> dict[str, Search]:

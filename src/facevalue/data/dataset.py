@@ -20,7 +20,7 @@ from facevalue.images import input_cache
 from facevalue.images.input_cache import InputCache
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.images.sources import ImageInput, Images, checked_array, each, upright
-from facevalue.support import machine
+from facevalue.support import machine, progress
 
 HELD_BYTES = 4 * 2**30
 """Network inputs stay in memory up to this size in bytes; larger sets are cached on disk."""
@@ -277,16 +277,18 @@ class ImageDataset:
             part = places[start : start + size]
             yield np.stack([next(decoded) for _ in part]), self.labels[part]
 
-    def pixels(self) -> NDArray[np.uint8]:
-        """All network inputs in memory, (n, s, s, 3) uint8."""
+    def pixels(self, what: str = "") -> NDArray[np.uint8]:
+        """All network inputs in memory, (n, s, s, 3) uint8; ``what`` is the name of this work in progress displays."""
         if isinstance(self._held, np.ndarray):
             return self._held
         side = self._expected_preprocessing().size
         out = np.empty((len(self), side, side, 3), np.uint8)
         start = 0
-        for pixels, _ in self.batches(64):
-            out[start : start + len(pixels)] = pixels
-            start += len(pixels)
+        with progress.work(what or f"decoding {self.name}", len(self)) as work:
+            for pixels, _ in self.batches(64):
+                out[start : start + len(pixels)] = pixels
+                start += len(pixels)
+                work.advance(len(pixels))
         return out
 
     # Making another --------------------------------------------------------------------------------------------------
@@ -313,7 +315,8 @@ class ImageDataset:
         if "sha256" not in self.rows.columns:
             return self
         sha256s = [str(sha256) for sha256 in self.rows["sha256"]]
-        cached = input_cache.cached(sha256s, self._expected_preprocessing(), self._decoded, folder, limit)
+        with progress.within(self.name):
+            cached = input_cache.cached(sha256s, self._expected_preprocessing(), self._decoded, folder, limit)
         return replace(self, _held=cached)
 
     def take(self, indices: Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> ImageDataset:
@@ -401,7 +404,7 @@ def dataset_of(
     if unknown:
         raise DataError(
             f"the classes do not match: the model knows {', '.join(classes)}; "
-            f"{manifest.source} has {', '.join(manifest.classes)}"
+            f"{manifest.source} has {', '.join(manifest.classes)}; name them for the model with `classes`"
         )
     if rows.empty:
         raise DataError(f"{manifest.source} has no readable image" + (f" in {', '.join(splits)}" if splits else ""))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from facevalue.data.class_names import scanned_for
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.file_facts import IN_MEMORY
 from facevalue.data.hashes import unpack
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.near_duplicates import clusters
-from facevalue.data.scan import Data, scan
+from facevalue.data.scan import Data
 from facevalue.data.splits import origins
 from facevalue.data.training_data import learned_from
 from facevalue.errors import DataError, UsageError
@@ -43,7 +45,13 @@ class EvaluationData:
     warnings: tuple[Finding, ...]
 
 
-def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: str | None = None) -> EvaluationData:
+def evaluation_data(
+    card: ModelCard,
+    known: Manifest | None,
+    data: Data,
+    split: str | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> EvaluationData:
     """Images of ``data`` to evaluate or attack the model on.
 
     Parameters
@@ -51,17 +59,18 @@ def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: 
     known : the images that the model was made from; ``None`` if they are not known.
     split : a split of ``data``, or a split that the model made of ``data``, or ``all``. The default is ``test`` for a
         folder with splits, the model's own test images for the folder that it was made from, and else ``all``.
+    classes : names of classes of ``data`` with those of the model, see :func:`facevalue.data.class_names.scanned_for`.
 
     Raises
     ------
     UsageError
-        There is no such split.
+        There is no such split, or ``classes`` has an unknown name.
     DataError
         The model was trained on its own images of that split.
     """
     if split not in (None, "all", *SPLITS):
         raise UsageError(f"Expected `split` to be all or one of {', '.join(SPLITS)}, but got {split!r}")
-    chooser = _Chooser(card, known, data)
+    chooser = _Chooser(card, known, data, classes)
     if chooser.given:
         return chooser.of_split(split or chooser.first("test", "calibration", "validation", "train") or "test")
     if chooser.familiar if split is None else split != "all":
@@ -69,15 +78,23 @@ def evaluation_data(card: ModelCard, known: Manifest | None, data: Data, split: 
     return chooser.of_split("all")
 
 
-def calibration_data(card: ModelCard, known: Manifest | None, data: Data) -> EvaluationData:
+def calibration_data(
+    card: ModelCard, known: Manifest | None, data: Data, classes: Mapping[str, str] | None = None
+) -> EvaluationData:
     """Images of ``data`` to fit temperature and abstention limits on; never the model's test images.
+
+    Parameters
+    ----------
+    known, classes : as for :func:`evaluation_data`.
 
     Raises
     ------
+    UsageError
+        ``classes`` has an unknown name.
     DataError
         There are none, or the model was trained on all of them.
     """
-    chooser = _Chooser(card, known, data)
+    chooser = _Chooser(card, known, data, classes)
     if chooser.given:
         split = chooser.first("calibration", "validation")
         if split is None:
@@ -99,9 +116,9 @@ def calibration_data(card: ModelCard, known: Manifest | None, data: Data) -> Eva
 class _Chooser:
     """Chooses among the images of ``data`` by the split they had when the model was made."""
 
-    def __init__(self, card: ModelCard, known: Manifest | None, data: Data) -> None:
+    def __init__(self, card: ModelCard, known: Manifest | None, data: Data, classes: Mapping[str, str] | None) -> None:
         self.card = card
-        self.manifest = scan(data, classes=card.classes)
+        self.manifest = scanned_for(data, card.classes, classes)
         self.data = self.manifest.source
         self.given = set(self.manifest.readable["split"]) - {""}
         self._known = pd.DataFrame({"sha256": [], "split": [], "label": []}) if known is None else known.table
@@ -137,7 +154,9 @@ class _Chooser:
         new = table[table["phash"] != ""]
         if known.empty or new.empty:
             return pd.Series("", index=table.index)
-        joined = clusters(np.concatenate([unpack(known["phash"]), unpack(new["phash"])]), near=_SAME_LOOK).labels
+        with progress.within("recognising images"):
+            both = np.concatenate([unpack(known["phash"]), unpack(new["phash"])])
+            joined = clusters(both, near=_SAME_LOOK).labels
         split_of = dict(zip(joined[: len(known)][::-1], known["split"][::-1], strict=True))
         found = pd.Series([split_of.get(label, "") for label in joined[len(known) :]], index=new.index)
         return found.reindex(table.index, fill_value="")

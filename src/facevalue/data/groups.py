@@ -14,6 +14,7 @@ from facevalue.data.manifest import Manifest
 from facevalue.data.near_duplicates import Clusters, clusters
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.findings import Finding, distinct, finding
+from facevalue.support import progress
 
 __all__ = ["NEAR", "check_groups", "with_groups"]
 
@@ -54,7 +55,8 @@ def with_groups(manifest: Manifest, how: str | None = None, near: int | None = N
     readable = (table["error"] == "").to_numpy()
     if near is None:
         return manifest.changed(groups=how, group=keys)
-    found = clusters(unpack(table["phash"][readable]), near)
+    with progress.within("grouping"):
+        found = clusters(unpack(table["phash"][readable]), near)
     keys[readable] = _joined(keys[readable], found)
     labels = table["label"][readable].to_numpy(str)
     findings = [*_large_group_findings(labels, found, near), *_cut_chain_findings(found, near)]

@@ -13,6 +13,7 @@ from facevalue.data.groups import with_groups
 from facevalue.data.manifest import Manifest
 from facevalue.errors import DataError
 from facevalue.evidence.findings import finding
+from facevalue.support import progress
 
 SHARES = {"validation": 0.15, "calibration": 0.15, "test": 0.3}
 """Shares of the hard images. The test share is larger than usual, because hard sets are small."""
@@ -35,11 +36,12 @@ def hard_manifest(
     if unknown:
         raise DataError(
             f"the classes do not match: the model knows {', '.join(classes)}; "
-            f"{found.source} has {', '.join(found.classes)}"
+            f"{found.source} has {', '.join(found.classes)}; name them for the model with `classes`"
         )
     mine, theirs = known.readable, found.readable
     joint = pd.concat([mine.assign(key="old/" + mine["key"]), theirs.assign(key="hard/" + theirs["key"])])
-    near = with_groups(Manifest(joint.reset_index(drop=True), found.source), "image").table
+    with progress.within("old and hard images"):
+        near = with_groups(Manifest(joint.reset_index(drop=True), found.source), "image").table
     old_groups = set(near["group"][: len(mine)])
     same = near["group"][len(mine) :].isin(old_groups).to_numpy() | theirs["sha256"].isin(mine["sha256"]).to_numpy()
     warnings = [*found.warnings]

@@ -198,7 +198,7 @@ class _Search:
     def compare_all(self) -> None:
         """Compare every pair, in blocks that fit a processor's cache."""
         n = len(self.hashes)
-        for top in range(0, n, _BLOCK):
+        for top in progress.track(range(0, n, _BLOCK), "comparing images", unit="blocks"):
             rows = self.hashes[top : top + _BLOCK]
             for left in range(top, n, _BLOCK):
                 columns = self.hashes[left : left + _BLOCK]

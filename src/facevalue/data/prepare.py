@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import shutil
@@ -28,10 +27,10 @@ from facevalue.errors import ImageError, UsageError
 from facevalue.evidence.card import MANIFEST
 from facevalue.evidence.findings import Finding, finding
 from facevalue.images.preprocessing import Fit, Preprocessing
-from facevalue.support import files, machine, progress
+from facevalue.support import files, machine, progress, spreadsheet
 from facevalue.support.formats import percent
 from facevalue.support.html import ShownInNotebooks
-from facevalue.support.output_folder import free_folder
+from facevalue.support.output_folder import claimed, free_folder
 
 Format = Literal["png", "jpeg"]
 Leaks = Literal["warn", "drop", "error"]
@@ -174,6 +173,8 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
     ------
     UsageError
         A path or setting is not valid; ``output`` exists, or one of ``output`` and ``source`` contains the other.
+    FaceValueError
+        Another process is writing ``output``.
     DataError
         The images cannot be split, or there are leaks and ``how.leaks`` is ``error``.
     """
@@ -191,14 +192,15 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
         before=lambda named: check_groups(named, how.groups, how.shares if how.like is None else ()),
     )
     class_folders(raw.classes)
-    with files.replacing_folder(output) as folder:
+    with claimed(output, PREPARED, "a prepared folder", overwrite), files.replacing_folder(output) as folder:
         encoded = folder / ".encoded"
         encoded.mkdir()
         made = _encoded(raw, encoded, how)
         readable = raw.changed(error=made["error"])
         grouped = with_groups(readable, how.groups, how.near)
         # Group again by the prepared images, which a model will see; images of one group stay together.
-        again = with_groups(grouped.changed(phash=made["phash"]), "group", how.near)
+        with progress.within("prepared images"):
+            again = with_groups(grouped.changed(phash=made["phash"]), "group", how.near)
         grouped, leaks = without_leaks(grouped.changed(group=again.table["group"]), how.leaks)
         split = with_splits(grouped, how.shares, how.seed, known)
         enlarged = _enlarged(split.readable, how.size)
@@ -290,10 +292,9 @@ def _left_out(split: Manifest, how: Preparation) -> tuple[dict[str, str], ...]:
 
 
 def _write_csv(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, ["path", "label", "reason"])
-        writer.writeheader()
-        writer.writerows(rows)
+    with spreadsheet.writing(path, ["path", "label", "reason"]) as write:
+        for row in rows:
+            write(row)
 
 
 def _enlarged(rows: pd.DataFrame, size: int) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -28,6 +28,9 @@ TABLE = "the table"
 """The name of a DataFrame in messages and on cards."""
 
 _CHUNK = 4096  # facts are collected as Python objects for this many files, then packed into a compact table
+
+_Read = tuple[dict[str, Any], Key | None, bool]
+"""An image's facts, their cache key, and whether they are new."""
 
 Data = Path | str | pd.DataFrame | ImageDataset
 """Labelled images: a folder, a manifest file, a table with ``path`` and ``label``, or a dataset."""
@@ -141,12 +144,13 @@ def _read_all(
     keys: list[Key | None] = []
     news = 0
     read = partial(_read, cache, fresh, images)
-    found = progress.track(machine.in_order(read, listed), "reading images", total=len(listed))
+    found = machine.in_order(read, listed)
     try:
-        while chunk := list(islice(found, _CHUNK)):
-            parts.append(_table(listed[len(keys) : len(keys) + len(chunk)], [facts for facts, _, _ in chunk]))
-            keys.extend(key for _, key, _ in chunk)
-            news += sum(new for *_, new in chunk)
+        with progress.work("reading images", len(listed)) as work:
+            while chunk := list(_counted(islice(found, _CHUNK), work)):
+                parts.append(_table(listed[len(keys) : len(keys) + len(chunk)], [facts for facts, _, _ in chunk]))
+                keys.extend(key for _, key, _ in chunk)
+                news += sum(new for *_, new in chunk)
     finally:
         # After Ctrl-C too, so that the next scan starts from here.
         if news and cache is not None:
@@ -159,9 +163,18 @@ def _read_all(
     return manifest
 
 
-def _read(
-    cache: ScanCache | None, fresh: bool, images: Mapping[str, bytes | NDArray[np.uint8]], file: Listed
-) -> tuple[dict[str, Any], Key | None, bool]:
+def _counted(found: Iterable[_Read], work: progress.Work) -> Iterator[_Read]:
+    """The same; those of an earlier scan do not count for the rate."""
+    for one in found:
+        _, key, new = one
+        if new or key is None:  # images in memory have no key
+            work.advance()
+        else:
+            work.skip()
+        yield one
+
+
+def _read(cache: ScanCache | None, fresh: bool, images: Mapping[str, bytes | NDArray[np.uint8]], file: Listed) -> _Read:
     """An image's facts, their cache key, and whether they are new."""
     path = str(file.path)
     if path in images:

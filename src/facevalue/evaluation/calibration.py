@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from facevalue import decision
 from facevalue.errors import DataError
 from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.evidence.score_reference import ScoreReference
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.models.networks.distance import RANK
+from facevalue.support import progress
 
 Floats = NDArray[np.floating]
 
@@ -49,7 +51,12 @@ def fit_temperature(logits: Tensor, labels: NDArray[np.int64]) -> float:
 
 
 def choose_confidence(
-    p: Floats, labels: NDArray[np.int64], target: float = 0.95, floor: float = 0.6, coverage: float = 0.5
+    p: Floats,
+    labels: NDArray[np.int64],
+    target: float = 0.95,
+    floor: float = 0.6,
+    coverage: float = 0.5,
+    decided: NDArray[np.int64] | None = None,
 ) -> float:
     """The lowest confidence limit that reaches the ``target`` accuracy (Geifman & El-Yaniv 2017).
 
@@ -61,14 +68,16 @@ def choose_confidence(
     floor : lowest allowed limit.
     coverage : smallest share of images to answer. If ``target`` needs more abstentions, it is not reached, as the
         evaluation then shows.
+    decided : (n,) predicted classes; the most probable ones by default. A threshold makes others.
 
     Returns
     -------
     A probability in [0, 1].
     """
-    confidence = p.max(axis=1)
+    decided = p.argmax(axis=1) if decided is None else decided
+    confidence = p[np.arange(len(p)), decided]
     order = np.argsort(-confidence, kind="stable")
-    right = np.cumsum(p.argmax(axis=1)[order] == labels[order]) / np.arange(1, len(order) + 1)
+    right = np.cumsum(decided[order] == labels[order]) / np.arange(1, len(order) + 1)
     sorted_confidence = confidence[order]
     # A limit can only lie between two different confidences.
     ends = np.append(sorted_confidence[1:] < sorted_confidence[:-1], True)
@@ -155,7 +164,9 @@ def novelty_limit(novelty: Floats, quantile: float = 0.99) -> float:
 
 def with_novelty(classifier: Classifier, train: Features) -> Classifier:
     """A classifier with novelty fitted to the features of its training split."""
-    buffers = fit_novelty(train.x, train.y, len(classifier.card.classes))
+    with progress.work("fitting novelty", 1, "fits") as work:
+        buffers = fit_novelty(train.x, train.y, len(classifier.card.classes))
+        work.advance()
     return classifier.changed(buffers=buffers)
 
 
@@ -181,8 +192,10 @@ def calibrated(
         raise DataError(f"calibration needs images of every class, but there are none of {', '.join(absent)}")
     card = card.changed(temperature=fit_temperature(held_out.logits(classifier), held_out.y))
     classifier = classifier.changed(card)
+    p = held_out.probabilities(classifier)
+    decided = decision.decide(p, card.positive_index, card.threshold)
     abstention = Abstention(
-        confidence=choose_confidence(held_out.probabilities(classifier), held_out.y, target, floor),
+        confidence=choose_confidence(p, held_out.y, target, floor, decided=decided),
         novelty=novelty_limit(held_out.novelty(classifier), quantile),
         target=target,
         n=len(held_out.y),

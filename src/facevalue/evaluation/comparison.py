@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -11,12 +12,14 @@ import numpy as np
 from PIL import Image
 
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import Finding, finding, named
 from facevalue.evidence.record import Record
 from facevalue.evidence.records import (
     AttackFigures,
     AttackReport,
     CertificateReport,
     CorruptionReport,
+    Evidence,
     Interval,
 )
 from facevalue.runtime import open_folder
@@ -34,6 +37,8 @@ class ComparedModel(Record, frozen=True):
 
     Attributes
     ----------
+    classes : in the order of the model.
+    test_n, test_fingerprint : number and fingerprint of the test images.
     gap : accuracy on train minus accuracy on test.
     robust_accuracy : by eps (linf), under the strongest attack on the card against the model without a defence.
     robust_attack : that attack, by eps.
@@ -41,15 +46,19 @@ class ComparedModel(Record, frozen=True):
     certified_radius : mean certified L2 radius.
     milliseconds : median time for one image of 256 x 256 pixels, from file bytes to prediction by ``model.onnx``, over
         ``milliseconds_n`` single images; ``None`` for a model in memory.
+    warnings : what makes its figures incomparable with those of the first model.
     """
 
     model: str
     network: str
     method: str | None
+    classes: tuple[str, ...]
     train_accuracy: float | None
     validation_accuracy: float | None
     test_accuracy: float | None
     test_accuracy_ci: Interval | None
+    test_n: int | None
+    test_fingerprint: str | None
     gap: float | None
     parameters: int
     seconds_per_epoch: float | None
@@ -61,6 +70,7 @@ class ComparedModel(Record, frozen=True):
     certified_radius: float | None
     milliseconds: float | None
     milliseconds_n: int
+    warnings: tuple[Finding, ...] = ()
 
 
 def compared(name: str, card: ModelCard, folder: Path | None) -> ComparedModel:
@@ -78,10 +88,13 @@ def compared(name: str, card: ModelCard, folder: Path | None) -> ComparedModel:
         model=name,
         network=card.network.name,
         method=card.recipe.get("method"),
+        classes=card.classes,
         train_accuracy=on_train,
         validation_accuracy=accuracy["validation"],
         test_accuracy=on_test,
         test_accuracy_ci=test.accuracy_ci if test else None,
+        test_n=test.n if test else None,
+        test_fingerprint=test.provenance.fingerprint if test else None,
         gap=None if on_train is None or on_test is None else on_train - on_test,
         parameters=card.network.parameters,
         seconds_per_epoch=card.seconds_per_epoch,
@@ -96,14 +109,63 @@ def compared(name: str, card: ModelCard, folder: Path | None) -> ComparedModel:
     )
 
 
+def incomparable(first: tuple[str, ModelCard], second: tuple[str, ModelCard]) -> Iterator[Finding]:
+    """What makes the figures of two models, each with its name, incomparable."""
+    (name, card), (other, other_card) = first, second
+    if set(card.classes) != set(other_card.classes):
+        text = (
+            f"{name} and {other} have different classes, so their accuracies answer different questions: "
+            f"{_short(card.classes)} against {_short(other_card.classes)}"
+        )
+        yield finding("models-differ-in-classes", text, models=(name, other))
+    for what, images, other_images in (
+        ("the test accuracies", _of(card.evaluation("test")), _of(other_card.evaluation("test"))),
+        ("the accuracies under corruption", _last(card, CorruptionReport), _last(other_card, CorruptionReport)),
+        ("the certified radii", _last(card, CertificateReport), _last(other_card, CertificateReport)),
+    ):
+        if images is not None and other_images is not None and images[0] != other_images[0]:
+            text = (
+                f"{what} of {name} and {other} were measured on different images ({images[1]} and {other_images[1]}), "
+                "so a difference may come from the images; evaluate both on the same ones"
+            )
+            yield finding("compared-on-different-images", text, models=(name, other), figure=what)
+    differ = [eps_text(level / 255) for level in LEVELS if _attacked_differently(card, other_card, level / 255)]
+    if differ:
+        text = (
+            f"{name} and {other} were not attacked in the same way at {', '.join(differ)}: with other attacks or on "
+            "other images; attack both in the same way before you compare their robust accuracy"
+        )
+        yield finding("compared-under-different-attacks", text, models=(name, other), eps=tuple(differ))
+
+
+def _of(evidence: Evidence | None) -> tuple[str, int] | None:
+    return None if evidence is None else (evidence.provenance.fingerprint, evidence.n)
+
+
+def _last(card: ModelCard, kind: type[Evidence]) -> tuple[str, int] | None:
+    return _of(next(reversed(card.of_kind(kind)), None))
+
+
+def _attacked_differently(card: ModelCard, other: ModelCard, eps: float) -> bool:
+    attacks, others = ({(r.attack, images) for r, images in _attacks_at(c, eps)} for c in (card, other))
+    return bool(attacks) and bool(others) and attacks != others
+
+
+def _short(classes: Sequence[str]) -> str:
+    return named(sorted(classes))
+
+
+def _attacks_at(card: ModelCard, eps: float, norm: str = "linf") -> Iterator[tuple[AttackFigures, str]]:
+    """The attacks at this eps on the model without a defence, each with the fingerprint of its images."""
+    for report in card.of_kind(AttackReport):
+        for row in report.results:
+            if row.norm == norm and abs(row.eps - eps) < _SAME_EPS and row.speaks_of_model:
+                yield row, report.provenance.fingerprint
+
+
 def worst_at(card: ModelCard, eps: float, norm: str = "linf") -> AttackFigures | None:
     """The attack with the lowest robust accuracy at this eps, without a defence; ``None`` if there is none."""
-    found = [
-        row
-        for report in card.of_kind(AttackReport)
-        for row in report.results
-        if row.norm == norm and abs(row.eps - eps) < _SAME_EPS and row.speaks_of_model
-    ]
+    found = [row for row, _ in _attacks_at(card, eps, norm)]
     return min(found, key=lambda row: row.robust_accuracy, default=None)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue.evidence.findings import Finding, finding
+from facevalue.evidence.findings import Finding, finding, named
 
 SURE = 0.01
 """Significance level of the sign test for exchanged labels."""
@@ -48,18 +48,24 @@ def exchanged(classes: Sequence[str], confusion: NDArray[np.int64]) -> Finding |
     """A warning if labels seem to be exchanged between classes, else ``None``.
 
     Finds the assignment of predictions to labels that fits best (Kuhn 1955). If it differs from the given one by more
-    than chance (sign test), classes were exchanged in the images or in the model.
+    than chance (sign test), classes were exchanged in the images or in the model. With more than two classes there are
+    many assignments, and one of them fits by chance: it is then found on one half of the images, drawn at random, and
+    tested on the other half.
     """
     from scipy.optimize import linear_sum_assignment
     from scipy.stats import binomtest
 
-    rows, best = linear_sum_assignment(-confusion)
+    found_on = tested_on = confusion
+    if len(classes) > 2:
+        found_on = np.random.default_rng(0).binomial(confusion, 0.5)
+        tested_on = confusion - found_on
+    rows, best = linear_sum_assignment(-found_on)
     right, fitting = int(np.trace(confusion)), int(confusion[rows, best].sum())
-    moved = [int(i) for i in rows if best[i] != i and confusion[i, best[i]] > 0]
+    moved = [int(i) for i in rows if best[i] != i and found_on[i, best[i]] > 0]
     # The two assignments differ only on images of the exchanged classes.
-    given = int(sum(confusion[i, i] for i in rows if best[i] != i))
-    other = int(sum(confusion[i, best[i]] for i in moved))
-    if not moved or binomtest(other, other + given, 0.5, alternative="greater").pvalue >= SURE:
+    given = int(sum(tested_on[i, i] for i in rows if best[i] != i))
+    other = int(sum(tested_on[i, best[i]] for i in moved))
+    if not other or binomtest(other, other + given, 0.5, alternative="greater").pvalue >= SURE:
         return None
     pairs = ", ".join(f"{classes[i]!r} is mostly predicted as {classes[best[i]]!r}" for i in moved[:3])
     n = int(confusion.sum())
@@ -81,6 +87,5 @@ def no_better_than_chance(confusion: NDArray[np.int64]) -> bool:
 
 
 def _named(classes: Sequence[str], which: Sequence[int]) -> str:
-    names = ", ".join(repr(classes[i]) for i in which[:3])
-    more = f" and {len(which) - 3} more" if len(which) > 3 else ""
-    return f"{'class' if len(which) == 1 else 'classes'} {names}{more} {'is' if len(which) == 1 else 'are'}"
+    one = len(which) == 1
+    return f"{'class' if one else 'classes'} {named([classes[i] for i in which])} {'is' if one else 'are'}"

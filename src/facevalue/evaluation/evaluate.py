@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,13 @@ from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
 from facevalue.evaluation import confusion_checks, metrics
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.findings import finding
+from facevalue.evidence.findings import NAMED, Finding, finding, named
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import Evaluation, Interval
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features, features_of
+from facevalue.support import progress
+from facevalue.support.few_images import sure_of_classes
 
 SMALL = 30
 """A class with fewer images than this gets a warning, because its intervals are wide."""
@@ -32,10 +35,12 @@ def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features:
     """
     start = time.perf_counter()
     features = features if features is not None else features_of(classifier, dataset, f"evaluating on {dataset.name}")
-    found = figures(classifier.card, features.y, features.probabilities(classifier), features.novelty(classifier))
+    with progress.within(f"figures of {dataset.name}"):
+        found = figures(classifier.card, features.y, features.probabilities(classifier), features.novelty(classifier))
     return found.changed(unreadable=dataset.unreadable, provenance=Provenance.of(dataset, start))
 
 
+@sure_of_classes()
 def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]) -> Evaluation:
     """The evaluation figures only; the provenance holds just n.
 
@@ -65,22 +70,7 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
     confusion = metrics.confusion(y, decided, k)
     doubt = confusion_checks.exchanged(card.classes, confusion)
     warnings = [*confusion_checks.never_predicted(card.classes, confusion), *([] if doubt is None else [doubt])]
-    counts = {label: int((y == c).sum()) for c, label in enumerate(card.classes)}
-    warnings += [
-        finding(
-            "few-images-of-class",
-            f"only {count} image{'s' * (count != 1)} of {label!r}: read the intervals, not only the figures",
-            label=label,
-            n=count,
-        )
-        for label, count in counts.items()
-        if 0 < count < SMALL
-    ]
-    warnings += [
-        finding("no-image-of-class", f"no image of {label!r}", label=label)
-        for label, count in counts.items()
-        if not count
-    ]
+    warnings += _few_images({label: int((y == c).sum()) for c, label in enumerate(card.classes)})
     return Evaluation(
         provenance=Provenance(n=n),
         classes=card.classes,
@@ -92,7 +82,7 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
         auroc_ci=None if np.isnan(auroc) else _auroc_ci(auroc, y, p, positive, draws),
         average_precision=None if np.isnan(average_precision) else average_precision,
         ece=ece,
-        ece_ci=metrics.bootstrap(lambda i: metrics.ece(y[i], p[i]), n, draws=draws, around=ece),
+        ece_ci=_bootstrap("interval of the ECE", lambda i: metrics.ece(y[i], p[i]), n, draws, ece),
         brier=metrics.brier(y, p),
         nll=metrics.nll(y, p),
         confusion=tuple(tuple(int(v) for v in row) for row in confusion),
@@ -108,8 +98,38 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
     )
 
 
+def _few_images(counts: Mapping[str, int]) -> list[Finding]:
+    """Warnings about classes with few images and with none: one for each, or one for all if there are many."""
+    few = {label: n for label, n in sorted(counts.items(), key=lambda item: item[1]) if 0 < n < SMALL}
+    none = [label for label, n in counts.items() if not n]
+    advice = "read the intervals, not only the figures"
+    found = [
+        finding("few-images-of-class", f"only {n} image{'s' * (n != 1)} of {label!r}: {advice}", label=label, n=n)
+        for label, n in few.items()
+    ]
+    if len(few) > NAMED:
+        text = f"{len(few)} classes have fewer than {SMALL} images, the fewest {named(few)}: {advice}"
+        found = [finding("few-images-of-class", text, labels=tuple(few), n=min(few.values()))]
+    if len(none) > NAMED:
+        text = f"no image of {len(none)} classes: {named(none)}"
+        return [*found, finding("no-image-of-class", text, labels=tuple(none))]
+    return [*found, *(finding("no-image-of-class", f"no image of {label!r}", label=label) for label in none)]
+
+
 def _auroc_ci(area: float, y: NDArray[np.int64], p: NDArray[np.float64], positive: int | None, draws: int) -> Interval:
     if positive is not None:
         of_positive = int((y == positive).sum())
         return metrics.auroc_interval(area, of_positive, len(y) - of_positive)
-    return metrics.bootstrap(lambda i: metrics.auroc(y[i], p[i]), len(y), draws=draws)
+    return _bootstrap("interval of the AUROC", lambda i: metrics.auroc(y[i], p[i]), len(y), draws)
+
+
+def _bootstrap(
+    what: str, statistic: Callable[[NDArray[np.integer]], float], n: int, draws: int, around: float | None = None
+) -> Interval:
+    with progress.work(what, draws, "draws") as work:
+
+        def counted(drawn: NDArray[np.integer]) -> float:
+            work.advance()
+            return statistic(drawn)
+
+        return metrics.bootstrap(counted, n, draws=draws, around=around)

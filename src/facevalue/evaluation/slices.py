@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facevalue.errors import UsageError
 from facevalue.evaluation import metrics
-from facevalue.evidence.findings import Finding, finding
+from facevalue.evidence.findings import NAMED, Finding, finding, named
 from facevalue.evidence.records import Gap, SliceFigures, SliceStudy
 
 SMALL = 30
@@ -173,6 +173,7 @@ def _gap(figure: str, counts: dict[str, tuple[int, int]]) -> Gap | None:
 def _warnings(
     column: str, slices: Sequence[SliceFigures], missing: int, y: Ints, where: Ints, classes: tuple[str, ...]
 ) -> list[Finding]:
+    small = [s for s in slices if s.small]
     found = [
         finding(
             "small-slice",
@@ -181,9 +182,12 @@ def _warnings(
             value=s.value,
             n=s.n,
         )
-        for s in slices
-        if s.small
+        for s in small
     ]
+    if len(small) > NAMED:
+        values = tuple(s.value for s in small)
+        text = f"{column}: {len(small)} values have fewer than {SMALL} images, too few to compare: {named(values)}"
+        found = [finding("small-slice", text, column=column, values=values)]
     if missing:
         text = f"{column}: left out {missing} image{'s' * (missing != 1)} without a value"
         found.append(finding("slice-value-missing", text, column=column, n=missing))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from facevalue.errors import FaceValueError, ModelFolderError, UsageError
-from facevalue.evidence import card_format_1
+from facevalue.evidence import card_format_1, seals
 from facevalue.evidence.findings import Finding
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.record import Record
@@ -22,13 +23,14 @@ E = TypeVar("E", bound=Evidence)
 FORMAT = 2
 """Format of the card. :mod:`facevalue.evidence.card_format_1` converts cards of format 1."""
 
-CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST = (
+CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST, CANARIES = (
     "card.json",
     "weights.safetensors",
     "model.onnx",
     "history.jsonl",
     "report.html",
     "manifest.parquet",
+    "canaries.zip",
 )
 
 
@@ -112,6 +114,10 @@ class ModelCard(Record, frozen=True):
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
         was not trained on.
     files : SHA-256 of the folder's other files, by name.
+    altered : names of fields that somebody changed in the file after facevalue had written it; predictions do not
+        depend on them. They stay named, also on later cards of the folder.
+    seals : in the file, a hash of every field, see :mod:`facevalue.evidence.seals`. Empty on cards of earlier versions,
+        and in memory.
     """
 
     classes: tuple[str, ...]
@@ -128,6 +134,8 @@ class ModelCard(Record, frozen=True):
     provenance: Provenance = Provenance()
     files: dict[str, str] = {}
     evidence: tuple[AnyEvidence, ...] = ()
+    altered: tuple[str, ...] = ()
+    seals: dict[str, str] = {}
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -154,6 +162,20 @@ class ModelCard(Record, frozen=True):
         if distill.get("teacher") and distill.get("form") == "defensive":
             ways.add(DISTILLATION)
         return tuple(sorted(ways))
+
+    def decision(self) -> str:
+        """SHA-256 over everything on the card that predictions depend on."""
+        values = {
+            "classes": self.classes,
+            "positive": self.positive,
+            "threshold": self.threshold,
+            "temperature": self.temperature,
+            "limits": (self.abstention.confidence, self.abstention.novelty),
+            "preprocessing": self.preprocessing,
+            "network": (self.network.name, self.network.options, self.network.mean, self.network.std),
+            "files": {name: self.files[name] for name in (WEIGHTS, ONNX) if name in self.files},
+        }
+        return hashlib.sha256(msgspec.json.encode(values, order="deterministic")).hexdigest()
 
     def with_evidence(self, *evidence: AnyEvidence) -> ModelCard:
         """A new card with more evidence at the end."""
@@ -185,7 +207,8 @@ class ModelCard(Record, frozen=True):
         FaceValueError
             The new card could not be read back, for instance because a figure is not finite. The old card stays.
         """
-        text = self.to_json()
+        plain = self.changed(seals={})
+        text = plain.changed(seals=seals.seals_of(msgspec.json.decode(plain.to_json()))).to_json()
         try:
             msgspec.json.decode(text, type=ModelCard)
         except (msgspec.DecodeError, UsageError) as error:
@@ -199,7 +222,8 @@ class ModelCard(Record, frozen=True):
         Raises
         ------
         ModelFolderError
-            The folder does not exist, has no card, or the card has another format.
+            The folder does not exist, has no card, the card has another format, or a value that predictions depend on
+            was changed in the file.
         """
         if not folder.is_dir():
             raise ModelFolderError(f"{folder} is not a model folder: it does not exist")
@@ -212,14 +236,21 @@ class ModelCard(Record, frozen=True):
             version = plain.get("format") if isinstance(plain, dict) else None
             if version == 1:
                 return msgspec.convert(card_format_1.converted(plain), ModelCard)
-            if version in (None, FORMAT):
-                return msgspec.convert(plain, ModelCard)
+            card = msgspec.convert(plain, ModelCard) if version in (None, FORMAT) else None
         except (msgspec.DecodeError, UsageError, RecursionError) as error:  # records check their own values too
             raise ModelFolderError(f"{folder / CARD} is not a card that this version can read: {error}") from error
-        raise ModelFolderError(
-            f"{folder / CARD} is not a card that this version can read: it has format {version!r}, not 1 or {FORMAT}; "
-            "update facevalue"
-        )
+        if card is None:
+            raise ModelFolderError(
+                f"{folder / CARD} is not a card that this version can read: it has format {version!r}, not 1 or "
+                f"{FORMAT}; update facevalue"
+            )
+        changed = seals.changed_fields(plain)
+        if deciding := [field for field in changed if seals.decides(field)]:
+            raise ModelFolderError(
+                f"{folder / CARD} was changed: {', '.join(deciding)} is not what its figures were measured with. "
+                "Restore it; to set another threshold: facevalue calibrate MODEL DATA -o NEW --threshold T"
+            )
+        return card.changed(seals={}, altered=tuple(dict.fromkeys((*card.altered, *changed))))
 
     def checked_file(self, folder: Path, name: str) -> Path:
         """The path of one of the folder's files, after checking that it is unchanged.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from facevalue.evidence.record import Record
@@ -42,10 +43,10 @@ KINDS: dict[str, FindingKind] = {
     "class-unreadable": FindingKind("error", "No image of a class can be read."),
     "contradictory-labels": FindingKind("warning", "The same image is in several classes."),
     "uneven-classes": FindingKind("info", "One class has at least three times as many images as another."),
-    "copies-not-all-compared": FindingKind("warning", "Too many images look alike to compare every pair."),
-    "file-facts-tell-classes": FindingKind("warning", "The classes can be told apart without looking at the images."),
-    "file-facts-may-tell-classes": FindingKind("info", "File facts tell the classes apart, perhaps by chance."),
-    "file-facts-not-checked": FindingKind("info", "There are too few independent groups to check file facts."),
+    "copies-not-all-compared": FindingKind("warning", "Not every pair of similar images was compared."),
+    "file-facts-tell-classes": FindingKind("warning", "File facts alone predict the class."),
+    "file-facts-may-tell-classes": FindingKind("info", "File facts may predict the class, perhaps by chance."),
+    "file-facts-not-checked": FindingKind("info", "There are too few independent groups to check the file facts."),
     "classes-enlarged-unevenly": FindingKind("warning", "More images of one class than of another were enlarged."),
     "unpublished-checksum": FindingKind("info", "Nobody has published a checksum of a downloaded archive."),
     # The splits.
@@ -59,7 +60,7 @@ KINDS: dict[str, FindingKind] = {
     "leak-across-splits": FindingKind("warning", "The same image or group is in several splits."),
     "leaks-dropped": FindingKind("warning", "Images that were in several splits were left out."),
     "new-images-between-splits": FindingKind("warning", "New images belong to groups with images in several splits."),
-    "groups-not-found": FindingKind("warning", "No file name fits the groups of the recipe."),
+    "groups-not-found": FindingKind("warning", "No file name matches the recipe's pattern for groups."),
     "hard-images-known": FindingKind("warning", "Some hard images are in the model's own data and were left out."),
     # Training.
     "eps-ramp-too-long": FindingKind("warning", "Adversarial training ends before eps is reached."),
@@ -71,6 +72,7 @@ KINDS: dict[str, FindingKind] = {
     "no-shared-calibration-images": FindingKind("warning", "No calibration image is new to all members."),
     "no-shared-test-images": FindingKind("warning", "No test image is new to all members."),
     # Evaluation.
+    "model-replaced-meanwhile": FindingKind("warning", "The model folder was replaced while its model was evaluated."),
     "no-test-evaluation": FindingKind("warning", "The model was never evaluated on test images."),
     "few-images-of-class": FindingKind("warning", "A class has fewer than 30 images."),
     "no-image-of-class": FindingKind("warning", "A class has no image."),
@@ -79,7 +81,7 @@ KINDS: dict[str, FindingKind] = {
     "no-better-than-one-answer": FindingKind(
         "warning", "The model is no better than always predicting the largest class."
     ),
-    "labels-exchanged": FindingKind("warning", "Labels seem to be exchanged between classes."),
+    "labels-exchanged": FindingKind("warning", "The labels of some classes seem to be exchanged."),
     "calibration-labels-by-chance": FindingKind(
         "warning", "Predictions on the calibration images are no better than chance."
     ),
@@ -92,10 +94,13 @@ KINDS: dict[str, FindingKind] = {
     "forgotten": FindingKind("warning", "Accuracy on the old test images fell."),
     "no-gain-on-hard-images": FindingKind("warning", "There is no significant gain on the hard test images."),
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
+    "models-differ-in-classes": FindingKind("warning", "Compared models have different classes."),
+    "compared-on-different-images": FindingKind("warning", "Compared figures were measured on different images."),
     # Robustness.
+    "compared-under-different-attacks": FindingKind("warning", "Compared models were not attacked in the same way."),
     "low-clean-accuracy": FindingKind("warning", "Clean accuracy may be no better than chance."),
     "model-not-deterministic": FindingKind("warning", "Two runs of the model disagree."),
-    "unbounded-attack-fails": FindingKind("error", "An attack without limits leaves images correct."),
+    "unbounded-attack-fails": FindingKind("error", "An attack without limits fails on some images."),
     "gradients-zero": FindingKind("warning", "Gradients are zero or nearly zero."),
     "gradients-misleading": FindingKind("warning", "A step along the gradient does not raise the loss."),
     "softmax-saturated": FindingKind("warning", "The gradient of cross-entropy is zero in float32."),
@@ -168,6 +173,20 @@ def _kind(code: str) -> FindingKind:
     if code not in KINDS:
         raise ValueError(f"there is no finding {code!r} in facevalue.evidence.findings.KINDS")
     return KINDS[code]
+
+
+NAMED = 3
+"""Most classes, files or others that a finding names; it counts the rest."""
+
+
+def named(labels: Collection[str]) -> str:
+    """The first labels, and how many more there are.
+
+    >>> named(["a", "b", "c", "d"])
+    "'a', 'b', 'c' and 1 more"
+    """
+    more = len(labels) - NAMED
+    return ", ".join(map(repr, islice(labels, NAMED))) + (f" and {more} more" if more > 0 else "")
 
 
 def say(findings: Iterable[Finding]) -> None:

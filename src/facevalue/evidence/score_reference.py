@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from facevalue.evidence.record import Record
 
 STEP = 1.02
-"""Ratio of neighbouring bins' edges: scores are told apart where they differ by 2 %."""
+"""Ratio of neighbouring bins' edges: scores that differ by 2 % or more fall into different bins."""
 
 LOWEST, HIGHEST = -700, 1400
 """First and last bin: 1e-6 to 1e12."""

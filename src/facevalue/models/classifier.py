@@ -173,13 +173,16 @@ class Classifier(nn.Module, ImagePredictor):
         ------
         UsageError
             ``folder`` exists already, or cannot be written.
+        FaceValueError
+            Another process is writing it.
         ParityError
             The predictions of ``model.onnx`` differ from the classifier's. Nothing is written.
         """
         # Imported here: api.common.model_folder imports exporters and report pages, which import this class.
-        from facevalue.api.common.model_folder import save
+        from facevalue.api.common.model_folder import claimed, save
 
-        return save(self, Path(folder), overwrite=overwrite)
+        with claimed(folder, overwrite):
+            return save(self, Path(folder), overwrite=overwrite)
 
     def expect_evaluated(self) -> None:
         """Raise ``UsageError`` if the weights were changed after the evaluations on the card."""

@@ -130,10 +130,12 @@ class Extractor:
     def features(self, dataset: ImageDataset, what: str = "", change: Change | None = None) -> Tensor:
         """(n, d) features in eval mode, of the images after ``change``."""
         if self._may_record and len(dataset) >= MANY:
-            self._quick, self._may_record = _in_onnxruntime(self._classifier, self._quarters), False
+            with progress.work("preparing the network", 1, "networks") as work:
+                self._quick, self._may_record = _in_onnxruntime(self._classifier, self._quarters), False
+                work.advance()
         quick = self._quick  # once recorded, it is used for small datasets too
         parts: list[Tensor] = []
-        with progress.work(what or f"computing {dataset.name}", len(dataset)) as work:
+        with progress.work(what or f"computing features of {dataset.name}", len(dataset)) as work:
             done = 0
             for pixels, _ in dataset.batches(self._classifier.body.batch):
                 if change is not None:

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from facevalue.errors import ImageError, MissingExtraError, ModelFolderError, UsageError
+from facevalue.evaluation.worst_classes import SHOWN, worst_classes
 from facevalue.evidence.card import HISTORY, REPORT, ModelCard
 from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import (
@@ -31,6 +32,7 @@ from facevalue.support.formats import eps_text, interval, percent
 
 SPLITS = ("train", "validation", "calibration", "test")
 _THUMBNAIL = 900  # pixels, the longer side of a gallery image
+_RECALLS = 6  # columns of recall at most
 _GALLERY = 24  # images shown at most
 _UNREADABLE = 50  # files listed at most
 _GALLERIES = ("images", "pictures")  # folders in a model folder; the second in those of card format 1
@@ -42,7 +44,7 @@ def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tup
     Parameters
     ----------
     folder : a model folder. Its ``history.jsonl`` and ``images/*.png`` are shown if they exist.
-    output : file to write; ``report.html`` in the folder by default.
+    output : file to write; by default ``report.html`` in the folder, whose SHA-256 is then put on the card.
     gallery : more images with captions, for example from ``explain``.
 
     Returns
@@ -60,9 +62,10 @@ def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tup
     own = [path for name in _GALLERIES for path in sorted((folder / name).glob("*.png"))]
     images = [*((path, path.stem) for path in own), *gallery]
     page = render(card, _history(folder), [(_thumbnail(path), caption) for path, caption in images[:_GALLERY]])
-    output = folder / REPORT if output is None else output
-    files.write_text(output, page)
-    return output
+    files.write_text(folder / REPORT if output is None else output, page)
+    if output is None:  # the card knows its own page, so that a changed one is noticed
+        card.changed(files={**card.files, REPORT: files.sha256(folder / REPORT)}).save(folder)
+    return folder / REPORT if output is None else output
 
 
 def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: Sequence[tuple[str, str]] = ()) -> str:
@@ -106,13 +109,16 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         certified=lambda rs: svg(plots.certified_curve(rs), "Certified accuracy against the L2 radius"),
         exports=card.of_kind(ExportReport),
         strongest=strongest,
+        worst_classes=worst_classes,
+        most_classes=SHOWN,
+        most_recalls=_RECALLS,
         warnings=warnings_of(card),
         commands=commands_of(card),
         splits=[s for s in SPLITS if s in card.data.counts] + [s for s in card.data.counts if s not in SPLITS],
         unreadable=card.data.unreadable[:_UNREADABLE],
         history=svg(plots.history(history), "Loss and accuracy during training") if history else None,
-        epochs=len(history),
-        steps="strengths tried" if history and "strength" in history[0] else "epochs",
+        epochs=len(plots.main_phase(history)),
+        steps="strengths tried" if history and "strength" in plots.main_phase(history)[0] else "epochs",
         kept="the last" if card.recipe.get("fit", {}).get("keep") == "last" else "the best on validation",
         reliability=lambda r: svg(plots.reliability(r), f"Reliability diagram on {r.split}"),
         against_eps=lambda r: svg(plots.accuracy_against_eps(r), "Accuracy against eps"),
@@ -142,6 +148,8 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
             yield from flat(value, f"{prefix}{key}.")
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            if key == "eps" and isinstance(value, float):
+                text = eps_text(value, str(settings.get("norm", "linf")))
             yield f"{prefix}{key}", text
 
 

@@ -23,10 +23,13 @@ from facevalue.robustness.attacks.bim import BIM
 from facevalue.robustness.attacks.gradients import input_gradient, steepest
 from facevalue.robustness.attacks.threat import Threat
 from facevalue.robustness.attacks.victim import Victim
+from facevalue.support import progress
 from facevalue.support.formats import eps_text, percent
 
 SAMPLE = 64
 """Number of images for :func:`of_model`."""
+
+_PART = 16  # images at a time
 
 _FLAT = 1e-3
 """In nats. A gradient is flat if moving all pixels over their whole range would change the log odds by less."""
@@ -75,8 +78,12 @@ def of_model(classifier: Classifier, x: Tensor, y: Tensor) -> list[Finding]:
                 finding("model-not-deterministic", text, difference=most, differ=differ, flipped=flipped, n=n)
             )
         warnings += _gradients(Victim(classifier, y), x)
-    result = _UNBOUNDED[1](classifier, x, y, _UNBOUNDED[0])
-    right, left = int((result.clean_decisions == y).sum()), int((~result.success).sum())
+    right = left = 0
+    starts = range(0, n, _PART)
+    for start in progress.track(starts, "checking whether the attacks are reliable", unit="batches"):
+        part, labels = x[start : start + _PART], y[start : start + _PART]
+        result = _UNBOUNDED[1](classifier, part, labels, _UNBOUNDED[0])
+        right, left = right + int((result.clean_decisions == labels).sum()), left + int((~result.success).sum())
     if left > 0.05 * right:
         text = (
             f"an unbounded attack (linf 1: any image is allowed) fails on {left} of {right} images, so the "

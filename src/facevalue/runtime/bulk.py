@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from facevalue.errors import MissingExtraError
-from facevalue.support import files
+from facevalue.support import files, spreadsheet
 from facevalue.types import Prediction
 
 ROWS = 4096
@@ -21,6 +20,8 @@ Write = Callable[[Prediction], None]
 def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
     """One flat row: the prediction, then one column ``p_CLASS`` per class; ``reasons`` are joined by spaces.
 
+    ``probability`` is that of ``leaning``, which is ``label`` unless the model abstains.
+
     >>> row(Prediction("cat", {"cat": 0.75, "dog": 0.25}, leaning="cat", path="a.png"), ["cat", "dog"])["p_dog"]
     0.25
     """
@@ -28,6 +29,7 @@ def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
         # One file name that is not UTF-8 must not stop a table of millions.
         "path": None if prediction.path is None else files.as_text(prediction.path),
         "label": prediction.label,
+        "probability": prediction.confidence,
         "abstained": prediction.abstained,
         "reasons": " ".join(prediction.reasons),
         "leaning": prediction.leaning,
@@ -41,13 +43,18 @@ def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
 def writing_csv(path: Path, classes: Sequence[str]) -> Iterator[Write]:
     """Yield a function that writes one prediction; the file appears if the block succeeds.
 
-    UTF-8 with a header; missing values are empty fields.
+    For people and spreadsheets, see :mod:`facevalue.support.spreadsheet`: numbers have four digits, reasons are in
+    words, missing values are empty cells.
     """
     columns = list(row(Prediction(None, {}), classes))
-    with files.replacing_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        yield lambda prediction: writer.writerow(row(prediction, classes))
+    numbers = {"probability", "novelty", *(f"p_{name}" for name in classes)}
+    with files.replacing_file(path) as partial, spreadsheet.writing(partial, columns) as write:
+
+        def write_one(prediction: Prediction) -> None:
+            plain = row(prediction, classes) | {"reasons": prediction.why}
+            write({name: spreadsheet.digits(v) if name in numbers else v for name, v in plain.items()})
+
+        yield write_one
 
 
 @contextmanager
@@ -64,8 +71,9 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "train") from error
-    text, number = pa.string(), pa.float64()
-    types = {"abstained": pa.bool_(), "novelty": number, **{f"p_{name}": number for name in classes}}
+    text = pa.string()
+    numbers = ("novelty", "probability", *(f"p_{name}" for name in classes))
+    types = {"abstained": pa.bool_(), **dict.fromkeys(numbers, pa.float64())}
     schema = pa.schema([(name, types.get(name, text)) for name in row(Prediction(None, {}), classes)])
     held: list[dict[str, Any]] = []
     with files.replacing_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from facevalue.evidence.findings import finding, say
 from facevalue.images.walker import PassedOver, Walker
+
+
+def count(paths: Iterable[Path]) -> tuple[int, int]:
+    """The number of files that :func:`expand` yields for all paths, and of those that it skips.
+
+    >>> count([Path("no-such-file.png")])
+    (1, 0)
+    """
+    n, ignored = 0, PassedOver()
+    for path in paths:
+        n += sum(1 for _ in Walker(path, ignored.add).images()) if path.is_dir() else 1
+    return n, len(ignored.found)
 
 
 def expand(path: Path) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -67,6 +68,7 @@ class Predictor(ImagePredictor):
             ["pixels", "tensor(uint8)", [side, side, 3]]
         ] or not {"logits", "probabilities", "novelty"} <= set(self._outputs):
             raise ModelFolderError(f"{model} is not a network for {side} x {side} images that facevalue exported")
+        _check_same_decision(card, self._session.get_modelmeta().custom_metadata_map, model)
 
     @property
     def has_heat(self) -> bool:
@@ -105,6 +107,16 @@ class Predictor(ImagePredictor):
     def pixels_of(self, data: bytes) -> NDArray[np.uint8]:
         """The network input (s, s, 3) of an image file's bytes; raises :class:`ImageError`."""
         return self.card.preprocessing.of(data, self.max_pixels)
+
+
+def _check_same_decision(card: ModelCard, facts: Mapping[str, str], model: Path) -> None:
+    """Notice a changed card of an earlier version, which has no hash of these values."""
+    for name, value in (("threshold", card.threshold), ("temperature", card.temperature)):
+        if name in facts and float(facts[name]) != value:
+            raise ModelFolderError(
+                f"the {name} is {value:g} on the card and {facts[name]} in {model}, so one was changed; restore it. "
+                "To set another threshold: facevalue calibrate MODEL DATA -o NEW --threshold T"
+            )
 
 
 def _session(model: Path) -> Any:

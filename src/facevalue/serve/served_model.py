@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
-
-import msgspec
 
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.evidence.card import CARD, ONNX, ModelCard
@@ -54,8 +51,7 @@ class Loaded:
 
 def version_of(card: ModelCard) -> str:
     """12 hexadecimal digits that change when answers may change."""
-    decides = (card.files[ONNX], card.classes, card.positive, card.threshold, card.abstention, card.preprocessing)
-    return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()[:12]
+    return card.decision()[:12]
 
 
 @final

@@ -5,7 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import islice
 from typing import Any
+
+from facevalue.support.formats import eps_text
+
+MOST_IN_CELL = 12
+"""Most values of a list or mapping in one cell."""
 
 MOST_ROWS = 50
 """Most rows of a table in a notebook; ``to_frame`` and ``to_dict`` have all rows."""
@@ -33,10 +39,17 @@ def html_of(title: str, plain: Mapping[str, Any]) -> str:
     parts = [f"<h4>{escape(title)}</h4>", _table(("", ""), list(single.items()))]
     for key, rows in tables.items():
         columns = list(dict.fromkeys(column for row in rows for column in row))
-        cells = [[row.get(column) for column in columns] for row in rows[:MOST_ROWS]]
+        cells = [[_in_row(row, column) for column in columns] for row in rows[:MOST_ROWS]]
         more = f"<p>… and {len(rows) - MOST_ROWS} more rows</p>" if len(rows) > MOST_ROWS else ""
         parts.append(f"<h5>{escape(key)}</h5>{_table(columns, cells)}{more}")
     return "<div>" + "".join(parts) + "</div>"
+
+
+def _in_row(row: Mapping[str, Any], column: str) -> object:
+    value = row.get(column)
+    if column == "eps" and isinstance(value, float):
+        return eps_text(value, str(row.get("norm", "linf")))
+    return value
 
 
 def _is_table(value: object) -> bool:
@@ -54,9 +67,13 @@ def _text(value: object) -> str:
         case float():
             return f"{value:.4g}"
         case Mapping():
-            return ", ".join(f"{key}: {_text(one)}" for key, one in value.items())
+            return _first([f"{key}: {_text(one)}" for key, one in islice(value.items(), MOST_IN_CELL)], len(value))
         case list() | tuple():
-            return ", ".join(_text(one) for one in value)
+            return _first([_text(one) for one in value[:MOST_IN_CELL]], len(value))
         case None:
             return ""
     return str(value)
+
+
+def _first(shown: Sequence[str], n: int) -> str:
+    return ", ".join([*shown, *([f"… and {n - len(shown)} more"] if n > len(shown) else [])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,15 +16,20 @@ _MARK = ".use"
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[bool]:
+def alone(path: Path, wait: float = 0.0) -> Iterator[bool]:
     """Hold the lock file ``path`` during the block; yields False, without a lock, if another process holds it.
 
-    The file exists only while the lock is held. If the file system does not support locks, it yields True without a
-    lock, so that the work goes on.
+    The file exists only while the lock is held, or after a process was killed; such a file does not block. If the
+    file system does not support locks or the folder is read-only, it yields True without a lock, so that the work
+    goes on.
+
+    Parameters
+    ----------
+    wait : seconds to wait for the other process.
     """
     lock = FileLock(path, thread_local=False)
     try:
-        lock.acquire(timeout=0)
+        _acquire(lock, path, wait)
     except Timeout:
         yield False
         return
@@ -34,6 +40,15 @@ def alone(path: Path) -> Iterator[bool]:
         yield True
     finally:
         _end(lock, path)
+
+
+def _acquire(lock: BaseFileLock, path: Path, wait: float) -> None:
+    until = time.monotonic() + wait
+    while True:
+        lock.acquire(timeout=max(0.0, until - time.monotonic()))
+        if path.exists():
+            return
+        lock.release()  # another process removed the file after we had opened it
 
 
 def _end(lock: BaseFileLock, path: Path) -> None:

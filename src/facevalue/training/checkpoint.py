@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from torch import Tensor
 
 from facevalue.errors import UsageError
 from facevalue.models.tensors import write
-from facevalue.support import files
+from facevalue.support import files, progress
+from facevalue.support.formats import eps_text
 
 STATE, TENSORS = "state.json", "state.safetensors"
+_SHORT, _NAMED = 40, 3  # longest values, and most settings, that a message shows
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,40 @@ class Checkpoint:
     Attributes
     ----------
     folder : beside the future model folder.
-    identity : digest of recipe, data and seed; only a run with the same identity may resume.
+    identity : settings and images as plain JSON values; only a run with the same identity may go on.
     watch : called with the history after every epoch, once the state is on disk; an exception in it ends the training.
     """
 
     folder: Path
-    identity: str
+    identity: Mapping[str, Any]
     watch: Callable[[list[dict[str, Any]]], None] | None = None
+
+    def begin(self, *, resume: bool = False, fresh: bool = False) -> None:
+        """Decide, before the work, what becomes of a state that an earlier run has left.
+
+        A run with the same settings and images goes on from it, because that ends with the same weights. A state of
+        another run is never removed unasked.
+
+        Parameters
+        ----------
+        resume : say so if there is nothing to go on from.
+        fresh : remove it and start over.
+
+        Raises
+        ------
+        UsageError
+            Both are true, or there is a state that is damaged or of other settings or images.
+        """
+        if resume and fresh:
+            raise UsageError("`resume` goes on with an unfinished run and `fresh` removes it; give only one of them")
+        if fresh:
+            self.clear()
+            return
+        found = self._plain()
+        if found is not None:
+            progress.note(f"going on with the unfinished run in {self.folder}; `fresh` would start over")
+        elif resume:
+            progress.note(f"there is no unfinished run in {self.folder}: starting from the beginning")
 
     def save(self, state: State) -> None:
         """Replace the contents of the folder."""
@@ -79,22 +108,16 @@ class Checkpoint:
         Raises
         ------
         UsageError
-            The state is damaged, or belongs to another recipe, data or seed.
+            The state is damaged, or of other settings or images.
         """
-        if not (self.folder / STATE).is_file():
+        plain = self._plain()
+        if plain is None:
             return None
         try:
-            plain = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
             # Not load_file: it keeps the file memory-mapped, and Windows cannot replace a folder with a mapped file.
             tensors = load((self.folder / TENSORS).read_bytes())
-            identity = plain["identity"]
         except Exception as error:
-            raise UsageError(f"{self.folder} cannot be read; train without `resume` to start over") from error
-        if identity != self.identity:
-            raise UsageError(
-                f"{self.folder} belongs to a training run with another recipe, data or seed; "
-                "use the same ones, or train without `resume` to start over"
-            )
+            raise self._damaged() from error
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "kept": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
@@ -106,6 +129,26 @@ class Checkpoint:
         optimizer = {"state": slots, "param_groups": plain["optimizer"]["groups"]}
         return State(parts["weights"], parts["kept"], optimizer, plain["history"])
 
+    def _plain(self) -> dict[str, Any] | None:
+        """The saved JSON, checked; ``None`` if there is none."""
+        if not (self.folder / STATE).is_file():
+            return None
+        try:
+            plain: dict[str, Any] = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
+            before = plain["identity"]
+        except Exception as error:
+            raise self._damaged() from error
+        other = differences(before, json.loads(json.dumps(self.identity)))  # JSON turns tuples into lists
+        if other:
+            raise UsageError(
+                f"{self.folder} is an unfinished run with other settings or images: {_named(other)}; use the same as "
+                "then to go on, give `fresh` to remove it and start over, or choose another `output`"
+            )
+        return plain
+
+    def _damaged(self) -> UsageError:
+        return UsageError(f"{self.folder} cannot be read; give `fresh` to remove it and start over")
+
     def inside(self, name: str) -> Checkpoint:
         """The checkpoint of a second training that follows this one; :meth:`clear` removes both."""
         return Checkpoint(self.folder / name, self.identity)
@@ -114,3 +157,24 @@ class Checkpoint:
         """Remove the folder, and partial copies that a run killed while writing left beside it."""
         for left in (self.folder, *self.folder.parent.glob(f".{glob.escape(self.folder.name)}.*")):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def differences(before: Any, now: Any, key: str = "") -> list[str]:
+    """Dotted keys of two nested mappings whose values differ, each with both values if they are short.
+
+    >>> differences({"lr": 0.1, "fit": {"epochs": 3}}, {"lr": 0.1, "fit": {"epochs": 4}})
+    ['fit.epochs (3 then, 4 now)']
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = dict.fromkeys([*before, *now])
+        return [d for k in keys for d in differences(before.get(k), now.get(k), f"{key}.{k}".lstrip("."))]
+    if before == now:
+        return []
+    if key.endswith(".eps") and isinstance(before, float) and isinstance(now, float):
+        before, now = eps_text(before), eps_text(now)
+    short = f" ({before} then, {now} now)"
+    return [f"{key or 'all'}{short if len(short) <= _SHORT else ''}"]
+
+
+def _named(found: Sequence[str]) -> str:
+    return ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")

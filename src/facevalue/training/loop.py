@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facevalue.data.dataset import ImageDataset
@@ -23,7 +24,7 @@ from facevalue.training.adversarial import Adversary, method_in, threat_in
 from facevalue.training.augmentation import augment, mixed
 from facevalue.training.checkpoint import Checkpoint, State
 from facevalue.training.distillation import Teacher
-from facevalue.training.foreground import ForegroundMasks, foreground_of
+from facevalue.training.foreground import foreground_of
 from facevalue.training.freezing import set_mode, unfreeze
 from facevalue.training.optimizer import class_weights, make_optimizer
 from facevalue.training.plan import Plan
@@ -84,8 +85,13 @@ def train_body(
         fabric.backward(loss)
         optimizer.step()
 
-    with progress.work(plan.title, plan.epochs, "epochs") as work:
-        work.advance(len(history))
+    def change(pixels: NDArray[np.uint8], indices: NDArray[np.int64], epoch: int) -> Tensor:
+        return augment(pixels, recipe.augment, seed, epoch, indices, foreground)
+
+    images = {"train": len(train), **plan.watched}
+    with progress.work(plan.title, kinds={kind: n * plan.epochs for kind, n in images.items()}) as work:
+        for kind, n in images.items():
+            work.skip(n * len(history), kind)
         while len(history) < plan.epochs and not plan.ended(history):
             start, epoch = time.perf_counter(), len(history)
             torch.manual_seed(_seed_of(seed, epoch))
@@ -105,8 +111,18 @@ def train_body(
                 autocast=fabric.autocast,
             )
             set_mode(body, unfrozen, settings)
-            learned = _learn(network, train, foreground, recipe, epoch, adversary, step, weights, teacher)
-            held_out = plan.held_out(model, adversary, history, _seed_of(seed, epoch, 2) % 2**31)
+            where = _where(plan, history, settings)
+
+            def learned_from(n: int, loss: float, where: str = where) -> None:
+                work.advance(n, f"{where}, loss {loss:.3f}", "train")
+
+            def looked_at(n: int, kind: str, where: str = where) -> None:
+                work.advance(n, f"{where}, {kind}", kind)
+
+            batches = _shuffled(train, settings.batch_size, (seed, epoch))
+            augmented = ((change(pixels, indices, epoch), labels) for pixels, labels, indices in batches)
+            learned = _learn(network, augmented, recipe, epoch, adversary, step, weights, teacher, learned_from)
+            held_out = plan.held_out(model, adversary, history, _seed_of(seed, epoch, 2) % 2**31, looked_at)
             line = {
                 "epoch": epoch,
                 "phase": "fit",
@@ -119,23 +135,33 @@ def train_body(
             if plan.keeps(history):
                 kept = {name: value.detach().cpu().clone() for name, value in body.state_dict().items()}
             checkpoint.save(State(body.state_dict(), kept, optimizer.state_dict(), history))
-            work.advance(detail=_progress_text(line))
+            work.advance(0, f"epoch {epoch + 1}: {_progress_text(line)}", "train")
     body.load_state_dict(kept)
     for parameter in body.parameters():
         parameter.requires_grad_(True)
     return classifier.cpu().eval(), history
 
 
+def _shuffled(
+    train: ImageDataset, size: int, seed: tuple[int, int]
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]]:
+    """The batches of one epoch in random order: network inputs, labels, and positions in ``train``."""
+    order, done = np.random.default_rng(seed).permutation(len(train)), 0
+    for pixels, labels in train.batches(size, order):
+        indices, done = order[done : done + len(labels)], done + len(labels)
+        yield pixels, labels, indices
+
+
 def _learn(
     network: Callable[[Tensor], Tensor],
-    train: ImageDataset,
-    foreground: ForegroundMasks | None,
+    batches: Iterable[tuple[Tensor, NDArray[np.int64]]],
     recipe: Recipe,
     epoch: int,
     adversary: Adversary,
     step: Callable[[Tensor], None],
     weights: Tensor,
     teacher: Teacher | None,
+    learned_from: Callable[[int, float], None],
 ) -> dict[str, float]:
     """One epoch: one optimiser step for every loss of every batch. Returns its loss and accuracy.
 
@@ -143,16 +169,14 @@ def _learn(
     ----------
     network : in train mode; takes images in [0, 1].
     weights : (k,) class weights, on the network's device.
+    learned_from : called after each batch with its number of images and the mean loss so far.
     """
     settings, device = recipe.fit, weights.device
     total, right, seen = 0.0, 0, 0
-    order = np.random.default_rng((recipe.seed, epoch)).permutation(len(train))
-    done = 0
-    for pixels, labels in train.batches(settings.batch_size, order):
-        indices, done = order[done : done + len(labels)], done + len(labels)
-        if len(labels) == 1 and len(order) > 1:
+    for images, labels in batches:
+        if len(labels) == 1 and seen:
             continue  # batch norm needs at least two images
-        x = augment(pixels, recipe.augment, recipe.seed, epoch, indices, foreground).to(device)
+        x = images.to(device)
         y = torch.from_numpy(labels).to(device)
         target = y
         if recipe.augment.mixup or recipe.augment.cutmix:
@@ -172,7 +196,16 @@ def _learn(
             total += loss.item() * len(labels)
             right += int((logits.argmax(1) == y).sum())
             seen += len(labels)
+        learned_from(len(labels), total / seen)
     return {"train_loss": total / seen, "train_accuracy": right / seen}
+
+
+def _where(plan: Plan, history: Sequence[Mapping[str, Any]], settings: FitSettings) -> str:
+    """The epoch under way, and the accuracy after the last one."""
+    most = "at most " if settings.patience and plan.watched else ""
+    accuracy = history[-1].get("validation_accuracy") if history else None
+    before = "" if accuracy is None else f", accuracy {accuracy:.3f} before"
+    return f"epoch {len(history) + 1} of {most}{plan.epochs}{before}"
 
 
 def _progress_text(line: Mapping[str, Any]) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,8 +105,9 @@ def _loop(
     if recipe.method == "finetune":
         # Head first (Kumar et al. 2022, arXiv:2202.10054): gradients of a random head would distort the backbone.
         extractor = Extractor(classifier)
-        train, validation = (extractor.of(splits[name], f"head first: {name}") for name in ("train", "validation"))
-        probe = _fit(classifier.body, train, validation, recipe)
+        with progress.within("head first"):
+            train, validation = (extractor.of(splits[name]) for name in ("train", "validation"))
+            probe = _fit(classifier.body, train, validation, recipe)
         classifier = with_head(classifier, probe)
         history = probe.history
     plan = ValidationPlan(recipe, splits["validation"], 1.0 if teacher is None else teacher.softening)
@@ -127,7 +126,8 @@ def _loop(
 
     refitted = None
     if refitted_model is not None:
-        refitted = refitted_model, answers(refitted_model, "train", "test")
+        with progress.within("after the second training"):
+            refitted = refitted_model, answers(refitted_model, "train", "test")
         if (
             not refitted[1]["train"].logits(refitted_model).isfinite().all()
         ):  # the first training checks the validation loss
@@ -152,10 +152,11 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     once, refitted = with_head(classifier, probe), None
     if recipe.refit:
         every = parts["train"].joined(parts["validation"], parts["calibration"])
-        with progress.work("fitting the head to all splits except test", unit="fits"):
+        with progress.work("fitting the head to all splits except test", 1, "fits") as work:
             balanced, kinds = recipe.fit.class_weights == "balanced", classifier.body.kinds
             ignored = differences(every, recipe.probe)
             refitted = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, ignored))
+            work.advance()
     seconds = time.perf_counter() - start
 
     # Rows of copies come after those of the images themselves.
@@ -172,16 +173,15 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
 
 
 def _fit(body: Body, train: Features, validation: Features, recipe: Recipe) -> Probe:
-    with progress.work("fitting the head", unit="fits"):
-        return fit_probe(
-            (train.x, train.y),
-            (validation.x, validation.y),
-            body.head.out_features,
-            recipe.probe,
-            recipe.fit.class_weights == "balanced",
-            body.kinds,
-            differences(train, recipe.probe),
-        )
+    return fit_probe(
+        (train.x, train.y),
+        (validation.x, validation.y),
+        body.head.out_features,
+        recipe.probe,
+        recipe.fit.class_weights == "balanced",
+        body.kinds,
+        differences(train, recipe.probe),
+    )
 
 
 def with_head(classifier: Classifier, probe: Probe) -> Classifier:
@@ -191,12 +191,18 @@ def with_head(classifier: Classifier, probe: Probe) -> Classifier:
     return new.eval()
 
 
-def identity(recipe: Recipe, fingerprint: str) -> str:
-    """A digest that is equal for two training runs with the same recipe, data and seed."""
-    text = json.dumps([recipe.to_dict(), fingerprint], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def identity(recipe: Recipe, fingerprint: str, weights: str | None = None) -> dict[str, Any]:
+    """Equal for two training runs with the same recipe, seed, images and initial weights.
+
+    Parameters
+    ----------
+    fingerprint : of the images.
+    weights : SHA-256 of the file of initial weights, if there is one.
+    """
+    settings = {key: value for key, value in recipe.to_dict().items() if key not in ("name", "about")}
+    return {**settings, "images": fingerprint, "initial weights": weights}
 
 
-def checkpoint_beside(output: Path, recipe: Recipe, fingerprint: str) -> Checkpoint:
+def checkpoint_beside(output: Path, identity: Mapping[str, Any]) -> Checkpoint:
     """The checkpoint folder for a future model folder: its name plus ``.training``."""
-    return Checkpoint(output.with_name(output.name + ".training"), identity(recipe, fingerprint))
+    return Checkpoint(output.with_name(output.name + ".training"), identity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,13 +15,15 @@ from facevalue.errors import FaceValueError
 from facevalue.models.features import to_tensor
 from facevalue.models.networks.base import normalise
 from facevalue.training import schedule
-from facevalue.training.adversarial import Adversary, collapsed, robust_validation
+from facevalue.training.adversarial import Adversary, Batches, collapsed, robust_validation
 from facevalue.training.early_stopping import kept_epoch, stopped
 from facevalue.training.recipe import Recipe
 from facevalue.training.settings import FitSettings
 
 History = Sequence[Mapping[str, Any]]
 """One line per epoch."""
+
+LookedAt = Callable[[int, str], None]
 
 
 class Plan(Protocol):
@@ -45,13 +47,21 @@ class Plan(Protocol):
         """The factor of the next epoch's learning rates; ``first`` is the initial rate."""
         ...
 
-    def held_out(self, model: nn.Module, adversary: Adversary, history: History, seed: int) -> dict[str, Any]:
+    @property
+    def watched(self) -> Mapping[str, int]:
+        """Number of held-out images that each epoch looks at, by kind of look; for progress displays."""
+        ...
+
+    def held_out(
+        self, model: nn.Module, adversary: Adversary, history: History, seed: int, looked_at: LookedAt
+    ) -> dict[str, Any]:
         """Figures on held-out images for an epoch's history line; empty if nothing is held out.
 
         Parameters
         ----------
         model : the body, on its device.
         adversary : that of the epoch; it holds the classifier that is trained.
+        looked_at : called after each batch with its number of images and the kind of look, as in :attr:`watched`.
         """
         ...
 
@@ -85,11 +95,17 @@ class ValidationPlan:
         losses = [line["validation_loss"] for line in history]
         return schedule.factor(self.recipe.schedule, len(history), self.epochs, losses)
 
-    def held_out(self, model: nn.Module, adversary: Adversary, history: History, seed: int) -> dict[str, Any]:
-        classifier, size = adversary.classifier, self.recipe.fit.batch_size
-        figures: dict[str, Any] = validate(
-            model, self.validation, classifier.mean, classifier.std, size, self.softening
-        )
+    @property
+    def watched(self) -> Mapping[str, int]:
+        kinds = ["validation"] if self.recipe.adversarial.method == "none" else ["validation", "attacked validation"]
+        return dict.fromkeys(kinds, len(self.validation))
+
+    def held_out(
+        self, model: nn.Module, adversary: Adversary, history: History, seed: int, looked_at: LookedAt
+    ) -> dict[str, Any]:
+        classifier = adversary.classifier
+        plain = self._batches(looked_at, "validation")
+        figures: dict[str, Any] = validate(model, plain, classifier.mean, classifier.std, self.softening)
         if not math.isfinite(figures["validation_loss"]):  # the last step of an epoch may diverge
             raise FaceValueError(
                 f"the validation loss became {figures['validation_loss']:g} in epoch {len(history) + 1}; "
@@ -98,8 +114,7 @@ class ValidationPlan:
         if adversary.method == "none":
             return figures
         settings = self.recipe.adversarial
-        batches = self.validation.batches(size)
-        robust = robust_validation(classifier, batches, settings, seed)
+        robust = robust_validation(classifier, self._batches(looked_at, "attacked validation"), settings, seed)
         accuracy = robust["validation_robust_accuracy"]
         return {
             **figures,
@@ -111,6 +126,11 @@ class ValidationPlan:
 
     def keeps(self, history: History) -> bool:
         return kept_epoch(history, self.recipe.fit) == len(history) - 1
+
+    def _batches(self, looked_at: LookedAt, kind: str) -> Batches:
+        for pixels, labels in self.validation.batches(self.recipe.fit.batch_size):
+            yield pixels, labels
+            looked_at(len(labels), kind)
 
 
 @dataclass(frozen=True)
@@ -135,24 +155,28 @@ class RefitPlan:
     def factor(self, history: History, first: float) -> float:
         return float(self.finished[len(history)]["lr"]) / first
 
-    def held_out(self, model: nn.Module, adversary: Adversary, history: History, seed: int) -> dict[str, Any]:
+    @property
+    def watched(self) -> Mapping[str, int]:
+        return {}
+
+    def held_out(
+        self, model: nn.Module, adversary: Adversary, history: History, seed: int, looked_at: LookedAt
+    ) -> dict[str, Any]:
         return {}
 
     def keeps(self, history: History) -> bool:
         return True
 
 
-def validate(
-    model: nn.Module, validation: ImageDataset, mean: Tensor, std: Tensor, batch_size: int, softening: float = 1.0
-) -> dict[str, float]:
+def validate(model: nn.Module, batches: Batches, mean: Tensor, std: Tensor, softening: float = 1.0) -> dict[str, float]:
     """Loss and accuracy on a split in eval mode; for the loss, logits are divided by ``softening``."""
     model.eval()
-    loss, right = 0.0, 0
+    loss, right, n = 0.0, 0, 0
     with torch.inference_mode():
-        for pixels, labels in validation.batches(batch_size):
+        for pixels, labels in batches:
             x, y = to_tensor(pixels, mean.device), torch.from_numpy(labels).to(mean.device)
             logits = model(normalise(x, mean, std)).float() / softening
             loss += float(nn.functional.cross_entropy(logits, y, reduction="sum"))
             right += int((logits.argmax(1) == y).sum())
-    n = len(validation)
+            n += len(labels)
     return {"validation_loss": loss / n, "validation_accuracy": right / n}

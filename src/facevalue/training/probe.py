@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from facevalue.evaluation import metrics
 from facevalue.evaluation.calibration import eigh, fit_temperature
+from facevalue.support import progress
+from facevalue.support.few_images import sure_of_classes
 from facevalue.training.settings import ProbeSettings
 
 
@@ -39,6 +41,7 @@ class Probe:
             head.bias.copy_(self.bias)
 
 
+@sure_of_classes()
 def fit_probe(
     train: tuple[Tensor, NDArray[np.int64]],
     validation: tuple[Tensor, NDArray[np.int64]],
@@ -82,7 +85,7 @@ def fit_probe(
     tried: list[tuple[float, float, NDArray[np.float64], Linear]] = []
     y = train[1]
     fits = _fits(settings, space, fitted, y, balanced, differences)
-    for epoch, strength in enumerate(sorted(settings.strengths)):
+    for epoch, strength in enumerate(progress.track(sorted(settings.strengths), "fitting the head", unit="strengths")):
         start = time.perf_counter()
         head = fits(strength)
         assert head.weight.shape[0] == classes
@@ -111,6 +114,7 @@ def fit_probe(
     return Probe(*space.outside(chosen), strength, sharpness, history)
 
 
+@sure_of_classes()
 def refit(
     probe: Probe,
     x: Tensor,

@@ -13,6 +13,7 @@ import msgspec
 from facevalue.errors import UsageError
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.networks import find
+from facevalue.support.formats import number_in
 from facevalue.support.registry import did_you_mean
 from facevalue.training.settings import (
     AdversarialSettings,
@@ -43,6 +44,8 @@ class Recipe(Settings, frozen=True):
     refit : train a second time at the end, on the train, validation and calibration images. Temperature and limits are
         those of the first training (as scikit-learn's ``CalibratedClassifierCV`` with ``ensemble=False``). Not with
         adversarial training.
+    canaries : images that the model folder carries, for ``verify`` to predict again: ``test`` for drawn ones and up to
+        24 test images, ``drawn`` for drawn ones only, if test images must not be copied.
     """
 
     method: Literal["probe", "finetune", "scratch"]
@@ -51,6 +54,7 @@ class Recipe(Settings, frozen=True):
     positive: str | None = None
     seed: int = 0
     refit: bool = False
+    canaries: Literal["test", "drawn"] = "test"
     network: NetworkSettings = NetworkSettings()
     split: SplitSettings = SplitSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -190,6 +194,7 @@ def read(name: str, changes: Mapping[str, Setting] | None = None) -> Recipe:
     for key, value in (changes or {}).items():
         if value is not None:
             _put(table, key, value)
+    _read_fraction(table)
     try:
         return msgspec.convert(table, Recipe)
     except msgspec.ValidationError as error:
@@ -203,6 +208,17 @@ def _put(table: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(table, dict):
             raise UsageError(f"`settings` {key}: {part} is a single value, not a table of settings")
     table[last] = value
+
+
+def _read_fraction(table: dict[str, Any]) -> None:
+    """Read ``adversarial.eps`` if it is written as a fraction: "4/255"."""
+    hardening = table.get("adversarial")
+    if isinstance(hardening, dict) and isinstance(hardening.get("eps"), str):
+        try:
+            hardening["eps"] = number_in(hardening["eps"])
+        except ValueError as error:
+            got = hardening["eps"]
+            raise UsageError(f"Expected adversarial.eps as a number or as 4/255, but got {got!r}") from error
 
 
 def _explained(error: msgspec.ValidationError) -> str:

@@ -13,6 +13,7 @@ from facevalue.evidence.findings import Finding, finding, say
 from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
+from facevalue.support import progress
 from facevalue.support.formats import percent
 from facevalue.training.methods import Trained
 
@@ -41,7 +42,8 @@ def finished(
     if trained.refitted is not None:
         classifier, after = trained.refitted
         # It has learned from the calibration images: their scores say nothing of other images.
-        classifier = with_novelty(classifier, after["train"]).changed(first.card.changed(reference=None))
+        with progress.within("after the second training"):
+            classifier = with_novelty(classifier, after["train"]).changed(first.card.changed(reference=None))
         warned = worse((first, trained.features["train"]), (classifier, after["train"]))
     say(warned)
     reports = []

@@ -12,6 +12,7 @@ from typing import Any
 
 from facevalue.errors import UsageError
 from facevalue.support import files
+from facevalue.support.formats import eps_text, number_in
 from facevalue.training.recipe import Recipe
 
 Value = float | int | str | bool
@@ -211,12 +212,19 @@ def to_toml(table: Mapping[str, Any]) -> str:
     lines = [f"{_key(k)} = {_inline(v)}" for k, v in table.items() if v is not None and not isinstance(v, Mapping)]
     for name, part in table.items():
         if isinstance(part, Mapping):
-            lines += ["", f"[{_key(name)}]", *(f"{_key(k)} = {_inline(v)}" for k, v in part.items() if v is not None)]
+            own = {k: _fraction(k, v, part) for k, v in part.items() if v is not None}
+            lines += ["", f"[{_key(name)}]", *(f"{_key(k)} = {_inline(v)}" for k, v in own.items())]
     return "\n".join(lines) + "\n"
 
 
 def _key(name: str) -> str:
     return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else json.dumps(name)
+
+
+def _fraction(key: str, value: Any, part: Mapping[str, Any]) -> Any:
+    """An eps in whole 255ths as the fraction that it is."""
+    text = eps_text(value, part.get("norm", "linf")) if key == "eps" and isinstance(value, float) else ""
+    return text if "/" in text and number_in(text) == value else value
 
 
 def _inline(value: Any) -> str:

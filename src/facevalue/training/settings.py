@@ -134,7 +134,7 @@ class FitSettings(Settings, frozen=True):
     Attributes
     ----------
     epochs : maximum number of passes over the training images.
-    batch_size : images per step.
+    batch_size : images per step, at least 2.
     label_smoothing : share of each label that is spread over all classes, in [0, 1).
     class_weights : ``balanced`` gives rare classes more weight in the loss.
     patience : epochs without a better validation figure before training stops; 0: never.
@@ -161,7 +161,7 @@ class FitSettings(Settings, frozen=True):
 
     def __post_init__(self) -> None:
         expect(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        expect(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        expect(self.batch_size >= 2, "batch_size", "at least 2, for batch norm", self.batch_size)
         expect(0 <= self.label_smoothing < 1, "label_smoothing", "in [0, 1)", self.label_smoothing)
         expect(self.keep == "best" or not self.patience, "patience", "0 where the last epoch is kept", self.patience)
         expect(self.stages == "all" or self.stages >= 1, "stages", "'all' or at least 1", self.stages)

@@ -10,6 +10,7 @@ from facevalue.data.scan import Data, scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import DataError
 from facevalue.evidence.findings import finding, say
+from facevalue.models.networks.weights import expect_available
 from facevalue.training.recipe import Recipe
 
 
@@ -20,14 +21,26 @@ def split_manifest(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     ----------
     groups : replace those of the recipe. The recipe's groups are skipped, with a warning, if they match no file name,
         because a recipe is also used on other folders.
+
+    Raises
+    ------
+    DataError
+        The images cannot be split; where names alone tell it, before any image is read.
+    WeightsError
+        The recipe's initial weights cannot be had.
     """
     split = recipe.split
     near = split.near if split.near >= 0 else None
     shares = {"validation": split.validation, "calibration": split.calibration, "test": split.test}
+
+    def check(named: Manifest) -> None:
+        _check_named(named, groups, split.groups, shares)
+        expect_available(recipe.network.name, recipe.network.weights)
+
     scanned = scan(
         data,
         nested_groups=groups is not None,
-        before=lambda named: _check_named(named, groups, split.groups, shares),
+        before=check,
     )
     if groups is not None or split.groups is None:
         manifest = with_groups(scanned, groups, near)

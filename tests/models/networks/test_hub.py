@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +17,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import facevalue as fv
+from facevalue.errors import WeightsError
 from facevalue.models.networks import build
+from facevalue.models.networks import hub as hub_module
+from facevalue.support import progress
 
 FETCH = """
 import sys
@@ -86,3 +92,46 @@ def test_hub_weights_are_fetched_once_and_fill_the_body(hub: tuple[str, Path, li
     assert all(torch.equal(got[name], given[name]) for name in got)
     downloads = sum(line.startswith("GET") and line.endswith("model.safetensors") for line in asked)
     assert downloads == 1  # the second time it came from the cache
+    offline = fetch("http://127.0.0.1:9", tmp_path / "cache", tmp_path / "again.safetensors")
+    assert offline.returncode == 0, offline.stderr
+    again = load_file(tmp_path / "again.safetensors")
+    assert all(torch.equal(again[name], given[name]) for name in again)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Address of a server that accepts connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_without_the_hub_it_fails_within_seconds_and_with_a_whole_sentence(tmp_path: Path) -> None:
+    start = time.monotonic()
+    done = fetch("http://127.0.0.1:9", tmp_path / "cache", tmp_path / "none.safetensors")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].partition(": ")[2] == (
+        "the weights of mobilenetv2_100 could not be fetched: http://127.0.0.1:9 cannot be reached: Connection "
+        "refused. Give a local file as `weights`, or train without any: none"
+    )
+    assert time.monotonic() - start < 30  # the client alone takes a minute; starting torch takes most of this
+
+
+def test_a_training_learns_it_before_any_image_is_read(
+    lfw: Path, silent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", silent)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub_module, "PATIENCE", 0.2)
+    seen: list[str] = []
+
+    class Names(progress.Silent):
+        def start(self, what: str, total: int | None, unit: str) -> int:
+            seen.append(what)
+            return 0
+
+    with progress.using(Names()), pytest.raises(WeightsError, match=r"cannot be reached: no answer within 0\.2 s"):
+        fv.train(lfw, tmp_path / "model")
+    assert seen == []
+    assert not (tmp_path / "model").exists()

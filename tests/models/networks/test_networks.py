@@ -14,7 +14,7 @@ from facevalue.errors import UsageError
 from facevalue.models.networks import NETWORKS, build, find
 from facevalue.models.networks.base import Body, count_parameters
 
-# Small network inputs, so that the tests are quick; 75 is the least that Inception v3 takes.
+# Small inputs keep the tests fast; Inception v3 takes at least 75 pixels.
 SIZES = {
     "small-cnn": 30,
     "small-resnet": 32,
@@ -146,7 +146,7 @@ def test_parameters_of_the_small_cnn(size: int, millions: float) -> None:
 
 
 def test_the_small_cnn_is_the_published_one() -> None:
-    # The exercise's own count, 9,494,561, is with one sigmoid output in place of two logits.
+    # The published count, 9,494,561, is with one sigmoid output in place of two logits.
     assert closed_form(150, 1) == 9_494_561
 
 
@@ -213,7 +213,7 @@ def test_what_cannot_be_built(name: str, size: int, options: dict[str, object], 
     assert "\n" not in str(caught.value)
 
 
-def test_building_leaves_the_dice_to_the_seed() -> None:
+def test_building_does_not_change_the_random_state() -> None:
     def weights() -> Tensor:
         torch.manual_seed(7)
         return torch.cat([p.flatten() for p in build("test_resnet", 2, 96).parameters()])

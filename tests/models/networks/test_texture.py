@@ -119,7 +119,7 @@ def test_an_image_and_what_it_is_seen_as_have_one_answer_and_their_maps_lie_wher
             assert (plain - other).abs().max() > 0.1
 
 
-def test_where_things_are_makes_no_difference_but_how_patterns_join_does() -> None:
+def test_texture_features_ignore_position_but_not_how_patterns_combine() -> None:
     body = build(NAME, 2, 64).eval()
     with torch.no_grad():
         maps = torch.randn_like(body.maps(torch.randn(1, 3, 64, 64)))
@@ -149,7 +149,7 @@ def test_features_of_quarters_are_those_of_the_quarters_of_every_level() -> None
             np.testing.assert_allclose(got.numpy(), expected(parts), atol=2e-3 * float(got.abs().max()))
 
 
-def test_few_go_through_at_once_where_each_becomes_many() -> None:
+def test_the_batch_shrinks_with_the_number_of_views() -> None:
     assert build(NAME, 2, 64).batch == 16
     assert build(NAME, 2, 64, {"zooms": (1, 2)}).batch == 3
     assert build(NAME, 2, 64, {"zooms": (1, 2, 4), "views": ("upright", "turned")}).batch == 1

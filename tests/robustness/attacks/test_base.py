@@ -34,6 +34,17 @@ class Wild(Attack):
 
 
 @dataclass(frozen=True)
+class Below(Attack):
+    """Darkens each pixel by less than half a level, so that rounding to 8 bits takes all of it back."""
+
+    name: ClassVar[str] = "below"
+    paper: ClassVar[str] = "none"
+
+    def run(self, model: Victim, x: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+        return x - torch.linspace(0, 0.4 / 255, x[0].numel()).reshape(x[0].shape)
+
+
+@dataclass(frozen=True)
 class Failing(Attack):
     name: ClassVar[str] = "failing"
     paper: ClassVar[str] = "none"
@@ -61,7 +72,7 @@ class Failing(Attack):
         (lambda x, y: (x, y[:2]), r"shape \(4,\), but got int64 of shape \(2,\)"),
     ],
 )
-def test_wrong_input_is_said(
+def test_wrong_input_is_an_error(
     trained: Classifier, some_faces: Faces, spoil: Callable[[Tensor, Tensor], Faces], words: str
 ) -> None:
     x, y = some_faces
@@ -81,8 +92,25 @@ def test_any_candidate_is_brought_into_the_ball(trained: Classifier, some_faces:
         assert found.max() <= 1
 
 
+def test_a_success_lost_by_rounding_is_tried_again_on_whole_levels(make_linear: Callable[..., Classifier]) -> None:
+    """The sum of all pixels decides, by a margin of 0.7. A few components of the change, made whole levels, suffice."""
+    x = torch.full((2, 3, 25, 25), 128 / 255)
+    weight = torch.stack([torch.ones(3, 25, 25), torch.zeros(3, 25, 25)])
+    classifier = make_linear(weight, torch.tensor([0.7 - float(x[0].sum()), 0.0]))
+    threat = Threat("l2", 0.06)
+    result = Below()(classifier, x, torch.zeros(2, dtype=torch.int64), threat)
+    assert result.success_unrounded.all()
+    assert result.success.all()
+    levels = result.adversarial * 255
+    assert torch.allclose(levels, levels.round(), atol=1e-4)
+    assert (levels.round() - 128).unique().tolist() == [-1.0, 0.0]
+    assert (result.distances <= threat.eps + 1e-6).all()
+
+
 @pytest.mark.parametrize("threat", THREATS, ids=str)
-def test_what_helps_the_classifier_is_not_kept(trained: Classifier, some_faces: Faces, threat: Threat) -> None:
+def test_candidates_that_help_the_classifier_are_not_kept(
+    trained: Classifier, some_faces: Faces, threat: Threat
+) -> None:
     """Each image handed on is misclassified, or the classifier is less sure of it than of the clean one."""
     x, y = some_faces
     result = Wild()(trained, x, y, threat)
@@ -131,7 +159,7 @@ def test_more_restarts_are_no_weaker(trained: Classifier, some_faces: Faces, thr
     assert (thrice.queries[once.turned & thrice.turned] < 3 * 10).all()
 
 
-def test_unknown_names_are_said() -> None:
+def test_unknown_attacks_are_an_error() -> None:
     with pytest.raises(
         UsageError, match=r"no attack 'fgms' \(did you mean 'fgsm'\?\); there are: fgsm, bim, pgd, .*suite"
     ):
@@ -139,6 +167,6 @@ def test_unknown_names_are_said() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: BIM(steps=0), lambda: PGD(restarts=0), lambda: PGD(reach=0.0)])
-def test_wrong_settings_are_said(make: Callable[[], Attack]) -> None:
+def test_wrong_settings_are_an_error(make: Callable[[], Attack]) -> None:
     with pytest.raises(UsageError, match=">= 1"):
         make()

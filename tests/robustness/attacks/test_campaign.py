@@ -25,6 +25,7 @@ from facevalue.robustness.attacks.campaign import attack_dataset
 from facevalue.robustness.attacks.examples import Example
 from facevalue.robustness.attacks.sheet import CELL, draw_sheet
 from facevalue.support import progress
+from facevalue.support.time_left import Left
 
 EPS = (2 / 255, 8 / 255)
 Outcome = tuple[AttackReport, tuple[Example, ...]]
@@ -138,11 +139,13 @@ class Heard(progress.Silent):
     def start(self, what: str, total: int | None, unit: str) -> int:
         if what == "attacking":
             self.total = total
+            return 1
         return 0
 
-    def advance(self, key: int, by: int, detail: str) -> None:
-        self.done += by
-        self.details.append(detail)
+    def advance(self, key: int, by: int, detail: str, left: Left | None) -> None:
+        if key:
+            self.done += by
+            self.details.append(detail)
 
 
 def test_progress_tells_the_running_robust_accuracy(trained: Classifier, faces: ImageDataset) -> None:

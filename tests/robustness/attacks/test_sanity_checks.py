@@ -56,7 +56,7 @@ def figures(attack: str, eps: float, robust: float, n: int = 100, clean: float =
     )
 
 
-def test_an_honest_model_is_not_accused(trained: Classifier, some_faces: Faces) -> None:
+def test_a_sound_model_has_no_finding(trained: Classifier, some_faces: Faces) -> None:
     x, y = some_faces
     assert sanity_checks.of_model(trained, x[::2], y[::2]) == []
 
@@ -171,7 +171,7 @@ def test_black_box_ahead() -> None:
     assert sanity_checks.black_box_ahead([suite.changed(found_by={"apgd-ce": 60, "square": 1})]) == []
 
 
-def test_too_good(trained: Classifier) -> None:
+def test_implausible_robust_accuracy(trained: Classifier) -> None:
     table = ((48, 2), (3, 47))
     good = [figures("fgsm", 8 / 255, 0.9), figures("pgd", 8 / 255, 0.8)]
     good = [r.changed(robust_ci=(r.robust_accuracy - 0.08, 1.0)) for r in good]

@@ -105,6 +105,6 @@ def test_wrong_threats(norm: str, eps: float, words: str) -> None:
         Threat(norm, eps)
 
 
-def test_reads_well() -> None:
+def test_threats_as_text() -> None:
     assert str(Threat("linf", 8 / 255)) == "linf 8/255"
     assert str(Threat("l2", 0.25)) == "l2 0.25"

@@ -68,7 +68,7 @@ def test_a_true_gradient_is_the_slope(name: str, clean: tuple[Tensor, Tensor]) -
 
 
 @names
-def test_labels_survive_it_on_clean_images(name: str, trained: Classifier, clean: tuple[Tensor, Tensor]) -> None:
+def test_clean_accuracy_hardly_falls(name: str, trained: Classifier, clean: tuple[Tensor, Tensor]) -> None:
     x, y = clean
     with torch.no_grad():
         plain = (trained.decide(trained.logits(x)) == y).double().mean()

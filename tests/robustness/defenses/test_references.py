@@ -32,19 +32,19 @@ def x() -> Tensor:
 
 
 @pytest.mark.parametrize("side", [3, 5])
-def test_median_is_scipys(x: Tensor, side: int) -> None:
+def test_median_equals_scipys(x: Tensor, side: int) -> None:
     expected = ndimage.median_filter(x.numpy(), size=(1, 1, side, side), mode="mirror")
     assert np.array_equal(Median(side)(x, GENERATOR).numpy(), expected)
 
 
 @pytest.mark.parametrize("sigma", [0.7, 1.5])
-def test_blur_is_scipys(x: Tensor, sigma: float) -> None:
+def test_blur_equals_scipys(x: Tensor, sigma: float) -> None:
     expected = ndimage.gaussian_filter(x.numpy(), sigma=(0, 0, sigma, sigma), mode="mirror", truncate=4)
     assert np.allclose(Blur(sigma)(x, GENERATOR).numpy(), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(("weight", "steps"), [(0.05, 15), (0.2, 40)])
-def test_tv_is_scikit_images(x: Tensor, weight: float, steps: int) -> None:
+def test_tv_equals_scikit_images(x: Tensor, weight: float, steps: int) -> None:
     got = TV(weight, steps)(x, GENERATOR).numpy()
     for n in range(2):
         for c in range(3):
@@ -61,7 +61,7 @@ def test_tv_lowers_the_variation_and_keeps_flat_images(x: Tensor) -> None:
 
 
 @pytest.mark.parametrize("quality", [30, 75])
-def test_jpeg_is_pillows(x: Tensor, quality: int) -> None:
+def test_jpeg_equals_pillows(x: Tensor, quality: int) -> None:
     got = JPEG(quality)(x, GENERATOR)
     for n in range(2):
         buffer = io.BytesIO()
@@ -72,14 +72,14 @@ def test_jpeg_is_pillows(x: Tensor, quality: int) -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 4, 8])
-def test_bits_leaves_so_many_levels(x: Tensor, depth: int) -> None:
+def test_bits_rounds_to_the_nearest_of_its_levels(x: Tensor, depth: int) -> None:
     got = Bits(depth)(x, GENERATOR)
     levels = 2**depth - 1
     assert torch.allclose(got * levels, (got * levels).round(), atol=1e-9)
     assert float((got - x).abs().max()) <= 0.5 / levels + 1e-12
 
 
-def test_a_gradient_goes_straight_through_steps(x: Tensor) -> None:
+def test_the_gradient_of_rounding_is_the_identity(x: Tensor) -> None:
     weight = torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
     leaf = x.clone().requires_grad_()
     (gradient,) = torch.autograd.grad((Bits()(leaf, GENERATOR) * weight).sum(), leaf)
@@ -87,7 +87,7 @@ def test_a_gradient_goes_straight_through_steps(x: Tensor) -> None:
 
 
 @pytest.mark.parametrize("size", [(32, 48), (25, 25)])
-def test_jpegs_stand_in_is_near_what_pillow_does(size: tuple[int, int]) -> None:
+def test_differentiable_jpeg_is_close_to_pillows(size: tuple[int, int]) -> None:
     smooth = torch.linspace(0, 1, size[1]).expand(1, 3, *size)
     image = (0.6 * smooth + 0.3 * torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     for quality in (30, 75, 95):

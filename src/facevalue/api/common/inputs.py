@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -71,6 +72,7 @@ class EvaluationContext:
         data: Data,
         *,
         split: str | None = None,
+        classes: Mapping[str, str] | None = None,
         limit: int | None = None,
         seed: int = 0,
         save: bool = True,
@@ -79,7 +81,7 @@ class EvaluationContext:
 
         Parameters
         ----------
-        split : see :func:`facevalue.data.evaluation_data.evaluation_data`.
+        split, classes : see :func:`facevalue.data.evaluation_data.evaluation_data`.
         limit : at most this many images, drawn evenly from the classes by ``seed``.
         save : write evidence to the card if ``model`` is a folder; raises at once if the folder is not writable.
         """
@@ -88,7 +90,7 @@ class EvaluationContext:
         if folder is not None and save:
             check_writable(folder)
         origin = classifier.origin
-        found = evaluation_data(classifier.card, None if origin is None else origin.manifest, data, split)
+        found = evaluation_data(classifier.card, None if origin is None else origin.manifest, data, split, classes)
         dataset = found.dataset if limit is None else found.dataset.some(limit, seed)
         return cls(
             classifier=classifier,
@@ -103,5 +105,5 @@ class EvaluationContext:
         """The report with the warnings about the images; also written to the card unless ``save`` was false."""
         report = report.changed(warnings=(*self.warnings, *report.warnings))
         if self.folder is not None:
-            keep(self.folder, report)
+            keep(self.folder, self.classifier.card, report)
         return report

@@ -5,26 +5,35 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from facevalue.api.common.canary_images import canary_images, may_be_copied
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.manifest import Manifest
-from facevalue.errors import DataError, UsageError
-from facevalue.evidence.card import CARD, HISTORY, MANIFEST, ONNX, DataFacts
+from facevalue.errors import DataError, FaceValueError, UsageError
+from facevalue.evidence.card import CANARIES, CARD, HISTORY, MANIFEST, ONNX, DataFacts, ModelCard
+from facevalue.evidence.findings import finding, say
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import AnyEvidence, ExportReport
 from facevalue.evidence.store import keep_evidence
 from facevalue.export import EXPORTERS
 from facevalue.models.classifier import Classifier
 from facevalue.reports.model_page import write_report
-from facevalue.support import files
+from facevalue.runtime import Predictor
+from facevalue.runtime.canaries import write_canaries
+from facevalue.support import files, locks, output_folder
 from facevalue.support.output_folder import free_folder
 
 PARITY_IMAGES = 32
 """Number of images for the parity measurement of an exported file."""
+
+_WHAT = "a model folder"
+_PATIENCE = 600.0  # seconds to wait for another process that updates the same card
 
 
 def data_facts_of(manifest: Manifest) -> DataFacts:
@@ -58,6 +67,8 @@ def save(
 ) -> Path:
     """Write a complete model folder: history, manifest, weights, graph with measured parity, card, report.
 
+    The caller has claimed the folder, see :func:`claimed`.
+
     Parameters
     ----------
     folder : may be an existing model folder only if ``overwrite`` is true.
@@ -71,7 +82,7 @@ def save(
     DataError
         There is no image to measure parity on.
     """
-    free_place(folder, overwrite)
+    free_folder(folder, CARD, _WHAT, overwrite)
     classifier.expect_evaluated()
     origin = classifier.origin
     if origin is None:
@@ -79,7 +90,7 @@ def save(
             "a model folder needs the training images' manifest, and this classifier has none: use `train`"
         )
     images = (parity_images(classifier) if parity is None else parity).some(PARITY_IMAGES)
-    with files.replacing_folder(folder) as partial:
+    with ExitStack() as updates, files.replacing_folder(folder) as partial:
         lines = "".join(json.dumps(line) + "\n" for line in origin.history)
         (partial / HISTORY).write_text(lines, encoding="utf-8", newline="\n")
         # Absolute, so that the images are found from any working directory; fingerprints do not depend on paths.
@@ -87,7 +98,9 @@ def save(
         origin.manifest.changed(path=here).save(partial / MANIFEST)
         card = classifier.write(partial)
         exported = EXPORTERS["onnx"](classifier, partial / ONNX, images)
-        made = {name: files.sha256(partial / name) for name in (ONNX, HISTORY, MANIFEST)}
+        copied = card.recipe.get("canaries") != "drawn" and may_be_copied(origin.manifest.source)
+        write_canaries(Predictor(card, partial / ONNX), canary_images(images if copied else None), partial / CANARIES)
+        made = {name: files.sha256(partial / name) for name in (ONNX, HISTORY, MANIFEST, CANARIES)}
         provenance = card.provenance
         if start is not None:
             provenance = provenance.changed(seconds=time.perf_counter() - start)
@@ -95,6 +108,7 @@ def save(
         card = card.changed(files={**card.files, **made}, provenance=provenance, evidence=(*others, exported))
         card.save(partial)
         write_report(partial)
+        updates.enter_context(updating(folder))  # held until the new folder is in place
     return folder
 
 
@@ -116,13 +130,54 @@ def parity_images(classifier: Classifier) -> ImageDataset:
     raise DataError("the model's test images are no longer where they were; name other images with `images`")
 
 
-def free_place(output: Path, overwrite: bool) -> Path:
-    """``output``, after checking that it is free, or a model folder that may be replaced."""
-    free_folder(output, CARD, "a model folder", overwrite)
-    return output
+@contextmanager
+def claimed(output: Path | str | None, overwrite: bool) -> Iterator[Path | None]:
+    """The model folder to write, if there is one; checked, and claimed against other processes during the block.
+
+    Raises
+    ------
+    UsageError
+        ``output`` is not free, and not a model folder that may be replaced.
+    FaceValueError
+        Another process is writing it.
+    """
+    if output is None:
+        yield None
+    else:
+        with output_folder.claimed(Path(output), CARD, _WHAT, overwrite) as folder:
+            yield folder
 
 
-def keep(folder: Path, *evidence: AnyEvidence) -> None:
-    """Add evidence to the card of a model folder and rewrite its report."""
-    keep_evidence(folder, *evidence)
-    write_report(folder)
+@contextmanager
+def updating(folder: Path) -> Iterator[None]:
+    """Hold the lock under which a model folder's card is read and replaced.
+
+    Raises
+    ------
+    FaceValueError
+        Another process held it for ten minutes.
+    """
+    with locks.alone(output_folder.lock_of(folder.resolve(), ".card"), wait=_PATIENCE) as ours:
+        if not ours:
+            raise FaceValueError(f"another process is updating {folder}; try again when it has ended")
+        yield
+
+
+def keep(folder: Path, of: ModelCard, *evidence: AnyEvidence) -> None:
+    """Add evidence to the card of a model folder and rewrite its report.
+
+    Parameters
+    ----------
+    of : the card of the model that the evidence is about. If the folder holds another model by now, nothing is
+        written, and a finding says so.
+    """
+    with updating(folder):
+        if ModelCard.load(folder).decision() != of.decision():
+            text = (
+                f"{folder} holds another model than when this began, so these figures are of the earlier one and were "
+                "not added to the card"
+            )
+            say([finding("model-replaced-meanwhile", text)])
+            return
+        keep_evidence(folder, *evidence)
+        write_report(folder)

@@ -12,7 +12,6 @@ from facevalue.data.scan import Data, scan
 from facevalue.data.splits import DEFAULT
 from facevalue.errors import DataError
 from facevalue.evidence.findings import finding
-from facevalue.support import progress
 
 
 def scan_data(
@@ -51,8 +50,7 @@ def scan_data(
     scanned = scan(data, fresh=fresh, loose=True, nested_groups=groups is not None)
     if manifest is not None:
         scanned.save(Path(manifest))
-    with progress.work("looking for problems", unit="checks"):
-        found = audit(with_groups(scanned, groups, near), near)
+    found = audit(with_groups(scanned, groups, near), near)
     try:
         check_groups(scanned, groups, DEFAULT)
     except DataError as error:

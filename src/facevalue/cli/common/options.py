@@ -22,7 +22,22 @@ Settings = Annotated[
 Network = Annotated[str | None, Option(metavar="NAME", help="A network of facevalue or of timm.")]
 Weights = Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .pth file, hub, or none.")]
 Size = Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network input.")]
-Resume = Annotated[bool, Option("--resume", help="Continue a stopped run from its last epoch.")]
+Classes = Annotated[
+    list[str] | None,
+    Option(
+        "--classes",
+        metavar="OLD=NEW,...",
+        help="The model's class for folders or labels with another name, such as persons=human,men=human.",
+    ),
+]
+Resume = Annotated[
+    bool,
+    Option(
+        "--resume",
+        help="Go on with a stopped run, as is done anyway if its settings are the same; say so if there is none.",
+    ),
+]
+Fresh = Annotated[bool, Option("--fresh", help="Remove a stopped run of the same output, and start over.")]
 Overwrite = Annotated[bool, Option("--overwrite", help="Replace an existing model folder.")]
 RecipesSeed = Annotated[
     int | None,

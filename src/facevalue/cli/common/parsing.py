@@ -86,6 +86,28 @@ def sizes_of(text: str | None) -> tuple[int, ...]:
     return tuple(map(int, sizes))
 
 
+def classes_of(given: Sequence[str]) -> dict[str, str] | None:
+    """Parse ``OLD=NEW`` names of classes, several separated by commas; ``None`` if there are none.
+
+    >>> classes_of(["persons=human, things=object"])
+    {'persons': 'human', 'things': 'object'}
+
+    Raises
+    ------
+    UsageError
+        A part has no ``=`` or no name, or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for part in (part for text in given for part in text.split(",")):
+        old, equals, new = (word.strip() for word in part.partition("="))
+        if not old or not equals or not new:
+            raise UsageError(f"--classes: expected OLD=NEW such as persons=human, but got {part.strip()!r}")
+        if old in found:
+            raise UsageError(f"--classes: {old} is given twice")
+        found[old] = new
+    return found or None
+
+
 def settings_of(changes: Sequence[str]) -> dict[str, Any]:
     """Parse ``KEY=VALUE`` settings; a value is read as TOML if it is valid TOML, else as text.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -14,18 +15,32 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from facevalue.cli.common import flags
+from facevalue.support.time_left import Left
+
+_MOMENT = 1e-9
 
 
 @dataclass
 class Piece:
-    """One task in progress."""
+    """One task in progress.
+
+    Attributes
+    ----------
+    done, skipped : units so far, and how many of them needed no work.
+    first, last : times of the first and the last step, and ``begun``, the units at the first.
+    """
 
     what: str
     total: int | None
     unit: str
     started: float = field(default_factory=time.monotonic)
     done: int = 0
+    skipped: int = 0
+    first: float | None = None
+    last: float = 0.0
+    begun: int = 0
     detail: str = ""
+    left: Left | None = None
     visible: bool = False
     last_shown: float = 0.0
     timer: threading.Timer | None = None
@@ -35,23 +50,40 @@ class Piece:
         """Seconds since the start."""
         return time.monotonic() - self.started
 
+    def advance(self, by: int, detail: str, left: Left | None) -> None:
+        """``by`` more units are done."""
+        self.done += by
+        self.detail = detail
+        self.left = left
+        if by:
+            self.last = time.monotonic()
+            if self.first is None:
+                self.first, self.begun = self.last, by
+
     def rate(self) -> float:
-        """Units per second so far."""
-        return self.done / max(self.seconds, 1e-9)
+        """Units per second so far, without those that needed no work and without the time before the first step."""
+        worked = self.done - self.skipped
+        if self.first is None or self.last - self.first < _MOMENT:
+            return worked / max(self.last - self.started, _MOMENT)
+        return (worked - self.begun) / (self.last - self.first)
 
     def line(self) -> str:
         """Progress as one line: count, rate, time left, detail."""
         if not self.done:
-            return f"{self.what} …"
-        parts = [f"{self.done:,}" + (f" of {self.total:,}" if self.total else "") + f" {self.unit}", speed(self.rate())]
-        if self.total and self.done < self.total:
-            parts.append(f"{duration((self.total - self.done) / self.rate())} left")
+            return f"{self.what}{f': {self.detail}' if self.detail else ' …'}"
+        parts = [f"{self.done:,}" + (f" of {self.total:,}" if self.total else "") + f" {self.unit}"]
+        if self.done > self.skipped:
+            parts.append(speed(self.rate()))
+        if self.left is not None and self.total and self.done < self.total:
+            parts.append(f"{'over ' if self.left.at_least else ''}{about(self.left.seconds)} left")
         return f"{self.what}: {', '.join([*parts, *([self.detail] if self.detail else [])])}"
 
     def last_line(self) -> str:
         """Summary at the end: count, duration and rate."""
+        worked = self.done - self.skipped
         took = f"{self.what}: " + (f"{self.done:,} {self.unit} in " if self.done else "") + duration(self.seconds)
-        return took + (f", {speed(self.rate())}" if self.done else "") + (f", {self.detail}" if self.detail else "")
+        rate = f", {speed(worked / max(self.seconds, _MOMENT))}" if worked else ""
+        return took + rate + (f", {self.detail}" if self.detail else "")
 
 
 class PatientReporter(ABC):
@@ -92,12 +124,21 @@ class PatientReporter(ABC):
             return key
 
     @final
-    def advance(self, key: int, by: int, detail: str) -> None:
+    def advance(self, key: int, by: int, detail: str, left: Left | None) -> None:
         """``by`` more units are done."""
         with self.lock:
             piece = self._pieces[key]
+            piece.advance(by, detail, left)
+            if piece.visible:
+                self.moved(key, piece)
+
+    @final
+    def skip(self, key: int, by: int) -> None:
+        """``by`` more units needed no work."""
+        with self.lock:
+            piece = self._pieces[key]
             piece.done += by
-            piece.detail = detail
+            piece.skipped += by
             if piece.visible:
                 self.moved(key, piece)
 
@@ -210,8 +251,8 @@ class _Facts(ProgressColumn):
 
 
 def reporter_for(console: Console) -> PatientReporter:
-    """Bars if ``console`` is a terminal, else lines."""
-    return Bars(console) if console.is_terminal else Lines(console)
+    """Bars if ``console`` is a terminal that can move its cursor, else lines."""
+    return Bars(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)
 
 
 def duration(seconds: float) -> str:
@@ -226,6 +267,23 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def about(seconds: float) -> str:
+    """A duration that is an estimate, as text of about two digits.
+
+    >>> [about(x) for x in (0.3, 8.2, 47, 75, 1234, 7384)]
+    ['1 s', '9 s', '50 s', '1 min 20 s', '21 min', '2 h 10 min']
+    """
+    if seconds <= 10:
+        return f"{max(1, math.ceil(seconds))} s"
+    if seconds <= 300:
+        minutes, rest = divmod(10 * math.ceil(seconds / 10), 60)
+        return " ".join([*([f"{minutes} min"] if minutes else []), *([f"{rest} s"] if rest else [])])
+    if seconds <= 3600:
+        return f"{math.ceil(seconds / 60)} min"
+    hours, rest = divmod(10 * math.ceil(seconds / 600), 60)
+    return f"{hours} h" + (f" {rest} min" if rest else "")
 
 
 def speed(rate: float) -> str:

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
+from facevalue.cli.common.counts import counts_table
 from facevalue.cli.common.options import Groups
-from facevalue.cli.common.output import Json, argument, deliver, printable, table
+from facevalue.cli.common.output import Json, argument, deliver, printable
 from facevalue.cli.common.shell import Seed
 
 Fit = Literal["squash", "crop", "pad"]
@@ -67,13 +68,11 @@ def run(
         overwrite=overwrite,
         seed=seed,
     )
-    counts, splits = done.manifest.counts(), done.to_dict()["groups"]["splits"]
-    rows = [(split, *(by.get(c, 0) for c in done.manifest.classes), splits[split]) for split, by in counts.items()]
     left = len(done.left_out)
     deliver(
         done.to_dict(),
         json,
-        table("", ("split", *map(printable, done.manifest.classes), "groups"), rows),
+        counts_table(done.manifest.counts(), done.to_dict()["groups"]["splits"]),
         *(printable(w.line) for w in done.manifest.warnings),
         *([f"left out: {left} files; see {done.folder / 'left-out.csv'}"] if left else []),
         f"{done.folder}: ready; next: facevalue train {argument(done.folder)} -o model",

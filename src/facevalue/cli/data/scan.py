@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.table import Table
 from typer import Option
 
+from facevalue.cli.common.counts import counts_table
 from facevalue.cli.common.options import Data
 from facevalue.cli.common.output import Json, deliver, file_option, printable, table
 from facevalue.errors import DataError
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "facevalue data scan images --page findings.html --strict"
 
+_CLASSES = 6  # most classes with the usual value of a file fact
 _SHOWN = 10  # most findings of one kind in the terminal; --json has all
 
 
@@ -63,8 +67,13 @@ def run(
         raise DataError(str(found.warnings[0]) + (f"; and {more} more warnings" if more else ""))
 
 
+def _usual(by_class: Mapping[str, str]) -> str:
+    more = len(by_class) - _CLASSES
+    shown = [f"{label}: {value}" for label, value in islice(by_class.items(), _CLASSES)]
+    return "; ".join([*shown, *([f"and {more} more classes"] if more > 0 else [])])
+
+
 def _tables_and_lines(found: Audit) -> list[Table | str]:
-    counts = [(split, printable(label), n) for split, of in found.manifest.counts().items() for label, n in of.items()]
     unusual = Counter(oddity.kind for oddity in found.oddities)
     copies, shortcuts = found.copies, found.shortcuts
     findings = [
@@ -79,9 +88,9 @@ def _tables_and_lines(found: Audit) -> list[Table | str]:
         *([] if found.suspects is None else [("suspicious labels", len(found.suspects))]),
         ("AUC of file facts", "-" if shortcuts.auc is None else f"{shortcuts.auc:.3f}"),
     ]
-    parts: list[Table | str] = [table("", ("split", "class", "n"), counts), table("", ("finding", "n"), findings)]
+    parts: list[Table | str] = [counts_table(found.manifest.counts()), table("", ("finding", "n"), findings)]
     if shortcuts.facts:
-        rows = [(f.fact, f.auc, printable("; ".join(f"{c}: {v}" for c, v in f.usual.items()))) for f in shortcuts.facts]
+        rows = [(f.fact, f.auc, printable(_usual(f.usual))) for f in shortcuts.facts]
         parts.append(table("file facts that reveal the class", ("fact", "AUC", "usual value by class"), rows))
     for contradiction in copies.contradictions[:_SHOWN]:
         pairs = zip(contradiction.paths, contradiction.labels, strict=True)

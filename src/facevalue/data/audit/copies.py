@@ -9,6 +9,7 @@ import pandas as pd
 
 from facevalue.data.hashes import NEAR, distances, unpack
 from facevalue.data.near_duplicates import clusters
+from facevalue.support import progress
 
 _LARGEST = 2000
 """Most images per group of near-duplicates that are compared for contradicting labels."""
@@ -53,7 +54,8 @@ def find_copies(table: pd.DataFrame, near: int = NEAR) -> Copies:
     """Find copies among readable rows."""
     duplicates = [tuple(rows) for _, rows in table.groupby("sha256")["path"] if len(rows) > 1]
     hashes = unpack(table["phash"])
-    found = clusters(hashes, near)
+    with progress.within("copies"):
+        found = clusters(hashes, near)
     alike, contradictions = [], []
     for members in found.groups:
         rows = table.iloc[members]

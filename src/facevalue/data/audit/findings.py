@@ -12,7 +12,7 @@ from facevalue.data.audit.shortcuts import Shortcuts, find_shortcuts
 from facevalue.data.hashes import NEAR
 from facevalue.data.leaks import Leak, find_leaks, leak_findings
 from facevalue.data.manifest import Manifest
-from facevalue.evidence.findings import Finding, finding
+from facevalue.evidence.findings import NAMED, Finding, finding, named
 from facevalue.support.html import ShownInNotebooks
 
 UNEVEN = 3.0
@@ -88,6 +88,9 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
         finding("class-unreadable", f"no image of class {label!r} can be read", label=str(label))
         for label in unreadable_classes
     ]
+    if len(unreadable) > NAMED:
+        text = f"no image of {len(unreadable)} classes can be read: {named(unreadable_classes)}"
+        unreadable = [finding("class-unreadable", text, labels=tuple(map(str, unreadable_classes)))]
     warnings = [*manifest.warnings, *unreadable, shortcuts.warning, *leak_findings(leaks)]
     if copies.contradictions:
         n = sum(len(c.paths) for c in copies.contradictions)
@@ -116,7 +119,7 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
         notes.append(finding("file-facts-not-checked", text))
     elif shortcuts.auc is not None and STRIKING < shortcuts.auc <= shortcuts.limit:
         text = (
-            f"file facts alone tell the classes apart with AUC {shortcuts.auc:.2f}, but this can be chance because"
+            f"file facts alone predict the class with AUC {shortcuts.auc:.2f}, but this can be chance because"
             " there are few independent groups"
         )
         notes.append(finding("file-facts-may-tell-classes", text, auc=shortcuts.auc, limit=shortcuts.limit))

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue.errors import DataError, MissingExtraError
+from facevalue.support import progress
+from facevalue.support.few_images import sure_of_classes
 
 _FOLDS = 5
 _STRENGTH = 1e-3  # inverse penalty for 1000 images, scaled by 1000 / n; not tuned
@@ -68,6 +70,7 @@ def find_suspects(
     )
 
 
+@sure_of_classes()
 def held_out_probabilities(
     features: NDArray[np.float64], labels: NDArray[np.int64], groups: Sequence[str], classes: int
 ) -> NDArray[np.float64]:
@@ -81,8 +84,9 @@ def held_out_probabilities(
     if fewest < 2:
         raise DataError("to check labels, every class needs at least two independent groups of images")
     p = np.zeros((len(labels), classes))
-    splitter = StratifiedGroupKFold(min(_FOLDS, fewest), shuffle=True, random_state=0)
-    for train, test in splitter.split(features, labels, names):
+    n = min(_FOLDS, fewest)
+    splits = StratifiedGroupKFold(n, shuffle=True, random_state=0).split(features, labels, names)
+    for train, test in progress.track(splits, "checking labels", total=n, unit="folds"):
         mean = features[train].mean(0)
         scale = max(float(np.sqrt(features[train].var(0).mean())), 1e-12)
         model = LogisticRegression(max_iter=300, C=_STRENGTH * 1000 / len(train))

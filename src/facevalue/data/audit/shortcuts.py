@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue.evidence.findings import Finding, finding
+from facevalue.support import progress
+from facevalue.support.few_images import sure_of_classes
 from facevalue.support.formats import percent
 
 LIMIT = 0.6
@@ -36,14 +38,14 @@ class ShortcutFact:
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """How well file facts tell the classes apart.
+    """How well file facts predict the class.
 
     Attributes
     ----------
     auc : cross-validated area under the ROC curve, 0.5 for chance; for several classes the mean of each against the
         rest. ``None`` for a single class, or too few groups to hold some out.
     limit : an ``auc`` above it is a warning: :data:`LIMIT`, or more if chance can give more on few groups.
-    facts : those that help to tell the classes apart, the strongest first.
+    facts : those that help to predict the class, the strongest first.
     """
 
     auc: float | None
@@ -52,7 +54,7 @@ class Shortcuts:
 
     @property
     def warning(self) -> Finding | None:
-        """A finding if the files tell the classes apart."""
+        """A finding if the file facts predict the class."""
         if self.auc is None or self.auc <= self.limit:
             return None
         named = ", ".join(f"{f.fact} ({f.auc:.2f})" for f in self.facts[:3]) or "only together"
@@ -62,13 +64,14 @@ class Shortcuts:
             else "facevalue data prepare encodes all images in the same way"
         )
         text = (
-            f"file facts alone, without the images, tell the classes apart with AUC {self.auc:.2f} (0.5 is chance):"
+            f"file facts alone, without the images, predict the class with AUC {self.auc:.2f} (0.5 is chance):"
             f" {named}. A model may learn these facts instead of what the images show; {advice}"
         )
         facts = tuple(f.fact for f in self.facts)
         return finding("file-facts-tell-classes", text, auc=self.auc, limit=self.limit, facts=facts)
 
 
+@sure_of_classes()
 def find_shortcuts(table: pd.DataFrame) -> Shortcuts:
     """Cross-validate a classifier on the facts of readable rows; no group is on both sides of a fold.
 
@@ -86,10 +89,15 @@ def find_shortcuts(table: pd.DataFrame) -> Shortcuts:
     if not columns:
         return Shortcuts(0.5, limit, ())
     folds = _folds(labels, groups, min(_FOLDS, *per_class))
-    auc = _auc(np.hstack([*columns.values()]), labels, folds)
-    if auc <= _NAMED_FROM:
-        return Shortcuts(auc, limit, ())
-    alone = {name: _auc(values, labels, folds) for name, values in columns.items()}
+    with progress.work("checking file facts", 1 + len(columns), "facts") as work:
+        auc = _auc(np.hstack([*columns.values()]), labels, folds)
+        work.advance()
+        if auc <= _NAMED_FROM:
+            return Shortcuts(auc, limit, ())
+        alone = {}
+        for name, values in columns.items():
+            alone[name] = _auc(values, labels, folds)
+            work.advance()
     ranked = sorted(alone.items(), key=lambda item: -item[1])
     facts = [ShortcutFact(name, reached, _usual(table, name)) for name, reached in ranked if reached > _NAMED_FROM]
     return Shortcuts(auc, limit, tuple(facts))

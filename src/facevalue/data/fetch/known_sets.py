@@ -22,7 +22,7 @@ from facevalue.evidence.findings import finding, say
 from facevalue.images.walker import PassedOver, Walker
 from facevalue.support import files, locks
 from facevalue.support.html import ShownInNotebooks
-from facevalue.support.output_folder import free_folder
+from facevalue.support.output_folder import free_folder, resumable
 
 RECEIPT = "received.json"
 MIRROR = "FACEVALUE_MIRROR"
@@ -74,7 +74,7 @@ def fetch(
     trusted = {a["name"]: a["sha256"] for a in earlier.get("archives", []) if earlier.get("name") == known.name}
     waiting = folder.resolve().with_name(folder.resolve().name + ".download")
     received = []
-    with _locked(waiting):
+    with resumable(waiting), _locked(waiting):
         with files.replacing_folder(folder) as partial:
             for archive in known.archives:
                 path, source, sha256 = _archive_file(

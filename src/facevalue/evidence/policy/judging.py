@@ -18,6 +18,7 @@ from facevalue.evidence.policy.figures import (
 )
 from facevalue.evidence.policy.tables import eps_of, number, table, tables, unknown
 from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, ExportReport
+from facevalue.support.formats import eps_text
 
 _SAME_EPS = 1e-4  # of the network input's range: 0.0157 in a policy is 4/255
 
@@ -113,7 +114,7 @@ def _attack_checks(card: ModelCard, name: str, wanted: Mapping[str, Any]) -> Ite
     latest = next((f for f in reversed(found) if f.eps == nearest), None)
     for key, value in figures.items():
         got = None if latest is None else ATTACK_FIGURES[key](latest)
-        reason = f"no {name} with {norm} at eps {eps:g} or above on the card" if latest is None else None
+        reason = f"no {name} with {norm} at eps {eps_text(eps, norm)} or above on the card" if latest is None else None
         yield Check(f"{where}.{key}", "at least", number(f"{where}.{key}", value), got, reason)
 
 

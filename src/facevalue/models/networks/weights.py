@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from facevalue.errors import UsageError, WeightsError
 from facevalue.evidence.card import NetworkFacts
-from facevalue.models.networks import build, find
+from facevalue.models.networks import build, find, hub
 from facevalue.models.networks.base import Body, Convention, Network, Triple, count_parameters
+from facevalue.models.networks.torchvision_ready import ready
 from facevalue.support import files, progress
 
 
@@ -127,6 +128,21 @@ def read_file(path: Path) -> dict[str, Tensor]:
     return {str(k).removeprefix("module."): v for k, v in loaded.items() if isinstance(v, Tensor)}
 
 
+def expect_available(name: str, weights: str) -> None:
+    """Check within seconds that weights can be had, before long work that would fail for lack of them.
+
+    Raises
+    ------
+    WeightsError
+        The file does not exist; or timm has no weights for this network, or they are neither in the cache nor can the
+        Hub be reached.
+    """
+    if weights == "hub":
+        _hub_file(find(name))
+    elif weights != "none" and not Path(weights).is_file():
+        raise WeightsError(f"`weights` {weights}: there is no such file")
+
+
 def from_hub(network: Network) -> dict[str, Tensor]:
     """timm's pretrained weights; the Hub's client downloads them once and caches them.
 
@@ -135,29 +151,53 @@ def from_hub(network: Network) -> dict[str, Tensor]:
     WeightsError
         timm has none for this network, or the download failed.
     """
+    file = _hub_file(network)
+    assert network.timm_name is not None
+    import timm
+    from huggingface_hub.utils import logging
+
+    own: dict[str, Any] = {} if file is None else {"pretrained_cfg_overlay": {"file": str(file)}}
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # each retry would warn; the error below says it once
+    try:
+        with progress.work(f"fetching {network.timm_name} weights", 1, "files") as work:
+            model: nn.Module = timm.create_model(network.timm_name, pretrained=True, **own)
+            work.advance()
+    except Exception as error:  # the Hub's client and its transports raise many types
+        raise _not_fetched(network, " ".join(str(error).split()).rstrip(".")) from error
+    finally:
+        logging.set_verbosity(before)
+    return model.state_dict()
+
+
+def _hub_file(network: Network) -> Path | None:
+    """The weights in the cache of the Hub's client; ``None`` if they are not there and can be downloaded."""
     if network.timm_name is None:
         raise WeightsError(f"{network.name} has no published weights; use `weights` none or a file")
+    ready()
     import timm
+    from huggingface_hub import constants
 
     settings = timm.get_pretrained_cfg(network.timm_name)
     if settings is None or not settings.has_weights:
         raise WeightsError(f"timm has no weights for {network.timm_name}; use `weights` none or a file")
-    from huggingface_hub.utils import logging
+    repository = settings.hf_hub_id
+    file = hub.cached(repository, settings.hf_hub_filename) if repository else None
+    if file is None and constants.HF_HUB_OFFLINE:
+        raise _not_fetched(network, "they are not in the cache, and HF_HUB_OFFLINE is set")
+    if file is None:
+        try:
+            hub.expect_reachable(constants.ENDPOINT if repository else str(settings.url))
+        except WeightsError as error:
+            raise _not_fetched(network, str(error)) from error
+    return file
 
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # each retry would warn; the error below says it once
-    try:
-        with progress.work(f"fetching {network.timm_name} weights", unit="files"):
-            model: nn.Module = timm.create_model(network.timm_name, pretrained=True)
-    except Exception as error:  # the Hub's client and its transports raise many types
-        reason = " ".join(str(error).split())[:160]
-        raise WeightsError(
-            f"the weights of {network.timm_name} could not be fetched ({reason}); "
-            "give a local file as `weights`, or train without any: none"
-        ) from error
-    finally:
-        logging.set_verbosity(before)
-    return model.state_dict()
+
+def _not_fetched(network: Network, reason: str) -> WeightsError:
+    return WeightsError(
+        f"the weights of {network.timm_name} could not be fetched: {reason}. Give a local file as `weights`, or train "
+        "without any: none"
+    )
 
 
 def fill(body: Body, state: Mapping[str, Tensor], network: Network, source: str) -> None:

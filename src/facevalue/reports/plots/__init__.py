@@ -8,7 +8,7 @@ from facevalue.reports.plots.evaluation import (
     corruption_curves,
     reliability,
 )
-from facevalue.reports.plots.training import compare_curves, history, trials
+from facevalue.reports.plots.training import compare_curves, history, main_phase, trials
 
 __all__ = [
     "INK",
@@ -19,6 +19,7 @@ __all__ = [
     "confusion",
     "corruption_curves",
     "history",
+    "main_phase",
     "reliability",
     "save_png",
     "to_svg",

@@ -19,6 +19,7 @@ from facevalue.errors import MissingExtraError
 from facevalue.support import files
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -48,11 +49,17 @@ def dress(axis: Axes, x: str = "", y: str = "") -> None:
         spine.set(color=INK, alpha=0.5)
 
 
-def legend(axis: Axes, where: Axes | Figure | None = None, **placed: Any) -> None:
-    """Draw the legend of ``axis`` inside it or in ``where``."""
-    handles, names = axis.get_legend_handles_labels()
+def legend(axes: Axes | Sequence[Axes], where: Axes | Figure | None = None, **placed: Any) -> None:
+    """Draw the legend of one or several axes inside the first or in ``where``."""
+    several = axes if isinstance(axes, Sequence) else [axes]
+    handles: list[Artist] = []
+    names: list[str] = []
+    for axis in several:
+        own_handles, own_names = axis.get_legend_handles_labels()
+        handles += own_handles
+        names += own_names
     if handles:
-        legend = (where or axis).legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, **placed)
+        legend = (where or several[0]).legend(handles, names, frameon=False, fontsize=9, labelcolor=INK, **placed)
         for text in legend.get_texts():
             text.set_parse_math(False)
 

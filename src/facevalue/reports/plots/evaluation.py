@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_NUMBERED = 20  # classes with numbers in the cells of a confusion matrix
 _FEW = 10  # bars of the reliability diagram with fewer images are drawn dotted
 
 
@@ -66,6 +67,8 @@ def reliability(report: Evaluation) -> Figure:
 def confusion(matrix: Evaluation | Sequence[Sequence[int]], classes: Sequence[str] = (), title: str = "") -> Figure:
     """Confusion matrix: counts by true class (rows) and predicted class (columns), coloured by the share of the row.
 
+    With more than 20 classes the cells have no numbers and only some classes are named, so that it stays readable.
+
     Parameters
     ----------
     matrix : an evaluation, or (k, k) counts together with ``classes``.
@@ -74,20 +77,22 @@ def confusion(matrix: Evaluation | Sequence[Sequence[int]], classes: Sequence[st
     """
     rows, names = (matrix.confusion, matrix.classes) if isinstance(matrix, Evaluation) else (matrix, classes)
     k = len(names)
-    side = max(3.2, 0.62 * k + 1.8)
+    side = max(3.2, 0.62 * min(k, _NUMBERED) + 1.8)
     figure = new_figure(side + 0.4, side)
     axis = figure.subplots()
     shares = [[count / max(1, sum(row)) for count in row] for row in rows]
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1.15)  # past 1, so that black or white is readable on all shades
     for i, row in enumerate(rows):
-        for j, count in enumerate(row):
+        for j, count in enumerate(row if k <= _NUMBERED else ()):
             ink = "white" if shares[i][j] > 0.6 else INK
             text = f"{count:,}" if k > 6 else f"{count:,}\n{percent(shares[i][j])}"
             axis.text(j, i, text, ha="center", va="center", color=ink, fontsize=9 if k > 6 else 10)
     dress(axis, "predicted", "true")
     axis.grid(False)
-    axis.set_xticks(range(k), names, rotation=0 if k <= 3 else 40, ha="center" if k <= 3 else "right")
-    axis.set_yticks(range(k), names)
+    shown = range(0, k, -(-k // _NUMBERED))
+    labels = [names[i] for i in shown]
+    axis.set_xticks(shown, labels, rotation=0 if k <= 3 else 40, ha="center" if k <= 3 else "right")
+    axis.set_yticks(shown, labels)
     if title:
         axis.set_title(title, fontsize=11, color=INK, parse_math=False)
     for label in (*axis.get_xticklabels(), *axis.get_yticklabels()):
@@ -98,7 +103,7 @@ def confusion(matrix: Evaluation | Sequence[Sequence[int]], classes: Sequence[st
 def accuracy_against_eps(report: AttackReport) -> Figure:
     """Accuracy under attack by eps: one panel per norm, one curve per attack with its 95 % band.
 
-    For ``linf``, eps is in 255ths: by how many of its 256 levels each value of a pixel may change.
+    For ``linf``, eps is in 255ths: 4/255 means that each value of a pixel may change by four of its 256 levels.
     """
     norms = list(dict.fromkeys(r.norm for r in report.results))
     figure = new_figure(0.8 + 4.6 * max(1, len(norms)), 3.6)
@@ -118,8 +123,10 @@ def accuracy_against_eps(report: AttackReport) -> Figure:
             x, y = [unit * r.eps for r in noise], [100 * r.accuracy for r in noise]
             axis.plot(x, y, color=INK, alpha=0.55, linestyle="-", marker="x", linewidth=1.2, label="random noise")
         axis.set(ylim=(-3, 103), xlim=(0, None))
-        where = "eps (of 255 levels, L∞)" if norm == "linf" else f"eps ({norm.upper()}, pixels in [0, 1])"
-        dress(axis, where, "accuracy (%)")
+        if norm == "linf":
+            axis.xaxis.set_major_formatter(lambda levels, _: f"{levels:g}/255" if levels else "0")
+        name = "L∞" if norm == "linf" else norm.upper()
+        dress(axis, f"eps ({name}, pixels in [0, 1])", "accuracy (%)")
         legend(axis)
     return figure
 

@@ -14,14 +14,22 @@ if TYPE_CHECKING:
 Lines = Sequence[Mapping[str, Any]]
 
 
+def main_phase(lines: Lines) -> Lines:
+    """The epochs of a history that begins with a probe of several strengths; else all lines."""
+    epochs = [line for line in lines if "strength" not in line]
+    return epochs or lines
+
+
 def history(lines: Lines) -> Figure:
     """Loss and accuracy by epoch, on train and validation.
 
     Parameters
     ----------
     lines : of ``history.jsonl``. ``train_loss``, ``validation_loss``, ``train_accuracy`` and ``validation_accuracy``
-        are drawn if present. A probe has no epochs; its lines are drawn by regularisation strength.
+        are drawn if present. A probe has no epochs; its lines are drawn by regularisation strength. A probe before
+        epochs is left out.
     """
+    lines = main_phase(lines)
     figure = new_figure(7.6, 3.1)
     axes = figure.subplots(1, 2)
     x, label = _steps(lines)
@@ -39,27 +47,31 @@ def history(lines: Lines) -> Figure:
 def compare_curves(runs: Mapping[str, Lines]) -> Figure:
     """Loss and accuracy of several models: one colour per model, validation solid and train dotted.
 
+    Epochs and the strengths of a probe are different things, so they have axes of their own, one row each.
+
     Parameters
     ----------
     runs : history lines by model name.
     """
-    figure = new_figure(9.2, 3.6 + 0.16 * len(runs))
-    axes = figure.subplots(1, 2)
-    labels = set()
-    for i, (name, lines) in enumerate(runs.items()):
-        colour = PALETTE[i % len(PALETTE)]
-        x, label = _steps(lines)
-        labels.add(label)
-        for axis, key, scale in ((axes[0], "loss", 1), (axes[1], "accuracy", 100)):
-            _curve(axis, x, lines, f"validation_{key}", scale, color=colour, linestyle="-", label=f" {name}")
-            _curve(axis, x, lines, f"train_{key}", scale, color=colour, linestyle=":", label="")
-            if len(labels) == 1:
+    runs = {name: main_phase(lines) for name, lines in runs.items()}
+    steps = {name: _steps(lines) for name, lines in runs.items()}
+    kinds = list(dict.fromkeys(label for _, label in steps.values()))
+    figure = new_figure(9.2, 0.6 + 3.0 * max(1, len(kinds)) + 0.16 * len(runs))
+    rows = figure.subplots(max(1, len(kinds)), 2, squeeze=False)
+    for axes, kind in zip(rows, kinds, strict=False):
+        for i, (name, lines) in enumerate(runs.items()):
+            x, label = steps[name]
+            if label != kind:
+                continue
+            colour = PALETTE[i % len(PALETTE)]
+            for axis, key, scale in ((axes[0], "loss", 1), (axes[1], "accuracy", 100)):
+                _curve(axis, x, lines, f"validation_{key}", scale, color=colour, linestyle="-", label=f" {name}")
+                _curve(axis, x, lines, f"train_{key}", scale, color=colour, linestyle=":", label="")
                 _x_axis(axis, x, label)
-    label = labels.pop() if len(labels) == 1 else "epoch, or regularisation strength tried"
-    for axis, name in ((axes[0], "loss (nats)"), (axes[1], "accuracy (%)")):
-        dress(axis, label, name)
+        for axis, figure_name in ((axes[0], "loss (nats)"), (axes[1], "accuracy (%)")):
+            dress(axis, kind, figure_name)
     title = "solid, o: validation; dotted, x: train"
-    legend(axes[0], figure, loc="outside lower center", ncols=2, title=title, title_fontsize=9)
+    legend([axes[0] for axes in rows], figure, loc="outside lower center", ncols=2, title=title, title_fontsize=9)
     return figure
 
 

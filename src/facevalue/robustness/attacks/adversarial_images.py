@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from facevalue.errors import UsageError
 from facevalue.robustness.attacks.base import AttackResult
 from facevalue.robustness.attacks.examples import pixels_of
 from facevalue.robustness.attacks.threat import Threat
-from facevalue.support import files, names
+from facevalue.support import files, names, spreadsheet
 from facevalue.support.formats import eps_text
 
 TABLE = "images.csv"
@@ -65,18 +64,17 @@ class AdversarialFolder:
             Image.fromarray(pixels_of(image)).save(self._folder / path)
             self._rows.append(
                 [
-                    *(path.as_posix(), files.as_text(str(source)), attack, threat.norm, threat.eps, classes[label]),
-                    *(classes[int(result.clean_decisions[i])], classes[int(result.decisions[i])]),
-                    *(bool(result.success[i]), float(result.distances[i])),
+                    *(path.as_posix(), files.as_text(str(source)), attack, threat.norm, f"{threat.eps:.6g}"),
+                    *(classes[label], classes[int(result.clean_decisions[i])], classes[int(result.decisions[i])]),
+                    *(bool(result.success[i]), f"{float(result.distances[i]):.6g}"),
                 ]
             )
 
     def finish(self) -> None:
         """Write the table."""
-        with (self._folder / TABLE).open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(_COLUMNS)
-            writer.writerows(self._rows)
+        with spreadsheet.writing(self._folder / TABLE, _COLUMNS) as write:
+            for row in self._rows:
+                write(dict(zip(_COLUMNS, row, strict=True)))
 
 
 @contextmanager

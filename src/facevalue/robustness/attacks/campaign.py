@@ -79,12 +79,12 @@ def attack_dataset(
     right_under_noise = {threat.eps: 0 for threat in threats}
     clean_confusion = np.zeros((k, k), np.int64)
     done = 0
-    with progress.work("attacking", total=len(dataset) * len(tallies)) as work:
+    kinds = {tally.what: len(dataset) for tally in tallies}
+    with progress.work("attacking", kinds=kinds, uneven=True) as work:
         for pixels, labels in dataset.batches(batch_size):
             x, y = _tensors(pixels, labels)
             clean = None
             for tally in tallies:
-                what = f"{tally.attack.title} {tally.threat}"
                 # A different seed for every batch, but the same for every attack and eps.
                 result = tally.attack(
                     classifier,
@@ -93,13 +93,13 @@ def attack_dataset(
                     tally.threat,
                     target=aim,
                     seed=seed + done,
-                    say=partial(_say, work, what),
+                    say=partial(_say, work, tally.what),
                 )
                 tally.add(classifier, x, result)
                 clean = result.clean_decisions.cpu()
                 if save_to is not None:
                     save_to.add(tally.attack.title, tally.threat, done, result)
-                work.advance(len(y), f"{what}: {percent(tally.robust_accuracy)} robust")
+                work.advance(len(y), f"{tally.what}: {percent(tally.robust_accuracy)} robust", tally.what)
             assert clean is not None
             clean_confusion += metrics.confusion(labels, clean.numpy(), k)
             for threat in threats:
@@ -111,10 +111,9 @@ def attack_dataset(
         for e, right in right_under_noise.items()
     )
     sample = dataset.some(sanity_checks.SAMPLE, seed)
-    x, y = _tensors(sample.pixels(), sample.labels)
+    x, y = _tensors(sample.pixels("decoding images for the checks"), sample.labels)
     device = classifier.mean.device
-    with progress.work("checking whether the attacks are reliable"):
-        doubts = sanity_checks.of_model(classifier, x.to(device), y.to(device))
+    doubts = sanity_checks.of_model(classifier, x.to(device), y.to(device))
     table = clean_confusion.tolist()
     warnings = [*doubts, *sanity_checks.of_results(results, {r.eps: r.accuracy for r in noise}, table)]
     if target is None:
@@ -153,6 +152,10 @@ class _Tally:
 
     def __post_init__(self) -> None:
         self.confusion = np.zeros((self.k, self.k), np.int64)
+
+    @property
+    def what(self) -> str:
+        return f"{self.attack.title} {self.threat}"
 
     @property
     def robust_accuracy(self) -> float:
@@ -199,7 +202,7 @@ class _Tally:
 
 
 def _say(work: progress.Work, what: str, text: str) -> None:
-    work.advance(0, f"{what}: {text}")
+    work.advance(0, f"{what}: {text}", what)
 
 
 def _check(classifier: Classifier, dataset: ImageDataset) -> None:

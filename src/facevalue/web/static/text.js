@@ -90,7 +90,7 @@ const TEXTS = {
     nowhere: "No area of the image spoke for “{label}” more than against it.",
   },
   results: {
-    title: "Verdicts",
+    title: "Predictions",
     looking: "Looking …",
     unsure: "I don’t know",
     failed: "No prediction",

@@ -35,9 +35,10 @@ def test_a_shortcut_is_found_and_stays_with_training(by_size: Path) -> None:
     assert warning == found.shortcuts.warning
 
 
-def test_labels_by_a_network_that_learned_nothing_yet(by_size: Path) -> None:
+def test_label_errors_with_an_untrained_network(by_size: Path) -> None:
     manifest = with_groups(scan(by_size))
     suspects = suspicious_labels(manifest, "small-resnet", "none")
+    assert suspects
     assert all(s.label != s.suggested for s in suspects)
     assert {s.path for s in suspects} < set(manifest.table["path"])
     with pytest.raises(DataError, match="only one class"):

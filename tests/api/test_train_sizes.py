@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_size_is_a_model_folder_and_the_rest_is_the_same(study: Path) -> None:
     ]
 
 
-def test_a_place_that_is_taken_is_refused_and_stays(study: Path, lfw: Path, tiny: dict[str, object]) -> None:
+def test_an_existing_output_is_refused_and_kept(study: Path, lfw: Path, tiny: dict[str, object]) -> None:
     before = (study / "sizes.json").read_bytes()
     with pytest.raises(UsageError, match="is already a study of sizes"):
         trained(lfw, study, tiny, seed=3)
@@ -71,12 +72,37 @@ class StopAt(progress.Silent):
 
 def test_a_study_that_was_stopped_keeps_what_was_finished(lfw: Path, tiny: dict[str, object], tmp_path: Path) -> None:
     folder = tmp_path / "study"
-    with progress.using(StopAt(24)), pytest.raises(KeyboardInterrupt):
+    with progress.using(StopAt(24)), pytest.raises(KeyboardInterrupt, match="run the same again to go on"):
         trained(lfw, folder, tiny)
     made = (folder / "16" / "card.json").read_bytes()
+    with pytest.raises(UsageError, match=r"differs in its recipe.seed \(0 then, 1 now\); .* give `fresh`"):
+        trained(lfw, folder, tiny, seed=1)
+    assert (folder / "16" / "card.json").read_bytes() == made
     notes = StopAt(0)
     with progress.using(notes):
-        rows = trained(lfw, folder, tiny, resume=True)
+        rows = trained(lfw, folder, tiny)  # without a flag it goes on
     assert (folder / "16" / "card.json").read_bytes() == made
+    assert f"going on with the study in {folder}; `fresh` would start over" in notes.read
     assert f"{folder / '16'} is finished already" in notes.read
     assert len(rows) == 2
+
+
+def test_a_study_written_over_an_older_one_does_not_take_its_models_for_its_own(
+    study: Path, lfw: Path, tiny: dict[str, object], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(study, tmp_path / "study"))
+    with progress.using(StopAt(24)), pytest.raises(KeyboardInterrupt):
+        trained(lfw, folder, tiny, seed=5, overwrite=True)
+    assert ModelCard.load(folder / "24").provenance.seed == 3
+    trained(lfw, folder, tiny, seed=5)
+    assert [ModelCard.load(folder / str(size)).provenance.seed for size in (16, 24)] == [5, 5]
+
+
+def test_fresh_removes_an_interrupted_study(lfw: Path, tiny: dict[str, object], tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    with progress.using(StopAt(24)), pytest.raises(KeyboardInterrupt):
+        trained(lfw, folder, tiny)
+    (folder / "16" / "mark").touch()
+    trained(lfw, folder, tiny, seed=1, fresh=True)
+    assert not (folder / "16" / "mark").exists()
+    assert {ModelCard.load(folder / str(size)).provenance.seed for size in (16, 24)} == {1}

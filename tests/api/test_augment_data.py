@@ -44,7 +44,7 @@ def test_averages_of_two_images_and_replaced_surroundings_are_drawn_too(lfw: Pat
             assert np.abs(row[1].astype(int) - row[0]).max() > 20
 
 
-def test_settings_that_change_nothing_are_not_told() -> None:
+def test_settings_without_effect_are_not_reported() -> None:
     assert switched_on(AugmentSettings()) == {}
     assert switched_on(AugmentSettings(flip=True, fill="plain", corruption=0.9)) == {"flip": True}
     assert switched_on(AugmentSettings(zoom=0.2, jpeg=50)) == {
