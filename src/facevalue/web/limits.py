@@ -20,7 +20,7 @@ WITHOUT_EFFECT = {
     # The network and the temperature are in the exported file.
     ModelCard: {
         *("network", "temperature", "reference", "data", "recipe", "seconds_per_epoch", "provenance", "files"),
-        *("evidence", "format"),
+        *("evidence", "format", "seals", "altered"),
     },
     Preprocessing: set[str](),
 }
