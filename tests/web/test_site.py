@@ -412,11 +412,13 @@ def test_results_as_files(page: webdriver.Chrome) -> None:
         {"name": 'b "2",\n.png', "prediction": None, "failure": {"reason": "empty"}, "evidence": [], "checked": False},
     ]
     as_csv, as_json = run(page, SAVE, rows, ["=a", "b"])
-    assert as_csv.startswith("\ufeffpath,label,abstained,reasons,leaning,novelty,error,p_=a,p_b,metadata,checked\r\n")
+    head = "path label probability abstained reasons leaning novelty error p_=a p_b metadata checked".split()
+    assert as_csv.startswith("\ufeff" + ",".join(f'"{name}"' for name in head) + "\r\n")
     first, second = csv.DictReader(io.StringIO(as_csv.removeprefix("\ufeff"), newline=""))
     assert first["path"] == "'=cmd|' /C calc'!A0.png"
-    assert (first["label"], first["p_=a"], first["checked"]) == ("'=a", "0.75", "True")
+    assert (first["label"], first["p_=a"], first["checked"]) == ("'=a", "0.7500", "True")
     assert first["metadata"] == "Software: @SUM(1)"
+    assert first["probability"] == "0.7500"
     assert (second["path"], second["error"], second["p_b"]) == ('b "2",\n.png', "The file is empty.", "")
     plain = json.loads(as_json)
     assert plain["model"] == {"engine": "test"}

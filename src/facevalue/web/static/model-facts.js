@@ -72,6 +72,7 @@ function abstains({ confidence, novelty }) {
 function limits(card, test) {
   const found = [say("model.limit_made_for", { classes: alternatives(card.classes.slice(0, MOST_CLASSES)) })];
   found.push(say(test ? "model.limit_tested" : "model.limit_untested"), say("model.limit_proof"));
+  if (card.altered?.length) found.push(say("model.limit_altered", { fields: card.altered.join(", ") }));
   for (const { text } of card.data.warnings) found.push(say("model.limit_finding", { text: capital(text) }));
   return found;
 }

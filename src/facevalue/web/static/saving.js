@@ -8,10 +8,11 @@ const BOM = "\ufeff"; // so that spreadsheets take it for UTF-8
 
 /** The rows as CSV text. */
 export function csv(rows, classes) {
-  const head = ["path", "label", "abstained", "reasons", "leaning", "novelty", "error", ...classes.map((name) => `p_${name}`), "metadata", "checked"];
+  const head = ["path", "label", "probability", "abstained", "reasons", "leaning", "novelty", "error", ...classes.map((name) => `p_${name}`), "metadata", "checked"];
   const lines = rows.map(({ name, prediction, failure, evidence, checked }) => [
     name,
     prediction?.label,
+    prediction?.probabilities[prediction.leaning],
     prediction ? (prediction.abstained ? "True" : "False") : "",
     prediction?.reasons.join(" "),
     prediction?.leaning,
@@ -24,12 +25,12 @@ export function csv(rows, classes) {
   return BOM + [head, ...lines].map((line) => line.map(cell).join(",") + "\r\n").join("");
 }
 
-/** Spreadsheets run cells that begin like a formula; the apostrophe makes them text. */
+/** Spreadsheets run cells that begin like a formula; the apostrophe makes them text. As facevalue/support/spreadsheet.py. */
 function cell(value) {
-  if (typeof value === "number") return String(value);
+  if (typeof value === "number") return value.toFixed(4);
   const text = String(value ?? "");
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  const safe = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text) ? `'${text}` : text;
+  return safe && `"${safe.replaceAll('"', '""')}"`; // in quotes: Excel splits at semicolons in some countries
 }
 
 /** The rows as JSON text, with what answered. */

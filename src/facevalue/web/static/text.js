@@ -90,7 +90,7 @@ const TEXTS = {
     nowhere: "No area of the image spoke for “{label}” more than against it.",
   },
   results: {
-    title: "Verdicts",
+    title: "Predictions",
     looking: "Looking …",
     unsure: "I don’t know",
     failed: "No prediction",
@@ -169,6 +169,7 @@ const TEXTS = {
     limit_tested: "Its figures hold for images like its test images. Other cameras, generators and edits can give other figures.",
     limit_untested: "How often it is right was not measured.",
     limit_proof: "A verdict is an estimate and no proof. Do not decide about a person by it alone.",
+    limit_altered: "Somebody changed these entries of its card by hand: {fields}.",
     limit_finding: "{text}",
     card: "The whole card (JSON)",
     report: "The report",
