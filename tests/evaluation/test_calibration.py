@@ -51,6 +51,13 @@ def test_all_correct_gives_a_finite_temperature_and_keeps_the_order() -> None:
     assert torch.equal((logits / temperature).argmax(1), logits.argmax(1))
 
 
+def test_the_temperature_stays_in_its_range() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    assert fit_temperature(torch.from_numpy(rng.normal(size=(400, 2)) * 1e5), y) == 200.0  # labels by chance
+    assert fit_temperature(torch.from_numpy(np.eye(2)[y] * 0.01), y) == 0.05  # all correct, with tiny logits
+
+
 def test_it_does_not_make_calibration_worse() -> None:
     for seed in range(5):
         logits, y = drawn(300, 3.0, seed)
