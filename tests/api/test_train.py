@@ -43,6 +43,7 @@ def test_the_folder_has_every_documented_file(made: Classifier) -> None:
         "history.jsonl",
         "report.html",
         "manifest.parquet",
+        "canaries.zip",
     }
     card = ModelCard.load(made.folder)
     for name in names - {"card.json", "report.html"}:
