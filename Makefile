@@ -10,7 +10,7 @@ JOBS ?= 2
 PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile --max-worker-restart=0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-minimum check lint format docs clean
+.PHONY: help setup demo test test-all test-minimum check lint format docs notebooks clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ lint: check
 docs: setup ## the documentation as a site in build/site, every link checked
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open build/site/index.html"
+
+notebooks: setup ## run the notebooks again and keep their outputs
+	@$(BIN)/python tools/notebooks.py
 
 format: setup ## put the sources in order
 	@$(BIN)/ruff check --fix
