@@ -48,7 +48,7 @@ for words in [*([name] for name in VERBS), *([group, name] for group, of in GROU
     )
     names = [*VERBS, *(f"{group} {name}" for group, of in GROUPS.items() for name in of.VERBS)]
     pages = dict(zip(names, done.stdout.removesuffix("=====\n").split("=====\n"), strict=True))
-    assert len(VERBS) == 15
+    assert len(pages) > len(VERBS) >= 15
     for name, page in pages.items():
         assert f"Example: facevalue {name}" in page
         for flag in ("--json", "--seed", "--debug", "--help"):
