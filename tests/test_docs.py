@@ -85,7 +85,7 @@ def test_every_record_of_the_card_is_in_the_reference(reference: ModuleType) -> 
 
     text = reference.card()
     assert {*msgspec.json.schema(ModelCard)["$defs"]} == set(re.findall(r"^### (\w+) \{", text, re.MULTILINE))
-    assert "| `temperature` | number | divides the logits before the softmax" in text
+    assert "| `temperature` | number | divides the logits; fitted on" in text
 
 
 def test_every_public_function_is_in_the_reference(reference: ModuleType) -> None:

@@ -29,7 +29,9 @@ torch.conv2d(torch.rand(8, 64, 56, 56), torch.rand(64, 64, 3, 3))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("limits", "pytorch", "onednn"), [("AVX2", "AVX2", "Intel AVX2"), ("SSE4", "DEFAULT", "SSE4.1")])
+@pytest.mark.parametrize(
+    ("limits", "pytorch", "onednn"), [("AVX2", "AVX2", "Intel AVX2"), ("SSE4", "DEFAULT", "SSE4.1")]
+)
 def test_the_limits_reach_pytorch_and_onednn(tool: ModuleType, limits: str, pytorch: str, onednn: str) -> None:
     variables = {**tool.environment(getattr(tool, limits)), "ONEDNN_VERBOSE": "1"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=variables, capture_output=True, text=True, check=True)
@@ -54,7 +56,14 @@ def test_both_sets_are_run_and_one_failure_fails_both(tmp_path: Path, root: Path
     (tmp_path / "test_limited.py").write_text(
         "import os\ndef test_limits():\n    assert 'ONEDNN_MAX_CPU_ISA' not in os.environ\n"
     )
-    command = [sys.executable, str(root / "tools/instruction_sets.py"), "-q", "-p", "no:cacheprovider", "test_limited.py"]
+    command = [
+        sys.executable,
+        str(root / "tools/instruction_sets.py"),
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "test_limited.py",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     own = tool.capability({})
     if own not in tool.LOWER:

@@ -97,6 +97,7 @@ def facts(card: ModelCard) -> dict[str, str]:
         "positive": json.dumps(card.positive, ensure_ascii=False),
         "threshold": repr(card.threshold),
         "temperature": repr(card.temperature),
+        "calibration": json.dumps({"method": card.calibration.method, "parameters": card.calibration.parameters}),
         "network": card.network.name,
         "preprocessing": json.dumps(msgspec.to_builtins(card.preprocessing)),
         "gate": json.dumps(None if card.gate is None else card.gate.to_dict()),
