@@ -17,6 +17,7 @@ from facevalue.data.scan import Data
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
 from facevalue.evaluation.calibration_report import calibration_report
+from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, recorded
@@ -130,7 +131,8 @@ def train(
         classifier = new_classifier(chosen, classes)
         splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
         trained = train_method(classifier, splits, chosen, checkpoint)
-        fitted = _calibrated(trained, chosen)
+        assert trained.calibration is not None
+        fitted = _calibrated(trained, trained.calibration, chosen)
         calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
         say(calibration.warnings)
         classifier, reports = finished(fitted, trained, splits)
@@ -190,9 +192,9 @@ def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     return manifest if shortcut is None else manifest.changed(warnings=(*manifest.warnings, shortcut))
 
 
-def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
+def _calibrated(trained: Trained, held_out: CalibrationSet, recipe: Recipe) -> Classifier:
     classifier = with_novelty(trained.classifier, trained.features["train"])
-    return calibrated(classifier, trained.calibration, recipe.calibration.choices())
+    return calibrated(classifier, held_out, recipe.calibration.choices())
 
 
 STUDY, CURVES = "sizes.json", "curves.png"

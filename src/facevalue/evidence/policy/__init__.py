@@ -59,7 +59,8 @@ def check_policy(card: ModelCard, policy: Path) -> PolicyResult:
     policy : TOML with a table ``[require]``: ``split`` (``test`` by default) names the evaluation, the other keys are
         those of :data:`facevalue.evidence.policy.figures.FIGURES`; ``[require.attack.NAME]``, ``[require.corruption]``,
         ``[require.calibration]``, ``[require.promise]``, ``[require.certificate]`` and ``[require.export.TARGET]`` are
-        about attacks, everyday corruptions, calibration, promises, certificates and exports. A required figure that the card lacks counts as failed.
+        about attacks, everyday corruptions, calibration, promises, certificates and exports. A required figure that
+        the card lacks counts as failed.
 
     Raises
     ------
