@@ -20,6 +20,7 @@ from facevalue.data.scan import Data
 from facevalue.data.strangers import folders_of
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration_report import calibration_report
+from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, recorded
@@ -154,6 +155,7 @@ def train(
             splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
             refused = StrangerSplit.of(folders_of(strangers), classifier.card.preprocessing, manifest)
             trained = train_method(classifier, splits, chosen, checkpoint)
+            assert trained.calibration is not None
             fitted = refused.calibrated(
                 trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen
             )

@@ -38,7 +38,7 @@ class Trained:
 
     Attributes
     ----------
-    calibration : the calibration split as it is and after everyday damage.
+    calibration : the calibration split as it is and after everyday damage; ``None`` if there is no such split.
     seconds : of training alone, without calibration, evaluation and export.
     seconds_per_epoch : of the training loop; for a probe, of one pass that computes the features.
     refitted : with ``refit``, the classifier trained on all splits except test, and its features of ``train`` and
@@ -47,7 +47,7 @@ class Trained:
 
     classifier: Classifier
     features: Mapping[str, Features]
-    calibration: CalibrationSet
+    calibration: CalibrationSet | None
     history: list[dict[str, Any]]
     seconds: float
     seconds_per_epoch: float
@@ -151,7 +151,7 @@ def _loop(
     return Trained(
         classifier=once,
         features=features,
-        calibration=calibration_set(extractor, splits["calibration"], features["calibration"], recipe.calibration),
+        calibration=_held_out(extractor, splits, features, recipe),
         history=[*history, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
@@ -183,12 +183,21 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     return Trained(
         classifier=once,
         features=own,
-        calibration=calibration_set(extractor, splits["calibration"], own["calibration"], recipe.calibration),
+        calibration=_held_out(extractor, splits, own, recipe),
         history=probe.history,
         seconds=seconds,
         seconds_per_epoch=computed - start,
         refitted=None if refitted is None else (refitted, {name: own[name] for name in ("train", "test")}),
     )
+
+
+def _held_out(
+    extractor: Extractor, splits: Mapping[str, ImageDataset], features: Mapping[str, Features], recipe: Recipe
+) -> CalibrationSet | None:
+    """The set to calibrate on; ``None`` in a search, whose trials are not calibrated."""
+    if "calibration" not in splits:
+        return None
+    return calibration_set(extractor, splits["calibration"], features["calibration"], recipe.calibration)
 
 
 def _fit(body: Body, train: Features, validation: Features, recipe: Recipe) -> Probe:
