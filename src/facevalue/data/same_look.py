@@ -1,7 +1,7 @@
 """Images that look the same, by small copies of them: for images that a perceptual hash cannot tell apart.
 
-A hash keeps the signs of low frequencies. Flat images, stripes and pages have few that are not 0, so different ones have
-nearly the same hash.
+A hash keeps the signs of low frequencies. Flat images, stripes and pages have few that are not 0, so different ones
+have nearly the same hash.
 """
 
 from __future__ import annotations

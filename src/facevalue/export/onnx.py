@@ -90,6 +90,7 @@ def _facts(card: ModelCard) -> dict[str, str]:
         "positive": json.dumps(card.positive, ensure_ascii=False),
         "threshold": repr(card.threshold),
         "temperature": repr(card.temperature),
+        "novelty_limit": json.dumps(card.abstention.novelty),
         "network": card.network.name,
         "preprocessing": json.dumps(msgspec.to_builtins(card.preprocessing)),
     }
