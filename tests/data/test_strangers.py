@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from facevalue.data.drawn_images import KINDS, drawn
 from facevalue.data.scan import scan
@@ -102,3 +103,16 @@ def test_folders_that_cannot_be_used(fill: Fill, tmp_path: Path) -> None:
         read_strangers([tmp_path / "empty"], SIZE)
     with pytest.raises(DataError, match="no image that can be a stranger"):
         read_strangers([own / "horse"], SIZE, scan(own))
+
+
+def test_flat_images_of_other_colours_are_other_images(tmp_path: Path) -> None:
+    """Their perceptual hashes are all the same."""
+    (tmp_path / "own" / "a").mkdir(parents=True)
+    (tmp_path / "flat").mkdir()
+    for i in range(12):
+        Image.new("RGB", (30, 20), (20 * i, 240 - 20 * i, 128)).save(tmp_path / "flat" / f"{i}.png")
+    Image.new("RGB", (60, 40), (20, 221, 128)).save(tmp_path / "own" / "a" / "enlarged.png")
+    found = read_strangers([tmp_path / "flat"], SIZE, scan(tmp_path / "own"))
+    assert found.images is not None
+    assert [Path(name).stem for name in found.images.names] == ["0", "10", "11", *"23456789"]
+    assert found.images.rows["group"].nunique() == 11

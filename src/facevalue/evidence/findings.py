@@ -106,6 +106,7 @@ KINDS: dict[str, FindingKind] = {
     "novelty-from-scratch": FindingKind("warning", "Novelty uses features that were learned from the classes only."),
     "strangers-known": FindingKind("warning", "Stranger images are in the model's own data and were left out."),
     "strangers-unreadable": FindingKind("warning", "Stranger images cannot be read and are left out."),
+    "strangers-not-tested": FindingKind("warning", "All images of a set of strangers are needed to fit novelty."),
     "strangers-thinned": FindingKind("info", "Only a part of a large folder of strangers is used."),
     "strangers-not-given-again": FindingKind(
         "warning", "Strangers that the model was trained with were not given to fine-tuning."

@@ -58,7 +58,13 @@ class StrangerSplit:
         test[0] = ImageDataset.from_arrays(drawn.images, [DRAWN] * len(drawn), name=DRAWN).with_preprocessing(
             preprocessing
         )
-        return cls(together(fit, "strangers"), together(test, "strangers held out"), given.warnings)
+        fitted, tested = together(fit, "strangers"), together(test, "strangers held out")
+        warnings = list(given.warnings)
+        untested = [name for name in fitted.classes if not name.startswith(DRAWN) and name not in tested.classes]
+        if untested:
+            text = f"too few images of {', '.join(untested)} look different, so none of them is left to test on"
+            warnings.append(finding("strangers-not-tested", text, sets=tuple(untested)))
+        return cls(fitted, tested, tuple(warnings))
 
     def calibrated(
         self,
