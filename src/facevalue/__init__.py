@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from facevalue.api.export import export as export
     from facevalue.api.finetune import finetune as finetune
     from facevalue.api.predict import predict as predict
+    from facevalue.api.pull import pull as pull
+    from facevalue.api.push import push as push
     from facevalue.api.report import report as report
     from facevalue.api.serve import serve as serve
     from facevalue.api.sign import sign as sign
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
 
 _VERBS = (
     "train evaluate predict compare attack explain export certify_runtimes report check calibrate tune finetune"
-    " ensemble serve demo sign verify"
+    " ensemble serve demo push pull sign verify"
 ).split()
 _DATA_VERBS = "scan prepare augment get".split()
 

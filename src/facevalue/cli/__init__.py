@@ -26,6 +26,8 @@ from facevalue.cli import (
     export,
     finetune,
     predict,
+    pull,
+    push,
     report,
     serve,
     sign,
@@ -55,6 +57,8 @@ VERBS = {
     "verify": verify,
     "sign": sign,
     "serve": serve,
+    "push": push,
+    "pull": pull,
 }
 
 GROUPS = {

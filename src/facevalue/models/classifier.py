@@ -29,6 +29,7 @@ from facevalue.models.origin import Origin
 from facevalue.models.randomness import own_random_state
 from facevalue.runtime.base import Answer, ImagePredictor
 from facevalue.runtime.gate import gate_of
+from facevalue.runtime.hub import local_folder
 from facevalue.support import files
 
 
@@ -244,7 +245,7 @@ def load(folder: Path | str) -> Classifier:
     ModelFolderError
         The folder or one of its files is missing, was altered, or does not fit the network.
     """
-    folder = Path(folder)
+    folder = local_folder(folder)
     card = ModelCard.load(folder)
     path = card.checked_file(folder, WEIGHTS)
     body = build(card.network.name, len(card.classes), card.preprocessing.size, card.network.options)

@@ -16,6 +16,7 @@ from facevalue.evidence.card import ONNX, ModelCard
 from facevalue.faces.gate import FaceGate
 from facevalue.runtime.base import Answer, ImagePredictor
 from facevalue.runtime.gate import GateChoice, gate_of
+from facevalue.runtime.hub import local_folder
 from facevalue.support import machine
 from facevalue.types import Prediction
 
@@ -36,8 +37,8 @@ def open_folder(
 
     Parameters
     ----------
-    folder : as ``train`` writes it; ``card.json``, ``model.onnx`` and the face detector are read, and the SHA-256 of
-        the last two is checked.
+    folder : as ``train`` writes it, or ``hub:user/name`` for one on the Hugging Face Hub. ``card.json``, ``model.onnx``
+        and the face detector are read, and the SHA-256 of the last two is checked.
     max_pixels : images with more pixels are not decoded; :func:`facevalue.images.decoding.pixel_limit` by default.
     gate : ``face`` or ``none`` instead of what the card says. ``none`` gives whole images to a network that was trained
         on faces. With ``face``, a model that was trained on whole images abstains on images without a face.
@@ -50,7 +51,7 @@ def open_folder(
     UsageError
         ``gate`` is something else, or there is no face detector.
     """
-    folder = Path(folder)
+    folder = local_folder(folder)
     card, opened = gate_of(folder, ModelCard.load(folder), gate, gate_model)
     return Predictor(card, card.checked_file(folder, ONNX), max_pixels=max_pixels, gate=opened)
 
