@@ -38,15 +38,16 @@ def push(model: Model, repository: str, *, private: bool = True, message: str = 
     classifier = opened(model)
     if classifier.folder is None:
         raise UsageError("only a model folder is published; save the classifier first with classifier.save(folder)")
-    with tempfile.TemporaryDirectory(prefix="facevalue-") as temporary, hub_errors(wanted.repository):
-        import huggingface_hub
-
+    with tempfile.TemporaryDirectory(prefix="facevalue-") as temporary:
         staged = Path(temporary)
         cpu = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
         foreign = stage(cpu, classifier.folder, staged)
-        api = huggingface_hub.HfApi()
-        api.create_repo(wanted.repository, private=private, exist_ok=True)
-        commit = api.upload_folder(repo_id=wanted.repository, folder_path=staged, commit_message=message)
+        with hub_errors(wanted.repository):
+            import huggingface_hub
+
+            api = huggingface_hub.HfApi()
+            api.create_repo(wanted.repository, private=private, exist_ok=True)
+            commit = api.upload_folder(repo_id=wanted.repository, folder_path=staged, commit_message=message)
         return Pushed(
             repository=wanted.repository,
             commit=commit.oid,

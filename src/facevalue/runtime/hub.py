@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from facevalue.errors import FaceValueError, MissingExtraError, ModelFolderError, UsageError
@@ -99,11 +100,16 @@ def fetch(model: HubModel, folder: Path) -> ModelCard:
     return card
 
 
+def _http_error(errors: ModuleType) -> type[Exception]:
+    """The base of its HTTP client's errors; the client is httpx or httpx2, by version."""
+    found: type[Exception] = errors.HTTPError
+    return found
+
+
 @contextmanager
 def hub_errors(repository: str) -> Iterator[None]:
     """Turn the errors of the Hub's client into one line."""
     try:
-        import httpx
         from huggingface_hub import errors
     except ImportError as error:
         raise MissingExtraError("huggingface-hub", "hub") from error
@@ -115,10 +121,10 @@ def hub_errors(repository: str) -> Iterator[None]:
         ) from error
     except errors.RevisionNotFoundError as error:
         raise FaceValueError(f"{repository} has no such revision on the Hub") from error
-    except errors.EntryNotFoundError as error:
+    except errors.RemoteEntryNotFoundError as error:
         raise ModelFolderError(f"{repository} is not a model of facevalue: it has no {CARD}") from error
     except errors.LocalTokenNotFoundError as error:
         raise UsageError("you are not logged in to the Hub; run: hf auth login") from error
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+    except (errors.HfHubHTTPError, _http_error(errors), OSError) as error:
         text = " ".join(str(error).split())[:200]
         raise FaceValueError(f"the Hub did not do it for {repository}: {text}") from error
