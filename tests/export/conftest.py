@@ -97,7 +97,7 @@ def agreed(face_images: ImageDataset) -> Callable[[Classifier], ImageDataset]:
     """The ten face images that a classifier is surest of, with the labels that it gives them."""
 
     def relabelled(classifier: Classifier) -> ImageDataset:
-        p = classifier.eval().predict_proba(face_images.pixels())
+        p = classifier.eval().predict_proba(list(face_images.images))
         sure = np.argsort(np.abs(p[:, 0] - classifier.card.threshold))[-10:]
         labels = np.where(p[:, 0] >= classifier.card.threshold, 0, 1)
         return replace(face_images, labels=labels.astype(np.int64)).take(np.sort(sure))

@@ -25,6 +25,8 @@ from facevalue.evidence.records import (
     Evaluation,
     ExportReport,
     NoiseFigures,
+    ParityFigures,
+    RuntimeReport,
 )
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.reports.base_rate import script, script_hash
@@ -170,6 +172,35 @@ def page(full) -> Page:
     return Page(render(full, HISTORY))
 
 
+def test_runtimes_are_a_table_with_a_verdict_and_what_was_left_out(full) -> None:
+    shared = {"n": 40, "drawn": 225, "accuracy": 0.95, "processor": "Some CPU (avx2)"}
+    good = ParityFigures(
+        target="onnx", bytes=9_500_000, runtime_accuracy=0.95, engine={"onnxruntime": "1.32"}, **shared
+    )
+    bad = good.changed(
+        target="litert",
+        precision="int8",
+        labels_changed=3,
+        answers_changed=5,
+        problem="it loses accuracy",
+        label_agreement=0.9,
+    )
+    report = RuntimeReport(
+        provenance=Provenance(n=40, split="test"), runtimes=(good, bad), left_out={"hf fp32": "it is not timm's"}
+    )
+    assert not report.passed
+    text = Page(render(full.with_evidence(report))).text
+    for words in (
+        "runtimes on test",
+        "40 labelled images and 225 drawn files",
+        "onnx fp32 9.5 0 100.0 % 0 0 95.0 % onnxruntime 1.32 may be used",
+        "litert int8 9.5 0 90.0 % 5 0 95.0 % onnxruntime 1.32 it loses accuracy",
+        "Some CPU (avx2)",
+        "Not measured: hf fp32: it is not timm's",
+    ):
+        assert words in text, words
+
+
 def test_headline(page, full):
     test = full.evaluation("test")
     low, high = test.accuracy_ci
@@ -222,7 +253,7 @@ def test_attacks_exports_data_and_model(page):
     for words in (
         "fgsm linf 2/255 100 95.0 % 61.0 %",
         "pgd linf 8/255 100 95.0 % 12.0 %",
-        "onnx model.onnx fp32 4.9 32 100.0 % 2e-06",
+        "onnx model.onnx fp32 4.9 32 0 100.0 % 0 2e-06",
         "face/cut.jpg is truncated",
         "train 60 70 130 31",
         "5fa1" * 16,
