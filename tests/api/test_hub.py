@@ -21,7 +21,7 @@ import pytest
 
 from facevalue.api.common.published import nameless
 from facevalue.errors import UsageError
-from facevalue.evidence.card import ModelCard
+from facevalue.evidence.card import CANARIES, ModelCard
 from facevalue.models.classifier import Classifier
 from facevalue.runtime import open_folder
 from facevalue.runtime.hub import hub_model
@@ -144,7 +144,10 @@ def test_what_is_pushed_can_be_pulled_and_answers_the_same(hub: Hub, folder: Pat
     assert told["commit"] == COMMIT
     assert "holds timm's own networks" in told["foreign"]  # a small network of facevalue's
     published = hub.repositories["anna/faces"]
-    assert set(published) == {*ModelCard.load(folder).files, "card.json", "README.md", "report.html"}
+    own_files = set(ModelCard.load(folder).files) - {CANARIES}  # which may be copies of the user's images
+    assert set(published) == {*own_files, "card.json", "README.md", "report.html"}
+    # Neither the card nor the report tells where the images lie on this machine.
+    assert str(lfw.parent).encode() not in published["card.json"] + published["report.html"]
     assert b"library_name: facevalue" in published["README.md"]
     # The manifest has no names of files and folders.
     (tmp_path / "m.parquet").write_bytes(published["manifest.parquet"])

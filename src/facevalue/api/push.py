@@ -15,8 +15,8 @@ from facevalue.runtime.hub import hub_errors, hub_model
 def push(model: Model, repository: str, *, private: bool = True, message: str = "Publish the model") -> Pushed:
     """Publish a model folder, so that ``pull``, and timm and transformers where they can, open it.
 
-    The manifest is published without names of files and people; the card is published as it is, with the commands as
-    they were typed.
+    The card is published without local paths and commands, the manifest without names of files and people, and the
+    canaries are not published.
 
     Parameters
     ----------

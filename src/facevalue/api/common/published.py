@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 
 from facevalue.data.manifest import COLUMNS
@@ -15,6 +16,7 @@ from facevalue.export import EXPORTERS
 from facevalue.export.hub_card import README, readme
 from facevalue.models.classifier import Classifier
 from facevalue.reports.model_page import write_report
+from facevalue.serve.published import public_card
 from facevalue.support import files
 
 
@@ -42,8 +44,15 @@ class Pulled(Record, frozen=True):
 def stage(classifier: Classifier, folder: Path, target: Path) -> str | None:
     """Fill an empty folder with what is published of a model folder.
 
-    That is the model folder, with the manifest without names (:func:`nameless`); ``README.md``; and what timm and
-    transformers open, if they can. The card has the SHA-256 of all of them but the report.
+    That is the model folder, with the card without local paths and commands, and the manifest without names
+    (:func:`nameless`); ``README.md``; and what timm and transformers open, if they can. The card has the SHA-256 of all
+    of them but the report. The canaries stay here, because they may be copies of the user's images.
+
+    Parameters
+    ----------
+    classifier : a copy on the CPU, in eval mode; its card is replaced.
+    folder : the model folder that it was loaded from.
+    target : an empty folder.
 
     Returns
     -------
@@ -53,15 +62,16 @@ def stage(classifier: Classifier, folder: Path, target: Path) -> str | None:
     for name in (WEIGHTS, ONNX, HISTORY):
         shutil.copyfile(card.checked_file(folder, name), target / name)
     nameless(pd.read_parquet(card.checked_file(folder, MANIFEST))).to_parquet(target / MANIFEST, index=False)
+    # As a server tells it: local paths and commands are nobody's business.
+    public = classifier.card = msgspec.convert(public_card(card), ModelCard)
     foreign = None
     try:
         EXPORTERS["hf"].write(classifier, target)
     except UsageError as error:
         foreign = str(error)
-        (target / README).write_text(readme(card), encoding="utf-8")
+        (target / README).write_text(readme(public), encoding="utf-8")
     made = {path.name: files.sha256(path) for path in sorted(target.iterdir())}
-    published: ModelCard = card.changed(files=made)
-    published.save(target)
+    public.changed(files=made).save(target)
     write_report(target)
     return foreign
 
