@@ -32,6 +32,7 @@ def write(folder: Path = OUTPUT) -> list[Path]:
     """Write every generated part; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"commands.md": commands(), "recipes.md": recipes(), "card.md": card(), "python.md": python_names()}
+    parts["figures.md"] = figures()
     for name, text in parts.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in parts]
@@ -75,6 +76,16 @@ def _default(value: object) -> str:
     if value is None or value is False or value == ():
         return ""
     return "on" if value is True else f"`{value}`"
+
+
+# Figures
+
+
+def figures() -> str:
+    """Every figure of the commands' tables with its meaning."""
+    from facevalue.cli.common.legend import LEGEND
+
+    return table(("figure", "meaning"), [(f"`{name}`", meaning) for name, meaning in LEGEND.items()]) + "\n"
 
 
 # Recipes

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from facevalue.cli.common import flags
+from facevalue.cli.common import flags, legend
 from facevalue.errors import UsageError
 from facevalue.support import files
 
@@ -74,11 +74,14 @@ def deliver(figures: Any, json_file: Path | None, *tables: Table | str) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 200  # a pipe has no width, so do not wrap lines
-    for table in tables:
-        if isinstance(table, str):
-            console.print(flags.translated(table), markup=False, highlight=False, soft_wrap=True)
+    for part in tables:
+        if isinstance(part, str):
+            console.print(flags.translated(part), markup=False, highlight=False, soft_wrap=True)
         else:
-            console.print(table)
+            console.print(part)
+    if legend.is_asked():
+        explained = legend.rows_of([part for part in tables if isinstance(part, Table)])
+        console.print(table("what the figures mean", ("figure", "meaning"), explained))
 
 
 def printable(text: str) -> str:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from facevalue.cli.common import flags
+from facevalue.cli.common import flags, legend
 from facevalue.cli.common.reporters import reporter_for
 from facevalue.errors import FaceValueError, MissingExtraError
 from facevalue.evidence.provenance import asked_by
@@ -32,6 +32,9 @@ _WrongUse: type[Any] = typer.BadParameter.__bases__[0]
 _typed: ContextVar[tuple[str, ...]] = ContextVar("facevalue_typed", default=())
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+ExplainFigures = Annotated[
+    bool, typer.Option("--explain-figures", help="Also print what each figure means, one line each.")
+]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, metavar="N", help="Seed of random draws, for reproducible results.")
 ]
@@ -45,13 +48,19 @@ def command_line() -> str:
 def verb(function: Callable[..., None]) -> Callable[..., None]:
     """Turn a function into a command: progress on standard error, errors as one line, ``--debug`` and ``--seed``.
 
-    Every command accepts ``--seed``; it has no effect if the function does not take it.
+    Every command accepts ``--seed``; it has no effect if the function does not take it. Commands that print figures
+    accept ``--explain-figures``.
     """
     signature = inspect.signature(function, eval_str=True)
     names = flags.of(signature)
     added = [inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)]
     if "seed" not in signature.parameters:
         added.insert(0, inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=Seed))
+    if "json" in signature.parameters:  # it prints figures
+        explain = inspect.Parameter(
+            "explain_figures", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=ExplainFigures
+        )
+        added.insert(0, explain)
     own = {p.name for p in added}
 
     @functools.wraps(function)
@@ -62,6 +71,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
                 progress.using(reporter),
                 asked_by(command_line()),
                 flags.using(names),
+                legend.asked(given.get("explain_figures", False)),
             ):
                 function(**{name: value for name, value in given.items() if name not in own})
         except typer.Exit:
