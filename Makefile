@@ -14,7 +14,7 @@ PYTEST := $(BIN)/pytest $(WORKERS)
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-instruction-sets test-minimum check lint format docs clean
+.PHONY: help setup demo test test-all test-instruction-sets test-minimum check lint format docs notebooks clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-21s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ lint: check
 docs: setup ## the documentation as a site in build/site, every link checked
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open build/site/index.html"
+
+notebooks: setup ## run the notebooks again and keep their outputs
+	@$(BIN)/python tools/notebooks.py
 
 format: setup ## put the sources in order
 	@$(BIN)/ruff check --fix

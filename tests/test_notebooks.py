@@ -1,9 +1,10 @@
-"""Every notebook runs from an empty folder to its end, cell by cell, and is kept without outputs."""
+"""Every notebook runs from an empty folder to its end, cell by cell, and is kept with its outputs."""
 
 from __future__ import annotations
 
 import ast
 import html
+import importlib.util
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,18 +46,51 @@ def test_every_notebook_is_listed() -> None:
     assert [p.stem for p in NOTEBOOKS] == ["explore_data", "gradcam", "temperature", "upload"]
 
 
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("notebooks", NOTEBOOKS[0].parents[1] / "tools" / "notebooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_a_notebook_opens_in_jupyter_and_is_kept_clean(path: Path) -> None:
+def test_a_notebook_opens_in_jupyter_and_shows_its_outputs(path: Path, tool: ModuleType) -> None:
     whole = json.loads(path.read_text(encoding="utf-8"))
     assert (whole["nbformat"], whole["nbformat_minor"]) == (4, 5)
     assert whole["metadata"]["kernelspec"]["name"] == "python3"
     assert len({cell["id"] for cell in whole["cells"]}) == len(whole["cells"])
     assert whole["cells"][0]["cell_type"] == "markdown"
-    for cell in whole["cells"]:
-        assert cell["cell_type"] in ("markdown", "code")
-        if cell["cell_type"] == "code":
-            assert cell["outputs"] == []
-            assert cell["execution_count"] is None
+    code = [cell for cell in whole["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))  # run once, from the top
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert len(outputs) >= 2
+    assert all(output["output_type"] != "error" and output.get("name") != "stderr" for output in outputs)
+    assert tool.local_paths(whole["cells"]) == []
+
+
+def test_a_path_of_one_machine_is_noticed(tool: ModuleType) -> None:
+    def cell(text: str) -> list[dict[str, Any]]:
+        return [{"outputs": [{"text": "fine\n"}, {"data": {"text/html": ["<td>", text]}}]}]
+
+    for text in ("/home/ann/images/a.png", "in /tmp/x", "C:\\Users\\ann", "lib/site-packages/torch"):
+        assert tool.local_paths(cell(text)), text
+    for text in ("images/home/a.png", "4/255", "https://example.org/home/a", "unseen/tmp.png"):
+        assert not tool.local_paths(cell(text)), text
+
+
+@pytest.mark.slow
+def test_the_outputs_are_of_the_cells_as_they_are(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    for path in NOTEBOOKS:
+        kept, again = json.loads(path.read_text(encoding="utf-8")), tool.executed(path)
+        for before, now in zip(kept["cells"], again.cells, strict=True):
+            kinds = [
+                [(o["output_type"], sorted(o.get("data", {}))) for o in c.get("outputs", ())] for c in (before, now)
+            ]
+            assert kinds[0] == kinds[1], (path.name, before["id"])
 
 
 def test_exploring_finds_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
