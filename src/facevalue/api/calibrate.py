@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from facevalue.api.common.inputs import Model, opened
-from facevalue.api.common.model_folder import claimed, save
+from facevalue.api.common.model_folder import claimed, expect_other, save
 from facevalue.data.evaluation_data import calibration_data
 from facevalue.data.scan import Data
 from facevalue.errors import UsageError
@@ -30,6 +30,7 @@ def calibrate(
     *,
     threshold: float | None = None,
     classes: Mapping[str, str] | None = None,
+    overwrite: bool = False,
 ) -> Classifier:
     """Fit temperature and abstention limits on other images. Returns a new classifier with the same weights.
 
@@ -43,6 +44,7 @@ def calibrate(
     threshold : the calibrated probability, above 0 and below 1, from which the positive class is predicted; by default
         the model's. The limits are fitted to it. Only for two classes.
     classes : as for :func:`facevalue.evaluate`.
+    overwrite : replace an existing model folder, but never ``model``.
 
     Raises
     ------
@@ -54,8 +56,10 @@ def calibrate(
         ``data`` lacks a class or has an unknown one; the model was trained on all of it; or there are too few images,
         or their labels seem exchanged.
     """
-    with claimed(output, overwrite=False) as folder:
-        classifier = _with_threshold(opened(model), threshold)
+    with claimed(output, overwrite) as folder:
+        before = opened(model)
+        expect_other(folder, before.folder)
+        classifier = _with_threshold(before, threshold)
         origin = classifier.origin
         found = calibration_data(classifier.card, None if origin is None else origin.manifest, data, classes)
         outputs = features_of(classifier, found.dataset)
@@ -75,7 +79,7 @@ def calibrate(
         provenance = fitted.card.provenance.changed(command=current_command(), created=now())
         card = fitted.card.changed(evidence=(), data=facts, provenance=provenance)
         fitted = fitted.changed(card)
-        return fitted if folder is None else load(save(fitted, folder, parity=found.dataset))
+        return fitted if folder is None else load(save(fitted, folder, overwrite=overwrite, parity=found.dataset))
 
 
 def _with_threshold(classifier: Classifier, threshold: float | None) -> Classifier:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
+from facevalue.api.common.model_folder import claimed, data_facts_of, expect_other, provenance_of, save
 from facevalue.api.compare import Comparison, compare
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.dataset import ImageDataset, dataset_of
@@ -119,6 +119,7 @@ def train(
     if output is None and resume:
         raise UsageError("`resume` continues the training whose checkpoint is beside `output`; name that `output`")
     with claimed(output, overwrite) as folder:
+        expect_other(folder, Path(chosen.distill.teacher) if chosen.distill.teacher else None)
         manifest = _prepared(data, chosen, groups)
         say(manifest.warnings)
         if manifest.unreadable:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Classes, Model
+from facevalue.cli.common.options import Classes, Model, Overwrite
 from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import classes_of
 
@@ -25,6 +25,7 @@ def run(
         ),
     ] = None,
     classes: Classes = None,
+    overwrite: Overwrite = False,
     json: Json = None,
 ) -> None:
     """Fit the temperature and the abstention limits on other images; the weights do not change."""
@@ -32,7 +33,7 @@ def run(
 
     from facevalue.api.calibrate import calibrate
 
-    card = calibrate(model, data, output, threshold=threshold, classes=named).card
+    card = calibrate(model, data, output, threshold=threshold, classes=named, overwrite=overwrite).card
     figures = {
         "model": output,
         "temperature": card.temperature,
