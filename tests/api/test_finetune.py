@@ -180,7 +180,7 @@ def test_wrong_use_is_reported_before_the_work(made: Classifier, hard: Path, tmp
         fv.finetune(made.folder, hard, out, stages=0)
     with pytest.raises(UsageError, match="is already a model folder"):
         fv.finetune(made.folder, hard, made.folder)
-    with pytest.raises(UsageError, match="is the model to fine-tune"):
+    with pytest.raises(UsageError, match="is what the new model is made from"):
         fv.finetune(made.folder, hard, made.folder, overwrite=True)
     with pytest.raises(UsageError, match=r"network\.name is fixed by the model"):
         fv.finetune(made.folder, hard, out, stages="all", settings={"network.name": "small-cnn"})

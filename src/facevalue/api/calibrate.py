@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from facevalue.api.common.inputs import Model, opened
-from facevalue.api.common.model_folder import claimed, save
+from facevalue.api.common.model_folder import claimed, expect_other, save
 from facevalue.data.evaluation_data import EvaluationData, calibration_data
 from facevalue.data.groups import with_groups
 from facevalue.data.manifest import Manifest
@@ -43,6 +43,7 @@ def calibrate(
     max_false_positive: float | None = None,
     groups: str | None = None,
     classes: Mapping[str, str] | None = None,
+    overwrite: bool = False,
 ) -> Classifier:
     """Fit the calibration and the abstention limits on other images. Returns a new classifier with the same weights.
 
@@ -61,6 +62,7 @@ def calibrate(
     groups : images that are alike, as for :func:`facevalue.train`; a promise counts groups, and they stay together in
         cross-validation.
     classes : as for :func:`facevalue.evaluate`.
+    overwrite : replace an existing model folder, but never ``model``.
 
     Raises
     ------
@@ -73,8 +75,10 @@ def calibrate(
         ``data`` lacks a class or has an unknown one; the model was trained on all of it; or there are too few images,
         or their labels seem exchanged.
     """
-    with claimed(output, overwrite=False) as folder:
-        classifier = _with_threshold(opened(model), threshold)
+    with claimed(output, overwrite) as folder:
+        before = opened(model)
+        expect_other(folder, before.folder)
+        classifier = _with_threshold(before, threshold)
         asked = {"method": method, "damage": damage, "max_error": max_error, "max_false_positive": max_false_positive}
         settings = _settings(classifier.card, asked)
         settings.choices().methods(len(classifier.classes))  # wrong use is told before the images are read
@@ -94,7 +98,7 @@ def calibrate(
         provenance = fitted.card.provenance.changed(command=current_command(), created=now())
         card = fitted.card.changed(evidence=(report,), data=facts, provenance=provenance)
         fitted = fitted.changed(card)
-        return fitted if folder is None else load(save(fitted, folder, parity=found.dataset))
+        return fitted if folder is None else load(save(fitted, folder, overwrite=overwrite, parity=found.dataset))
 
 
 def _with_threshold(classifier: Classifier, threshold: float | None) -> Classifier:

@@ -9,7 +9,7 @@ from typing import Any
 
 from facevalue import decision
 from facevalue.api.common.inputs import Model, opened
-from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
+from facevalue.api.common.model_folder import claimed, data_facts_of, expect_other, provenance_of, save
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.face_boxes import with_faces
 from facevalue.data.manifest import SPLITS, Manifest
@@ -69,6 +69,7 @@ def ensemble(
     with claimed(output, overwrite) as folder:
         members = [opened(model) for model in models]
         names = [m.folder.name if m.folder is not None else f"model {i + 1}" for i, m in enumerate(members)]
+        expect_other(folder, *(member.folder for member in members))
         _check_compatible(names, members)
         manifest = joined([_learned(name, member) for name, member in zip(names, members, strict=True)])
         classifier = averaged(members)

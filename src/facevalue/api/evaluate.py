@@ -166,7 +166,7 @@ def evaluate_strangers(
     context = EvaluationContext.of(model, data, split=split, save=save)
     classifier, origin = context.classifier, context.classifier.origin
     known = None if origin is None else origin.manifest
-    given = read_strangers(folders_of(strangers), classifier.card.preprocessing, known)
+    given = read_strangers(folders_of(strangers), classifier.card.preprocessing.whole, known)
     if given.images is None:
         raise UsageError("expected at least one folder of `strangers`")
     found = evaluate_strangers_dataset(classifier, context.dataset, given.images)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from facevalue.api.common.inputs import Model, opened
-from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
+from facevalue.api.common.model_folder import claimed, data_facts_of, expect_other, provenance_of, save
 from facevalue.data.class_names import scanned_for
 from facevalue.data.dataset import ImageDataset, dataset_of, held
 from facevalue.data.face_boxes import with_faces
@@ -162,10 +162,7 @@ def finetune(
     if before.card.network.name == "ensemble":
         raise UsageError(f"{model} is an ensemble; fine-tune its members and combine them again")
     with claimed(output, overwrite) as folder:
-        if folder is not None and before.folder is not None and folder.exists() and folder.samefile(before.folder):
-            raise UsageError(
-                f"{folder} is the model to fine-tune, which must not be overwritten; choose another `output`"
-            )
+        expect_other(folder, before.folder)
         recipe = _recipe(before.card, stages, lr, epochs, {"seed": seed, **(settings or {})})
         seed = recipe.seed
         if before.origin is None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
+from facevalue.api.common.model_folder import claimed, data_facts_of, expect_other, provenance_of, save
 from facevalue.api.compare import Comparison, compare
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.dataset import ImageDataset, dataset_of
@@ -136,6 +136,7 @@ def train(
         raise UsageError("`resume` continues the training whose checkpoint is beside `output`; name that `output`")
     looking = chosen.gate.opened()  # before the long work: the face detector may be missing
     with claimed(output, overwrite) as folder:
+        expect_other(folder, Path(chosen.distill.teacher) if chosen.distill.teacher else None)
         manifest = _prepared(data, chosen, groups)
         if looking is not None:
             manifest = with_faces(manifest, looking)

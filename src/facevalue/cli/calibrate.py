@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Classes, Groups, MaxError, MaxFalsePositive, Model
+from facevalue.cli.common.options import Classes, Groups, MaxError, MaxFalsePositive, Model, Overwrite
 from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import classes_of, words
 from facevalue.support.formats import interval, percent
@@ -49,6 +49,7 @@ def run(
     max_false_positive: MaxFalsePositive = None,
     groups: Groups = None,
     classes: Classes = None,
+    overwrite: Overwrite = False,
     json: Json = None,
 ) -> None:
     """Fit the probabilities and the abstention limits on other images; the weights do not change."""
@@ -69,6 +70,7 @@ def run(
         max_false_positive=max_false_positive,
         groups=groups,
         classes=named,
+        overwrite=overwrite,
     ).card
     (report,) = card.of_kind(CalibrationReport)
     limits = card.abstention

@@ -286,7 +286,8 @@ class ModelCard(Record, frozen=True):
             was changed in the file.
         """
         if not folder.is_dir():
-            raise ModelFolderError(f"{folder} is not a model folder: it does not exist")
+            why = f"it is a file; give {folder.parent}" if folder.name == CARD and folder.exists() else "it is a file"
+            raise ModelFolderError(f"{folder} is not a model folder: {why if folder.exists() else 'it does not exist'}")
         try:
             text = (folder / CARD).read_bytes()
         except OSError as error:

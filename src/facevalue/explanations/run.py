@@ -23,6 +23,7 @@ from facevalue.images.sources import ImageInput, Images, each, name_of, upright
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.runtime.image_files import expand
 from facevalue.support import names, progress
+from facevalue.support.files import check_writable
 from facevalue.support.html import ShownInNotebooks
 
 _AT_ONCE = 16  # images in memory
@@ -104,13 +105,17 @@ def explain_images(classifier: Classifier, images: Images, folder: Path | None, 
     Raises
     ------
     UsageError
-        The method does not support this network, there is no image, or the method writes files and ``folder`` is
-        ``None``.
+        The method does not support this network, there is no image, ``folder`` cannot be written, or the method
+        writes files and ``folder`` is ``None``.
     DataError
         No file can be read or explained.
     """
     if folder is None and not isinstance(method, Explanation):
         raise UsageError(f"{method.name} only writes files; name a folder with `output`")
+    if folder is not None:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; name a folder with `output`")
+        check_writable(folder / "image.png")
     unreadable: list[Mapping[str, str]] = []
     found: list[ExplanationOfImage] = []
     parts: list[Faithfulness] = []

@@ -164,8 +164,9 @@ class Exporter(ABC):
         pixels = _calibration_pixels(calibration) if precision == "int8" else None
         # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
         card = reference.model.card.of_whole_images
-        with progress.work(f"writing {self.name} {precision}"):
+        with progress.work(f"writing {self.name} {precision}", 1, "files") as work:
             versions = self.write(copy.deepcopy(reference.model), path, precision, pixels)
+            work.advance()
         size = _bytes_in(path)
         if not size:
             raise FaceValueError(f"{self.name} wrote nothing")

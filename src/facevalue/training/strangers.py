@@ -51,6 +51,7 @@ class StrangerSplit:
     @classmethod
     def of(cls, folders: Sequence[Path | str], preprocessing: Preprocessing, known: Manifest) -> StrangerSplit:
         """The drawn images, and those of ``folders`` that are not the model's own (``known``)."""
+        preprocessing = preprocessing.whole  # strangers need not show a face; the network must refuse them too
         given = read_strangers(folders, preprocessing, known)
         parts = {part: [drawn_strangers(part, preprocessing), given.split(part)] for part in ("fit", "test")}
         fit, test = ([one for one in parts[part] if one is not None] for part in ("fit", "test"))

@@ -166,6 +166,15 @@ def claimed(output: Path | str | None, overwrite: bool) -> Iterator[Path | None]
             yield folder
 
 
+def expect_other(output: Path | None, *sources: Path | None) -> None:
+    """Raise ``UsageError`` if ``output`` is a model folder that the new model is made from."""
+    for source in sources:
+        if output is not None and source is not None and output.exists() and output.samefile(source):
+            raise UsageError(
+                f"{output} is what the new model is made from, and must not be overwritten; choose another `output`"
+            )
+
+
 @contextmanager
 def updating(folder: Path) -> Iterator[None]:
     """Hold the lock under which a model folder's card is read and replaced.

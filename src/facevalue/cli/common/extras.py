@@ -9,8 +9,8 @@ from rich.markup import escape
 _MARK = {"train": "torch", "tune": "optuna", "serve": "fastapi"}
 """By extra: a package that is installed only with it."""
 
-_BASE = ("predict", "check", "data get")
-_OTHER = {"serve": ("serve",), "tune": ("train", "tune")}
+_BASE = ("predict", "check", "verify", "data get")
+_OTHER = {"serve": ("serve",), "tune": ("train", "tune"), "push": ("hub",), "pull": ("hub",)}
 
 
 def extras_of(verb: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facevalue.data.dataset import ImageDataset
+from facevalue.data.face_boxes import box_of
 from facevalue.errors import UsageError
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.robustness.corruptions import CORRUPTIONS, Corruption, corrupted
@@ -65,4 +66,6 @@ class Damage:
 
 def _input(dataset: ImageDataset, place: int, damage: Damage, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     image: Image.Image = corrupted(dataset.upright(place), damage.corruption, damage.strength)
+    if preprocessing.face_margin is not None:
+        return preprocessing.of_face(image, box_of(dataset.rows, place))
     return preprocessing.apply(image)
