@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.evidence.provenance import asked_by
 from facevalue.evidence.records import ExportReport, ParityFigures
 from facevalue.export import EXPORTERS, Exporter, find
-from facevalue.export.base import Pixels, Precision, Runtime, _compare, _in_batches
+from facevalue.export.base import Pixels, Precision, Runtime
 from facevalue.export.onnx import OnnxExporter
 from facevalue.export.parity import ACCURACY_LOST, TOLERANCE, Reference, problem_of
 from facevalue.images.parity import one_per_kind
@@ -268,21 +267,38 @@ def test_a_target_that_reads_otherwise_is_said_to(make: Make, face_images: Image
 
 
 def test_one_novelty_that_differs_is_refused(make: Make, face_images: ImageDataset) -> None:
-    classifier = make()
-    two = face_images.take([0, 1])
-    predictions = classifier.predict([two.images[0], two.images[1]])
-    assert _compare(classifier, two, predictions, 1e-4)[0] == 1
-    farther = dataclasses.replace(predictions[1], novelty=1.5 * (predictions[1].novelty or 0) + 1)
-    with pytest.raises(ParityError, match="novelty differs"):
-        _compare(classifier, two, [predictions[0], farther], 1e-4)
+    classifier, two = make(), face_images.take([0, 1])
+    reference = Reference(classifier, two)
+
+    def answers(farther: float) -> Callable[[Pixels], dict[str, np.ndarray]]:
+        rows = iter([0, 1])
+
+        def run(pixels: Pixels) -> dict[str, np.ndarray]:
+            places = [next(rows) for _ in pixels]
+            novelty = reference.novelty[places] * [1.0 if place == 0 else farther for place in places]
+            return {"probabilities": reference.p[places], "novelty": novelty}
+
+        return run
+
+    assert problem_of(reference.compared(answers(1.0))) is None
+    problem = problem_of(reference.compared(answers(1.5)))
+    assert problem is not None
+    assert "novelty differs" in problem
 
 
-def test_parity_is_measured_on_batches_of_several_sizes(face_images: ImageDataset) -> None:
+def test_parity_is_measured_on_batches_of_several_sizes(make: Make, face_images: ImageDataset) -> None:
     """A graph with a fixed batch size answers one of them at most."""
-    sizes = [len(batch) for batch in _in_batches(face_images)]
+    reference, sizes = Reference(make(), face_images), []
+
+    def run(pixels: Pixels) -> dict[str, np.ndarray]:
+        start = sum(sizes)
+        sizes.append(len(pixels))
+        rows = slice(start, start + len(pixels))
+        return {"probabilities": reference.p[rows], "novelty": reference.novelty[rows]}
+
+    assert reference.compared(run).answers_changed == 0
     assert sizes[:4] == [1, 2, 3, 5]
     assert sum(sizes) == len(face_images)
-    assert [name for batch in _in_batches(face_images) for name, _ in batch] == list(face_images.names)
 
 
 def test_an_unknown_target_is_wrong_use() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from facevalue.api.common.export_images import ACCURACY_IMAGES, labelled_images, ranges_images
@@ -28,6 +28,7 @@ def certify_runtimes(
     model: Model,
     data: Data | None = None,
     *,
+    classes: Mapping[str, str] | None = None,
     targets: Sequence[str] | None = None,
     calibration: Data | None = None,
     limit: int | None = ACCURACY_IMAGES,
@@ -42,6 +43,7 @@ def certify_runtimes(
     ----------
     model : a classifier, or a model folder.
     data : labelled images; by default the model's own test images.
+    classes : as for :func:`facevalue.evaluate`, for ``data``.
     targets : of :data:`facevalue.export.EXPORTERS`; by default all.
     calibration : images for ``int8``; by default the model's own calibration split.
     limit : use at most this many labelled images, drawn evenly from the classes; ``None`` for all.
@@ -64,7 +66,7 @@ def certify_runtimes(
     if folder is not None:
         check_writable(folder)
     classifier = opened(model)
-    images = labelled_images(classifier, data, limit)
+    images = labelled_images(classifier, data, limit, classes)
     ranges = ranges_images(classifier, calibration)
     reference = Reference(classifier, images, parity_files())
     rows: list[ParityFigures] = []

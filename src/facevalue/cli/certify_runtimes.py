@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from rich.table import Table
 from typer import Argument, Exit, Option
 
+from facevalue.cli.common.options import Classes
 from facevalue.cli.common.output import Json, deliver, table
-from facevalue.cli.common.parsing import words
+from facevalue.cli.common.parsing import classes_of, words
 from facevalue.cli.common.shell import FAILED
 from facevalue.support.formats import percent
 
@@ -24,6 +25,7 @@ def run(
     data: Annotated[
         Path | None, Argument(metavar="[DATA]", help="Images with labels; by default the model's test images.")
     ] = None,
+    classes: Classes = None,
     targets: Annotated[str | None, Option(metavar="NAME,...", help="Only these targets.")] = None,
     calibration: Annotated[
         Path | None,
@@ -37,7 +39,15 @@ def run(
     from facevalue.api.certify_runtimes import certify_runtimes
 
     names = None if targets is None else words(targets, "--targets")
-    report = certify_runtimes(model, data, targets=names, calibration=calibration, limit=limit, save=save)
+    report = certify_runtimes(
+        model,
+        data,
+        classes=classes_of(classes or ()),
+        targets=names,
+        calibration=calibration,
+        limit=limit,
+        save=save,
+    )
     deliver(
         report.to_dict(),
         json,

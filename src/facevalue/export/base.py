@@ -139,7 +139,7 @@ class Exporter(ABC):
             free_folder(output, self.mark, f"a folder of the target {self.name}", overwrite=True)
         reference = Reference(classifier, dataset, drawn)
         replacing = files.replacing_folder if self.folder else files.replacing_file
-        with replacing(output) as partial:
+        with progress.within(f"export to {self.name}"), replacing(output) as partial:
             figures = self.measure(reference, partial, precision=precision, calibration=calibration)
             if figures.problem is not None:
                 raise ParityError(f"{output} was not written: {figures.problem}")
@@ -162,8 +162,12 @@ class Exporter(ABC):
         precision, calibration : as for calling the exporter.
         """
         pixels = _calibration_pixels(calibration) if precision == "int8" else None
+<<<<<<< HEAD
         # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
         card = reference.model.card.of_whole_images
+=======
+        card = reference.model.card
+>>>>>>> 4c6e033 (After the rebase: renamed classes, progress, cards of replaced models)
         with progress.work(f"writing {self.name} {precision}", 1, "files") as work:
             versions = self.write(copy.deepcopy(reference.model), path, precision, pixels)
             work.advance()

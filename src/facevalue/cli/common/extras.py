@@ -6,11 +6,11 @@ from importlib.util import find_spec
 
 from rich.markup import escape
 
-_MARK = {"train": "torch", "tune": "optuna", "serve": "fastapi"}
+_MARK = {"train": "torch", "tune": "optuna", "serve": "fastapi", "hub": "huggingface_hub"}
 """By extra: a package that is installed only with it."""
 
 _BASE = ("predict", "check", "verify", "data get")
-_OTHER = {"serve": ("serve",), "tune": ("train", "tune"), "push": ("hub",), "pull": ("hub",)}
+_OTHER = {"serve": ("serve",), "tune": ("train", "tune"), "push": ("train", "hub"), "pull": ("hub",), "sign": ("sign",)}
 
 
 def extras_of(verb: str) -> tuple[str, ...]:
