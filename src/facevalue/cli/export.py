@@ -38,21 +38,14 @@ def run(
     """Export the model to another format and compare it with the original; a file that differs is removed."""
     from facevalue.api.export import export
 
-<<<<<<< HEAD
-=======
     named = classes_of(classes or ())
->>>>>>> 4c6e033 (After the rebase: renamed classes, progress, cards of replaced models)
     made = export(
         model,
         output,
         to=to,
         precision=precision,
         images=images,
-<<<<<<< HEAD
-        classes=classes_of(classes or ()),
-=======
         classes=named,
->>>>>>> 4c6e033 (After the rebase: renamed classes, progress, cards of replaced models)
         calibration=calibration,
         save=save,
     )

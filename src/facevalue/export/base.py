@@ -162,12 +162,8 @@ class Exporter(ABC):
         precision, calibration : as for calling the exporter.
         """
         pixels = _calibration_pixels(calibration) if precision == "int8" else None
-<<<<<<< HEAD
         # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
         card = reference.model.card.of_whole_images
-=======
-        card = reference.model.card
->>>>>>> 4c6e033 (After the rebase: renamed classes, progress, cards of replaced models)
         with progress.work(f"writing {self.name} {precision}", 1, "files") as work:
             versions = self.write(copy.deepcopy(reference.model), path, precision, pixels)
             work.advance()

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from rich.markup import escape
 
-_MARK = {"train": "torch", "tune": "optuna", "serve": "fastapi", "hub": "huggingface_hub"}
+_MARK = {"train": "torch", "tune": "optuna", "serve": "fastapi", "hub": "huggingface_hub", "sign": "cryptography"}
 """By extra: a package that is installed only with it."""
 
 _BASE = ("predict", "check", "verify", "data get")
