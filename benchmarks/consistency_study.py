@@ -46,7 +46,7 @@ def right(
 
 
 def main() -> None:
-    classifier = new_classifier(read(RECIPE, {"network.weights": mobilenet()}), ("ai", "real"))
+    classifier = new_classifier(read(RECIPE, {"network.weights": mobilenet(), "gate.kind": "none"}), ("ai", "real"))
     chosen = dataset_of(scan(data(FOLDER)), classifier.card.preprocessing, classifier.card.classes)
     gram = products(classifier, chosen)
     among, y = outside_test(chosen), chosen.labels

@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import SEEDS, data, facevalue, keep, mean, mobilenet, train
+from benchmarks.common import SEEDS, data, facevalue, keep, mean, train
 from benchmarks.real_or_ai import RECIPES, UNSEEN, unseen
 
-NAMES = {"probe": RECIPES["probe"], "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet())}
+NAMES = {"probe": RECIPES["probe"], "texture": RECIPES["texture"]}
 TOLD = ("old_test_before", "old_test_after", "hard_before", "hard_after", "forgotten", "gained", "temperature")
 
 

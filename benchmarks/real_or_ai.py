@@ -20,15 +20,18 @@ from benchmarks.common import SEEDS, data, facevalue, keep, kept, mean, mobilene
 Source = tuple[str, tuple[str, ...]]
 """Label and source from the name of a folder."""
 
+WHOLE = ("--gate", "none")
+"""Whole images, as the results were measured; ``benchmarks.face_gate_recipes`` compares with crops of faces."""
+
 RECIPES = {
     "probe": ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet()),
     # Three epochs take a few minutes on two cores.
     "finetune": ("--recipe", "finetune", "--network", "mobilenetv2_100", "--weights", mobilenet(), "--epochs", "3"),
-    "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet()),
-    "texture-unseen": ("--recipe", "real-or-ai/texture-unseen", "--weights", mobilenet()),
-    "resnet-scratch": ("--recipe", "real-or-ai/resnet-scratch"),
-    "inception-scratch": ("--recipe", "real-or-ai/inception-scratch"),
-    "hybrid-scratch": ("--recipe", "real-or-ai/hybrid-scratch"),
+    "texture": ("--recipe", "real-or-ai/texture", "--weights", mobilenet(), *WHOLE),
+    "texture-unseen": ("--recipe", "real-or-ai/texture-unseen", "--weights", mobilenet(), *WHOLE),
+    "resnet-scratch": ("--recipe", "real-or-ai/resnet-scratch", *WHOLE),
+    "inception-scratch": ("--recipe", "real-or-ai/inception-scratch", *WHOLE),
+    "hybrid-scratch": ("--recipe", "real-or-ai/hybrid-scratch", *WHOLE),
 }
 REAL = "utkface"
 UNSEEN = {REAL: "real", "stylegan2-omi": "ai", "stable-diffusion-2.1": "ai"}

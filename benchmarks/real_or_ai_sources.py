@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import essentials, facevalue, keep, kept, mean, mobilenet, train
-from benchmarks.real_or_ai import LAUNDERINGS, by_source, manifest
+from benchmarks.real_or_ai import LAUNDERINGS, WHOLE, by_source, manifest
 from facevalue.evaluation.metrics import wilson
 
 TRAINED = {
@@ -47,7 +47,7 @@ def measure(out: tuple[str, str], recipe: str, seed: str, launderings: list[str]
     known = {name: entry for name, entry in TRAINED.items() if name not in out}
     model = scratch / "model"
     # Not one group per folder: all images of a source would be in one split.
-    flags = ("--recipe", recipe, "--weights", mobilenet(), "--groups", "image", "--seed", seed)
+    flags = ("--recipe", recipe, "--weights", mobilenet(), "--groups", "image", "--seed", seed, *WHOLE)
     run = train(model, str(manifest(scratch / "train" / "manifest.csv", known)), *flags)
     run["arguments"] = " ".join(flags)
     held_out = by_source(model, model / "manifest.parquet", "--split", "test")

@@ -22,7 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def main() -> None:
-    study("scratch_study", "real-or-ai/inception-scratch", CHOICES, "real-or-ai-face", __doc__)
+    study("scratch_study", "real-or-ai/inception-scratch", CHOICES, "real-or-ai-face", __doc__, "--gate", "none")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def figures(
 
 def sources(recipe: str) -> tuple[Classifier, ImageDataset, NDArray[np.str_]]:
     """The recipe's network before training, the images of all sources, and (n,) the source of each."""
-    classifier = new_classifier(read(recipe, {"network.weights": mobilenet()}), ("ai", "real"))
+    classifier = new_classifier(read(recipe, {"network.weights": mobilenet(), "gate.kind": "none"}), ("ai", "real"))
     with tempfile.TemporaryDirectory() as folder:
         found = scan(manifest(Path(folder) / "all" / "manifest.csv", TRAINED))
     chosen = dataset_of(found, classifier.card.preprocessing, classifier.card.classes)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from facevalue.errors import ImageError, ImageTooLargeError
 from facevalue.evidence.card import Abstention, ModelCard
+from facevalue.faces.gate import Seen
 from facevalue.types import Prediction, Reason
 
 Floats = NDArray[np.floating]
@@ -71,6 +74,25 @@ def prediction_of(
         heat=None if heat is None else _scaled(heat),
         path=path,
     )
+
+
+def of_face(prediction: Prediction, seen: Seen) -> Prediction:
+    """A prediction on a face, with its box; the model abstains where the gate is unsure."""
+    reasons = prediction.reasons if seen.reason is None else (seen.reason, *prediction.reasons)
+    return replace(
+        prediction,
+        label=None if reasons else prediction.label,
+        reasons=reasons,
+        face=seen.face,
+        faces=seen.faces,
+        box=seen.box,
+        detail=seen.detail,
+    )
+
+
+def without_face(seen: Seen, path: str | None = None) -> Prediction:
+    """The prediction for an image without a face: no label and no probabilities, because the network was not asked."""
+    return of_face(Prediction(label=None, probabilities={}, path=path), seen)
 
 
 def unreadable(error: ImageError, path: str | None = None) -> Prediction:

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from facevalue.support.html import ShownInNotebooks
 
-Reason = Literal["novel", "uncertain"]
-"""Why a model abstains: the image is far from its training data, or the probability is below the limit."""
+Reason = Literal["novel", "uncertain", "no_face", "gate_unsure"]
+"""Why a model abstains: the image is far from its training data, the probability is below the limit, the image shows no
+face, or a face that is too small, turned, faint, or one of several."""
 
 IN_WORDS: dict[Reason, str] = {
     "novel": "novel (unlike the training images)",
     "uncertain": "uncertain (the probability is below the limit)",
+    "no_face": "no_face (the image shows no face)",
+    "gate_unsure": "gate_unsure (the face cannot be answered for)",
 }
 """The reasons for people."""
 
@@ -28,15 +31,21 @@ class Prediction(ShownInNotebooks):
     Attributes
     ----------
     label : the predicted class; ``None`` if the model abstains or the file could not be read.
-    probabilities : calibrated, by class name in the model's order; they sum to 1. Empty when ``error`` is set.
+    probabilities : calibrated, by class name in the model's order; they sum to 1. Empty when ``error`` is set, and for
+        an image without a face.
     threshold : the probability from which the positive class is predicted (two classes only).
     reasons : why the model abstains; empty when it does not.
     novelty : distance from the training data, divided by the card's limit (above 1 is ``novel``).
-    leaning : the predicted class, also if the model abstains; ``None`` if the file could not be read.
+    leaning : the predicted class, also if the model abstains; ``None`` if the file could not be read, or shows no
+        face.
     heat : (h, w) float32 in [0, 1], the regions that support ``leaning``; only if requested and supported.
     path : the file, if there is one.
     error : why the file could not be read, else ``None``.
     too_large : whether the reason is that it has more pixels than allowed.
+    face : number of the face in its image, the largest is 0; ``None`` if there is none, or if no faces were looked for.
+    faces : number of faces in the image; ``None`` if no faces were looked for.
+    box : left, top, width and height of the face in pixels of the upright image.
+    detail : what the face gate says where it abstains, in words.
     """
 
     label: str | None
@@ -49,6 +58,10 @@ class Prediction(ShownInNotebooks):
     path: str | None = None
     error: str | None = None
     too_large: bool = False
+    face: int | None = None
+    faces: int | None = None
+    box: tuple[int, int, int, int] | None = None
+    detail: str | None = None
 
     @property
     def abstained(self) -> bool:
@@ -67,7 +80,11 @@ class Prediction(ShownInNotebooks):
         >>> Prediction(None, {}, reasons=("novel", "uncertain")).why
         'novel (unlike the training images); uncertain (the probability is below the limit)'
         """
-        return "; ".join(IN_WORDS[reason] for reason in self.reasons)
+        words = [
+            f"gate_unsure ({self.detail})" if reason == "gate_unsure" and self.detail else IN_WORDS[reason]
+            for reason in self.reasons
+        ]
+        return "; ".join(words)
 
     def named(self, path: str | None) -> Prediction:
         """The same for a file of this name."""
@@ -85,4 +102,8 @@ class Prediction(ShownInNotebooks):
             "threshold": self.threshold,
             "novelty": self.novelty,
             "error": self.error,
+            "face": self.face,
+            "faces": self.faces,
+            "box": None if self.box is None else list(self.box),
+            "detail": self.detail,
         }

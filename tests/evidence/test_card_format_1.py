@@ -87,7 +87,7 @@ def test_nothing_on_the_card_is_lost(before: Path) -> None:
     assert (provenance.seed, provenance.seconds, provenance.versions) == (old["seed"], old["seconds"], old["versions"])
     assert (provenance.source, provenance.fingerprint) == (old["data"]["source"], old["data"]["fingerprint"])
     assert provenance.n == 32
-    assert msgspec.to_builtins(card.preprocessing) == old["geometry"]
+    assert msgspec.to_builtins(card.preprocessing) == {**old["geometry"], "face_margin": None}
     assert card.data.groups == "image"
     assert card.recipe["split"]["groups"] == "image"
     assert card.recipe["augment"]["corruption"] == old["recipe"]["augment"]["damage"] == 0.3

@@ -18,8 +18,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from facevalue.evidence.card import Abstention
+from facevalue.images.face_crop import square_around
 from facevalue.images.preprocessing import Preprocessing
 
+from ..faces.drawn import drawn, write_face_model
 from ..runtime.model_folders import write_model
 from .conftest import serving, until
 
@@ -213,3 +215,25 @@ def test_heat_lies_where_the_network_looked(
     assert alpha[:, left:right].any()
     assert not alpha[:, : max(0, left - 2)].any()
     assert not alpha[:, right + 2 :].any()
+
+
+def test_a_model_of_faces_says_where_the_face_is_or_that_there_is_none(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    write_face_model(tmp_path / "faces")
+    drawn((40, 60), size=(320, 160)).save(tmp_path / "one.png")
+    drawn(size=(320, 160)).save(tmp_path / "none.png")
+    with serving(tmp_path / "faces") as client:
+        open_page(browser, client)
+        browser.find_element(By.ID, "pick").send_keys("\n".join(str(tmp_path / f"{n}.png") for n in ("one", "none")))
+        one, none = articles(browser, 2)
+        assert none.find_element(By.CSS_SELECTOR, ".why").text.startswith("No face was found")
+        assert not none.find_element(By.CSS_SELECTOR, ".heat-note").is_displayed()
+        alpha = canvas(browser, one)[..., 3]
+        left, top, right, bottom = square_around((20, 28, 48, 64), 0.3, (320, 160))
+        inside = np.zeros(alpha.shape, bool)
+        inside[top:bottom, left:right] = True
+        assert alpha.shape == (160, 320)
+        assert alpha[inside].any()
+        assert not alpha[~inside].any()
+    assert complaints(browser) == []

@@ -57,7 +57,8 @@ def calibrate(
     with claimed(output, overwrite=False) as folder:
         classifier = _with_threshold(opened(model), threshold)
         origin = classifier.origin
-        found = calibration_data(classifier.card, None if origin is None else origin.manifest, data, classes)
+        known = None if origin is None else origin.manifest
+        found = calibration_data(classifier.card, known, data, classes, classifier.gate)
         outputs = features_of(classifier, found.dataset)
         warnings = (*found.warnings, *check_calibration_images(classifier, found.dataset, outputs))
         say(warnings)

@@ -11,6 +11,7 @@ from facevalue import decision
 from facevalue.api.common.inputs import Model, opened
 from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
 from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.face_boxes import with_faces
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
 from facevalue.data.training_data import (
@@ -69,8 +70,8 @@ def ensemble(
         names = [m.folder.name if m.folder is not None else f"model {i + 1}" for i, m in enumerate(members)]
         _check_compatible(names, members)
         manifest = joined([_learned(name, member) for name, member in zip(names, members, strict=True)])
-        manifest = found_again(manifest, SPLITS, data, "data")
         classifier = averaged(members)
+        manifest = with_faces(found_again(manifest, SPLITS, data, "data"), classifier.gate)
         card = classifier.card
         splits = {
             split: dataset_of(manifest, card.preprocessing, card.classes, split)
@@ -162,6 +163,8 @@ def _check_compatible(names: Sequence[str], members: Sequence[Classifier]) -> No
                 f"members need the same network input, but {names[0]} takes {_preprocessing(first)} and {name} takes "
                 f"{_preprocessing(card)}; train one of them again with the same `size` and network.filter"
             )
+        if card.gate != first.gate:
+            raise UsageError(f"members need the same face gate, but that of {name} differs from that of {names[0]}")
         weights = member.weights_sha256()
         if weights in seen:
             raise UsageError(f"{name} and {seen[weights]} are the same model")
@@ -170,7 +173,8 @@ def _check_compatible(names: Sequence[str], members: Sequence[Classifier]) -> No
 
 def _preprocessing(card: ModelCard) -> str:
     preprocessing = card.preprocessing
-    return f"{preprocessing.size} x {preprocessing.size} pixels ({preprocessing.fit}, {preprocessing.filter})"
+    of = "" if preprocessing.face_margin is None else f" of a face with a margin of {preprocessing.face_margin:g}"
+    return f"{preprocessing.size} x {preprocessing.size} pixels{of} ({preprocessing.fit}, {preprocessing.filter})"
 
 
 def _complete(part: ImageDataset | None, card: ModelCard) -> bool:

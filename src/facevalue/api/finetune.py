@@ -20,6 +20,7 @@ from facevalue.api.common.inputs import Model, opened
 from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
 from facevalue.data.class_names import scanned_for
 from facevalue.data.dataset import ImageDataset, dataset_of, held
+from facevalue.data.face_boxes import with_faces
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
@@ -46,7 +47,7 @@ from facevalue.training.plan import ValidationPlan
 from facevalue.training.recipe import Recipe, Setting, read
 
 LR, EPOCHS = 5e-5, 5
-_THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "distill")
+_THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "distill", "gate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +172,7 @@ def finetune(
         given = scanned_for(data, before.card.classes, classes)
         hard, left_out = hard_manifest(given, known, before.card.classes, groups, seed)
         say(hard.warnings)
+        known, hard = (with_faces(manifest, before.gate, *SPLITS) for manifest in (known, hard))
         of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
         kept = "calibration" in of_old  # false after a refit, which trains on all images except test
         alone = not kept or calibrated_on_hard_images_only(before.card)
@@ -307,6 +309,7 @@ def _recipe(
         "schedule.warmup_epochs": 0,
         "positive": card.positive,
         "calibration": own.get("calibration"),
+        "gate": own.get("gate"),
         # Keep the model's augmentation, so that the invariance it has learned is not lost.
         "augment": own.get("augment") if own.get("method") in ("scratch", "finetune") else None,
     }

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from facevalue.errors import UsageError
+from facevalue.faces.gate import WhichFaces
 from facevalue.images.sources import Images
 from facevalue.models.classifier import Classifier
 from facevalue.runtime import open_folder
+from facevalue.runtime.gate import GateChoice
 from facevalue.types import Prediction
 
 
-def predict(model: Classifier | Path | str, images: Images, *, heat: bool = False) -> list[Prediction]:
+def predict(
+    model: Classifier | Path | str,
+    images: Images,
+    *,
+    heat: bool = False,
+    faces: WhichFaces = "largest",
+    gate: GateChoice | None = None,
+    gate_model: Path | str | None = None,
+) -> list[Prediction]:
     """Predictions for images, in order; ``facevalue.open(folder).stream`` gives them one by one.
 
     Parameters
@@ -19,6 +30,16 @@ def predict(model: Classifier | Path | str, images: Images, *, heat: bool = Fals
     images : one image or many, each a path, the bytes of a file, a Pillow image, or a uint8 array (h, w, 3) RGB or
         (h, w) grey. A folder means all image files below it, sorted.
         heat : also return :attr:`~facevalue.types.Prediction.heat`, if the network supports it.
+    faces : for a model of faces: the ``largest`` face of an image, or ``all``, with one prediction each.
+    gate, gate_model : for a model folder, see :func:`facevalue.open`.
+
+    Raises
+    ------
+    UsageError
+        ``gate`` is given for a classifier in memory, or there is no face detector.
     """
-    predictor = model if isinstance(model, Classifier) else open_folder(model)
-    return predictor.predict(images, heat=heat)
+    if isinstance(model, Classifier):
+        if gate is not None or gate_model is not None:
+            raise UsageError("`gate` is for model folders; a classifier in memory has the gate it was trained with")
+        return model.predict(images, heat=heat, faces=faces)
+    return open_folder(model, gate=gate, gate_model=gate_model).predict(images, heat=heat, faces=faces)

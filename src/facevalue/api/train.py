@@ -14,6 +14,7 @@ from facevalue.api.common.model_folder import claimed, data_facts_of, provenance
 from facevalue.api.compare import Comparison, compare
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.face_boxes import found_in_training, with_faces
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
 from facevalue.errors import DataError, FaceValueError, UsageError
@@ -60,6 +61,8 @@ def train(
     eps: float | None = None,
     teacher: Path | str | None = None,
     distill_temperature: float | None = None,
+    gate: str | None = None,
+    gate_model: Path | str | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
     """Train a classifier on labelled images: split, train, calibrate, evaluate.
@@ -77,7 +80,7 @@ def train(
     fresh : remove an interrupted training and start over.
     overwrite : replace an existing model folder.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
-    distill_temperature : recipe settings.
+    distill_temperature, gate, gate_model : recipe settings.
     settings : other recipe settings by dotted key: ``{"augment.flip": True}``.
 
     Returns
@@ -110,6 +113,8 @@ def train(
         "eps": eps,
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
+        "gate": gate,
+        "gate_model": None if gate_model is None else str(gate_model),
     }
     chosen = resolved(configured(recipe, seed=seed, named=asked, settings=settings))
     if eps is not None and chosen.adversarial.method == "none":
@@ -118,8 +123,12 @@ def train(
         raise UsageError("`distill_temperature` needs a teacher; name its model folder with `teacher`")
     if output is None and resume:
         raise UsageError("`resume` continues the training whose checkpoint is beside `output`; name that `output`")
+    looking = chosen.gate.opened()  # before the long work: the face detector may be missing
     with claimed(output, overwrite) as folder:
         manifest = _prepared(data, chosen, groups)
+        if looking is not None:
+            manifest = with_faces(manifest, looking)
+            manifest = manifest.changed(warnings=(*manifest.warnings, *found_in_training(manifest)))
         say(manifest.warnings)
         if manifest.unreadable:
             first = manifest.unreadable[0]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from facevalue.data.dataset import dataset_of
+from facevalue.data.face_boxes import found_in_training, with_faces
 from facevalue.data.manifest import Manifest
 from facevalue.data.scan import Data, scan
 from facevalue.errors import FaceValueError, MissingExtraError, UsageError
@@ -196,7 +197,12 @@ def _set_up(
         return seen if isinstance(data, Path | str) else replace(seen, images=scan(data).images)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not a study; choose another `output`")
+    looking = base.gate.opened()
     manifest = split_manifest(data, base, groups)
+    if looking is not None:
+        manifest = with_faces(manifest, looking, *_SEEN)
+        seen_splits = replace(manifest, table=manifest.table[manifest.table["split"].isin(_SEEN)])
+        manifest = manifest.changed(warnings=(*manifest.warnings, *found_in_training(seen_splits)))
     say(manifest.warnings)
     rows = manifest.rows(*_SEEN).reset_index(drop=True)
     here = [path if path in manifest.images else os.path.abspath(path) for path in rows["path"]]  # noqa: PTH100 - links stay links
@@ -238,6 +244,7 @@ def _run(
         trial.set_user_attr("settings", values)
         classes = manifest.classes
         classifier = new_classifier(recipe, classes)
+        manifest = with_faces(manifest, classifier.gate)  # a trial may have other limits
         splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in _SEEN}
 
         def watch(history: list[dict[str, Any]]) -> None:

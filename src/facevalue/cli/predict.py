@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer import Argument
+from typer import Argument, Option
 
+from facevalue.cli.common.options import Gate, GateModel
 from facevalue.cli.common.output import JSON_ON_STDOUT, Json, deliver, file_option, table
 from facevalue.cli.common.shell import FAILED, say_error
 from facevalue.errors import UsageError
@@ -19,6 +20,7 @@ from facevalue.support import progress
 from facevalue.support.formats import percent
 
 if TYPE_CHECKING:
+    from facevalue.faces.gate import WhichFaces
     from facevalue.runtime import Predictor
     from facevalue.types import Prediction
 
@@ -33,19 +35,24 @@ def run(
     ],
     csv: Annotated[Path | None, file_option("--csv", text="Write the predictions as CSV.")] = None,
     parquet: Annotated[Path | None, file_option("--parquet", text="Write the predictions as Parquet.")] = None,
+    gate: Gate = None,
+    gate_model: GateModel = None,
+    faces: Annotated[
+        Literal["largest", "all"], Option(help="A model of faces: judge the largest face, or each in a row of its own.")
+    ] = "largest",
     json: Json = None,
 ) -> None:
     """Predict the class of images, with calibrated probabilities.
 
-    A terminal shows a table. Otherwise each image is one line: path, label (- if the model abstains), probability, and
-    reason for abstaining or error, separated by tabs. The exit code is 1 only if no image can be read.
+    A terminal shows a table. Otherwise each image, or each face, is one line: path, label (- if the model abstains),
+    probability, and reason for abstaining or error, separated by tabs. The exit code is 1 only if no image can be read.
     """
     if paths.count("-") > 1:
         raise UsageError("- means one image on standard input; give it only once")
     from facevalue.runtime import open_folder
     from facevalue.runtime.image_files import count
 
-    predictor = open_folder(model)
+    predictor = open_folder(model, gate=gate, gate_model=gate_model)
     terminal = sys.stdout.isatty()
     collected: list[Prediction] = []  # only for a table or JSON; plain lines of millions of images need no memory
     keep = terminal or json is not None
@@ -53,7 +60,7 @@ def run(
     with ExitStack() as stack:
         writers = _writers(predictor, csv, parquet, stack)
         total, skipped = count(map(Path, paths))
-        for prediction in progress.track(_predictions(predictor, paths), "predicting", total=total):
+        for prediction in progress.track(_predictions(predictor, paths, faces), "predicting", total=total):
             n += 1
             failed += prediction.error is not None
             abstained += prediction.abstained
@@ -87,13 +94,13 @@ def _summary(n: int, failed: int, abstained: int, skipped: int) -> str:
     return text + (f"; {skipped:,} other files skipped" if skipped else "")
 
 
-def _predictions(predictor: Predictor, paths: Sequence[str]) -> Iterator[Prediction]:
+def _predictions(predictor: Predictor, paths: Sequence[str], faces: WhichFaces) -> Iterator[Prediction]:
     # The runtime reads ahead and forms batches, so all paths before or after `-` go to it together.
     for standard_input, some in groupby(paths, key="-".__eq__):
         if standard_input:
-            yield predictor.predict_bytes(sys.stdin.buffer.read(), "-")
+            yield from predictor.stream_named([("-", sys.stdin.buffer.read())], faces=faces)
         else:
-            yield from predictor.stream(some)
+            yield from predictor.stream(some, faces=faces)
 
 
 def _columns(prediction: Prediction, probability: Callable[[float | None], str]) -> tuple[str, str, str, str]:

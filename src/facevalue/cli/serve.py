@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
+from facevalue.cli.common.options import Gate, GateModel
+
 EXAMPLE = "facevalue serve model --port 8000"
 
 
@@ -31,6 +33,8 @@ def run(
     cors_origin: Annotated[
         list[str] | None, Option(metavar="ORIGIN", help="A site whose pages may call the API; may be repeated.")
     ] = None,
+    gate: Gate = None,
+    gate_model: GateModel = None,
     log_format: Annotated[Literal["plain", "json"], Option(help="Lines for people, or JSON.")] = "plain",
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Option(help="What is logged.")] = "info",
 ) -> None:
@@ -51,6 +55,8 @@ def run(
         request_seconds=time_limit,
         api_key=_api_key(api_key_file),
         cors_origins=tuple(cors_origin or ()),
+        gate=gate,
+        gate_model=None if gate_model is None else str(gate_model),
         log_format=log_format,
         log_level=log_level,
     )

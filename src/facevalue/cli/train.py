@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Option
 
@@ -59,6 +59,14 @@ def run(
     distill_temperature: Annotated[
         float | None, Option(min=1, metavar="T", help="Temperature of distillation; higher means softer probabilities.")
     ] = None,
+    gate: Annotated[
+        Literal["face", "none"] | None,
+        Option("--gate", help="Train on faces, found and cropped, or on whole images; by default as the recipe says."),
+    ] = None,
+    gate_model: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="The face detector's file; by default the one of: facevalue data get yunet."),
+    ] = None,
     resume: Resume = False,
     fresh: Fresh = False,
     overwrite: Overwrite = False,
@@ -78,6 +86,8 @@ def run(
         "eps": None if eps is None else one_fraction(eps),
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
+        "gate": gate,
+        "gate_model": None if gate_model is None else str(gate_model),
     }
 
     from facevalue.api.train import train, train_sizes

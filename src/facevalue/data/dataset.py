@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from facevalue.data.face_boxes import GATE, LOOKED, box_of, shows_face
 from facevalue.data.manifest import Manifest, facts, fingerprint
 from facevalue.data.split_names import split_of
 from facevalue.errors import DataError, ImageError, UsageError
@@ -55,6 +56,7 @@ class ImageDataset:
     name : the split (``train``, ``test``, …) or the folder's name, for reports.
     source : the folder, file or object, as the user named it.
     unreadable : path and reason of each file that was left out.
+    without_face : facts of each image that was left out because it shows no face; only for networks that take faces.
     """
 
     images: tuple[Stored, ...]
@@ -65,6 +67,7 @@ class ImageDataset:
     name: str = "all"
     source: str = ""
     unreadable: tuple[dict[str, str], ...] = ()
+    without_face: tuple[dict[str, str], ...] = ()
     _held: NDArray[np.uint8] | InputCache | None = None
 
     # Making one ------------------------------------------------------------------------------------------------------
@@ -230,8 +233,9 @@ class ImageDataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over bytes, label and split of these images; file names do not count."""
-        return fingerprint(facts(self.scanned().rows))
+        """SHA-256 over bytes, label and split of these images and those without a face; file names do not count."""
+        others = [facts(pd.DataFrame(list(self.without_face)))] if self.without_face else []
+        return fingerprint(sum(others, facts(self.scanned().rows)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -252,6 +256,16 @@ class ImageDataset:
             return upright(self.images[index])
         except ImageError as error:
             raise DataError(f"{self.names[index]} {error}; it could be read before") from error
+
+    def shown(self) -> Iterator[ImageInput]:
+        """What the network is shown of each image: the image as it is stored, or the crop of its face."""
+        preprocessing = self.preprocessing
+        if preprocessing is None or preprocessing.face_margin is None:
+            yield from self.images
+            return
+        for i in range(len(self)):
+            image = self.upright(i)
+            yield image.crop(preprocessing.face_square(box_of(self.rows, i), image.size))
 
     def batches(
         self, size: int = 32, order: NDArray[np.integer] | None = None
@@ -294,7 +308,17 @@ class ImageDataset:
     # Making another --------------------------------------------------------------------------------------------------
 
     def with_preprocessing(self, preprocessing: Preprocessing) -> ImageDataset:
-        """The same images, prepared for a network with this preprocessing."""
+        """The same images, prepared for a network with this preprocessing.
+
+        Raises
+        ------
+        UsageError
+            The network takes faces, and no faces were looked for in these images.
+        """
+        if preprocessing.face_margin is not None and GATE not in self.rows.columns:
+            raise UsageError(
+                "the network takes faces: give the images to a verb such as evaluate, which looks for them"
+            )
         return self if preprocessing == self.preprocessing else replace(self, preprocessing=preprocessing, _held=None)
 
     def held(self, folder: Path | None = None, limit: int | None = None, *, room: int = HELD_BYTES) -> ImageDataset:
@@ -315,8 +339,10 @@ class ImageDataset:
         if "sha256" not in self.rows.columns:
             return self
         sha256s = [str(sha256) for sha256 in self.rows["sha256"]]
+        looked = str(self.rows[LOOKED].iat[0]) if self._expected_preprocessing().face_margin is not None else ""
+        how = (self._expected_preprocessing(), looked)
         with progress.within(self.name):
-            cached = input_cache.cached(sha256s, self._expected_preprocessing(), self._decoded, folder, limit)
+            cached = input_cache.cached(sha256s, how, self._decoded, folder, limit)
         return replace(self, _held=cached)
 
     def take(self, indices: Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> ImageDataset:
@@ -333,6 +359,7 @@ class ImageDataset:
             images=tuple(self.images[i] for i in chosen),
             labels=self.labels[chosen],
             rows=self.rows.iloc[chosen].reset_index(drop=True),
+            without_face=(),
             _held=held,
         )
 
@@ -349,6 +376,7 @@ class ImageDataset:
             name=name,
             source="; ".join(dict.fromkeys(part.source for part in parts)),
             unreadable=(),
+            without_face=tuple(one for part in parts for one in part.without_face),
             _held=np.concatenate(arrays) if len(arrays) == len(parts) else None,
         )
 
@@ -374,8 +402,11 @@ class ImageDataset:
         return self._decoded(i) if found is None else found
 
     def _decoded(self, i: int) -> NDArray[np.uint8]:
+        preprocessing = self._expected_preprocessing()
+        if preprocessing.face_margin is not None:
+            return preprocessing.of_face(self.upright(i), box_of(self.rows, i))
         try:
-            return self._expected_preprocessing().of(self.images[i])
+            return preprocessing.of(self.images[i])
         except ImageError as error:
             raise DataError(f"{self.names[i]} {error}; it could be read before") from error
 
@@ -392,12 +423,13 @@ def dataset_of(
 ) -> ImageDataset:
     """The readable images of these splits of a manifest, or of all splits if none is named.
 
-    Labels are indices into ``classes``, matched by name.
+    Labels are indices into ``classes``, matched by name. For a network that takes faces, images without one are left
+    out and listed.
 
     Raises
     ------
     DataError
-        The manifest has a class that ``classes`` lacks, or no image is readable.
+        The manifest has a class that ``classes`` lacks, no image is readable, or none shows a face.
     """
     rows: pd.DataFrame = manifest.rows(*splits)
     unknown = sorted(set(rows["label"]) - set(classes))
@@ -408,6 +440,14 @@ def dataset_of(
         )
     if rows.empty:
         raise DataError(f"{manifest.source} has no readable image" + (f" in {', '.join(splits)}" if splits else ""))
+    without_face: tuple[dict[str, str], ...] = ()
+    if preprocessing is not None and preprocessing.face_margin is not None:
+        has_face = shows_face(rows)
+        columns = ["path", "label", "split", "sha256"]
+        without_face = tuple(dict(zip(columns, row, strict=True)) for row in rows.loc[~has_face, columns].to_numpy())
+        rows = rows[has_face]
+        if rows.empty:
+            raise DataError(f"no face was found in any of the {len(has_face)} images of {manifest.source}")
     index = {label: i for i, label in enumerate(classes)}
     return ImageDataset(
         images=tuple(manifest.images.get(path, Path(path)) for path in rows["path"]),
@@ -418,6 +458,7 @@ def dataset_of(
         name=name or "+".join(splits) or Path(manifest.source).name,
         source=manifest.source,
         unreadable=manifest.unreadable,
+        without_face=without_face,
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from facevalue.data.class_names import scanned_for
 from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.face_boxes import shows_face, with_faces
 from facevalue.data.file_facts import IN_MEMORY
 from facevalue.data.hashes import unpack
 from facevalue.data.manifest import SPLITS, Manifest
@@ -21,6 +22,7 @@ from facevalue.data.training_data import learned_from
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import Finding, finding
+from facevalue.faces.gate import FaceGate
 from facevalue.support import progress
 
 _SAME_LOOK = 4
@@ -51,6 +53,7 @@ def evaluation_data(
     data: Data,
     split: str | None = None,
     classes: Mapping[str, str] | None = None,
+    gate: FaceGate | None = None,
 ) -> EvaluationData:
     """Images of ``data`` to evaluate or attack the model on.
 
@@ -60,6 +63,7 @@ def evaluation_data(
     split : a split of ``data``, or a split that the model made of ``data``, or ``all``. The default is ``test`` for a
         folder with splits, the model's own test images for the folder that it was made from, and else ``all``.
     classes : names of classes of ``data`` with those of the model, see :func:`facevalue.data.class_names.scanned_for`.
+    gate : of the model, if the card has one.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def evaluation_data(
     """
     if split not in (None, "all", *SPLITS):
         raise UsageError(f"Expected `split` to be all or one of {', '.join(SPLITS)}, but got {split!r}")
-    chooser = _Chooser(card, known, data, classes)
+    chooser = _Chooser(card, known, data, classes, gate)
     if chooser.given:
         return chooser.of_split(split or chooser.first("test", "calibration", "validation", "train") or "test")
     if chooser.familiar if split is None else split != "all":
@@ -79,7 +83,11 @@ def evaluation_data(
 
 
 def calibration_data(
-    card: ModelCard, known: Manifest | None, data: Data, classes: Mapping[str, str] | None = None
+    card: ModelCard,
+    known: Manifest | None,
+    data: Data,
+    classes: Mapping[str, str] | None = None,
+    gate: FaceGate | None = None,
 ) -> EvaluationData:
     """Images of ``data`` to fit temperature and abstention limits on; never the model's test images.
 
@@ -94,7 +102,7 @@ def calibration_data(
     DataError
         There are none, or the model was trained on all of them.
     """
-    chooser = _Chooser(card, known, data, classes)
+    chooser = _Chooser(card, known, data, classes, gate)
     if chooser.given:
         split = chooser.first("calibration", "validation")
         if split is None:
@@ -116,8 +124,16 @@ def calibration_data(
 class _Chooser:
     """Chooses among the images of ``data`` by the split they had when the model was made."""
 
-    def __init__(self, card: ModelCard, known: Manifest | None, data: Data, classes: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        known: Manifest | None,
+        data: Data,
+        classes: Mapping[str, str] | None,
+        gate: FaceGate | None,
+    ) -> None:
         self.card = card
+        self.gate = gate
         self.manifest = scanned_for(data, card.classes, classes)
         self.data = self.manifest.source
         self.given = set(self.manifest.readable["split"]) - {""}
@@ -189,8 +205,10 @@ class _Chooser:
         wanted = [] if split == "all" else [split]
         same = bool(wanted) and manifest.fingerprint(*wanted) == Manifest(self._known, "").fingerprint(*wanted)
         name = split if same else _folder_name(self.data)
+        manifest = with_faces(manifest, self.gate, *wanted)
         chosen = dataset_of(manifest, self.card.preprocessing, self.card.classes, *wanted, name=name)
         rows = manifest.rows(*wanted)
+        rows = rows if self.gate is None else rows[shows_face(rows)]
         parts = self._parts[rows.index]
         seen = int(parts.isin(["train", "validation", "calibration"]).sum())
         if split != "train" and split in learned_from(self.card) and (parts == split).all():

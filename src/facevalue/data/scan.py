@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.file_facts import EMPTY_FACTS, facts_of, facts_of_bytes, facts_of_pixels, sha256_of
@@ -127,7 +128,8 @@ def _with_unreadable(table: pd.DataFrame, unreadable: Sequence[Mapping[str, str]
     bad = pd.DataFrame(
         [{**EMPTY_FACTS, "path": one["path"], "key": one["path"], "error": one["reason"]} for one in unreadable]
     )
-    joined = pd.concat([table, bad.reindex(columns=table.columns, fill_value="")], ignore_index=True)
+    absent = {name: 0 if is_numeric_dtype(table[name]) else "" for name in table.columns if name not in bad.columns}
+    joined = pd.concat([table, bad.assign(**absent)[list(table.columns)]], ignore_index=True)
     return joined.astype(table.dtypes.to_dict())
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facevalue import decision
 from facevalue.data.dataset import ImageDataset
+from facevalue.data.face_boxes import is_unsure
 from facevalue.errors import FaceValueError
 from facevalue.evaluation import confusion_checks, metrics
 from facevalue.evidence.card import ModelCard
@@ -20,6 +21,7 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features, features_of
 from facevalue.support import progress
 from facevalue.support.few_images import sure_of_classes
+from facevalue.types import Reason
 
 SMALL = 30
 """A class with fewer images than this gets a warning, because its intervals are wide."""
@@ -35,13 +37,43 @@ def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features:
     """
     start = time.perf_counter()
     features = features if features is not None else features_of(classifier, dataset, f"evaluating on {dataset.name}")
+    unsure: dict[Reason, NDArray[np.bool_]] = (
+        {} if classifier.card.gate is None else {"gate_unsure": is_unsure(dataset.rows)}
+    )
+    probabilities, novelty = features.probabilities(classifier), features.novelty(classifier)
     with progress.within(f"figures of {dataset.name}"):
-        found = figures(classifier.card, features.y, features.probabilities(classifier), features.novelty(classifier))
-    return found.changed(unreadable=dataset.unreadable, provenance=Provenance.of(dataset, start))
+        found = figures(classifier.card, features.y, probabilities, novelty, unsure)
+    provenance = Provenance.of(dataset, start)
+    return _with_faceless(found, len(dataset.without_face)).changed(
+        unreadable=dataset.unreadable, provenance=provenance.changed(n=provenance.n + len(dataset.without_face))
+    )
+
+
+def _with_faceless(report: Evaluation, n: int) -> Evaluation:
+    """The figures with ``n`` more images, in which no face was found: the model abstains on them."""
+    if not n:
+        return report
+    total = report.n + n
+    text = (
+        f"no face was found in {n} of {total} images: the model abstains on them, and they are in n, abstained, "
+        "coverage and reasons, but in no other figure"
+    )
+    return report.changed(
+        abstained=report.abstained + n,
+        coverage=report.coverage * report.n / total,
+        reasons={"no_face": n, **report.reasons},
+        warnings=(*report.warnings, finding("images-without-face", text, no_face=n, n=total)),
+    )
 
 
 @sure_of_classes()
-def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novelty: NDArray[np.float64]) -> Evaluation:
+def figures(
+    card: ModelCard,
+    y: NDArray[np.int64],
+    p: NDArray[np.float64],
+    novelty: NDArray[np.float64],
+    unsure: Mapping[Reason, NDArray[np.bool_]] | None = None,
+) -> Evaluation:
     """The evaluation figures only; the provenance holds just n.
 
     Parameters
@@ -49,6 +81,7 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
     y : (n,) true classes, indices into ``card.classes``.
     p : (n, k) calibrated probabilities.
     novelty : (n,) distances.
+    unsure : (n,) images on which the model abstains before the network is asked, by reason.
     """
     if not np.isfinite(p).all():
         raise FaceValueError(
@@ -59,7 +92,7 @@ def figures(card: ModelCard, y: NDArray[np.int64], p: NDArray[np.float64], novel
     positive = card.positive_index
     decided = decision.decide(p, positive, card.threshold)
     right = decided == y
-    why = decision.abstentions(card.abstention, p[np.arange(n), decided], novelty)
+    why = {**(unsure or {}), **decision.abstentions(card.abstention, p[np.arange(n), decided], novelty)}
     answered = ~np.logical_or.reduce(list(why.values()))
     n_answered, right_answered = int(answered.sum()), int((right & answered).sum())
     present = [c for c in range(k) if (y == c).any()]

@@ -11,6 +11,7 @@ import msgspec
 from facevalue.errors import FaceValueError, ModelFolderError, UsageError
 from facevalue.evidence import card_format_1, seals
 from facevalue.evidence.findings import Finding
+from facevalue.evidence.gate_facts import GateFacts
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.record import Record
 from facevalue.evidence.records import DISTILLATION, AnyEvidence, Evaluation, Evidence
@@ -86,6 +87,7 @@ class DataFacts(Record, frozen=True):
     Attributes
     ----------
     counts : images by split and class.
+    without_face : those of them in which no face was found, and which were left out.
     groups : how groups were formed: ``parent``, ``stem:REGEX``, a column, ``image``, or ``official`` splits.
     group_count : groups by split.
     grouped : number of images that share a group with another image.
@@ -94,6 +96,7 @@ class DataFacts(Record, frozen=True):
     """
 
     counts: dict[str, dict[str, int]] = {}
+    without_face: dict[str, dict[str, int]] = {}
     groups: str = "image"
     group_count: dict[str, int] = {}
     grouped: int = 0
@@ -109,6 +112,7 @@ class ModelCard(Record, frozen=True):
     classes : in the order of the logits.
     positive : the class of ``threshold``, ``auroc`` and ``average_precision``; ``None`` for more than two classes.
     threshold : the prediction is ``positive`` if its probability is at least this.
+    gate : how faces are found before the network is asked; ``None`` for a model of whole images.
     temperature : divides the logits before the softmax; fitted on the calibration split.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
@@ -127,6 +131,7 @@ class ModelCard(Record, frozen=True):
     threshold: float = 0.5
     temperature: float = 1.0
     abstention: Abstention = Abstention()
+    gate: GateFacts | None = None
     reference: ScoreReference | None = None
     data: DataFacts = DataFacts()
     recipe: dict[str, Any] = {}
@@ -143,6 +148,13 @@ class ModelCard(Record, frozen=True):
             raise ModelFolderError(f"Expected at least two different classes, but got {list(self.classes)}")
         if self.positive is not None and (self.positive not in self.classes or len(self.classes) != 2):
             raise ModelFolderError(f"Expected positive to be one of two classes, but got {self.positive!r}")
+        if (self.gate is None) != (self.preprocessing.face_margin is None):
+            raise ModelFolderError("Expected gate and preprocessing.face_margin together, but got only one of them")
+
+    @property
+    def of_whole_images(self) -> ModelCard:
+        """The card of the same network for whole images, or for images that are crops of faces already."""
+        return self.changed(gate=None, preprocessing=self.preprocessing.whole)
 
     @property
     def positive_index(self) -> int | None:
@@ -171,7 +183,8 @@ class ModelCard(Record, frozen=True):
             "threshold": self.threshold,
             "temperature": self.temperature,
             "limits": (self.abstention.confidence, self.abstention.novelty),
-            "preprocessing": self.preprocessing,
+            "preprocessing": _as_before_faces(self.preprocessing),
+            **({} if self.gate is None else {"gate": self.gate}),
             "network": (self.network.name, self.network.options, self.network.mean, self.network.std),
             "files": {name: self.files[name] for name in (WEIGHTS, ONNX) if name in self.files},
         }
@@ -266,3 +279,8 @@ class ModelCard(Record, frozen=True):
         if files.sha256(path) != self.files[name]:
             raise ModelFolderError(f"{path} was changed or damaged: its SHA-256 is not the one on the card")
         return path
+
+
+def _as_before_faces(preprocessing: Preprocessing) -> msgspec.Raw:
+    """The JSON of a preprocessing; of one for whole images without ``face_margin``, which older cards do not have."""
+    return msgspec.Raw(msgspec.json.encode(preprocessing).replace(b',"face_margin":null', b""))

@@ -96,6 +96,13 @@ KINDS: dict[str, FindingKind] = {
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
     "models-differ-in-classes": FindingKind("warning", "Compared models have different classes."),
     "compared-on-different-images": FindingKind("warning", "Compared figures were measured on different images."),
+    # Faces.
+    "images-without-face": FindingKind("warning", "Images in which no face was found are left out."),
+    "export-takes-faces": FindingKind("info", "An exported file takes crops of faces, and the detector is beside it."),
+    "face-gate-off": FindingKind("warning", "A model that was trained on faces gets whole images."),
+    "face-gate-not-in-training": FindingKind(
+        "info", "Faces are looked for before a model that was trained on whole images."
+    ),
     # Robustness.
     "compared-under-different-attacks": FindingKind("warning", "Compared models were not attacked in the same way."),
     "low-clean-accuracy": FindingKind("warning", "Clean accuracy may be no better than chance."),

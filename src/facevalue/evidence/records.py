@@ -116,7 +116,8 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
 
     Rates are in [0, 1]; ``*_ci`` are 95 % intervals (Wilson for accuracies, bootstrap for the rest).
     ``confusion[i][j]`` counts images of ``classes[i]`` predicted as ``classes[j]``. Accuracy and confusion include
-    images on which the model abstains; ``accuracy_answered`` does not.
+    images on which the model abstains; ``accuracy_answered`` does not. Images in which a model of faces finds no face
+    (``reasons["no_face"]``) have no prediction: they are in ``n``, ``abstained``, ``coverage`` and ``reasons`` alone.
     """
 
     classes: tuple[str, ...]

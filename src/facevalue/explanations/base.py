@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from facevalue import decision
 from facevalue.errors import UsageError
 from facevalue.explanations.faithfulness import Faithfulness, deletion
-from facevalue.explanations.overlay import side_by_side
+from facevalue.explanations.overlay import FacePlace, side_by_side
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.models.features import to_tensor
 from facevalue.support import files
@@ -32,11 +32,15 @@ class ExplainedImage:
     path : the file, or a name for an image in memory.
     name : stem of its output files; unique within one call.
     pixels : (s, s, 3) uint8 RGB network input.
+    place : where in its image a face is; ``None`` for whole images.
+    doubt : why the face gate is unsure, in words.
     """
 
     path: str
     name: str
     pixels: NDArray[np.uint8]
+    place: FacePlace | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,14 +151,19 @@ class Explanation(Method, ABC):
 
     @final
     def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
-        """Write ``NAME-METHOD.png`` for each image: the network input, beside it with the heat overlaid."""
+        """Write ``NAME-METHOD.png`` for each image: the network input, beside it with the heat overlaid.
+
+        For a face, the whole image is drawn as well, with the heat on the part that the network sees.
+        """
         x = as_batch(classifier, images)
         found = self(classifier, x)
         captions = prediction_captions(classifier, x)
         paths = []
         for image, heat, target, caption in zip(images, found.heat, found.target, captions, strict=True):
             about = f"{self.name} for {classifier.card.classes[int(target)]}"
-            sheet = side_by_side(image.pixels, heat, caption, about)
+            if image.doubt is not None:
+                about += f"; the face gate is unsure ({image.doubt})"
+            sheet = side_by_side(image.pixels, heat, caption, about, image.place)
             path = folder / f"{image.name}-{self.name}.png"
             with files.replacing_file(path) as partial:
                 sheet.save(partial, format="PNG")

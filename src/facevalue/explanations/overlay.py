@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from facevalue.images.face_crop import FaceBox
+from facevalue.images.resize import Box, thumbnail
 
 INK, PAPER, QUIET = (27, 31, 40), (255, 255, 255), (96, 104, 118)
 MARGIN = 12
@@ -38,6 +42,44 @@ def overlay(pixels: NDArray[np.uint8], heat: NDArray[np.floating], strength: flo
     return mixed
 
 
+@dataclass(frozen=True)
+class FacePlace:
+    """Where in an image the network input comes from.
+
+    Attributes
+    ----------
+    image : the whole image, upright, perhaps scaled down.
+    crop : left, top, right and bottom of the part that the network sees, in pixels of ``image``.
+    box : the same of the face.
+    face : left, top, width and height of the face, in pixels of the image before it was scaled down.
+    """
+
+    image: Image.Image
+    crop: Box
+    box: Box
+    face: FaceBox
+
+    @classmethod
+    def of(cls, image: Image.Image, crop: tuple[int, int, int, int], face: FaceBox, longest: int = 640) -> FacePlace:
+        """The place of a crop, in pixels of ``image``, with the image scaled down to ``longest`` pixels."""
+        small = thumbnail(image, longest, Image.Resampling.BICUBIC)
+        x, y = small.width / image.width, small.height / image.height
+        left, top, width, height = face
+        box = (left * x, top * y, (left + width) * x, (top + height) * y)
+        return cls(small, (crop[0] * x, crop[1] * y, crop[2] * x, crop[3] * y), box, face)
+
+
+def on_whole_image(place: FacePlace, heat: NDArray[np.floating]) -> Image.Image:
+    """The whole image with the heat where it belongs, and the face outlined."""
+    left, top, right, bottom = (round(at) for at in place.crop)
+    fine = Image.fromarray(heat.astype(np.float32)).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+    there = np.zeros((place.image.height, place.image.width), np.float32)
+    there[top:bottom, left:right] = np.clip(np.asarray(fine), 0, 1)
+    drawn = Image.fromarray(overlay(np.asarray(place.image), there))
+    ImageDraw.Draw(drawn).rectangle(place.box, outline=PAPER, width=max(2, max(drawn.size) // 200))
+    return drawn
+
+
 def coloured(values: NDArray[np.floating], colours: str) -> NDArray[np.uint8]:
     """(..., 3) uint8 RGB of values in [0, 1], by one of matplotlib's colour maps."""
     index = np.round(np.clip(values, 0, 1) * 255).astype(np.intp)
@@ -54,7 +96,13 @@ def _table(colours: str) -> NDArray[np.uint8]:
     return table
 
 
-def side_by_side(pixels: NDArray[np.uint8], heat: NDArray[np.floating], caption: str, quiet: str = "") -> Image.Image:
+def side_by_side(
+    pixels: NDArray[np.uint8],
+    heat: NDArray[np.floating],
+    caption: str,
+    quiet: str = "",
+    place: FacePlace | None = None,
+) -> Image.Image:
     """The network input, beside it with the heat overlaid, and a caption below.
 
     Parameters
@@ -63,9 +111,12 @@ def side_by_side(pixels: NDArray[np.uint8], heat: NDArray[np.floating], caption:
     heat : (s, s) in [0, 1].
     caption : the prediction and its probability.
     quiet : a second line, in grey.
+    place : of a crop in its image; the whole image is then drawn as well.
     """
     panels = [_enlarged(pixels), _enlarged(overlay(pixels, heat))]
-    return sheet(panels, columns=2, caption=caption, quiet=quiet)
+    if place is not None:
+        panels.append(_fitted(on_whole_image(place, heat), panels[0].width))
+    return sheet(panels, columns=len(panels), caption=caption, quiet=quiet)
 
 
 def sheet(panels: Sequence[Image.Image], columns: int, caption: str, quiet: str = "", gap: int = MARGIN) -> Image.Image:
@@ -108,6 +159,15 @@ def _wrapped(
 ) -> list[tuple[str, int, tuple[int, int, int]]]:
     letters = max(8, int(width / (0.55 * size)))
     return [(line, size, colour) for line in textwrap.wrap(text, letters)]
+
+
+def _fitted(image: Image.Image, side: int) -> Image.Image:
+    """The image scaled to fit into a white square."""
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    square = Image.new("RGB", (side, side), PAPER)
+    square.paste(image.resize(size, Image.Resampling.BICUBIC), ((side - size[0]) // 2, (side - size[1]) // 2))
+    return square
 
 
 def _enlarged(pixels: NDArray[np.uint8]) -> Image.Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,10 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facevalue.errors import DataError, FaceValueError, ImageError, UsageError
+from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.explanations.base import ExplainedImage, Explanation, Heat, Method, as_batch
 from facevalue.explanations.faithfulness import Faithfulness, deletion, pooled
-from facevalue.images.sources import ImageInput, Images, each, name_of
+from facevalue.explanations.overlay import FacePlace
+from facevalue.faces.gate import Seen
+from facevalue.images.face_crop import FaceBox
+from facevalue.images.sources import ImageInput, Images, each, name_of, upright
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.runtime.image_files import expand
 from facevalue.support import names, progress
@@ -37,12 +40,15 @@ class ExplanationOfImage:
     files : the files written for it.
     heat : (s, s) float32 in [0, 1], the regions that support ``label``; ``None`` for methods without heat.
     label : the explained class; ``None`` for methods without heat.
+    box : left, top, width and height of the face in the upright image; ``None`` for whole images. The heat is then that
+        of the crop around it.
     """
 
     path: str
     files: tuple[Path, ...] = ()
     heat: NDArray[np.float32] | None = None
     label: str | None = None
+    box: FaceBox | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +58,7 @@ class Explanations(ShownInNotebooks):
     Attributes
     ----------
     faithfulness : see :mod:`facevalue.explanations.faithfulness`; ``None`` for methods without heat.
-    unreadable : path and reason of every file that is not a readable image or could not be explained.
+    unreadable : path and reason of every file that is not a readable image, shows no face, or could not be explained.
     """
 
     method: str
@@ -73,7 +79,12 @@ class Explanations(ShownInNotebooks):
             "paper": self.paper,
             "files": [str(file) for file in self.files],
             "images": [
-                {"path": image.path, "label": image.label, "files": [str(file) for file in image.files]}
+                {
+                    "path": image.path,
+                    "label": image.label,
+                    "box": None if image.box is None else list(image.box),
+                    "files": [str(file) for file in image.files],
+                }
                 for image in self.images
             ],
             "faithfulness": None if self.faithfulness is None else self.faithfulness.to_dict(),
@@ -108,7 +119,12 @@ def explain_images(classifier: Classifier, images: Images, folder: Path | None, 
             parts += [] if measured is None else [measured]
             for i, image in enumerate(some):
                 label = None if heat is None else classifier.card.classes[int(heat.target[i])]
-                found.append(ExplanationOfImage(image.path, files[i], None if heat is None else heat.heat[i], label))
+                warm = None if heat is None else heat.heat[i]
+                found.append(
+                    ExplanationOfImage(
+                        image.path, files[i], warm, label, None if image.place is None else image.place.face
+                    )
+                )
     if not found:
         first = unreadable[0]
         how_far = "explained" if any(_FAILED in bad["reason"] for bad in unreadable) else "read"
@@ -173,17 +189,27 @@ def _batches(
     taken: set[str] = set()
     for i, image in enumerate(progress.track(_listed(images), "explaining")):
         path = name_of(image) or f"image-{i:06d}"
-        try:
-            pixels = classifier.card.preprocessing.of(image)
-        except ImageError as error:
-            unreadable.append({"path": path, "reason": str(error)})
+        (asked,) = classifier.inputs_of((path, image))
+        if asked.pixels is None:
+            reason = asked.error if asked.seen is None else asked.seen.detail
+            unreadable.append({"path": path, "reason": str(reason)})
             continue
-        batch.append(ExplainedImage(path, _unused(PurePath(path).stem, taken), pixels))
+        one = ExplainedImage(path, _unused(PurePath(path).stem, taken), asked.pixels)
+        batch.append(one if asked.seen is None else _with_place(one, image, classifier, asked.seen))
         if len(batch) == _AT_ONCE:
             yield batch
             batch = []
     if batch:
         yield batch
+
+
+def _with_place(one: ExplainedImage, image: ImageInput, classifier: Classifier, seen: Seen) -> ExplainedImage:
+    """A face to explain with its place in the image."""
+    if seen.box is None or classifier.card.preprocessing.face_margin is None:
+        return one
+    whole = upright(image)
+    place = FacePlace.of(whole, classifier.card.preprocessing.face_square(seen.box, whole.size), seen.box)
+    return replace(one, place=place, doubt=seen.detail)
 
 
 def _unused(stem: str, taken: set[str]) -> str:

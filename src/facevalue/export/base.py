@@ -37,10 +37,13 @@ class Exporter(ABC):
     name : the target, as in ``--to``.
     precision : number format in the file.
     tolerance : largest allowed difference of a calibrated probability from the model's.
+    takes_faces : whether the target can be used for a model of faces: its user is told to look for faces first, as the
+        card's ``gate`` says, and gets the face detector. Others refuse such a model.
     """
 
     name: ClassVar[str]
     precision: ClassVar[str] = "fp32"
+    takes_faces: ClassVar[bool] = False
     # Engines add float32 products in different orders: logits differ by about 1e-6 of their size, probabilities by
     # at most a quarter of the logits' difference over the temperature. 1e-4 leaves room for a hundred layers and
     # low temperatures, and is too small to matter to a user.
@@ -86,7 +89,8 @@ class Exporter(ABC):
                 work.advance()
             if not partial.stat().st_size:
                 raise FaceValueError(f"{self.name} wrote nothing to {output}")
-            predicted = self.run(model.card, partial, _in_batches(chosen))
+            # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
+            predicted = self.run(model.card.of_whole_images, partial, _in_batches(chosen))
             predictions = list(progress.track(predicted, "predicting", total=len(chosen)))
             agreement, difference = _compare(model, chosen, predictions, self.tolerance)
             if agreement < 1 or not difference <= self.tolerance:
@@ -108,8 +112,8 @@ class Exporter(ABC):
 
 
 def _in_batches(dataset: ImageDataset) -> Iterator[Sequence[tuple[str, ImageInput]]]:
-    """Batches of names and images."""
-    named = list(zip(dataset.names, dataset.images, strict=True))
+    """Batches of names and images, or of crops of faces."""
+    named = list(zip(dataset.names, dataset.shown(), strict=True))
     start = 0
     for size in (*BATCHES, *[8] * len(named)):
         if start >= len(named):

@@ -63,6 +63,7 @@ class OnnxExporter(Exporter):
     """``model.onnx``: one file, any batch size, opset 18."""
 
     name: ClassVar[str] = "onnx"
+    takes_faces: ClassVar[bool] = True
 
     def write(self, classifier: Classifier, path: Path) -> None:
         """Record the graph and add metadata from the card."""
@@ -91,4 +92,5 @@ def _facts(card: ModelCard) -> dict[str, str]:
         "temperature": repr(card.temperature),
         "network": card.network.name,
         "preprocessing": json.dumps(msgspec.to_builtins(card.preprocessing)),
+        "gate": json.dumps(None if card.gate is None else card.gate.to_dict()),
     }

@@ -166,7 +166,7 @@ def _reopened(path: Path) -> _Open:
 
 def cached(
     sha256s: Sequence[str],
-    preprocessing: Preprocessing,
+    how: Preprocessing | tuple[Preprocessing, str],
     decode: Callable[[int], NDArray[np.uint8]],
     folder: Path | None = None,
     limit: int | None = None,
@@ -178,6 +178,7 @@ def cached(
     Parameters
     ----------
     sha256s : of each image's bytes, hexadecimal; equal images are cached once.
+    how : the preprocessing; for crops of faces also a name of what found the faces.
     decode : returns the network input (s, s, 3) of the image at a position in ``sha256s``.
     folder : :func:`default_folder` by default.
     limit : bytes that all files in ``folder`` may take; :func:`limit_bytes` by default.
@@ -192,7 +193,8 @@ def cached(
     first = {sha256: i for i, sha256 in reversed(list(enumerate(sha256s)))}
     if not first or limit == 0:
         return None
-    path = folder / f"{_key(first, preprocessing)}.inputs"
+    preprocessing, looked = how if isinstance(how, tuple) else (how, "")
+    path = folder / f"{_key(first, preprocessing, looked)}.inputs"
     shape = (preprocessing.size, preprocessing.size, 3)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -215,8 +217,8 @@ def cached(
         return None
 
 
-def _key(sha256s: dict[str, int], preprocessing: Preprocessing) -> str:
-    digest = hashlib.sha256(msgspec.json.encode([preprocessing, decoding.decoder_version()]))
+def _key(sha256s: dict[str, int], preprocessing: Preprocessing, looked: str) -> str:
+    digest = hashlib.sha256(msgspec.json.encode([preprocessing, looked, decoding.decoder_version()]))
     for sha256 in sorted(sha256s):
         digest.update(sha256.encode())
     return digest.hexdigest()[:32]

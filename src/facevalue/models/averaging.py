@@ -49,12 +49,13 @@ def averaged(members: Sequence[Classifier]) -> Classifier:
         classes=first.classes,
         positive=first.positive,
         preprocessing=first.preprocessing,
+        gate=first.gate,
         network=facts,
         threshold=first.threshold if same_threshold else 0.5,
         abstention=Abstention(novelty=1.0 if body.novelties else None),
         provenance=Provenance(seed=first.provenance.seed),
     )
-    return Classifier(body, card).eval().changed(buffers=_novelty_buffers(body))
+    return Classifier(body, card, members[0].gate).eval().changed(buffers=_novelty_buffers(body))
 
 
 def _novelty_buffers(body: Ensemble) -> dict[str, torch.Tensor]:

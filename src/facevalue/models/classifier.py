@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from facevalue import decision
 from facevalue.errors import ModelFolderError, UsageError
 from facevalue.evidence.card import WEIGHTS, ModelCard
+from facevalue.faces.gate import FaceGate
 from facevalue.models import tensors
 from facevalue.models.networks import build
 from facevalue.models.networks.base import Body, normalise
@@ -25,6 +26,7 @@ from facevalue.models.networks.distance import RANK, squared_distance
 from facevalue.models.origin import Origin
 from facevalue.models.randomness import own_random_state
 from facevalue.runtime.base import Answer, ImagePredictor
+from facevalue.runtime.gate import gate_of
 from facevalue.support import files
 
 
@@ -39,6 +41,7 @@ class Classifier(nn.Module, ImagePredictor):
     ----------
     card : classes, preprocessing, temperature, limits, and the evidence.
     folder : the model folder that it was loaded from or saved to; ``None`` for one in memory.
+    gate : looks for faces in :meth:`predict`; ``None`` for a model of whole images.
     """
 
     mean: Tensor
@@ -48,10 +51,11 @@ class Classifier(nn.Module, ImagePredictor):
     novelty_scale: Tensor
     novelty_rest: Tensor
 
-    def __init__(self, body: Body, card: ModelCard) -> None:
+    def __init__(self, body: Body, card: ModelCard, gate: FaceGate | None = None) -> None:
         super().__init__()
         self.body = body
         self.card = card
+        self.gate = gate
         self.folder: Path | None = None
         self._origin: Origin | None = None
         self._evaluated_weights: str | None = None
@@ -232,7 +236,7 @@ def load(folder: Path | str) -> Classifier:
     card = ModelCard.load(folder)
     path = card.checked_file(folder, WEIGHTS)
     body = build(card.network.name, len(card.classes), card.preprocessing.size, card.network.options)
-    classifier = Classifier(body, card)
+    classifier = Classifier(body, card, gate_of(folder, card)[1])
     classifier.folder = folder
     try:
         missing, unexpected = classifier.load_state_dict(load_file(path), strict=False)

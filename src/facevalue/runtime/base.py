@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -13,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue import decision
-from facevalue.errors import DataError, ImageError
+from facevalue.errors import DataError, ImageError, UsageError
 from facevalue.evidence.card import ModelCard
-from facevalue.images.sources import ImageInput, Images, each, name_of
+from facevalue.faces.gate import FaceGate, Seen, WhichFaces
+from facevalue.images.sources import ImageInput, Images, each, name_of, upright
 from facevalue.runtime.image_files import expand
 from facevalue.support import machine
 from facevalue.types import Prediction
@@ -32,10 +34,30 @@ class Answer(NamedTuple):
     heat: NDArray[np.float32] | None
 
 
+@final
+class Input(NamedTuple):
+    """What the network is asked about an image, or the reason why it is not asked.
+
+    Attributes
+    ----------
+    name : of the image.
+    pixels : (s, s, 3) uint8 RGB, the network input; ``None`` if the image cannot be read or shows no face.
+    error : why it cannot be read.
+    seen : the face, or that there is none; ``None`` if no faces were looked for.
+    """
+
+    name: str | None
+    pixels: NDArray[np.uint8] | None
+    error: ImageError | None = None
+    seen: Seen | None = None
+
+
 class ImagePredictor(ABC):
     """Predicts images in any form. A subclass sets ``card`` and implements :meth:`answers`."""
 
     card: ModelCard
+    gate: FaceGate | None = None
+    """Looks for faces before the network is asked. A model that was trained on faces cannot do without."""
     max_pixels: int | None = None
     """Images with more pixels are not decoded; ``None`` means :func:`facevalue.images.decoding.pixel_limit`."""
 
@@ -44,7 +66,7 @@ class ImagePredictor(ABC):
         """The network's outputs for network inputs (n, s, s, 3) uint8 RGB, at most one batch."""
 
     @final
-    def predict(self, images: Images, *, heat: bool = False) -> list[Prediction]:
+    def predict(self, images: Images, *, heat: bool = False, faces: WhichFaces = "largest") -> list[Prediction]:
         """Predictions for images, in order.
 
         A file that cannot be read gets a prediction with ``error`` set; the run goes on.
@@ -54,13 +76,14 @@ class ImagePredictor(ABC):
         images : one image or many, each a path, the bytes of a file, a Pillow image, or a uint8 array (h, w, 3) RGB or
             (h, w) grey. A folder means all image files below it, sorted.
         heat : also return :attr:`Prediction.heat`, if the network has it.
+        faces : the ``largest`` face of an image, or ``all``: one prediction for each face, the largest first.
 
         Raises
         ------
         UsageError
-            An item of ``images`` is not an image.
+            An item of ``images`` is not an image, or ``faces`` is ``all`` and the model takes whole images.
         """
-        return list(self.stream(images, heat=heat))
+        return list(self.stream(images, heat=heat, faces=faces))
 
     @final
     def predict_proba(self, images: Images) -> NDArray[np.float64]:
@@ -69,46 +92,77 @@ class ImagePredictor(ABC):
         Raises
         ------
         DataError
-            An image cannot be read.
+            An image cannot be read, or shows no face and the model is about faces.
         """
         rows = []
         for prediction in self.stream(images):
-            if prediction.error is not None:
-                raise DataError(f"{prediction.path or 'an image'} {prediction.error}, so it has no probabilities")
+            if not prediction.probabilities:
+                why = prediction.error or "shows no face"
+                raise DataError(f"{prediction.path or 'an image'} {why}, so it has no probabilities")
             rows.append([prediction.probabilities[label] for label in self.card.classes])
         return np.array(rows, np.float64).reshape(len(rows), len(self.card.classes))
 
     @final
-    def stream(self, images: Images, *, heat: bool = False) -> Iterator[Prediction]:
+    def stream(self, images: Images, *, heat: bool = False, faces: WhichFaces = "largest") -> Iterator[Prediction]:
         """As :meth:`predict`, but yields one prediction at a time, so memory does not grow with the number of images.
 
         Threads read and decode the next images while the network runs.
         """
-        yield from self.stream_named(((name_of(image), image) for image in _expanded(images)), heat=heat)
+        yield from self.stream_named(((name_of(image), image) for image in _expanded(images)), heat=heat, faces=faces)
 
     @final
     def stream_named(
-        self, named: Iterable[tuple[str | None, ImageInput]], *, heat: bool = False
+        self,
+        named: Iterable[tuple[str | None, ImageInput]],
+        *,
+        heat: bool = False,
+        faces: WhichFaces = "largest",
     ) -> Iterator[Prediction]:
-        """One prediction for each pair of a name and an image; the name becomes ``path`` of the prediction."""
+        """Predictions for pairs of a name and an image; the name becomes ``path`` of the prediction."""
         size = min(BATCH, self.card.network.batch)
-        inputs = machine.in_order(self._read, named, ahead=4 * BATCH)
+        read = partial(self.inputs_of, faces=faces)
+        inputs = chain.from_iterable(machine.in_order(read, named, ahead=4 * BATCH))
         while batch := list(islice(inputs, size)):
             yield from self._predictions(batch, heat)
 
     @final
     def predict_bytes(self, data: bytes, path: str | None = None, *, heat: bool = False) -> Prediction:
         """The prediction for the bytes of one image file; ``path`` is copied to the prediction."""
-        return self._predictions([self._read((path, data))], heat)[0]
+        return self._predictions(self.inputs_of((path, data)), heat)[0]
 
-    def _read(self, named: tuple[str | None, ImageInput]) -> _Input:
+    @final
+    def inputs_of(self, named: tuple[str | None, ImageInput], faces: WhichFaces = "largest") -> tuple[Input, ...]:
+        """What the network is to be asked about an image: one input, or with ``all`` faces one for each.
+
+        Parameters
+        ----------
+        named : a name and an image.
+
+        Raises
+        ------
+        UsageError
+            ``faces`` is not ``largest``, and the model takes whole images.
+        """
         name, image = named
+        if faces not in ("largest", "all"):
+            raise UsageError(f"Expected `faces` to be largest or all, but got {faces!r}")
+        preprocessing, gate = self.card.preprocessing, self.gate
+        if faces == "all" and (gate is None or preprocessing.face_margin is None):
+            raise UsageError("`faces` all needs a model that was trained with a face gate; this one takes whole images")
         try:
-            return _Input(name, self.card.preprocessing.of(image, self.max_pixels), None)
+            if gate is None:
+                return (Input(name, preprocessing.of(image, self.max_pixels)),)
+            whole = upright(image, self.max_pixels)
+            rows = gate.look(whole, faces)
+            if preprocessing.face_margin is None:  # faces are only looked for: the model was trained on whole images
+                pixels = None if rows[0].box is None else preprocessing.of(image, self.max_pixels)
+                return (Input(name, pixels, seen=rows[0]),)
+            crops = [None if seen.box is None else preprocessing.of_face(whole, seen.box) for seen in rows]
+            return tuple(Input(name, crop, seen=seen) for crop, seen in zip(crops, rows, strict=True))
         except ImageError as error:
-            return _Input(name, None, error)
+            return (Input(name, None, error),)
 
-    def _predictions(self, inputs: Sequence[_Input], heat: bool) -> list[Prediction]:
+    def _predictions(self, inputs: Sequence[Input], heat: bool) -> list[Prediction]:
         """Predictions for at most one batch; unreadable images get a prediction with ``error``."""
         readable = [item.pixels for item in inputs if item.pixels is not None]
         answers = iter(self.answers(np.stack(readable), heat) if readable else [])
@@ -117,20 +171,14 @@ class ImagePredictor(ABC):
             if item.error is not None:
                 found.append(decision.unreadable(item.error, item.name))
                 continue
+            if item.pixels is None:
+                assert item.seen is not None
+                found.append(decision.without_face(item.seen, item.name))
+                continue
             answer = next(answers)
-            found.append(
-                decision.prediction_of(self.card, answer.probabilities, answer.novelty, answer.heat, item.name)
-            )
+            prediction = decision.prediction_of(self.card, answer.probabilities, answer.novelty, answer.heat, item.name)
+            found.append(prediction if item.seen is None else decision.of_face(prediction, item.seen))
         return found
-
-
-@final
-class _Input(NamedTuple):
-    """The network input of one image, or the reason why there is none."""
-
-    name: str | None
-    pixels: NDArray[np.uint8] | None
-    error: ImageError | None
 
 
 def _expanded(images: Images) -> Iterator[ImageInput]:

@@ -18,7 +18,9 @@ Write = Callable[[Prediction], None]
 
 
 def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
-    """One flat row: the prediction, then one column ``p_CLASS`` per class; ``reasons`` are joined by spaces.
+    """One flat row: the prediction, then one column ``p_CLASS`` per class.
+
+    ``reasons`` and the four numbers of ``box`` are joined by spaces.
 
     ``probability`` is that of ``leaning``, which is ``label`` unless the model abstains.
 
@@ -35,6 +37,10 @@ def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
         "leaning": prediction.leaning,
         "novelty": prediction.novelty,
         "error": prediction.error,
+        "face": prediction.face,
+        "faces": prediction.faces,
+        "box": None if prediction.box is None else " ".join(map(str, prediction.box)),
+        "detail": prediction.detail,
         **{f"p_{name}": prediction.probabilities.get(name) for name in classes},
     }
 
@@ -73,7 +79,11 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
         raise MissingExtraError("pyarrow", "train") from error
     text = pa.string()
     numbers = ("novelty", "probability", *(f"p_{name}" for name in classes))
-    types = {"abstained": pa.bool_(), **dict.fromkeys(numbers, pa.float64())}
+    types = {
+        "abstained": pa.bool_(),
+        **dict.fromkeys(("face", "faces"), pa.int32()),
+        **dict.fromkeys(numbers, pa.float64()),
+    }
     schema = pa.schema([(name, types.get(name, text)) for name in row(Prediction(None, {}), classes)])
     held: list[dict[str, Any]] = []
     with files.replacing_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:

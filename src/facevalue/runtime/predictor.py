@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue import decision
-from facevalue.errors import ModelFolderError
+from facevalue.errors import ImageError, ModelFolderError
 from facevalue.evidence.card import ONNX, ModelCard
+from facevalue.faces.gate import FaceGate
 from facevalue.runtime.base import Answer, ImagePredictor
+from facevalue.runtime.gate import GateChoice, gate_of
 from facevalue.support import machine
 from facevalue.types import Prediction
 
@@ -23,22 +25,34 @@ Outputs = dict[str, NDArray[np.float32]]
 """The network's outputs by name."""
 
 
-def open_folder(folder: PathLike, *, max_pixels: int | None = None) -> Predictor:
+def open_folder(
+    folder: PathLike,
+    *,
+    max_pixels: int | None = None,
+    gate: GateChoice | None = None,
+    gate_model: PathLike | None = None,
+) -> Predictor:
     """Open a model folder.
 
     Parameters
     ----------
-    folder : as ``train`` writes it; ``card.json`` and ``model.onnx`` are read, and the latter's SHA-256 is checked.
+    folder : as ``train`` writes it; ``card.json``, ``model.onnx`` and the face detector are read, and the SHA-256 of
+        the last two is checked.
     max_pixels : images with more pixels are not decoded; :func:`facevalue.images.decoding.pixel_limit` by default.
+    gate : ``face`` or ``none`` instead of what the card says. ``none`` gives whole images to a network that was trained
+        on faces. With ``face``, a model that was trained on whole images abstains on images without a face.
+    gate_model : file of the face detector, where the folder has none.
 
     Raises
     ------
     ModelFolderError
         The folder or a file in it is missing, changed, damaged, or not readable by this version.
+    UsageError
+        ``gate`` is something else, or there is no face detector.
     """
     folder = Path(folder)
-    card = ModelCard.load(folder)
-    return Predictor(card, card.checked_file(folder, ONNX), max_pixels=max_pixels)
+    card, opened = gate_of(folder, ModelCard.load(folder), gate, gate_model)
+    return Predictor(card, card.checked_file(folder, ONNX), max_pixels=max_pixels, gate=opened)
 
 
 @final
@@ -51,6 +65,7 @@ class Predictor(ImagePredictor):
     model : the exported network: ``pixels`` uint8 (n, s, s, 3) RGB to ``logits``, ``probabilities``, ``novelty`` and,
         where the network is pooled, ``heat``.
     max_pixels : images with more pixels are not decoded.
+    gate : looks for faces; needed if the card has a gate.
 
     Raises
     ------
@@ -58,8 +73,11 @@ class Predictor(ImagePredictor):
         ONNX Runtime cannot run ``model``, or it does not fit this card.
     """
 
-    def __init__(self, card: ModelCard, model: Path, *, max_pixels: int | None = None) -> None:
+    def __init__(
+        self, card: ModelCard, model: Path, *, max_pixels: int | None = None, gate: FaceGate | None = None
+    ) -> None:
         self.card = card
+        self.gate = gate
         self.max_pixels = max_pixels
         self._session = _session(model)
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -87,7 +105,7 @@ class Predictor(ImagePredictor):
 
         Parameters
         ----------
-        pixels : (n, s, s, 3) uint8 RGB, as :meth:`pixels_of` makes them.
+        pixels : (n, s, s, 3) uint8 RGB, as :meth:`inputs_of` makes them.
         """
         names = ["logits", "probabilities", "novelty"] + (["heat"] if heat and self.has_heat else [])
         return dict(zip(names, self._session.run(names, {"pixels": pixels}), strict=True))
@@ -105,8 +123,19 @@ class Predictor(ImagePredictor):
         return [decision.prediction_of(self.card, p, float(novelty), one) for p, novelty, one in rows], found
 
     def pixels_of(self, data: bytes) -> NDArray[np.uint8]:
-        """The network input (s, s, 3) of an image file's bytes; raises :class:`ImageError`."""
-        return self.card.preprocessing.of(data, self.max_pixels)
+        """The network input (s, s, 3) of an image file's bytes, of the largest face if the model is about faces.
+
+        Raises
+        ------
+        ImageError
+            The file cannot be read, or shows no face.
+        """
+        (found,) = self.inputs_of((None, data))
+        if found.error is not None:
+            raise found.error
+        if found.pixels is None:
+            raise ImageError("shows no face")
+        return found.pixels
 
 
 def _check_same_decision(card: ModelCard, facts: Mapping[str, str], model: Path) -> None:

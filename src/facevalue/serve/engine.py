@@ -14,13 +14,15 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue.errors import ImageError, ImageTooLargeError
+from facevalue import decision
 from facevalue.evidence.score_reference import margins
+from facevalue.faces.gate import WhichFaces
+from facevalue.runtime.base import Input
 from facevalue.runtime.predictor import Outputs
 from facevalue.serve.answers import Refusal
 from facevalue.serve.figures import Figures
@@ -39,7 +41,7 @@ class Judged:
     Attributes
     ----------
     prediction : without ``path``, which the request knows.
-    outputs : the network's outputs for this image, by name; empty where it cannot be read.
+    outputs : the network's outputs for this image, by name; empty where it cannot be read or shows no face.
     pixels : (s, s, 3) the network input, where heat was asked for.
     """
 
@@ -48,20 +50,63 @@ class Judged:
     pixels: NDArray[np.uint8] | None = None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a request wants of each of its images: heat, and the largest face or all."""
+
+    heat: bool = False
+    faces: WhichFaces = "largest"
+
+
 @final
 class Job:
-    """One image on its way. ``dropped`` once nobody waits for it."""
+    """One image on its way. ``dropped`` once nobody waits for it.
+
+    It has one network input, none where it cannot be read or shows no face, or one for each face.
+    """
 
     def __init__(
-        self, model: Loaded, given: bytes | NDArray[np.uint8], heat: bool, future: asyncio.Future[Judged]
+        self,
+        model: Loaded,
+        given: bytes | NDArray[np.uint8],
+        asked: Asked,
+        future: asyncio.Future[tuple[Judged, ...]],
     ) -> None:
         self.model = model
-        self.heat = heat
+        self.heat = asked.heat
+        self.faces = asked.faces
         self.future = future
-        self.data: bytes | None = given if isinstance(given, bytes) else None
-        self.pixels: NDArray[np.uint8] | None = None if isinstance(given, bytes) else given
+        self.given: bytes | NDArray[np.uint8] | None = given
+        self.inputs: tuple[Input, ...] = ()
+        self.answers: dict[int, Judged] = {}
         self.dropped = False
         self.since = time.perf_counter()
+
+    def read(self) -> None:
+        """Decode the image, look for faces if the model does, and answer what needs no network."""
+        given, self.given = self.given, None
+        assert given is not None
+        inputs = self.model.predictor.inputs_of((None, given), self.faces) if isinstance(given, bytes) else None
+        self.inputs = (Input(None, given),) if inputs is None else inputs  # type: ignore[arg-type]
+        for place, one in enumerate(self.inputs):
+            if one.error is not None:
+                self.answers[place] = Judged(decision.unreadable(one.error))
+            elif one.pixels is None and one.seen is not None:
+                self.answers[place] = Judged(decision.without_face(one.seen))
+
+    @property
+    def answer(self) -> tuple[Judged, ...]:
+        """The answers in order, once there are all."""
+        return tuple(self.answers[place] for place in range(len(self.inputs)))
+
+
+@final
+class Piece(NamedTuple):
+    """One network input of a job that waits for the network."""
+
+    job: Job
+    place: int
+    pixels: NDArray[np.uint8]
 
 
 @final
@@ -79,15 +124,15 @@ class Engine:
         self._max_queue = max_queue
         self._pool = ThreadPoolExecutor(threads or machine.cores(), thread_name_prefix="facevalue")
         self._lock = threading.Lock()
-        self._ready: deque[Job] = deque()
+        self._ready: deque[Piece] = deque()
         self._running = False
         self.pending = 0
         self._has_worked = False
 
     async def judge(
-        self, model: Loaded, images: Sequence[bytes | NDArray[np.uint8]], *, heat: bool, seconds: float
-    ) -> list[Judged]:
-        """Judge a request's images, files or network inputs (s, s, 3), in order.
+        self, model: Loaded, images: Sequence[bytes | NDArray[np.uint8]], asked: Asked, *, seconds: float
+    ) -> list[tuple[Judged, ...]]:
+        """Judge a request's images, files or network inputs (s, s, 3), in order: one answer each, or one a face.
 
         Where the caller is cancelled, because its client has gone, or where time is up, what is not begun is dropped.
 
@@ -100,7 +145,7 @@ class Engine:
             self._figures.refused("queue")
             raise Refusal(503, f"{self.pending} images are waiting already; try again", retry_after=1)
         loop = asyncio.get_running_loop()
-        jobs = [Job(model, image, heat, loop.create_future()) for image in images]
+        jobs = [Job(model, image, asked, loop.create_future()) for image in images]
         self.pending += len(jobs)
         self._has_worked = True
         for job in jobs:
@@ -128,7 +173,7 @@ class Engine:
         """Let go of the threads. What was accepted has been answered by then."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _done(self, _: asyncio.Future[Judged]) -> None:
+    def _done(self, _: asyncio.Future[tuple[Judged, ...]]) -> None:
         self.pending -= 1
 
     def _work(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
@@ -138,21 +183,22 @@ class Engine:
             return
         begun = time.perf_counter()
         waited = begun - job.since
+        is_file = isinstance(job.given, bytes)
         try:
-            if job.data is not None:
-                job.pixels = job.model.predictor.pixels_of(job.data)
-                self._figures.stage("decode", time.perf_counter() - begun)
-        except ImageError as error:
-            _deliver(loop, [(job, Judged(_unreadable(error)))])
-            return
+            job.read()
         except Exception as error:  # whatever it is, it is this request's, and the thread goes on
             loop.call_soon_threadsafe(_fail, [job], error)
             return
-        finally:
-            job.data = None
+        if is_file and all(one.error is None for one in job.inputs):
+            self._figures.stage("decode", time.perf_counter() - begun)
+        self._figures.judged(job.model.name, [judged.prediction for judged in job.answers.values()])
+        waiting = [Piece(job, place, one.pixels) for place, one in enumerate(job.inputs) if one.pixels is not None]
+        if not waiting:
+            _deliver(loop, [job])
+            return
         job.since = time.perf_counter() - waited
         with self._lock:
-            self._ready.append(job)
+            self._ready.extend(waiting)
             if self._running:
                 return
             self._running = True
@@ -164,36 +210,40 @@ class Engine:
             try:
                 self._run_batch(batch, loop)
             except Exception as error:  # the requests of this batch fail; the others must not wait for ever
-                loop.call_soon_threadsafe(_fail, batch, error)
+                loop.call_soon_threadsafe(_fail, [piece.job for piece in batch], error)
 
-    def _run_batch(self, batch: list[Job], loop: asyncio.AbstractEventLoop) -> None:
+    def _run_batch(self, batch: list[Piece], loop: asyncio.AbstractEventLoop) -> None:
         begun = time.perf_counter()
-        model, heat = batch[0].model, any(job.heat for job in batch)
-        for job in batch:
-            self._figures.stage("queue", begun - job.since)
-        pixels = np.stack([job.pixels for job in batch if job.pixels is not None])
-        predictions, outputs = model.predictor.predict_pixels(pixels, heat=heat)
+        model, heat = batch[0].job.model, any(piece.job.heat for piece in batch)
+        for piece in batch:
+            self._figures.stage("queue", begun - piece.job.since)
+        predictions, outputs = model.predictor.predict_pixels(np.stack([piece.pixels for piece in batch]), heat=heat)
         self._figures.stage("network", time.perf_counter() - begun)
         self._figures.batch(len(batch))
-        answers = []
-        for i, (job, prediction) in enumerate(zip(batch, predictions, strict=True)):
+        found = []
+        for i, ((job, place, pixels), prediction) in enumerate(zip(batch, predictions, strict=True)):
+            seen = job.inputs[place].seen
+            found.append(prediction if seen is None else decision.of_face(prediction, seen))
             own = {name: rows[i] for name, rows in outputs.items()}
-            answers.append((job, Judged(prediction, own, job.pixels if job.heat else None)))
-        _deliver(loop, answers)
-        self._figures.judged(model.name, predictions)
+            job.answers[place] = Judged(found[-1], own, pixels if job.heat else None)
+        jobs = {id(piece.job): piece.job for piece in batch}.values()
+        _deliver(loop, [job for job in jobs if len(job.answers) == len(job.inputs)])
+        self._figures.judged(model.name, found)
         model.drift.observe(zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), strict=True))
 
-    def _next(self) -> list[Job]:
+    def _next(self) -> list[Piece]:
         """The next batch, of one model, first come first served; empty, and the network free, where nothing waits."""
-        batch: list[Job] = []
+        batch: list[Piece] = []
         with self._lock:
             while self._ready:
-                job = self._ready[0]
+                job, place, _ = self._ready[0]
                 if job.dropped:
                     self._ready.popleft()
-                    self._figures.dropped()
+                    if place == len(job.inputs) - 1:  # an image counts once, however many faces it shows
+                        self._figures.dropped()
                     continue
-                if batch and (job.model is not batch[0].model or len(batch) >= _most(job.model)):
+                model = job.model
+                if batch and (model is not batch[0].job.model or len(batch) >= _most(model)):
                     break
                 batch.append(self._ready.popleft())
             if not batch:
@@ -205,15 +255,12 @@ def _most(model: Loaded) -> int:
     return min(BATCH, model.card.network.batch)
 
 
-def _unreadable(error: ImageError) -> Prediction:
-    return Prediction(None, {}, error=str(error), too_large=isinstance(error, ImageTooLargeError))
+def _deliver(loop: asyncio.AbstractEventLoop, jobs: list[Job]) -> None:
+    if jobs:
+        loop.call_soon_threadsafe(_set, [(job, job.answer) for job in jobs])
 
 
-def _deliver(loop: asyncio.AbstractEventLoop, answers: list[tuple[Job, Judged]]) -> None:
-    loop.call_soon_threadsafe(_set, answers)
-
-
-def _set(answers: list[tuple[Job, Judged]]) -> None:
+def _set(answers: list[tuple[Job, tuple[Judged, ...]]]) -> None:
     for job, answer in answers:
         if not job.future.done():
             job.future.set_result(answer)

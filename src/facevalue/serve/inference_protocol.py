@@ -113,11 +113,18 @@ def read_request(body: bytes, json_length: str | None, card: ModelCard, has_heat
     return Asked(_images(tensor, raw, card, max_images), _asked_outputs(request, known), request.id)
 
 
-def write_answer(answers: Sequence[Judged], asked: Asked, identity: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
-    """The answer's body and headers."""
+def write_answer(
+    answers: Sequence[Judged], asked: Asked, identity: Mapping[str, str], classes: int
+) -> tuple[bytes, dict[str, str]]:
+    """The answer's body and headers.
+
+    Parameters
+    ----------
+    classes : their number.
+    """
     outputs, blobs = [], []
     for name, binary in asked.outputs:
-        values = _values(name, answers)
+        values = _values(name, answers, classes)
         shape = [len(values)] if isinstance(values, list) else list(values.shape)
         output: dict[str, Any] = {
             "name": name,
@@ -253,16 +260,18 @@ def _flag(parameters: dict[str, Any] | None, name: str, default: bool) -> bool:
     return value
 
 
-def _values(name: str, answers: Sequence[Judged]) -> Values:
+def _values(name: str, answers: Sequence[Judged], classes: int) -> Values:
     if name == "label":
         return [answer.prediction.label or "" for answer in answers]
     if name == "leaning":
         return [answer.prediction.leaning or "" for answer in answers]
     if name == "reasons":
         return [" ".join(answer.prediction.reasons) for answer in answers]
-    if name == "heat":
-        return np.stack([answer.prediction.heat for answer in answers if answer.prediction.heat is not None])
-    return np.stack([answer.outputs[name] for answer in answers])
+    rows = [answer.prediction.heat if name == "heat" else answer.outputs.get(name) for answer in answers]
+    shapes = {"heat": (1, 1), "novelty": ()}
+    shape = next((row.shape for row in rows if row is not None), shapes.get(name, (classes,)))
+    # The network was not asked about images without a face.
+    return np.stack([np.full(shape, np.nan, np.float32) if row is None else row for row in rows])
 
 
 def _packed(values: Values) -> bytes:

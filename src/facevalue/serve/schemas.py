@@ -27,20 +27,30 @@ class PredictionRow(Shape):
 
     path: str | None = Field(description="The file's name, as the client gave it.")
     label: str | None = Field(description="The class; null where the model abstains or the file cannot be read.")
-    probabilities: dict[str, float] = Field(description="Calibrated, by class; they sum to 1. Empty beside an error.")
+    probabilities: dict[str, float] = Field(
+        description="Calibrated, by class; they sum to 1. Empty beside an error, and where there is no face."
+    )
     abstained: bool
-    reasons: list[str] = Field(description="Why the model abstains: novel, uncertain.")
+    reasons: list[str] = Field(description="Why the model abstains: novel, uncertain, no_face, gate_unsure.")
     leaning: str | None = Field(description="The class that the model leans to where it abstains, else the label.")
     threshold: float | None = Field(description="Probability of the positive class from which it is the label.")
     novelty: float | None = Field(description="Distance from the training images; above 1 the image is novel.")
     error: str | None = Field(description="Why the file is no readable image.")
+    face: int | None = Field(description="Number of the face in its image, the largest is 0.")
+    faces: int | None = Field(description="Faces in the image; null if the model does not look for faces.")
+    box: list[int] | None = Field(
+        description="Left, top, width and height of the face in pixels of the upright image.",
+        min_length=4,
+        max_length=4,
+    )
+    detail: str | None = Field(description="What the face gate says where it abstains, in words.")
     heat: list[list[float]] | None = Field(
         default=None, description="With heat=true: rows of numbers in [0, 1] over the network input, or null."
     )
 
 
 class PredictAnswer(Shape):
-    """One row per image, in order."""
+    """One row per image, in order; with faces=all one per face."""
 
     model: ModelIdentity
     results: list[PredictionRow]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import final
 
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.evidence.card import CARD, ONNX, ModelCard
-from facevalue.runtime import Predictor, open_folder
+from facevalue.evidence.gate_facts import DETECTOR
+from facevalue.runtime import Predictor
 from facevalue.serve.drift_watch import DriftWatch
 
 log = logging.getLogger("facevalue.serve")
@@ -44,6 +45,11 @@ class Loaded:
         self.drift = DriftWatch(name, self.card.reference)
 
     @property
+    def sees_faces(self) -> bool:
+        """Whether the network gets crops of faces."""
+        return self.predictor.gate is not None and self.predictor.card.preprocessing.face_margin is not None
+
+    @property
     def identity(self) -> dict[str, str]:
         """What every answer says of the model that gave it."""
         return {"name": self.name, "version": self.version, "sha256": self.sha256}
@@ -62,10 +68,10 @@ class ServedModel:
     folder is broken, missing or half-copied, the old one goes on serving and :attr:`problem` says why.
     """
 
-    def __init__(self, name: str, folder: Path, max_pixels: int) -> None:
+    def __init__(self, name: str, folder: Path, opened: Callable[[Path], Predictor]) -> None:
         self.name = name
         self.folder = folder
-        self._max_pixels = max_pixels
+        self._open = opened
         self._lock = threading.Lock()
         self._tried: Stamp | None = None
         self.loaded: Loaded | None = None
@@ -79,7 +85,7 @@ class ServedModel:
             if stamp == self._tried:
                 return False
             try:
-                predictor = open_folder(self.folder, max_pixels=self._max_pixels)
+                predictor = self._open(self.folder)
             except FaceValueError as error:
                 # Clients are told the model's name, and not where it lies.
                 self._tried, self.problem = stamp, str(error).replace(str(self.folder), f"model {self.name}")
@@ -112,7 +118,7 @@ class ServedModel:
                 return None
             return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
-        return tuple(of(self.folder / name) for name in (CARD, ONNX))
+        return tuple(of(self.folder / name) for name in (CARD, ONNX, DETECTOR))
 
 
 def named_folders(models: Models) -> dict[str, Path]:

@@ -12,9 +12,8 @@ import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
 
-from facevalue.images.decoding import pixel_limit
 from facevalue.serve.answers import Refusal
-from facevalue.serve.engine import Engine, Judged
+from facevalue.serve.engine import Asked, Engine, Judged
 from facevalue.serve.figures import Figures
 from facevalue.serve.served_model import Loaded, ServedModel
 from facevalue.serve.settings import Settings
@@ -38,8 +37,7 @@ class Service:
 
     def __init__(self, folders: Mapping[str, Path], settings: Settings) -> None:
         self.settings = settings
-        most = min(settings.max_pixels, pixel_limit())
-        self.models = {name: ServedModel(name, folder, most) for name, folder in folders.items()}
+        self.models = {name: ServedModel(name, folder, settings.opened) for name, folder in folders.items()}
         self.figures = Figures()
         self.engine = Engine(self.figures, settings.max_queue)
 
@@ -74,11 +72,11 @@ class Service:
         return model.loaded
 
     async def judge(
-        self, request: Request, model: Loaded, images: Sequence[bytes | NDArray[np.uint8]], *, heat: bool
-    ) -> list[Judged]:
+        self, request: Request, model: Loaded, images: Sequence[bytes | NDArray[np.uint8]], asked: Asked
+    ) -> list[tuple[Judged, ...]]:
         """Judge a request's images; what is not begun is dropped when its client goes."""
         request.scope["facevalue"].update(model=model.name, version=model.version, images=len(images))
-        judging = self.engine.judge(model, images, heat=heat, seconds=self.settings.request_seconds)
+        judging = self.engine.judge(model, images, asked, seconds=self.settings.request_seconds)
         return await _unless_gone(request, judging)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from facevalue.errors import UsageError
+from facevalue.images.decoding import pixel_limit
+from facevalue.runtime import Predictor, open_folder
+from facevalue.runtime.gate import GateChoice
 
 AT_LEAST_ONE = (
     "max_body_bytes",
@@ -41,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_seconds : how long an idle connection stays open. More than the load balancer in front keeps it.
     api_key : what clients must send as ``Authorization: Bearer KEY`` or ``X-API-Key``; ``None`` asks for none.
     cors_origins : origins whose pages may call the API; none by default.
-    gate : what must be in an image before it is judged: ``none``.
+    gate, gate_model : see :func:`facevalue.runtime.open_folder`.
     poll_seconds : how often to look whether a model folder was replaced.
     grace_seconds : how long requests under way may take after the server was told to stop.
     log_format : ``plain`` lines, or one JSON object a line.
@@ -64,7 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_seconds: float = 75.0
     api_key: str | None = None
     cors_origins: tuple[str, ...] = ()
-    gate: Literal["none"] = "none"
+    gate: GateChoice | None = None
+    gate_model: str | None = None
     poll_seconds: float = 1.0
     grace_seconds: int = 10
     log_format: Literal["plain", "json"] = "plain"
@@ -88,9 +93,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.api_key is not None and not (self.api_key.isascii() and len(self.api_key) >= 8):
             raise UsageError("Expected api_key of at least 8 ASCII characters")
-        if self.gate != "none":
-            raise UsageError(f"Expected gate to be none, but got {self.gate!r}")
+        if self.gate not in ("face", "none", None):
+            raise UsageError(f"Expected gate to be face or none, but got {self.gate!r}")
         if self.log_format not in ("plain", "json"):
             raise UsageError(f"Expected log_format plain or json, but got {self.log_format!r}")
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise UsageError(f"Expected log_level debug, info, warning or error, but got {self.log_level!r}")
+
+    def opened(self, folder: Path) -> Predictor:
+        """A model folder as this server uses it."""
+        most = min(self.max_pixels, pixel_limit())
+        return open_folder(folder, max_pixels=most, gate=self.gate, gate_model=self.gate_model)

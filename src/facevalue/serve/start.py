@@ -11,7 +11,6 @@ from socket import socket
 from typing import TYPE_CHECKING
 
 from facevalue.errors import MissingExtraError
-from facevalue.runtime import open_folder
 from facevalue.serve import logs, sockets
 from facevalue.serve.served_model import Models, named_folders
 from facevalue.serve.settings import Settings
@@ -39,7 +38,7 @@ def run(folders: Models, settings: Settings | None = None) -> None:
     settings = settings or Settings()
     named = named_folders(folders)
     for folder in named.values():
-        open_folder(folder)  # wrong use is said now, in one line
+        settings.opened(folder)  # wrong use is said now, in one line
     listener = sockets.listen(settings.host, settings.port)
     with listener:
         logs.set_up(settings.log_format, settings.log_level)

@@ -52,7 +52,14 @@ class Trained:
 
 @own_random_state
 def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
-    """The untrained classifier of a recipe: initial weights and a new head; the same for the same seed."""
+    """The untrained classifier of a recipe: initial weights and a new head; the same for the same seed.
+
+    Raises
+    ------
+    UsageError
+        The recipe looks for faces, and the face detector is not there.
+    """
+    gate = recipe.gate.opened()
     torch.manual_seed(recipe.seed)
     preprocessing = recipe.preprocessing()
     wanted = recipe.network
@@ -72,11 +79,12 @@ def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
         classes=classes,
         positive=(recipe.positive or classes[-1]) if len(classes) == 2 else recipe.positive,
         preprocessing=preprocessing,
+        gate=None if gate is None else gate.facts,
         network=facts,
         recipe=recipe.to_dict(),
         provenance=Provenance(seed=recipe.seed),
     )
-    return Classifier(body, card).eval()
+    return Classifier(body, card, gate).eval()
 
 
 @own_random_state

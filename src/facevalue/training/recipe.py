@@ -21,6 +21,7 @@ from facevalue.training.settings import (
     CalibrationSettings,
     DistillSettings,
     FitSettings,
+    GateSettings,
     NetworkSettings,
     OptimizerSettings,
     ProbeSettings,
@@ -56,6 +57,7 @@ class Recipe(Settings, frozen=True):
     refit: bool = False
     canaries: Literal["test", "drawn"] = "test"
     network: NetworkSettings = NetworkSettings()
+    gate: GateSettings = GateSettings()
     split: SplitSettings = SplitSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -101,9 +103,13 @@ class Recipe(Settings, frozen=True):
     def preprocessing(self) -> Preprocessing:
         """The network's default preprocessing with this recipe's changes."""
         own = find(self.network.name).preprocessing
-        fields = msgspec.structs.asdict(own)
-        changes = {name: value for name in fields if (value := getattr(self.network, name)) is not None}
-        return Preprocessing(**(fields | changes))
+        changes = {
+            name: value
+            for name in msgspec.structs.asdict(own)
+            if (value := getattr(self.network, name, None)) is not None
+        }
+        margin = self.gate.margin if self.gate.kind == "face" else None
+        return msgspec.structs.replace(own, **changes, face_margin=margin)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in a TOML file."""
@@ -124,6 +130,8 @@ SHORT = {
     "eps": "adversarial.eps",
     "teacher": "distill.teacher",
     "distill_temperature": "distill.temperature",
+    "gate": "gate.kind",
+    "gate_model": "gate.model",
 }
 """Settings with their own parameter and flag: short name to dotted key."""
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from facevalue.faces.gate import FaceGate
+from facevalue.faces.model_file import published_gate
 from facevalue.images.preprocessing import Filter, Fit
 from facevalue.models.networks.base import Triple
 
@@ -347,3 +349,48 @@ class CalibrationSettings(Settings, frozen=True):
     def __post_init__(self) -> None:
         for name in ("target", "floor", "quantile"):
             expect(0 < getattr(self, name) < 1, name, "in (0, 1)", getattr(self, name))
+
+
+class GateSettings(Settings, frozen=True):
+    """Whether the network gets whole images or faces; see :class:`facevalue.evidence.gate_facts.GateFacts`.
+
+    Attributes
+    ----------
+    kind : ``face`` looks for the largest face of each image, and leaves out images without one; ``none``: whole images.
+    model : the face detector's file; empty for the one that ``facevalue data get yunet`` downloads.
+    margin : share of the face's longer side that is added on each side.
+    doubt, sure, smallest, roll, turn, rival : limits, see there.
+    """
+
+    kind: Literal["none", "face"] = "none"
+    model: str = ""
+    margin: float = 0.3
+    doubt: float = 0.5
+    sure: float = 0.8
+    smallest: int = 32
+    roll: float = 30.0
+    turn: float = 1.5
+    rival: float = 0.9
+
+    def __post_init__(self) -> None:
+        expect(0 <= self.margin <= 10, "margin", "from 0 to 10", self.margin)
+        expect(
+            0 < self.doubt <= self.sure <= 1, "doubt and sure", "in (0, 1], doubt the lower", (self.doubt, self.sure)
+        )
+        expect(self.smallest >= 1, "smallest", "at least 1", self.smallest)
+        expect(0 < self.roll <= 180, "roll", "in (0, 180]", self.roll)
+        expect(0 < self.turn < math.inf, "turn", "above 0", self.turn)
+        expect(0 < self.rival <= 1, "rival", "in (0, 1]", self.rival)
+
+    def opened(self) -> FaceGate | None:
+        """The gate; ``None`` for whole images.
+
+        Raises
+        ------
+        UsageError
+            The face detector is not there.
+        """
+        if self.kind == "none":
+            return None
+        limits = {name: getattr(self, name) for name in ("doubt", "sure", "smallest", "roll", "turn", "rival")}
+        return published_gate(self.model or None, **limits)

@@ -90,7 +90,8 @@ class EvaluationContext:
         if folder is not None and save:
             check_writable(folder)
         origin = classifier.origin
-        found = evaluation_data(classifier.card, None if origin is None else origin.manifest, data, split, classes)
+        known = None if origin is None else origin.manifest
+        found = evaluation_data(classifier.card, known, data, split, classes, classifier.gate)
         dataset = found.dataset if limit is None else found.dataset.some(limit, seed)
         return cls(
             classifier=classifier,

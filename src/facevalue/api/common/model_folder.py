@@ -14,10 +14,12 @@ import numpy as np
 
 from facevalue.api.common.canary_images import canary_images, may_be_copied
 from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.face_boxes import with_faces, without_face
 from facevalue.data.manifest import Manifest
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evidence.card import CANARIES, CARD, HISTORY, MANIFEST, ONNX, DataFacts, ModelCard
 from facevalue.evidence.findings import finding, say
+from facevalue.evidence.gate_facts import DETECTOR
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import AnyEvidence, ExportReport
 from facevalue.evidence.store import keep_evidence
@@ -43,6 +45,7 @@ def data_facts_of(manifest: Manifest) -> DataFacts:
     shared = rows.groupby("group")["key"].transform("size") > 1
     return DataFacts(
         counts=manifest.counts(),
+        without_face=without_face(manifest),
         groups=manifest.groups,
         group_count={str(split): int(groups.nunique()) for split, groups in by_split},
         grouped=int(shared.sum()),
@@ -98,9 +101,14 @@ def save(
         origin.manifest.changed(path=here).save(partial / MANIFEST)
         card = classifier.write(partial)
         exported = EXPORTERS["onnx"](classifier, partial / ONNX, images)
+        written = [ONNX, HISTORY, MANIFEST, CANARIES]
+        if classifier.gate is not None:  # so that the folder answers alone
+            (partial / DETECTOR).write_bytes(classifier.gate.detector.model)
+            written.append(DETECTOR)
         copied = card.recipe.get("canaries") != "drawn" and may_be_copied(origin.manifest.source)
-        write_canaries(Predictor(card, partial / ONNX), canary_images(images if copied else None), partial / CANARIES)
-        made = {name: files.sha256(partial / name) for name in (ONNX, HISTORY, MANIFEST, CANARIES)}
+        predictor = Predictor(card, partial / ONNX, gate=classifier.gate)
+        write_canaries(predictor, canary_images(images if copied else None), partial / CANARIES)
+        made = {name: files.sha256(partial / name) for name in written}
         provenance = card.provenance
         if start is not None:
             provenance = provenance.changed(seconds=time.perf_counter() - start)
@@ -126,6 +134,7 @@ def parity_images(classifier: Classifier) -> ImageDataset:
         there = np.array([path in origin.manifest.images or Path(path).is_file() for path in table["path"]], bool)
         own = replace(origin.manifest, table=table[(table["split"] == "test") & there])
         if not own.readable.empty:
+            own = with_faces(own, classifier.gate)
             return dataset_of(own, classifier.card.preprocessing, classifier.card.classes, "test")
     raise DataError("the model's test images are no longer where they were; name other images with `images`")
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.face_boxes import with_faces
 from facevalue.data.scan import Data, scan
 from facevalue.errors import UsageError
 from facevalue.explanations.overlay import sheet
@@ -91,7 +92,8 @@ def augment_data(
         )
     if rows < 1 or epochs < 1:
         raise UsageError(f"expected `rows` and `epochs` to be at least 1, but got {rows} and {epochs}")
-    manifest = scan(data)
+    looking = chosen.gate.opened()
+    manifest = with_faces(scan(data), looking)
     some = dataset_of(manifest, chosen.preprocessing(), manifest.classes).some(rows, chosen.seed)
     pixels = some.pixels()
     columns = [pixels, *seen(some, pixels, chosen, epochs)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
@@ -44,4 +44,12 @@ RecipesSeed = Annotated[
     Option(
         "--seed", min=0, metavar="N", help="Seed of random draws, for reproducible results; by default the recipe's, 0."
     ),
+]
+Gate = Annotated[
+    Literal["face", "none"] | None,
+    Option("--gate", help="Look for a face first, or not; by default as the model was trained."),
+]
+GateModel = Annotated[
+    Path | None,
+    Option("--gate-model", metavar="FILE", help="The face detector's file; by default the model folder's own."),
 ]

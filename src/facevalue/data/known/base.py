@@ -1,4 +1,4 @@
-"""Facts about a public dataset: where to download it, its licence, and how to verify the download."""
+"""Facts about a public dataset or file: where to download it, its licence, and how to verify the download."""
 
 from __future__ import annotations
 
@@ -60,3 +60,25 @@ class KnownSet:
     licence: str
     home: str
     images: int
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A single file, no dataset, that :command:`facevalue data get` downloads.
+
+    Attributes
+    ----------
+    name, title, licence, home : as of :class:`KnownSet`.
+    url : its address.
+    file : its name, also on a mirror.
+    bytes, sha256 : as its authors publish them.
+    """
+
+    name: str
+    title: str
+    url: str
+    file: str
+    bytes: int
+    sha256: str
+    licence: str
+    home: str

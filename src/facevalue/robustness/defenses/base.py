@@ -130,7 +130,7 @@ def defended(classifier: Classifier, defense: Defense, seed: int = 0) -> Classif
     inner = copy.deepcopy(classifier)
     body = DefendedBody(inner.body, classifier.card, defense, seed)
     network = classifier.card.network.changed(mean=UNIT_MEAN, std=UNIT_STD, pooled=False)
-    wrapped = Classifier(body, classifier.card.changed(network=network)).to(inner.mean.device)
+    wrapped = Classifier(body, classifier.card.changed(network=network), classifier.gate).to(inner.mean.device)
     for name, value in inner.named_buffers(recurse=False):
         if name not in ("mean", "std"):
             wrapped.get_buffer(name).copy_(value)

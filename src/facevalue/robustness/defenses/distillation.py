@@ -52,4 +52,4 @@ def through_softmax(classifier: Classifier) -> Classifier:
     """
     inner = copy.deepcopy(classifier)
     card = classifier.card.changed(temperature=1.0, network=classifier.card.network.changed(pooled=False))
-    return Classifier(_Saturated(inner.body), card).to(inner.mean.device).train(classifier.training)
+    return Classifier(_Saturated(inner.body), card, classifier.gate).to(inner.mean.device).train(classifier.training)

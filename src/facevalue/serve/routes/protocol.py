@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
 from facevalue.serve.answers import Json, Refusal
+from facevalue.serve.engine import Asked
 from facevalue.serve.inference_protocol import HEADER, inputs_of, outputs_of, read_request, write_answer
 from facevalue.serve.schemas import (
     InferAnswer,
@@ -114,12 +115,15 @@ def router(service: Service) -> APIRouter:
             service.settings.max_files,
         )
         heat = any(name == "heat" for name, _ in asked.outputs)
-        answers = await service.judge(request, model, asked.images, heat=heat)
+        # The largest face, or none: one answer for each image.
+        answers = [rows[0] for rows in await service.judge(request, model, asked.images, Asked(heat))]
         for i, answer in enumerate(answers):
             if answer.prediction.error is not None:
                 service.figures.unreadable(1)
                 raise Refusal(413 if answer.prediction.too_large else 400, f"image {i} {answer.prediction.error}")
-        content, headers = await run_in_threadpool(write_answer, answers, asked, model.identity)
+        content, headers = await run_in_threadpool(
+            write_answer, answers, asked, model.identity, len(model.card.classes)
+        )
         return Response(content, headers=headers)
 
     base, versioned = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
@@ -146,7 +150,11 @@ def router(service: Service) -> APIRouter:
 
     @routes.post(base + "/infer", response_model=InferAnswer, responses=_INFERRED, openapi_extra=_INFER)
     async def model_infer(request: Request, name: str) -> Response:
-        """Judge images: ``images`` as files (BYTES; base64 in JSON), or ``pixels`` as network inputs (UINT8)."""
+        """Judge images: ``images`` as files (BYTES; base64 in JSON), or ``pixels`` as network inputs (UINT8).
+
+        A model of faces looks for the largest face in ``images``; where there is none, ``reasons`` is ``no_face`` and
+        the numbers are NaN (null in JSON). ``pixels`` are crops of faces already.
+        """
         return await infer(request, name, None)
 
     @routes.post(versioned + "/infer", response_model=InferAnswer, responses=_INFERRED, openapi_extra=_INFER)

@@ -12,7 +12,16 @@ export function drawHeat(canvas, heat, width, height, preprocessing) {
   canvas.height = Math.max(1, Math.round(height * scale));
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.drawImage(coloured(heat), ...square(canvas.width, canvas.height, preprocessing));
+  const { box, face_margin } = preprocessing;
+  const place = box && face_margin != null ? around(box, face_margin, width, height).map((x) => x * scale) : null;
+  context.drawImage(coloured(heat), ...(place ?? square(canvas.width, canvas.height, preprocessing)));
+}
+
+/** [left, top, width, height] of the square around a face: inside the image, as the network saw it. */
+function around([left, top, width, height], margin, ...sides) {
+  const side = Math.min(Math.round(Math.max(width, height) * (1 + 2 * margin)), ...sides);
+  const at = [left + (width - side) / 2, top + (height - side) / 2];
+  return [...at.map((x, i) => Math.min(Math.max(0, x), sides[i] - side)), side, side];
 }
 
 /** [left, top, width, height] of the network's square in an image; beyond the image where it is padded. */

@@ -109,6 +109,10 @@ function bars(prediction) {
 function showHeat(article, prediction) {
   const note = article.querySelector(".heat-note");
   note.hidden = false;
+  if (prediction.leaning === null) {
+    note.hidden = true;
+    return;
+  }
   if (!prediction.heat) {
     note.textContent = "This kind of network cannot show what spoke for its answer.";
     return;
@@ -119,16 +123,16 @@ function showHeat(article, prediction) {
   const img = article.querySelector("img");
   const canvas = article.querySelector("canvas");
   if (!img) return; // the browser could not show the file
-  const entry = { heat: prediction.heat, img, canvas };
+  const entry = { heat: prediction.heat, box: prediction.box, img, canvas };
   shown.push(entry);
   if (img.complete && img.naturalWidth) paint(entry);
   else img.addEventListener("load", () => paint(entry));
 }
 
-function paint({ heat, img, canvas }) {
+function paint({ heat, box, img, canvas }) {
   canvas.hidden = !byId("heat-on").checked;
   canvas.style.opacity = byId("heat-strength").value / 100;
-  drawHeat(canvas, heat, img.naturalWidth, img.naturalHeight, card.preprocessing);
+  drawHeat(canvas, heat, img.naturalWidth, img.naturalHeight, { ...card.preprocessing, box });
 }
 
 const repaint = () => shown.forEach(paint);

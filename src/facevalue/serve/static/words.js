@@ -9,13 +9,13 @@ export function percent(p) {
 
 /** Why the model does not answer. */
 export function whyNot(prediction, card) {
+  if (prediction.leaning === null) return "No face was found in the image, and this model only answers for faces.";
   const sure = percent(prediction.probabilities[prediction.leaning]);
   const limit = card.abstention.confidence;
   const reasons = {
     novel: "This image is unlike those the model learned from, so its answer could not be trusted.",
     uncertain: `The model is not sure enough: it answers from ${percent(limit)}, and here it is at ${sure}.`,
-    no_face: "No face was found in the image.",
-    gate_unsure: "It is not clear whether there is a face in the image.",
+    gate_unsure: `The face cannot be answered for (${prediction.detail}).`,
   };
   const why = prediction.reasons.map((reason) => reasons[reason] ?? reason).join(" ");
   return `${why} If it had to say, it would lean to “${prediction.leaning}”.`;
