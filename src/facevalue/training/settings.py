@@ -9,7 +9,8 @@ import msgspec
 
 from facevalue.faces.gate import FaceGate
 from facevalue.faces.model_file import published_gate
-from facevalue.images.preprocessing import Filter, Fit
+from facevalue.images.preprocessing import Fit
+from facevalue.images.resize import Filter
 from facevalue.models.networks.base import Triple
 
 
