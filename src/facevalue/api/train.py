@@ -12,6 +12,7 @@ from typing import Any
 
 from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
 from facevalue.api.compare import Comparison, compare
+from facevalue.data.audit.processing import find_processing
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.face_boxes import found_in_training, with_faces
@@ -49,6 +50,7 @@ def train(
     resume: bool = False,
     fresh: bool = False,
     overwrite: bool = False,
+    strict: bool = False,
     network: str | None = None,
     weights: str | None = None,
     size: int | None = None,
@@ -79,6 +81,7 @@ def train(
         anyway, after its last complete epoch.
     fresh : remove an interrupted training and start over.
     overwrite : replace an existing model folder.
+    strict : do not train if there is a warning about the images.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
     distill_temperature, gate, gate_model : recipe settings.
     settings : other recipe settings by dotted key: ``{"augment.flip": True}``.
@@ -129,6 +132,10 @@ def train(
         if looking is not None:
             manifest = with_faces(manifest, looking)
             manifest = manifest.changed(warnings=(*manifest.warnings, *found_in_training(manifest)))
+        if strict and manifest.warnings:
+            more = len(manifest.warnings) - 1
+            first_warning = str(manifest.warnings[0]) + (f"; and {more} more" if more else "")
+            raise DataError(f"with `strict`, images with a warning are not trained on: {first_warning}")
         say(manifest.warnings)
         if manifest.unreadable:
             first = manifest.unreadable[0]
@@ -189,7 +196,8 @@ def _checkpoint(folder: Path | None, run: Mapping[str, Any]) -> Iterator[Checkpo
 def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     manifest = split_manifest(data, recipe, groups)
     shortcut = find_shortcuts(manifest.readable).warning
-    return manifest if shortcut is None else manifest.changed(warnings=(*manifest.warnings, shortcut))
+    found = [*([] if shortcut is None else [shortcut]), *find_processing(manifest).warnings]
+    return manifest.changed(warnings=(*manifest.warnings, *found)) if found else manifest
 
 
 def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
@@ -218,6 +226,7 @@ def train_sizes(
     resume: bool = False,
     fresh: bool = False,
     overwrite: bool = False,
+    strict: bool = False,
     settings: Mapping[str, Setting] | None = None,
 ) -> Comparison:
     """Train one model folder per input size in ``output``, then compare the models.
@@ -227,7 +236,7 @@ def train_sizes(
 
     Parameters
     ----------
-    data, recipe, groups, seed, overwrite, settings : as for :func:`train`; the same for every model.
+    data, recipe, groups, seed, overwrite, strict, settings : as for :func:`train`; the same for every model.
     sizes : sides of the network input in pixels, all different.
     resume : compare again if the study is finished.
     fresh : remove an interrupted study and start over.
@@ -263,6 +272,7 @@ def train_sizes(
                         seed=seed,
                         size=size,
                         overwrite=True,
+                        strict=strict,
                         settings=settings,
                     )
             except FaceValueError:

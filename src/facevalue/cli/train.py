@@ -70,6 +70,9 @@ def run(
     resume: Resume = False,
     fresh: Fresh = False,
     overwrite: Overwrite = False,
+    strict: Annotated[
+        bool, Option("--strict", help="Do not train if the images have a warning, such as a shortcut or a leak.")
+    ] = False,
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
@@ -106,6 +109,7 @@ def run(
             resume=resume,
             fresh=fresh,
             overwrite=overwrite,
+            strict=strict,
             settings={**named, **changed},
         )
         compared = [row.to_dict() for row in found.models]
@@ -125,6 +129,7 @@ def run(
         resume=resume,
         fresh=fresh,
         overwrite=overwrite,
+        strict=strict,
         size=sizes[0] if sizes else None,
         settings=changed,
         **chosen,

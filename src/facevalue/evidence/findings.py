@@ -47,6 +47,12 @@ KINDS: dict[str, FindingKind] = {
     "file-facts-tell-classes": FindingKind("warning", "File facts alone predict the class."),
     "file-facts-may-tell-classes": FindingKind("info", "File facts may predict the class, perhaps by chance."),
     "file-facts-not-checked": FindingKind("info", "There are too few independent groups to check the file facts."),
+    "processing-tells-classes": FindingKind("warning", "How the images were processed tells the classes apart."),
+    "processing-tells-sources": FindingKind("warning", "How the images were processed tells the sources apart."),
+    "processing-may-tell-classes": FindingKind(
+        "info", "Traces of processing tell the classes apart, perhaps because of what the images show."
+    ),
+    "processing-not-checked": FindingKind("info", "There are too few groups or too small images to check processing."),
     "classes-enlarged-unevenly": FindingKind("warning", "More images of one class than of another were enlarged."),
     "unpublished-checksum": FindingKind("info", "Nobody has published a checksum of a downloaded archive."),
     # The splits.
