@@ -21,7 +21,7 @@ VERBS = """
     train evaluate predict compare attack explain export report check calibrate ensemble finetune tune serve demo
 """.split()
 DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `facevalue data scan`
-FLAGS = "certify evaluate_corruptions".split()  # facevalue.certify(…) is `facevalue evaluate --certify`
+FLAGS = "certify evaluate_corruptions evaluate_remade".split()  # facevalue.certify(…) is `facevalue evaluate --certify`
 FUNCTIONS = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
 TYPES = """
     AttackReport Classifier Evaluation FaceValueError ImageDataset ModelCard Prediction Predictor Preprocessing Threat

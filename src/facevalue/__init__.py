@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from facevalue.api.evaluate import certify as certify
     from facevalue.api.evaluate import evaluate as evaluate
     from facevalue.api.evaluate import evaluate_corruptions as evaluate_corruptions
+    from facevalue.api.evaluate import evaluate_remade as evaluate_remade
     from facevalue.api.explain import explain as explain
     from facevalue.api.export import export as export
     from facevalue.api.finetune import finetune as finetune
@@ -67,6 +68,7 @@ _DEFINED_IN = {
     **{verb: f"api.{verb}:{verb}" for verb in _VERBS},
     **{f"{verb}_data": f"api.data.{verb}:{verb}_data" for verb in _DATA_VERBS},
     "evaluate_corruptions": "api.evaluate:evaluate_corruptions",
+    "evaluate_remade": "api.evaluate:evaluate_remade",
     "certify": "api.evaluate:certify",
     "open": "runtime:open_folder",
     "load": "models.classifier:load",

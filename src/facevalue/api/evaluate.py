@@ -12,12 +12,13 @@ from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.slices import study, values_of
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.provenance import recorded
-from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy
+from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, RemadeReport, SliceStudy
 from facevalue.models.features import features_of
 from facevalue.reports import plots
 from facevalue.robustness.certificates import certify_dataset
 from facevalue.robustness.corruptions.evaluate import corrupt_dataset
 from facevalue.robustness.defenses.smoothing import Smoothing
+from facevalue.robustness.remade import remade_report
 
 
 @recorded
@@ -98,6 +99,31 @@ def evaluate_corruptions(
     if plot is not None:
         plots.save_png(plots.corruption_curves(report), Path(plot))
     return report
+
+
+@recorded
+def evaluate_remade(
+    model: Model,
+    data: Data,
+    *,
+    split: str | None = None,
+    limit: int | None = 200,
+    seed: int = 0,
+    save: bool = True,
+) -> RemadeReport:
+    """Flips and accuracy when the same images are saved again: resized, compressed, as a screenshot, by a messenger.
+
+    Each decoded image goes through the declared pipelines of :data:`facevalue.images.remaking.PIPELINES`. For a model
+    folder ``model.onnx`` makes the predictions, as in use.
+
+    Parameters
+    ----------
+    model, data, split, save : as for :func:`evaluate`.
+    limit : use at most this many images, drawn evenly from the classes; ``None`` for all. Each takes 40 predictions.
+    seed : of the choice of images and of the bootstrap.
+    """
+    context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)
+    return context.finished(remade_report(context.predictor, context.dataset, seed))
 
 
 @recorded

@@ -16,7 +16,7 @@ from facevalue.cli.common.shell import Seed
 from facevalue.support.formats import interval, percent
 
 if TYPE_CHECKING:
-    from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, SliceStudy
+    from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, RemadeReport, SliceStudy
 
 EXAMPLE = "facevalue evaluate model other-images --json figures.json"
 _FILES = 10  # files listed at most
@@ -44,6 +44,13 @@ def run(
             "--corruptions", help="Also measure accuracy under corruptions: JPEG, blur, noise, resize, crop and others."
         ),
     ] = False,
+    remade: Annotated[
+        bool,
+        Option(
+            "--remade",
+            help="Also measure which answers change when images are saved again: resized, compressed, as a screenshot.",
+        ),
+    ] = False,
     certify: Annotated[
         bool, Option("--certify", help="Also measure certified accuracy with randomised smoothing (see --sigma).")
     ] = False,
@@ -51,7 +58,11 @@ def run(
     samples: Annotated[int, Option(min=1, metavar="N", help="Noisy copies per image for --certify.")] = 1000,
     limit: Annotated[
         int | None,
-        Option(min=1, metavar="N", help="Most images for --corruptions (500 by default) and --certify (100)."),
+        Option(
+            min=1,
+            metavar="N",
+            help="Most images for --corruptions (500 by default), --remade (200) and --certify (100).",
+        ),
     ] = None,
     plot: Annotated[
         Path | None, png_option("--plot", text="Draw the curves of --corruptions or --certify to a PNG.")
@@ -64,7 +75,7 @@ def run(
     named = classes_of(classes or ())
 
     from facevalue.api.evaluate import certify as run_certify
-    from facevalue.api.evaluate import evaluate, evaluate_corruptions
+    from facevalue.api.evaluate import evaluate, evaluate_corruptions, evaluate_remade
 
     report = evaluate(model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save)
     figures = report.to_dict()
@@ -76,6 +87,10 @@ def run(
         corrupted = evaluate_corruptions(model, data, **common, plot=plot)
         figures["corruptions"] = corrupted.to_dict()
         more += [corruption_table(corrupted), *(w.line for w in corrupted.warnings)]
+    if remade:
+        again = evaluate_remade(model, data, **common)
+        figures["remade"] = again.to_dict()
+        more += [*remade_parts(again), *(w.line for w in again.warnings)]
     if certify:
         certified = run_certify(model, data, sigma=sigma, samples=samples, **common, plot=None if corruptions else plot)
         figures["certificate"] = certified.to_dict()
@@ -153,6 +168,34 @@ def corruption_table(report: CorruptionReport) -> Table:
         rows.append((kind, *cells, of_kind[0].unit))
     title = f"everyday corruptions, n = {report.n}: mean accuracy is {percent(report.mean_accuracy)}"
     return table(title, ("corruption", "mild", "", "", "", "severe", "unit of strength"), rows)
+
+
+def remade_parts(report: RemadeReport) -> list[Table | str]:
+    """One row per pipeline, and the flips over all of them."""
+    columns = ("pipeline", "flips", "of answers", "95 %", "accuracy", "answered", "accuracy of those")
+    rows = [
+        (
+            r.pipeline,
+            r.flips,
+            r.answers,
+            "-" if r.flip_rate_ci is None else interval(r.flip_rate_ci),
+            percent(r.accuracy),
+            percent(r.coverage),
+            percent(r.accuracy_answered),
+        )
+        for r in report.results
+    ]
+    title = (
+        f"re-made images, n = {report.n}; as they are: accuracy is {percent(report.original_accuracy)}, answered are "
+        f"{percent(report.original_coverage)}"
+    )
+    lines = []
+    if report.flip_rate_ci is not None:
+        lines = [
+            f"flips in all: {percent(report.flip_rate)} of {report.answers} answers ({interval(report.flip_rate_ci)}); "
+            f"{report.images_flipped} of {report.images_answered} images flip in at least one pipeline"
+        ]
+    return [table(title, columns, rows), *lines]
 
 
 def certificate_table(report: CertificateReport) -> Table:

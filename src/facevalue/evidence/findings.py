@@ -125,6 +125,8 @@ KINDS: dict[str, FindingKind] = {
     "robust-accuracy-impossible": FindingKind("error", "More images stay correct than is possible at this eps."),
     "robust-accuracy-implausible": FindingKind("warning", "More images stay correct than is known for such networks."),
     "fragile-to-corruption": FindingKind("warning", "Even a mild everyday corruption lowers accuracy."),
+    "verdict-follows-processing": FindingKind("warning", "The processing of an image says more than its label."),
+    "answers-flip-when-remade": FindingKind("warning", "Answers change when an image is saved again."),
     "smoothing-lowers-accuracy": FindingKind("warning", "Randomised smoothing lowers accuracy."),
     # Older cards.
     "unclassified": FindingKind("warning", "A warning from a card of format 1, which had no codes."),

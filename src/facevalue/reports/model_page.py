@@ -24,6 +24,7 @@ from facevalue.evidence.records import (
     Evaluation,
     ExportReport,
     FinetuneReport,
+    RemadeReport,
 )
 from facevalue.images import decoding
 from facevalue.reports import plots
@@ -102,6 +103,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         attacks=card.of_kind(AttackReport),
         finetuned=card.of_kind(FinetuneReport),
         corruptions=card.of_kind(CorruptionReport),
+        remade=card.of_kind(RemadeReport),
         certificates=card.of_kind(CertificateReport),
         corruption_curves=lambda r: svg(
             plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"

@@ -16,7 +16,7 @@ from facevalue.data.evaluation_data import evaluation_data
 from facevalue.data.scan import Data
 from facevalue.errors import UsageError
 from facevalue.evidence.findings import Finding
-from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, Evaluation
+from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, Evaluation, RemadeReport
 from facevalue.evidence.store import check_writable
 from facevalue.models.classifier import Classifier, load
 from facevalue.runtime import open_folder
@@ -25,7 +25,7 @@ from facevalue.runtime.base import ImagePredictor
 Model = Classifier | Path | str
 """A classifier in memory, or a model folder."""
 
-Measured = TypeVar("Measured", Evaluation, AttackReport, CorruptionReport, CertificateReport)
+Measured = TypeVar("Measured", Evaluation, AttackReport, CorruptionReport, RemadeReport, CertificateReport)
 
 
 def opened(model: Model) -> Classifier:

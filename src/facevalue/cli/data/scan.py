@@ -47,7 +47,7 @@ def run(
     strict: Annotated[bool, Option("--strict", help="Exit with code 1 if there is a warning.")] = False,
     json: Json = None,
 ) -> None:
-    """Check images: unreadable files, duplicates, unusual images, leaks, and files or processing that reveal the class."""
+    """Check images: unreadable files, copies, unusual images, leaks, and files or processing that reveal the class."""
     from facevalue.api.data.scan import scan_data
 
     found = scan_data(

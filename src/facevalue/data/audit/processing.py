@@ -25,8 +25,8 @@ GAP = 0.75
 """How far the AUC must lie above that of the control, in standard deviations of normal scores (the probit of the AUC).
 
 0.5 and 0.77 are that far apart, and so are 0.8 and 0.94. Two standard errors are added: 4 divided by the square root of
-the number of independent groups in the smallest class. Classes of different content and the same processing stayed below
-this, planted histories mostly above it (``benchmarks/processing_history.py``).
+the number of independent groups in the smallest class. Classes of different content and the same processing stayed
+below this, planted histories mostly above it (``benchmarks/processing_history.py``).
 """
 
 MOST = 600
@@ -149,7 +149,7 @@ class Processing:
         text = (
             f"how the images were processed tells {what} apart, with AUC {prediction.auc:.2f} (0.5 is chance, n = "
             f"{self.n}): {named or 'all traces together'}. At half the size such traces are lost and the content "
-            "stays. A model may learn how files were made: make all images from originals of the same kind in the same way"
+            "stays. A model may learn how files were made: make all images in the same way from originals of one kind"
         )
         return text, {
             "auc": prediction.auc,

@@ -14,10 +14,11 @@ from facevalue.evidence.policy.figures import (
     CORRUPTION_FIGURES,
     EXPORT_FIGURES,
     FIGURES,
+    REMADE_FIGURES,
     Direction,
 )
 from facevalue.evidence.policy.tables import eps_of, number, table, tables, unknown
-from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, ExportReport
+from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, ExportReport, RemadeReport
 from facevalue.support.formats import eps_text
 
 _SAME_EPS = 1e-4  # of the network input's range: 0.0157 in a policy is 4/255
@@ -78,6 +79,8 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
                 yield from _export_checks(card, name, wanted)
         elif key == "corruption":
             yield from _corruption_checks(card, split, table(key, value))
+        elif key == "remade":
+            yield from _remade_checks(card, split, table(key, value))
         elif key == "certificate":
             yield from _certificate_checks(card, split, table(key, value))
         elif key in FIGURES:
@@ -90,7 +93,7 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
                 )
             yield Check(key, figure.direction, number(key, value), got, reason)
         else:
-            raise unknown(key, ["split", *FIGURES, "attack", "export", "corruption", "certificate"])
+            raise unknown(key, ["split", *FIGURES, "attack", "export", "corruption", "remade", "certificate"])
 
 
 def _attack_checks(card: ModelCard, name: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
@@ -139,6 +142,19 @@ def _corruption_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -
         got = CORRUPTION_FIGURES[key](found[-1]) if found else None
         reason = None if found else f"no accuracy under everyday corruptions on {split!r}"
         yield Check(f"corruption.{key}", "at least", number(f"corruption.{key}", value), got, reason)
+
+
+def _remade_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    found = [e for e in card.of_kind(RemadeReport) if e.split == split]
+    for key, value in wanted.items():
+        if key not in REMADE_FIGURES:
+            raise unknown(f"remade.{key}", list(REMADE_FIGURES))
+        of, direction = REMADE_FIGURES[key]
+        got = of(found[-1]) if found else None
+        reason = None
+        if got is None:
+            reason = "no image is answered both as it is and re-made" if found else f"no re-made images on {split!r}"
+        yield Check(f"remade.{key}", direction, number(f"remade.{key}", value), got, reason)
 
 
 def _certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
