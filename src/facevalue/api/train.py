@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from facevalue.api.common.model_folder import claimed, data_facts_of, provenance_of, save
+from facevalue.api.common.stable_answers import with_stable_answers
 from facevalue.api.compare import Comparison, compare
 from facevalue.data.audit.processing import find_processing
 from facevalue.data.audit.shortcuts import find_shortcuts
@@ -20,8 +21,8 @@ from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
-from facevalue.evidence.card import CARD
-from facevalue.evidence.findings import say
+from facevalue.evidence.card import CARD, DataFacts
+from facevalue.evidence.findings import Finding, say
 from facevalue.evidence.provenance import current_command, recorded
 from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier, load
@@ -65,6 +66,7 @@ def train(
     distill_temperature: float | None = None,
     gate: str | None = None,
     gate_model: Path | str | None = None,
+    stable: int | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
     """Train a classifier on labelled images: split, train, calibrate, evaluate.
@@ -83,7 +85,7 @@ def train(
     overwrite : replace an existing model folder.
     strict : do not train if there is a warning about the images.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
-    distill_temperature, gate, gate_model : recipe settings.
+    distill_temperature, gate, gate_model, stable : recipe settings.
     settings : other recipe settings by dotted key: ``{"augment.flip": True}``.
 
     Returns
@@ -117,6 +119,7 @@ def train(
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
         "gate": gate,
+        "stable": stable,
         "gate_model": None if gate_model is None else str(gate_model),
     }
     chosen = resolved(configured(recipe, seed=seed, named=asked, settings=settings))
@@ -148,10 +151,16 @@ def train(
             checkpoint.begin(resume=resume, fresh=fresh)
             splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
             trained = train_method(classifier, splits, chosen, checkpoint)
-            classifier, reports = finished(_calibrated(trained, chosen), trained, splits)
+            fitted, unsure = with_stable_answers(
+                _calibrated(trained, chosen),
+                splits["calibration"],
+                trained.features["calibration"],
+                chosen.calibration,
+            )
+            classifier, reports = finished(fitted, trained, splits)
             _show_findings(reports[-1])
             card = classifier.card.changed(
-                data=data_facts_of(manifest),
+                data=_with_warnings(data_facts_of(manifest), unsure),
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
                 evidence=reports,
@@ -198,6 +207,10 @@ def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     shortcut = find_shortcuts(manifest.readable).warning
     found = [*([] if shortcut is None else [shortcut]), *find_processing(manifest).warnings]
     return manifest.changed(warnings=(*manifest.warnings, *found)) if found else manifest
+
+
+def _with_warnings(facts: DataFacts, findings: Sequence[Finding]) -> DataFacts:
+    return facts.changed(warnings=(*facts.warnings, *findings))
 
 
 def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:

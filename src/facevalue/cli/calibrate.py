@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Classes, Model
+from facevalue.cli.common.options import Classes, Model, Stable
 from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import classes_of
 
@@ -25,6 +25,7 @@ def run(
         ),
     ] = None,
     classes: Classes = None,
+    stable: Stable = None,
     json: Json = None,
 ) -> None:
     """Fit the temperature and the abstention limits on other images; the weights do not change."""
@@ -32,11 +33,15 @@ def run(
 
     from facevalue.api.calibrate import calibrate
 
-    card = calibrate(model, data, output, threshold=threshold, classes=named).card
-    figures = {
+    card = calibrate(model, data, output, threshold=threshold, classes=named, stable=stable).card
+    figures: dict[str, Any] = {
         "model": output,
         "temperature": card.temperature,
         "threshold": card.threshold,
-        **card.abstention.to_dict(),
+        **card.limits.to_dict(),
     }
+    if card.stability is not None:
+        stability = card.stability
+        figures |= {"inputs": stability.inputs, "support": stability.support}
+        figures |= {"flips": stability.flips, "answers": stability.answers}
     deliver(figures, json, table("", ("setting", "value"), list(figures.items())))

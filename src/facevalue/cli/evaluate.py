@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Classes
+from facevalue.cli.common.options import Classes, Stable
 from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import classes_of, words
 from facevalue.cli.common.shell import Seed
@@ -67,6 +67,7 @@ def run(
     plot: Annotated[
         Path | None, png_option("--plot", text="Draw the curves of --corruptions or --certify to a PNG.")
     ] = None,
+    stable: Stable = None,
     seed: Seed = 0,
     save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,
     json: Json = None,
@@ -77,7 +78,9 @@ def run(
     from facevalue.api.evaluate import certify as run_certify
     from facevalue.api.evaluate import evaluate, evaluate_corruptions, evaluate_remade
 
-    report = evaluate(model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save)
+    report = evaluate(
+        model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save, stable=stable
+    )
     figures = report.to_dict()
     more: list[Table | str] = []
     common: dict[str, Any] = {"split": split, "classes": named, "seed": seed, "save": save}
@@ -88,7 +91,7 @@ def run(
         figures["corruptions"] = corrupted.to_dict()
         more += [corruption_table(corrupted), *(w.line for w in corrupted.warnings)]
     if remade:
-        again = evaluate_remade(model, data, **common)
+        again = evaluate_remade(model, data, **common, stable=stable)
         figures["remade"] = again.to_dict()
         more += [*remade_parts(again), *(w.line for w in again.warnings)]
     if certify:

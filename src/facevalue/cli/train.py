@@ -17,6 +17,7 @@ from facevalue.cli.common.options import (
     RecipesSeed,
     Resume,
     Settings,
+    Stable,
     Weights,
 )
 from facevalue.cli.common.output import Json, argument, deliver
@@ -63,6 +64,7 @@ def run(
         Literal["face", "none"] | None,
         Option("--gate", help="Train on faces, found and cropped, or on whole images; by default as the recipe says."),
     ] = None,
+    stable: Stable = None,
     gate_model: Annotated[
         Path | None,
         Option(metavar="FILE", help="The face detector's file; by default the one of: facevalue data get yunet."),
@@ -90,6 +92,7 @@ def run(
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
         "gate": gate,
+        "stable": stable,
         "gate_model": None if gate_model is None else str(gate_model),
     }
 

@@ -173,7 +173,7 @@ def with_novelty(classifier: Classifier, train: Features) -> Classifier:
 def calibrated(
     classifier: Classifier, held_out: Features, *, target: float = 0.95, floor: float = 0.6, quantile: float = 0.99
 ) -> Classifier:
-    """A classifier with temperature and abstention limits fitted on ``held_out``.
+    """A classifier with temperature and abstention limits fitted on ``held_out``, for one network input per answer.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def calibrated(
     absent = [c for i, c in enumerate(card.classes) if not (held_out.y == i).any()]
     if absent:
         raise DataError(f"calibration needs images of every class, but there are none of {', '.join(absent)}")
-    card = card.changed(temperature=fit_temperature(held_out.logits(classifier), held_out.y))
+    card = card.changed(temperature=fit_temperature(held_out.logits(classifier), held_out.y), stability=None)
     classifier = classifier.changed(card)
     p = held_out.probabilities(classifier)
     decided = decision.decide(p, card.positive_index, card.threshold)

@@ -13,6 +13,7 @@ from facevalue.data.dataset import ImageDataset
 from facevalue.data.face_boxes import is_unsure
 from facevalue.errors import FaceValueError
 from facevalue.evaluation import confusion_checks, metrics
+from facevalue.evaluation.stability import stable_answers
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import NAMED, Finding, finding, named
 from facevalue.evidence.provenance import Provenance
@@ -27,13 +28,21 @@ SMALL = 30
 """A class with fewer images than this gets a warning, because its intervals are wide."""
 
 
-def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features: Features | None = None) -> Evaluation:
+def evaluate_dataset(
+    classifier: Classifier,
+    dataset: ImageDataset,
+    *,
+    features: Features | None = None,
+    answers: decision.Combined | None = None,
+) -> Evaluation:
     """All evaluation figures of a classifier on a dataset.
 
     Parameters
     ----------
     dataset : labelled with the classifier's classes.
     features : of the dataset; computed if ``None``.
+    answers : stable answers, if the classifier's card has them; computed if ``None``, with one more pass through the
+        network for each further version of the network input.
     """
     start = time.perf_counter()
     features = features if features is not None else features_of(classifier, dataset, f"evaluating on {dataset.name}")
@@ -41,6 +50,9 @@ def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features:
         {} if classifier.card.gate is None else {"gate_unsure": is_unsure(dataset.rows)}
     )
     probabilities, novelty = features.probabilities(classifier), features.novelty(classifier)
+    if classifier.card.inputs > 1:
+        answers = answers if answers is not None else stable_answers(classifier, dataset, features)
+        probabilities, unsure["unstable"] = answers.p, answers.unstable
     with progress.within(f"figures of {dataset.name}"):
         found = figures(classifier.card, features.y, probabilities, novelty, unsure)
     provenance = Provenance.of(dataset, start)
@@ -92,7 +104,7 @@ def figures(
     positive = card.positive_index
     decided = decision.decide(p, positive, card.threshold)
     right = decided == y
-    why = {**(unsure or {}), **decision.abstentions(card.abstention, p[np.arange(n), decided], novelty)}
+    why = {**(unsure or {}), **decision.abstentions(card.limits, p[np.arange(n), decided], novelty)}
     answered = ~np.logical_or.reduce(list(why.values()))
     n_answered, right_answered = int(answered.sum()), int((right & answered).sum())
     present = [c for c in range(k) if (y == c).any()]
@@ -106,6 +118,7 @@ def figures(
     warnings += _few_images({label: int((y == c).sum()) for c, label in enumerate(card.classes)})
     return Evaluation(
         provenance=Provenance(n=n),
+        inputs=card.inputs,
         classes=card.classes,
         accuracy=float(right.mean()),
         accuracy_ci=metrics.wilson(int(right.sum()), n),

@@ -127,6 +127,9 @@ KINDS: dict[str, FindingKind] = {
     "fragile-to-corruption": FindingKind("warning", "Even a mild everyday corruption lowers accuracy."),
     "verdict-follows-processing": FindingKind("warning", "The processing of an image says more than its label."),
     "answers-flip-when-remade": FindingKind("warning", "Answers change when an image is saved again."),
+    "stability-not-calibrated": FindingKind("warning", "The limits of stable answers were not chosen for this number."),
+    "few-images-for-stability": FindingKind("warning", "Too few calibration images to show how many answers flip."),
+    "export-scores-once": FindingKind("info", "An exported file alone does not make stable answers."),
     "smoothing-lowers-accuracy": FindingKind("warning", "Randomised smoothing lowers accuracy."),
     # Older cards.
     "unclassified": FindingKind("warning", "A warning from a card of format 1, which had no codes."),

@@ -143,9 +143,10 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
     reliability: tuple[Bin, ...]
     slices: tuple[SliceStudy, ...] = ()
     unreadable: tuple[dict[str, str], ...] = ()
+    inputs: int = 1
 
     def identity(self) -> Identity:
-        return (self.split, self.provenance.fingerprint)
+        return (self.split, self.provenance.fingerprint, self.inputs)
 
     def title(self) -> str:
         return f"evaluation on {self.split}"

@@ -16,6 +16,7 @@ from facevalue import decision
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import DataError, FaceValueError, ParityError
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import ExportReport
 from facevalue.images.sources import ImageInput
@@ -89,8 +90,9 @@ class Exporter(ABC):
                 work.advance()
             if not partial.stat().st_size:
                 raise FaceValueError(f"{self.name} wrote nothing to {output}")
-            # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
-            predicted = self.run(model.card.of_whole_images, partial, _in_batches(chosen))
+            # Of a model of faces, the network takes the crops; every runtime looks for faces before that. And the file
+            # scores one network input: stable answers are made by the runtime around it.
+            predicted = self.run(model.card.of_whole_images.with_inputs(0), partial, _in_batches(chosen))
             predictions = list(progress.track(predicted, "predicting", total=len(chosen)))
             agreement, difference = _compare(model, chosen, predictions, self.tolerance)
             if agreement < 1 or not difference <= self.tolerance:
@@ -108,7 +110,20 @@ class Exporter(ABC):
             label_agreement=agreement,
             max_probability_difference=difference,
             precision=self.precision,
+            warnings=_said_of(model.card),
         )
+
+
+def _said_of(card: ModelCard) -> tuple[Finding, ...]:
+    """What a program with only the exported file cannot do."""
+    if card.inputs == 1:
+        return ()
+    text = (
+        f"the file scores one network input; the model's answers are made from {card.inputs} versions of it, which "
+        "facevalue's Python, command line and server score. A program with the file alone gets the probabilities of "
+        "the image as it is, and does not abstain as unstable"
+    )
+    return (finding("export-scores-once", text, inputs=card.inputs),)
 
 
 def _in_batches(dataset: ImageDataset) -> Iterator[Sequence[tuple[str, ImageInput]]]:

@@ -80,6 +80,7 @@ def remade_report(
         explained_difference_ci=difference,
         largest_rate_gap=_largest_gap(dataset.classes, ["original", *(p.name for p in pipelines)], scores.argmax(2)),
         results=results,
+        inputs=predictor.card.inputs,
     )
     return report.changed(warnings=tuple(_findings(report)))
 

@@ -132,6 +132,7 @@ SHORT = {
     "distill_temperature": "distill.temperature",
     "gate": "gate.kind",
     "gate_model": "gate.model",
+    "stable": "calibration.stable",
 }
 """Settings with their own parameter and flag: short name to dotted key."""
 

@@ -11,6 +11,7 @@ from facevalue.faces.gate import FaceGate
 from facevalue.faces.model_file import published_gate
 from facevalue.images.preprocessing import Fit
 from facevalue.images.resize import Filter
+from facevalue.images.versions import MOST
 from facevalue.models.networks.base import Triple
 
 
@@ -341,15 +342,19 @@ class CalibrationSettings(Settings, frozen=True):
     target : wanted accuracy on the answered images, in (0, 1); sets the confidence limit.
     floor : lowest confidence limit, in (0, 1).
     quantile : share of calibration-like images that must not count as novel, in (0, 1).
+    stable : answers are made from so many versions of the network input, 2 to 7, and the model abstains where they
+        disagree; 0 for one. See :class:`facevalue.evidence.card.Stability`.
     """
 
     target: float = 0.95
     floor: float = 0.6
     quantile: float = 0.99
+    stable: int = 0
 
     def __post_init__(self) -> None:
         for name in ("target", "floor", "quantile"):
             expect(0 < getattr(self, name) < 1, name, "in (0, 1)", getattr(self, name))
+        expect(self.stable == 0 or 2 <= self.stable <= MOST, "stable", f"0 or from 2 to {MOST}", self.stable)
 
 
 class GateSettings(Settings, frozen=True):
