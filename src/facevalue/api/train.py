@@ -21,8 +21,8 @@ from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration import calibrated, with_novelty
-from facevalue.evidence.card import CARD, DataFacts
-from facevalue.evidence.findings import Finding, say
+from facevalue.evidence.card import CARD
+from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, recorded
 from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier, load
@@ -159,8 +159,9 @@ def train(
             )
             classifier, reports = finished(fitted, trained, splits)
             _show_findings(reports[-1])
+            facts = data_facts_of(manifest)
             card = classifier.card.changed(
-                data=_with_warnings(data_facts_of(manifest), unsure),
+                data=facts.changed(warnings=(*facts.warnings, *unsure)),
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
                 evidence=reports,
@@ -207,10 +208,6 @@ def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     shortcut = find_shortcuts(manifest.readable).warning
     found = [*([] if shortcut is None else [shortcut]), *find_processing(manifest).warnings]
     return manifest.changed(warnings=(*manifest.warnings, *found)) if found else manifest
-
-
-def _with_warnings(facts: DataFacts, findings: Sequence[Finding]) -> DataFacts:
-    return facts.changed(warnings=(*facts.warnings, *findings))
 
 
 def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
