@@ -188,6 +188,9 @@ class AugmentSettings(Settings, frozen=True):
     blur : up to this radius in pixels.
     rescale : each side shrunk by up to this share and enlarged again.
     corruption : probability of ``jpeg``, ``blur`` and ``rescale``, independent of each other.
+    remake : probability that an image is re-made as other programs do: shrunk or enlarged by a random filter and factor
+        from 0.3 to 1.5, brought back by another random filter, and in half of the cases saved as JPEG or WebP. So the
+        network cannot learn which program made an image.
     randaugment : strength, 1 to 10, of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
     mixup, cutmix : alpha of the beta distribution (arXiv:1710.09412, arXiv:1905.04899).
     background : the background is replaced by a uniform grey with this probability; see
@@ -211,6 +214,7 @@ class AugmentSettings(Settings, frozen=True):
     blur: float = 0.0
     rescale: float = 0.0
     corruption: float = 0.5
+    remake: float = 0.0
     randaugment: int = 0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -222,7 +226,7 @@ class AugmentSettings(Settings, frozen=True):
             expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
         expect(0 <= self.jpeg <= 95, "jpeg", "a quality from 0 to 95", self.jpeg)
         expect(0 <= self.randaugment <= 10, "randaugment", "from 0 to 10", self.randaugment)
-        for name in ("corruption", "background", "grey"):
+        for name in ("corruption", "remake", "background", "grey"):
             expect(0 <= getattr(self, name) <= 1, name, "a probability", getattr(self, name))
         for name in ("blur", "mixup", "cutmix", "noise"):
             expect(0 <= getattr(self, name) < math.inf, name, "a number of at least 0", getattr(self, name))
