@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from benchmarks.common import data, keep, kept, mobilenet
 
 import facevalue as fv
+from benchmarks.common import data, keep, kept, mobilenet
 from facevalue.evaluation.metrics import exact
 from facevalue.evidence.records import RemadeReport
 from facevalue.images.remaking import EVERYDAY
