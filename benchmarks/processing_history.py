@@ -1,7 +1,7 @@
-"""Does the audit of processing history find what was planted, and nothing else? And which measuring sets does it warn of?
+"""Does the audit of processing history find what was planted, and nothing else? Which measuring sets does it warn of?
 
-Trials take random images of two classes. ``same`` processes both classes in the same way; ``planted`` gives each its own
-filter. The classes differ in content, so every finding under ``same`` is a false alarm.
+Trials take random images of two classes. ``same`` processes both classes in the same way; ``planted`` gives each its
+own filter. The classes differ in content, so every finding under ``same`` is a false alarm.
 
 Run from the project's root: ``python -m benchmarks.processing_history``.
 """
