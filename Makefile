@@ -14,7 +14,7 @@ PYTEST := $(BIN)/pytest $(WORKERS)
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-instruction-sets test-minimum check lint format docs clean
+.PHONY: help setup demo test test-all test-instruction-sets test-minimum check lint format docs web-engines wheel node clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-21s %s\n", $$1, $$2}'
@@ -38,14 +38,14 @@ demo: setup ## train, judge, attack, explain and export a small model on real im
 test: setup check ## the whole check: lint, format, types, import floors, doctests, README, tests
 	@$(PYTEST)
 
-test-all: setup check ## the same with the slow tests, and coverage, which must not fall
+test-all: setup check web-engines ## the same with the slow tests, and coverage, which must not fall
 	@$(PYTEST) -m "not gpu and not network" --cov --cov-report=term
 
 test-instruction-sets: setup ## all tests twice, with the processor's instruction set and the next lower one
 	@$(BIN)/python tools/instruction_sets.py $(WORKERS) $(TESTS)
 
 # Libraries this old warn that what they use of newer ones is deprecated; that is no fault of ours.
-test-minimum: $(VENV)-minimum/.installed ## the tests with the oldest versions that pyproject.toml allows
+test-minimum: $(VENV)-minimum/.installed web-engines ## the tests with the oldest versions that pyproject.toml allows
 	@$(VENV)-minimum/bin/pytest $(WORKERS) \
 	  -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning
 
@@ -54,6 +54,24 @@ $(VENV)-minimum/.installed: pyproject.toml constraints-minimum.txt
 	@echo "installing the oldest versions into $(VENV)-minimum (some minutes the first time)"
 	@$(VENV)-minimum/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-minimum.txt -e '.[dev]'
 	@touch $@
+
+# What runs networks in a browser: fetched with npm, compared with known hashes, never committed.
+ENGINES := src/facevalue/web/engines
+web-engines: $(ENGINES) ## fetch what runs networks in the web page, for its tests and for a wheel
+
+$(ENGINES): src/facevalue/web/npm/package-lock.json
+	@$(MAKE) --no-print-directory node
+	@PYTHONPATH=src $(PYTHON) -m facevalue.web.engine_files
+	@touch $@
+
+node:
+	@command -v npm >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  echo "installing Node.js" && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends nodejs npm >/dev/null; } || \
+	  { echo "the web page needs Node.js, which brings npm; install it and run again" >&2; exit 1; }
+
+wheel: setup web-engines ## a wheel in dist/ that carries what runs networks in the web page
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
 
 check: setup ## lint, format, types and import floors alone
 	@$(BIN)/ruff check
@@ -72,5 +90,5 @@ format: setup ## put the sources in order
 	@$(BIN)/ruff format
 
 clean: ## remove .venv and what tools left behind
-	@rm -rf $(VENV) $(VENV)-minimum .coverage* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+	@rm -rf $(VENV) $(VENV)-minimum .coverage* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info $(ENGINES)
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -108,6 +108,7 @@ def fill(image: Callable[[Path, int], Path]) -> Callable[..., Path]:
 # Reasons for skipping that are accepted where CI is set. Any other reason would hide a missing browser or package.
 MAY_BE_SKIPPED = re.compile(
     "the real images are not at|mounting a small file system is not permitted|root may write|there is no /dev/full"
+    "|needs litert-torch, which does not fit"
     "|pillow-heif is installed|this file system does not tell|open files are listed by Linux alone"
 )
 

@@ -16,12 +16,15 @@ PLUGINS = {
     "robustness.defenses": "DEFENSES",
     "explanations": "EXPLANATIONS",
     "export": "EXPORTERS",
+    "models.calibration": "METHODS",
 }
 VERBS = """
-    train evaluate predict compare attack explain export report check calibrate ensemble finetune tune serve demo
+    train evaluate predict compare attack explain export certify_runtimes report check calibrate ensemble finetune tune
+    serve demo
 """.split()
 DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `facevalue data scan`
-FLAGS = "certify evaluate_corruptions evaluate_remade".split()  # facevalue.certify(…) is `facevalue evaluate --certify`
+# facevalue.certify(…) is `facevalue evaluate --certify`
+FLAGS = "certify evaluate_calibration evaluate_corruptions evaluate_remade".split()
 FUNCTIONS = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
 TYPES = """
     AttackReport Classifier Evaluation FaceValueError ImageDataset ModelCard Prediction Predictor Preprocessing Threat
@@ -116,5 +119,5 @@ def test_python_and_the_command_line_use_the_same_words() -> None:
     from facevalue.cli import VERBS as TYPED
     from facevalue.cli.data import VERBS as TYPED_AFTER_DATA
 
-    assert set(TYPED) == set(VERBS)
+    assert {name.replace("-", "_") for name in TYPED} == set(VERBS)
     assert set(TYPED_AFTER_DATA) == set(DATA_VERBS)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from facevalue import sklearn as sklearn
     from facevalue.api.attack import attack as attack
     from facevalue.api.calibrate import calibrate as calibrate
+    from facevalue.api.certify_runtimes import certify_runtimes as certify_runtimes
     from facevalue.api.check import check as check
     from facevalue.api.compare import compare as compare
     from facevalue.api.data.augment import augment_data as augment_data
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from facevalue.api.ensemble import ensemble as ensemble
     from facevalue.api.evaluate import certify as certify
     from facevalue.api.evaluate import evaluate as evaluate
+    from facevalue.api.evaluate import evaluate_calibration as evaluate_calibration
     from facevalue.api.evaluate import evaluate_corruptions as evaluate_corruptions
     from facevalue.api.evaluate import evaluate_remade as evaluate_remade
+    from facevalue.api.evaluate import evaluate_strangers as evaluate_strangers
     from facevalue.api.explain import explain as explain
     from facevalue.api.export import export as export
     from facevalue.api.finetune import finetune as finetune
@@ -59,8 +62,8 @@ if TYPE_CHECKING:
     __version__: str
 
 _VERBS = (
-    "train evaluate predict compare attack explain export report check calibrate tune finetune ensemble serve demo "
-    "sign verify"
+    "train evaluate predict compare attack explain export certify_runtimes report check calibrate tune finetune"
+    " ensemble serve demo sign verify"
 ).split()
 _DATA_VERBS = "scan prepare augment get".split()
 
@@ -68,6 +71,8 @@ _DEFINED_IN = {
     **{verb: f"api.{verb}:{verb}" for verb in _VERBS},
     **{f"{verb}_data": f"api.data.{verb}:{verb}_data" for verb in _DATA_VERBS},
     "evaluate_corruptions": "api.evaluate:evaluate_corruptions",
+    "evaluate_strangers": "api.evaluate:evaluate_strangers",
+    "evaluate_calibration": "api.evaluate:evaluate_calibration",
     "evaluate_remade": "api.evaluate:evaluate_remade",
     "certify": "api.evaluate:certify",
     "open": "runtime:open_folder",
@@ -104,7 +109,15 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     module, _, attribute = _DEFINED_IN[name].partition(":")
-    found = import_module(f"facevalue.{module}")
+    try:
+        found = import_module(f"facevalue.{module}")
+    except ModuleNotFoundError as error:
+        from facevalue.errors import MissingExtraError
+
+        missing = MissingExtraError.of(error)
+        if missing is None:
+            raise
+        raise missing from error
     value = globals()[name] = getattr(found, attribute) if attribute else found
     return value
 

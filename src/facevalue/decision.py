@@ -74,7 +74,11 @@ def support_of(versions: Floats, decided: NDArray[np.int64]) -> NDArray[np.float
 
 
 def abstentions(
-    limits: Abstention, leaning: Floats, novelty: Floats, unstable: NDArray[np.bool_] | None = None
+    limits: Abstention,
+    leaning: Floats,
+    novelty: Floats,
+    positive: NDArray[np.bool_] | None = None,
+    unstable: NDArray[np.bool_] | None = None,
 ) -> dict[Reason, NDArray[np.bool_]]:
     """(n,) masks, by reason, of the images on which a model abstains.
 
@@ -82,6 +86,7 @@ def abstentions(
     ----------
     leaning : (n,) calibrated probability of the predicted class.
     novelty : (n,) distance from the training data.
+    positive : (n,) whether the predicted class is the positive one; needed where ``limits`` has ``upper`` or ``lower``.
     unstable : (n,) of :func:`combined`; ``None`` if an answer is made from one network input.
 
     >>> masks = abstentions(Abstention(confidence=0.6, novelty=2.0), np.array([0.9, 0.55]), np.array([2.5, 1.0]))
@@ -90,9 +95,19 @@ def abstentions(
     """
     masks: dict[Reason, NDArray[np.bool_]] = {
         "novel": novelty > (np.inf if limits.novelty is None else limits.novelty),
-        "uncertain": leaning < limits.confidence,
+        # In double precision, as in a browser: a float32 limit would be rounded.
+        "uncertain": np.asarray(leaning, np.float64) < _least(limits, positive),
     }
     return masks if unstable is None else {**masks, "unstable": unstable}
+
+
+def _least(limits: Abstention, positive: NDArray[np.bool_] | None) -> Floats | float:
+    """The probability of the predicted class from which it is answered: one for all, or (n,) one for each image."""
+    if positive is None or (limits.upper is None and limits.lower is None):
+        return limits.confidence
+    for_positive = limits.confidence if limits.upper is None else max(limits.confidence, limits.upper)
+    for_negative = limits.confidence if limits.lower is None else max(limits.confidence, 1 - limits.lower)
+    return np.where(positive, for_positive, for_negative)
 
 
 def prediction_of(
@@ -115,7 +130,8 @@ def prediction_of(
     """
     limit = card.limits.novelty
     winner = int(decide(p[None], card.positive_index, card.threshold)[0])
-    masks = abstentions(card.limits, p[winner : winner + 1], np.array([novelty]), np.array([unstable]))
+    sided = np.array([winner == card.positive_index])
+    masks = abstentions(card.limits, p[winner : winner + 1], np.array([novelty]), sided, np.array([unstable]))
     reasons = tuple(reason for reason, mask in masks.items() if mask[0])
     leaning = card.classes[winner]
     return Prediction(

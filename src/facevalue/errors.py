@@ -47,8 +47,24 @@ class PolicyError(FaceValueError):
     """A model does not meet a required figure."""
 
 
+_EXTRAS = {
+    "train": "captum cleanlab cv2 jinja2 lightning_fabric matplotlib onnx onnxscript pandas pyarrow safetensors scipy"
+    " skimage sklearn timm torch torchvision",
+    "tune": "optuna",
+    "serve": "fastapi httptools multipart prometheus_client python_multipart uvicorn uvloop",
+}
+"""By extra: if one of these packages is missing, the extra is not installed."""
+
+
 class MissingExtraError(UsageError):
     """An optional package that this feature needs is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; run: pip install 'facevalue[{extra}]'")
+
+    @classmethod
+    def of(cls, error: ModuleNotFoundError) -> MissingExtraError | None:
+        """The error for a failed import; ``None`` if the package is not of an extra."""
+        package = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, packages in _EXTRAS.items() if package in packages.split()), None)
+        return None if extra is None else cls(package, extra)

@@ -19,7 +19,7 @@ IN_WORDS: dict[Reason, str] = {
     "novel": "novel (unlike the training images)",
     "uncertain": "uncertain (the probability is below the limit)",
     "no_face": "no_face (the image shows no face)",
-    "gate_unsure": "gate_unsure (the face cannot be answered for)",
+    "gate_unsure": "gate_unsure (the face is small, turned, faint, or one of several)",
 }
 """The reasons for people."""
 
@@ -80,11 +80,8 @@ class Prediction(ShownInNotebooks):
         >>> Prediction(None, {}, reasons=("novel", "uncertain")).why
         'novel (unlike the training images); uncertain (the probability is below the limit)'
         """
-        words = [
-            f"gate_unsure ({self.detail})" if reason == "gate_unsure" and self.detail else IN_WORDS[reason]
-            for reason in self.reasons
-        ]
-        return "; ".join(words)
+        known = IN_WORDS if self.detail is None else {**IN_WORDS, "gate_unsure": f"gate_unsure ({self.detail})"}
+        return "; ".join(known[reason] for reason in self.reasons)
 
     def named(self, path: str | None) -> Prediction:
         """The same for a file of this name."""

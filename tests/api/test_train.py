@@ -43,6 +43,7 @@ def test_the_folder_has_every_documented_file(made: Classifier) -> None:
         "history.jsonl",
         "report.html",
         "manifest.parquet",
+        "canaries.zip",
     }
     card = ModelCard.load(made.folder)
     for name in names - {"card.json", "report.html"}:
@@ -246,7 +247,7 @@ def test_a_network_trained_again_learns_from_all_but_test_and_goes_on_where_it_w
     ours, resumed, once = (load_file(r.folder / "weights.safetensors") for r in (whole, parts, made))
     assert all(torch.equal(ours[name], resumed[name]) for name in ours)
     # Another network with other features, whose distances are from its own training images.
-    for name in ("body.head.weight", "novelty_means"):
+    for name in ("body.head.weight", "novelty_score.own"):
         assert not torch.allclose(ours[name], once[name])
     card = whole.card
     assert (card.temperature, card.abstention) == (made.card.temperature, made.card.abstention)

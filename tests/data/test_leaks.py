@@ -81,6 +81,12 @@ def test_dropping_leaks_leaves_test_unchanged(official: Path) -> None:
     assert set(done.table["key"][done.table["split"] == ""]) == dropped
 
 
+def test_equal_bytes_are_dropped_without_near_duplicates_too(official: Path) -> None:
+    manifest = with_groups(scan(official), "image", near=None)
+    clean, _ = without_leaks(manifest, "drop")
+    assert set(manifest.table["key"][clean.table["split"] == ""]) == {"train/object/p03.png"}
+
+
 def test_as_an_error(official: Path) -> None:
     manifest = with_groups(scan(official))
     with pytest.raises(DataError, match=r"11 images in 3 groups are in several splits.*set `leaks` to drop"):

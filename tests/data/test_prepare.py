@@ -229,17 +229,21 @@ def test_a_leak_is_removed_from_training_on_request(tmp_path: Path, fill: Fill) 
     assert find_leaks(with_groups(scan(tmp_path / "out")).readable) == ()
 
 
-def test_with_an_earlier_folder_nothing_moves(tmp_path: Path, fill: Fill) -> None:
+def test_with_an_earlier_folder_nothing_moves(tmp_path: Path, fill: Fill, image: Callable[[Path, int], Path]) -> None:
     raw = fill(tmp_path / "raw", "a", "b", n=20)
     first = prepare(raw, tmp_path / "first", SMALL).manifest.table
-    fill(raw, "a", "b", "c", n=40, first=300_000)
+    for label in ("a", "b", "c"):
+        for i in range(20, 40):
+            image(raw / label / f"p{i}.png", 300_000 + 1000 * ord(label) + i)
+    fill(raw, "c", n=20, first=600_000)
     (raw / "a/p00.png").rename(raw / "a/renamed.png")
     again = Preparation(size=24, seed=9, like=tmp_path / "first")
     second = prepare(raw, tmp_path / "second", again).manifest.table
     was = dict(zip(first["origin_sha256"], first["split"], strict=True))
     now = dict(zip(second["origin_sha256"], second["split"], strict=True))
-    still = was.keys() & now.keys()
-    assert all(was[s] == now[s] for s in still)
+    assert len(was) == 40
+    assert {sha256: now[sha256] for sha256 in was} == was
+    assert len(now) == 120
     with pytest.raises(UsageError, match="does not exist; give an earlier manifest"):
         prepare(raw, tmp_path / "third", Preparation(size=32, like=tmp_path / "nowhere"))
 

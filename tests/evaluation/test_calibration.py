@@ -10,8 +10,12 @@ from scipy.optimize import minimize_scalar
 from sklearn.decomposition import PCA
 
 from facevalue.evaluation import metrics
-from facevalue.evaluation.calibration import choose_confidence, eigh, fit_novelty, fit_temperature, novelty_limit
-from facevalue.models.networks.distance import RANK, squared_distance
+from facevalue.evaluation.answer_limits import choose_confidence
+from facevalue.evaluation.calibration import novelty_limit
+from facevalue.models.calibration.temperature import fit_temperature
+from facevalue.models.eigen import eigh
+from facevalue.models.novelty.mahalanobis import RANK, squared_distance
+from facevalue.models.novelty.mahalanobis import fit as fit_novelty
 
 
 def drawn(n: int, temperature: float, seed: int, k: int = 2) -> tuple[torch.Tensor, np.ndarray]:
@@ -45,6 +49,13 @@ def test_all_correct_gives_a_finite_temperature_and_keeps_the_order() -> None:
     temperature = fit_temperature(logits, y)
     assert 0.05 < temperature < 2
     assert torch.equal((logits / temperature).argmax(1), logits.argmax(1))
+
+
+def test_the_temperature_stays_in_its_range() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    assert fit_temperature(torch.from_numpy(rng.normal(size=(400, 2)) * 1e5), y) == 200.0  # labels by chance
+    assert fit_temperature(torch.from_numpy(np.eye(2)[y] * 0.01), y) == 0.05  # all correct, with tiny logits
 
 
 def test_it_does_not_make_calibration_worse() -> None:
@@ -98,9 +109,9 @@ def test_novelty_is_the_distance_of_probabilistic_pca() -> None:
     y = np.arange(n) % 2
     x = centres[y] + (rng.normal(size=(n, d)) * spread) @ basis.T
     buffers = fit_novelty(torch.from_numpy(x).float(), y, 2)
-    assert buffers["novelty_scale"].numpy() == pytest.approx(spread[:64], rel=0.1)
-    assert float(buffers["novelty_rest"]) == pytest.approx(0.5, rel=0.05)
-    means = buffers["novelty_means"].numpy()
+    assert buffers["scale"].numpy() == pytest.approx(spread[:64], rel=0.1)
+    assert float(buffers["rest"]) == pytest.approx(0.5, rel=0.05)
+    means = buffers["means"].numpy()
     assert np.abs(means - centres).max() < 0.6
 
 
@@ -116,10 +127,10 @@ def test_the_spread_equals_scikit_learns_with_more_features_than_images_too(n: i
         within[y == c] -= within[y == c].mean(0)
     pca = PCA(64, svd_solver="full").fit(within)
     share = (n - 1) / (n - 2)  # two means were taken off, where PCA counts one
-    assert buffers["novelty_scale"].numpy() == pytest.approx(np.sqrt(share * pca.explained_variance_), rel=1e-4)
+    assert buffers["scale"].numpy() == pytest.approx(np.sqrt(share * pca.explained_variance_), rel=1e-4)
     left = within.var(0, ddof=2).sum() - share * pca.explained_variance_.sum()
-    assert float(buffers["novelty_rest"]) == pytest.approx(np.sqrt(left / (d - 64)), rel=1e-4)
-    along = np.abs(np.sum(buffers["novelty_basis"].numpy() * pca.components_.T, axis=0))
+    assert float(buffers["rest"]) == pytest.approx(np.sqrt(left / (d - 64)), rel=1e-4)
+    along = np.abs(np.sum(buffers["basis"].numpy() * pca.components_.T, axis=0))
     assert along == pytest.approx(1, abs=1e-3)
 
 
@@ -129,7 +140,7 @@ def test_novelty_in_float32_is_stable_with_fewer_images_than_directions() -> Non
     x = np.maximum(0, np.maximum(0, rng.normal(size=(n, 40))) @ rng.normal(size=(40, d)))
     features = torch.from_numpy(x).float()
     buffers = fit_novelty(features, y, 2)
-    parts = [buffers[f"novelty_{name}"] for name in ("means", "basis", "scale", "rest")]
+    parts = [buffers[name] for name in ("means", "basis", "scale", "rest")]
     found = squared_distance(torch.cat([features, 3 * features]), *parts)
     # Another engine's features differ by float error, and the novelty must not.
     other = squared_distance(
@@ -149,7 +160,7 @@ def test_novelty_in_float32_is_stable_with_fewer_images_than_directions() -> Non
 def test_a_flat_feature_space_does_not_divide_by_zero() -> None:
     buffers = fit_novelty(torch.ones(10, 8), np.array([0, 1] * 5), 2)
     assert all(torch.isfinite(b).all() for b in buffers.values())
-    assert float(buffers["novelty_rest"]) > 0
+    assert float(buffers["rest"]) > 0
 
 
 def test_the_novelty_limit_is_exceeded_as_rarely_as_promised() -> None:
@@ -175,9 +186,7 @@ def test_novelty_of_few_images_in_a_wide_space_is_that_of_the_whole_covariance()
     along = away @ vectors
     other = np.square(away).sum(2) - np.square(along).sum(2)
     wanted = (np.square(along / np.sqrt(np.maximum(values, rest))).sum(2) + other / rest).min(1) / d
-    got = squared_distance(
-        torch.from_numpy(new).float(), *(buffers[f"novelty_{k}"] for k in ("means", "basis", "scale", "rest"))
-    )
+    got = squared_distance(torch.from_numpy(new).float(), *(buffers[k] for k in ("means", "basis", "scale", "rest")))
     np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-3)
 
 

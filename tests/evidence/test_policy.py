@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from facevalue.errors import UsageError
-from facevalue.evidence.card import ModelCard, NetworkFacts
+from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
 from facevalue.evidence.policy import check_policy
 from facevalue.evidence.policy.figures import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES
 from facevalue.evidence.provenance import Provenance
@@ -16,16 +16,20 @@ from facevalue.evidence.records import (
     DISTILLATION,
     AttackFigures,
     AttackReport,
+    CalibrationReport,
     CertificateReport,
     CertifiedAccuracy,
+    ConditionFigures,
     CorruptionFigures,
     CorruptionReport,
     Evaluation,
     ExportReport,
     PipelineFigures,
+    ProbabilityFigures,
     RateGap,
     RemadeReport,
 )
+from facevalue.evidence.stated_limits import FalsePositives, StatedError
 from facevalue.images.preprocessing import Preprocessing
 
 
@@ -44,6 +48,14 @@ def evaluation(split: str, **changes) -> Evaluation:
         "ece_ci": (0.01, 0.04),
         "brier": 0.05,
         "nll": 0.11,
+        "ece_equal_mass": 0.025,
+        "ece_equal_mass_ci": (0.015, 0.045),
+        "ece_classwise": 0.021,
+        "ece_classwise_ci": (0.011, 0.041),
+        "brier_ci": (0.04, 0.06),
+        "nll_ci": (0.09, 0.13),
+        "aurc": 0.004,
+        "e_aurc": 0.002,
         "confusion": ((194, 6), (6, 194)),
         "recall": {"face": 0.98, "not-face": 0.94},
         "recall_ci": {"face": (0.95, 0.99), "not-face": (0.9, 0.97)},
@@ -386,6 +398,65 @@ def test_wrong_corruption_and_certificate_tables(card: ModelCard, tmp_path: Path
     policy.write_text(text if text.startswith("[") else f"[require]\n{text}\n")
     with pytest.raises(UsageError, match=words):
         check_policy(card, policy)
+
+
+def condition(name: str, ece: float, error: float | None) -> ConditionFigures:
+    figures = ProbabilityFigures(
+        ece=ece,
+        ece_ci=(ece / 2, 2 * ece),
+        ece_by_chance=0.01,
+        ece_equal_mass=ece,
+        ece_equal_mass_ci=(ece / 2, 2 * ece),
+        ece_classwise=ece,
+        ece_classwise_ci=(ece / 2, 2 * ece),
+        brier=0.1,
+        brier_ci=(0.05, 0.2),
+        nll=0.2,
+        nll_ci=(0.1, 0.3),
+        reliability=(),
+    )
+    return ConditionFigures(
+        condition=name, n=200, accuracy=0.9, coverage=0.8, error_answered=error, before=figures, after=figures
+    )
+
+
+def test_calibration_is_judged_by_its_worst_condition_or_by_a_named_one(card, hold):
+    report = CalibrationReport(
+        provenance=Provenance(split="test", n=200),
+        classes=card.classes,
+        method="beta",
+        cross_validated=False,
+        conditions=(condition("original", 0.01, 0.005), condition("jpeg-40", 0.04, None)),
+    )
+    with_report = card.with_evidence(report)
+    found = hold("[require.calibration]\nece = 0.05\nece_upper = 0.07\nn = 100", with_report)
+    assert {c["figure"]: (c["got"], c["passed"]) for c in found["checked"]} == {
+        "calibration.ece": (0.04, True),
+        "calibration.ece_upper": (0.08, False),
+        "calibration.n": (200, True),
+    }
+    assert hold('[require.calibration]\ncondition = "original"\nece = 0.01', with_report)["passed"]
+    nothing = hold("[require.calibration]\nerror_answered = 0.5", with_report)
+    assert "nothing is answered" in nothing["failed"][0]["reason"]
+    assert hold("[require.calibration]\nece = 1", card)["failed"][0]["reason"] == "no calibration on 'test'"
+    with pytest.raises(UsageError, match=r"no key 'calibration.ecee'.*ece_upper"):
+        hold("[require.calibration]\necee = 1", with_report)
+
+
+def test_a_promise_counts_only_if_it_is_kept(card, hold):
+    def promising(kept: bool) -> ModelCard:
+        stated = StatedError(
+            error=0.01, certainty=0.95, kept=kept, limit=0.9, design_effect=1.0, sequences=1, conditions={}
+        )
+        bounded = FalsePositives(rate=0.02, certainty=0.95, kept=kept, upper=0.9, lower=0.1, sources={})
+        return card.changed(abstention=Abstention(stated_error=stated, false_positives=bounded))
+
+    assert hold("[require.promise]\nerror = 0.01\nfalse_positive = 0.05", promising(True))["passed"]
+    assert not hold("[require.promise]\nerror = 0.005", promising(True))["passed"]
+    failed = hold("[require.promise]\nerror = 0.01", promising(False))["failed"]
+    assert failed[0]["reason"] == "the model promises no error"
+    with pytest.raises(UsageError, match=r"no key 'promise.eror'; the keys are: error, false_positive"):
+        hold("[require.promise]\neror = 1", card)
 
 
 def remade(flips: int, answers: int = 400) -> RemadeReport:

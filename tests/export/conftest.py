@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from facevalue.models import networks
 from facevalue.models.classifier import Classifier
 from facevalue.models.networks.base import Body, normalise
 from facevalue.models.networks.ensemble import Ensemble
+from facevalue.models.novelty.mahalanobis import RANK, Mahalanobis
 
 Make = Callable[..., Classifier]
 
@@ -73,15 +76,30 @@ def make() -> Make:
         ).eval()
         with torch.no_grad():
             features = classifier.features(images)
-            basis, _ = torch.linalg.qr(torch.randn(features.shape[1], classifier.novelty_basis.shape[1]))
+            basis, _ = torch.linalg.qr(torch.randn(features.shape[1], min(RANK, features.shape[1])))
             deviation = float(features.std()) + 1e-3
             return classifier.changed(
-                buffers={
-                    "novelty_means": features.mean(0).expand(len(classes), -1),
-                    "novelty_basis": basis,
-                    "novelty_scale": torch.full_like(classifier.novelty_scale, deviation),
-                    "novelty_rest": torch.tensor(deviation),
-                }
+                novelty_score=Mahalanobis(
+                    {
+                        "means": features.mean(0).expand(len(classes), -1),
+                        "basis": basis,
+                        "scale": torch.full((basis.shape[1],), deviation),
+                        "rest": torch.tensor(deviation),
+                    }
+                )
             )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def agreed(face_images: ImageDataset) -> Callable[[Classifier], ImageDataset]:
+    """The ten face images that a classifier is surest of, with the labels that it gives them."""
+
+    def relabelled(classifier: Classifier) -> ImageDataset:
+        p = classifier.eval().predict_proba(face_images.pixels())
+        sure = np.argsort(np.abs(p[:, 0] - classifier.card.threshold))[-10:]
+        labels = np.where(p[:, 0] >= classifier.card.threshold, 0, 1)
+        return replace(face_images, labels=labels.astype(np.int64)).take(np.sort(sure))
+
+    return relabelled

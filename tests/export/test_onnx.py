@@ -13,9 +13,13 @@ from torch import Tensor, nn
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
+from facevalue.evidence.card import Calibration
+from facevalue.export import EXPORTERS
 from facevalue.export.onnx import Graph, OnnxExporter
 from facevalue.models import networks
+from facevalue.models.calibration import METHODS
 from facevalue.models.classifier import Classifier
+from facevalue.models.features import features_of
 from facevalue.models.graphs import record
 from facevalue.models.graphs.record import captured, traced
 from facevalue.models.networks.base import Body
@@ -179,3 +183,21 @@ def test_more_weights_than_one_file_holds(make: Make, tmp_path: Path, monkeypatc
     monkeypatch.setattr(record, "MAX_BYTES", 1000)
     with pytest.raises(FaceValueError, match="holds at most 2"):
         OnnxExporter().write(make(), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_calibration_method_is_inside_the_graph(
+    name: str, make: Make, face_images: ImageDataset, tmp_path: Path
+) -> None:
+    classifier = make()
+    logits = features_of(classifier, face_images).logits(classifier)
+    z = np.tile(logits.double().numpy() / classifier.card.temperature, (40, 1))
+    drawn = (np.random.default_rng(0).random(len(z)) < 0.3 + 0.4 * (z[:, 1] > z[:, 0])).astype(np.int64)
+    parameters = METHODS[name].fit(z, drawn, np.ones(len(z)))
+    calibration = Calibration(method=name, parameters=dict(parameters))
+    fitted = classifier.changed(classifier.card.changed(calibration=calibration))
+    report = EXPORTERS["onnx"](fitted, tmp_path / "model.onnx", face_images)
+    assert report.label_agreement == 1
+    assert report.max_probability_difference < 1e-4
+    p, plain = fitted.calibrated(logits), classifier.calibrated(logits)
+    assert (float((p - plain).abs().max()) > 1e-3) == (name != "temperature")

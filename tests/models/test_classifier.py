@@ -12,6 +12,7 @@ from facevalue.evidence.card import CARD, WEIGHTS, ModelCard, NetworkFacts
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.networks import build
+from facevalue.models.novelty.mahalanobis import Mahalanobis
 from facevalue.support import files
 
 SIZE = 16
@@ -34,18 +35,19 @@ def x() -> torch.Tensor:
 def fitted(classifier: Classifier, seed: int = 0, rank: int = 5) -> tuple[Classifier, dict[str, np.ndarray]]:
     """The classifier with novelty statistics drawn by chance, and these as NumPy arrays."""
     rng = np.random.default_rng(seed)
-    k, d = classifier.novelty_means.shape
-    r = classifier.novelty_basis.shape[1]
+    unfitted = classifier.novelty_score
+    assert isinstance(unfitted, Mahalanobis)
+    (k, d), r = unfitted.means.shape, unfitted.basis.shape[1]
     basis = np.zeros((d, r))
     basis[:, :rank] = np.linalg.qr(rng.normal(size=(d, rank)))[0]
     numbers = {
-        "novelty_means": rng.normal(size=(k, d)),
-        "novelty_basis": basis,
-        "novelty_scale": np.concatenate([rng.uniform(0.5, 2, rank), np.ones(r - rank)]),
-        "novelty_rest": np.array(0.3),
+        "means": rng.normal(size=(k, d)),
+        "basis": basis,
+        "scale": np.concatenate([rng.uniform(0.5, 2, rank), np.ones(r - rank)]),
+        "rest": np.array(0.3),
     }
     buffers = {name: torch.tensor(value, dtype=torch.float32) for name, value in numbers.items()}
-    return classifier.changed(buffers=buffers), numbers
+    return classifier.changed(novelty_score=Mahalanobis(buffers)), numbers
 
 
 def test_what_is_saved_is_loaded_bit_for_bit(tmp_path: Path, x: torch.Tensor) -> None:
@@ -85,12 +87,10 @@ def test_novelty_is_the_mahalanobis_distance_under_probabilistic_pca(x: torch.Te
         features = classifier.features(x)
         novelty = classifier.novelty(features).numpy()
     # The same as a full covariance: rest^2 everywhere, scale^2 along the leading directions.
-    leading = numbers["novelty_basis"][:, :5]
-    rest = numbers["novelty_rest"] ** 2
-    covariance = (
-        rest * np.eye(leading.shape[0]) + leading @ np.diag(numbers["novelty_scale"][:5] ** 2 - rest) @ leading.T
-    )
-    away = features.double().numpy()[:, None] - numbers["novelty_means"][None]
+    leading = numbers["basis"][:, :5]
+    rest = numbers["rest"] ** 2
+    covariance = rest * np.eye(leading.shape[0]) + leading @ np.diag(numbers["scale"][:5] ** 2 - rest) @ leading.T
+    away = features.double().numpy()[:, None] - numbers["means"][None]
     squared = np.einsum("nkd,de,nke->nk", away, np.linalg.inv(covariance), away)
     np.testing.assert_allclose(novelty, np.sqrt(squared.min(axis=1) / leading.shape[0]), rtol=1e-3)
 
@@ -98,7 +98,7 @@ def test_novelty_is_the_mahalanobis_distance_under_probabilistic_pca(x: torch.Te
 def test_novelty_is_zero_before_it_is_fitted(x: torch.Tensor) -> None:
     classifier = made()
     with torch.no_grad():
-        assert torch.equal(classifier.novelty(classifier.features(x)), torch.zeros(6))
+        assert classifier.novelty(classifier.features(x)).numpy() == pytest.approx(0, abs=1e-5)
 
 
 def test_heat_is_the_class_activation_map(x: torch.Tensor) -> None:
@@ -120,13 +120,15 @@ def test_heat_is_the_class_activation_map(x: torch.Tensor) -> None:
 def test_a_change_makes_a_new_classifier(x: torch.Tensor) -> None:
     old = made()
     before = {name: value.clone() for name, value in old.state_dict().items()}
-    new = old.changed(card=old.card.changed(temperature=3.0), buffers={"novelty_rest": torch.tensor(2.0)})
+    score = Mahalanobis.unfitted(2, old.body.head.in_features)
+    score.rest.fill_(2.0)
+    new = old.changed(card=old.card.changed(temperature=3.0), novelty_score=score)
     with torch.no_grad():
         for parameter in new.parameters():
             parameter.add_(1)
     assert old.card.temperature == 1.0
     assert all(torch.equal(value, before[name]) for name, value in old.state_dict().items())
-    assert float(new.novelty_rest) == 2.0
+    assert float(new.novelty_score.get_buffer("rest")) == 2.0
     assert not new.training
 
 

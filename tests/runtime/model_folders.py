@@ -11,6 +11,7 @@ from facevalue.export.onnx import OnnxExporter
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models import networks
 from facevalue.models.classifier import Classifier
+from facevalue.models.novelty.mahalanobis import Mahalanobis
 from facevalue.support import files
 
 
@@ -47,11 +48,14 @@ def write_model(
         body.head.bias.copy_(-(features.mean(0) @ body.head.weight.T))
         spread = 4 * float(features.std())
         classifier = classifier.changed(
-            buffers={
-                "novelty_means": features.mean(0).expand(len(classes), -1),
-                "novelty_scale": torch.full_like(classifier.novelty_scale, spread),
-                "novelty_rest": torch.tensor(spread),
-            }
+            novelty_score=Mahalanobis(
+                {
+                    "means": features.mean(0).expand(len(classes), -1),
+                    "basis": torch.zeros(features.shape[1], 1),
+                    "scale": torch.tensor([spread]),
+                    "rest": torch.tensor(spread),
+                }
+            )
         )
     folder.mkdir(parents=True, exist_ok=True)
     OnnxExporter().write(classifier, folder / ONNX)

@@ -119,7 +119,7 @@ def test_in_the_shell(
     assert [row["box"] for row in rows][:2] == [[60, 28, 48, 64], None]
     assert [row["faces"] for row in rows] == [1, 0, 2, 2, None]
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split("\t")[1:] == ["-", "-", "no_face (the image shows no face)"]
+    assert lines[1].split("\t")[1:] == ["-", "-", "no_face"]
     assert shell("predict", made[0], images[2]) == 0
     assert "gate_unsure (several: there are 2 faces" in capsys.readouterr().out
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 import jsonschema_rs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -103,6 +103,8 @@ _TYPES = st.sampled_from(
     ),
     query=st.dictionaries(st.sampled_from(["heat", "view", "x"]), st.text(max_size=6), max_size=2),
 )
+@example(path="/models/{name}/predict", name="a/b", kind="image/png", body=b"", query={})
+@example(path="/v2/models/{name}/infer", name="..", kind="application/json", body=b"", query={})
 def test_any_request_is_answered_as_documented(
     path: str, name: str, kind: str, body: bytes, query: dict[str, str], client: httpx.Client, document: dict[str, Any]
 ) -> None:

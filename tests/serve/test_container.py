@@ -151,5 +151,5 @@ print(*sorted(path.name for path in STATIC.iterdir()))
         [sys.executable, "-c", program, installed, folder], capture_output=True, text=True, cwd=installed
     )
     assert done.returncode == 0, done.stderr
-    names = sorted(path.name for path in (ROOT / "src" / "facevalue" / "serve" / "static").iterdir())
+    names = sorted(path.name for path in (ROOT / "src" / "facevalue" / "web" / "static").iterdir())
     assert done.stdout.split() == names

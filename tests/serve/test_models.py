@@ -187,7 +187,7 @@ def test_heat_of_a_network_without_it(client: httpx.Client, face: bytes) -> None
 def test_an_api_key(folder: Path, face: bytes) -> None:
     key = "correct horse"
     with serving(folder, api_key=key) as client:
-        for open_path in ("/v2/health/live", "/v2/health/ready", "/", "/static/page.js", "/docs", "/openapi.json"):
+        for open_path in ("/v2/health/live", "/v2/health/ready", "/", "/static/main.js", "/docs", "/openapi.json"):
             assert client.get(open_path).status_code == 200, open_path
         for headers in (
             {},

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
-from facevalue.evaluation.calibration import fit_temperature
+from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.training.probe import Differences, fit_probe, refit
 from facevalue.training.settings import ProbeSettings
 

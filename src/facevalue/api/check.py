@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from facevalue.api.common.inputs import Model
 from facevalue.errors import FaceValueError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.policy import PolicyResult, check_policy
-from facevalue.models.classifier import Classifier
+
+if TYPE_CHECKING:  # a card is checked without torch
+    from facevalue.api.common.inputs import Model
 
 
 def check(model: Model, policy: Path | str) -> PolicyResult:
@@ -26,7 +29,7 @@ def check(model: Model, policy: Path | str) -> PolicyResult:
     FaceValueError
         The card was edited by hand.
     """
-    card = model.card if isinstance(model, Classifier) else ModelCard.load(Path(model))
+    card = ModelCard.load(Path(model)) if isinstance(model, str | os.PathLike) else model.card
     if card.altered:
         raise FaceValueError(
             f"the card of {model} was edited after facevalue had written it ({', '.join(card.altered)}), so it proves "

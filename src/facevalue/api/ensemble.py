@@ -22,7 +22,8 @@ from facevalue.data.training_data import (
     learned_manifest,
 )
 from facevalue.errors import UsageError
-from facevalue.evaluation.calibration import choose_confidence, novelty_limit
+from facevalue.evaluation.answer_limits import choose_confidence
+from facevalue.evaluation.calibration import novelty_limit
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.evidence.findings import finding, say

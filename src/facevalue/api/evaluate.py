@@ -8,18 +8,34 @@ from pathlib import Path
 from facevalue import decision
 from facevalue.api.common.inputs import EvaluationContext, Model
 from facevalue.data.scan import Data
+from facevalue.data.strangers import folders_of, read_strangers
+from facevalue.errors import UsageError
+from facevalue.evaluation.calibration_report import calibration_report
+from facevalue.evaluation.calibration_set import ORIGINAL
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.slices import study, values_of
 from facevalue.evaluation.stability import stable_answers
+from facevalue.evaluation.strangers import evaluate_strangers as evaluate_strangers_dataset
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.provenance import recorded
-from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, RemadeReport, SliceStudy
-from facevalue.models.features import features_of
+from facevalue.evidence.records import (
+    CalibrationReport,
+    CertificateReport,
+    CorruptionReport,
+    Evaluation,
+    RemadeReport,
+    SliceStudy,
+    StrangerReport,
+)
+from facevalue.models.features import Extractor, features_of
 from facevalue.reports import plots
 from facevalue.robustness.certificates import certify_dataset
+from facevalue.robustness.corruptions.damage import EVERYDAY
 from facevalue.robustness.corruptions.evaluate import corrupt_dataset
 from facevalue.robustness.defenses.smoothing import Smoothing
 from facevalue.robustness.remade import remade_report
+from facevalue.training.calibration_images import calibration_set
+from facevalue.training.settings import CalibrationSettings
 
 
 @recorded
@@ -76,6 +92,37 @@ def _known_slices(card: ModelCard, report: Evaluation, asked: set[str]) -> list[
 
 
 @recorded
+def evaluate_calibration(
+    model: Model,
+    data: Data,
+    *,
+    damage: Sequence[str] | None = None,
+    split: str | None = None,
+    limit: int | None = 500,
+    seed: int = 0,
+    save: bool = True,
+) -> CalibrationReport:
+    """Probabilities before and after calibration, on the images as they are and after everyday damage.
+
+    Parameters
+    ----------
+    model, data, split, save : as for :func:`evaluate`. Use images that the model was not calibrated on.
+    damage : corruptions with a strength, such as ``jpeg-60``; by default those that the model was calibrated for.
+    limit : use at most this many images, drawn evenly from the classes; ``None`` for all.
+    seed : of the choice of images.
+    """
+    context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)
+    classifier, dataset = context.classifier, context.dataset
+    declared = [name for name in classifier.card.calibration.images if name != ORIGINAL]
+    settings = CalibrationSettings(
+        damage=tuple(declared or EVERYDAY if damage is None else damage), damaged=len(dataset)
+    )
+    extractor = Extractor(classifier)
+    images = calibration_set(extractor, dataset, extractor.of(dataset), settings)
+    return context.finished(calibration_report(classifier, images, dataset, own=False))
+
+
+@recorded
 def evaluate_corruptions(
     model: Model,
     data: Data,
@@ -104,6 +151,33 @@ def evaluate_corruptions(
     if plot is not None:
         plots.save_png(plots.corruption_curves(report), Path(plot))
     return report
+
+
+@recorded
+def evaluate_strangers(
+    model: Model,
+    data: Data,
+    strangers: Path | str | Sequence[Path | str],
+    *,
+    split: str | None = None,
+    save: bool = True,
+) -> StrangerReport:
+    """Share of images of other kinds (strangers) that a model answers instead of refusing them, by folder.
+
+    Parameters
+    ----------
+    model, data, split, save : as for :func:`evaluate`; the share of these images that is answered is given beside.
+    strangers : folders of images that the model must refuse; each is one set. Images that the model's own data has are
+        left out. Folders that it was trained with say little: see the report of its training.
+    """
+    context = EvaluationContext.of(model, data, split=split, save=save)
+    classifier, origin = context.classifier, context.classifier.origin
+    known = None if origin is None else origin.manifest
+    given = read_strangers(folders_of(strangers), classifier.card.preprocessing, known)
+    if given.images is None:
+        raise UsageError("expected at least one folder of `strangers`")
+    found = evaluate_strangers_dataset(classifier, context.dataset, given.images)
+    return context.finished(found.changed(warnings=(*given.warnings, *found.warnings)))
 
 
 @recorded

@@ -7,7 +7,7 @@ import hashlib
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +25,13 @@ from facevalue.data.face_boxes import with_faces
 from facevalue.data.hard_images import hard_manifest
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
+from facevalue.data.strangers import DRAWN, folders_of
 from facevalue.data.training_data import HARD_IMAGES_ONLY, calibrated_on_hard_images_only, found_again, learned_manifest
 from facevalue.errors import DataError, UsageError
-from facevalue.evaluation.calibration import calibrated, with_novelty
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.paired_comparison import as_loss, compare_pairs, warnings_of
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.findings import say
+from facevalue.evidence.findings import Finding, finding, say
 from facevalue.evidence.provenance import Provenance, recorded
 from facevalue.evidence.records import Evaluation, FinetuneReport
 from facevalue.models.classifier import Classifier, load
@@ -40,12 +40,14 @@ from facevalue.models.origin import Origin
 from facevalue.support import progress
 from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import resumable
+from facevalue.training.calibration_images import calibration_set
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.head import moved_head
 from facevalue.training.loop import train_body
 from facevalue.training.methods import checkpoint_beside, identity
 from facevalue.training.plan import ValidationPlan
 from facevalue.training.recipe import Recipe, Setting, read
+from facevalue.training.strangers import StrangerSplit
 
 LR, EPOCHS = 5e-5, 5
 _THE_MODELS_OWN = ("method", "network", "positive", "split", "refit", "probe", "distill", "gate")
@@ -104,6 +106,7 @@ def finetune(
     groups: str | None = None,
     classes: Mapping[str, str] | None = None,
     old: Data | None = None,
+    strangers: Path | str | Sequence[Path | str] = (),
     seed: int = 0,
     resume: bool = False,
     fresh: bool = False,
@@ -128,6 +131,7 @@ def finetune(
     groups : groups of the hard images, as for ``train``.
     classes : names of classes of the hard images, as for ``evaluate``.
     old : the present location of the model's own images, if they have moved.
+    strangers : as for ``train``. Give the folders of the training again: a model keeps no images.
     resume, fresh : as for ``train``, for a fine-tuning of stages.
     settings : other settings of the recipe ``finetune``, by dotted key.
 
@@ -174,6 +178,7 @@ def finetune(
         hard, left_out = hard_manifest(given, known, before.card.classes, groups, seed)
         say(hard.warnings)
         known, hard = (with_faces(manifest, before.gate, *SPLITS) for manifest in (known, hard))
+        refused = StrangerSplit.of(folders_of(strangers), before.card.preprocessing, _whole(known, hard))
         of_old, of_hard = _splits(known, before.card, "old"), _splits(hard, before.card, "hard")
         kept = "calibration" in of_old  # false after a refit, which trains on all images except test
         alone = not kept or calibrated_on_hard_images_only(before.card)
@@ -211,15 +216,9 @@ def finetune(
                 after, history = train_body(before, mixed["train"], plan, recipe, checkpoint)
                 extractor = Extractor(after)
                 features = {name: extractor.of(part) for name, part in mixed.items()}
-        limits = recipe.calibration
-        after = calibrated(
-            with_novelty(after, features["train"]),
-            features["calibration"],
-            target=limits.target,
-            floor=limits.floor,
-            quantile=limits.quantile,
-        )
-        after, unsure = with_stable_answers(after, mixed["calibration"], features["calibration"], limits)
+        held_out = calibration_set(extractor, mixed["calibration"], features["calibration"], recipe.calibration)
+        after = refused.calibrated(after, mixed["train"], features["train"], held_out, recipe)
+        after, unsure = with_stable_answers(after, mixed["calibration"], held_out, recipe.calibration)
         # The test split has the old images first, then the hard ones.
         n_old = len(of_old["test"])
         features_after = {"old": features["test"].rows(0, n_old), "hard": features["test"].rows(n_old)}
@@ -235,18 +234,18 @@ def finetune(
             replayed=sum(map(len, replayed)),
             left_out=left_out,
             changes=changes,
-            warnings=(*warnings_of(changes, before.card, of_hard), *([HARD_IMAGES_ONLY] if alone else [])),
+            warnings=(
+                *warnings_of(changes, before.card, of_hard),
+                *([HARD_IMAGES_ONLY] if alone else []),
+                *_not_given_again(before.card, refused),
+            ),
             provenance=Provenance.made(
                 start, seed, fingerprint=hard.fingerprint(), source=hard.source, n=sum(change.n for change in changes)
             ),
         )
-        whole = Manifest(
-            table=pd.concat([known.table, hard.table], ignore_index=True),
-            source=f"{known.source}; {hard.source}",
-            groups="; ".join(dict.fromkeys((known.groups, hard.groups))),
-            warnings=(*known.warnings, *hard.warnings),
-            images={**known.images, **hard.images},
-        )
+        whole = _whole(known, hard)
+        on_strangers = refused.report(after, mixed["test"], features["test"])
+        say(on_strangers.warnings)
         # Stable answers take several passes through the network: only the test figures are of them.
         plain = after if after.card.inputs == 1 else after.changed(after.card.with_inputs(0))
         reports = [
@@ -274,7 +273,7 @@ def finetune(
             provenance=provenance_of(whole, start, seed),
             seconds_per_epoch=float(np.mean([line["seconds"] for line in history])),
             files={},
-            evidence=(*reversed(reports), *after_reports.values(), report),
+            evidence=(*reversed(reports), *after_reports.values(), on_strangers, report),
         )
         after = after.changed(card, origin=Origin(whole, tuple(history)))
         if folder is not None:
@@ -317,11 +316,35 @@ def _recipe(
         "schedule.warmup_epochs": 0,
         "positive": card.positive,
         "calibration": own.get("calibration"),
+        "novelty": own.get("novelty"),
         "gate": own.get("gate"),
         # Keep the model's augmentation, so that the invariance it has learned is not lost.
         "augment": own.get("augment") if own.get("method") in ("scratch", "finetune") else None,
     }
     return read("finetune", {**settings, **changes})
+
+
+def _not_given_again(card: ModelCard, refused: StrangerSplit) -> list[Finding]:
+    """A finding if the model was trained with strangers that are not among those given now."""
+    lost = [name for name in card.novelty.strangers if not name.startswith(DRAWN) and name not in refused.fit.classes]
+    if not lost:
+        return []
+    text = (
+        f"the model was trained to refuse {', '.join(lost)}, but these strangers were not given again; the new model "
+        "may answer them. Name their folders with `strangers`"
+    )
+    return [finding("strangers-not-given-again", text, sets=tuple(lost))]
+
+
+def _whole(known: Manifest, hard: Manifest) -> Manifest:
+    """The old and the hard images in one manifest."""
+    return Manifest(
+        table=pd.concat([known.table, hard.table], ignore_index=True),
+        source=f"{known.source}; {hard.source}",
+        groups="; ".join(dict.fromkeys((known.groups, hard.groups))),
+        warnings=(*known.warnings, *hard.warnings),
+        images={**known.images, **hard.images},
+    )
 
 
 def _splits(manifest: Manifest, card: ModelCard, name: str) -> dict[str, ImageDataset]:

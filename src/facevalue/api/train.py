@@ -19,8 +19,9 @@ from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.face_boxes import found_in_training, with_faces
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.data.scan import Data
+from facevalue.data.strangers import folders_of
 from facevalue.errors import DataError, FaceValueError, UsageError
-from facevalue.evaluation.calibration import calibrated, with_novelty
+from facevalue.evaluation.calibration_report import calibration_report
 from facevalue.evidence.card import CARD
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, recorded
@@ -31,10 +32,11 @@ from facevalue.support import files, progress
 from facevalue.support.output_folder import free_folder, locked, resumable
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import resolved
-from facevalue.training.methods import Trained, checkpoint_beside, identity, new_classifier, train_method
+from facevalue.training.methods import checkpoint_beside, identity, new_classifier, train_method
 from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.refit import finished
 from facevalue.training.split_data import split_manifest
+from facevalue.training.strangers import StrangerSplit
 from facevalue.training.studies import check_same_study, study_of
 
 _SHOWN_WARNINGS = 5  # warnings about the test figures to show; with many classes there can be hundreds
@@ -64,8 +66,11 @@ def train(
     eps: float | None = None,
     teacher: Path | str | None = None,
     distill_temperature: float | None = None,
+    strangers: Path | str | Sequence[Path | str] = (),
     gate: str | None = None,
     gate_model: Path | str | None = None,
+    max_error: float | None = None,
+    max_false_positive: float | None = None,
     stable: int | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
@@ -86,6 +91,10 @@ def train(
     strict : do not train if there is a warning about the images.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
     distill_temperature, gate, gate_model, stable : recipe settings.
+    strangers : folders of images that the model must refuse, such as cats and dogs for a model of horses and humans.
+        Novelty is fitted with most of them and tested on the others. Drawn images are always used too.
+    max_error, max_false_positive : what the model promises of its answers, see
+        :class:`~facevalue.training.settings.CalibrationSettings`.
     settings : other recipe settings by dotted key: ``{"augment.flip": True}``.
 
     Returns
@@ -121,6 +130,8 @@ def train(
         "gate": gate,
         "stable": stable,
         "gate_model": None if gate_model is None else str(gate_model),
+        "max_error": max_error,
+        "max_false_positive": max_false_positive,
     }
     chosen = resolved(configured(recipe, seed=seed, named=asked, settings=settings))
     if eps is not None and chosen.adversarial.method == "none":
@@ -145,26 +156,30 @@ def train(
             more = len(manifest.unreadable) - 1
             progress.note(f"left out: {first['path']} {first['reason']}" + (f", and {more} more" if more else ""))
         classes = _class_order(data, manifest)
+        chosen.calibration.choices().methods(len(classes))  # wrong use is told before the work
         classifier = new_classifier(chosen, classes)
         run = identity(chosen, manifest.fingerprint(), classifier.card.network.weights_sha256)
         with _checkpoint(folder, run) as checkpoint:
             checkpoint.begin(resume=resume, fresh=fresh)
             splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
+            refused = StrangerSplit.of(folders_of(strangers), classifier.card.preprocessing, manifest)
             trained = train_method(classifier, splits, chosen, checkpoint)
-            fitted, unsure = with_stable_answers(
-                _calibrated(trained, chosen),
-                splits["calibration"],
-                trained.features["calibration"],
-                chosen.calibration,
+            fitted = refused.calibrated(
+                trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen
             )
-            classifier, reports = finished(fitted, trained, splits)
+            calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
+            say(calibration.warnings)
+            fitted, unsure = with_stable_answers(fitted, splits["calibration"], trained.calibration, chosen.calibration)
+            classifier, reports = finished(fitted, trained, splits, refused)
             _show_findings(reports[-1])
+            on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"])
+            say(on_strangers.warnings)
             facts = data_facts_of(manifest)
             card = classifier.card.changed(
                 data=facts.changed(warnings=(*facts.warnings, *unsure)),
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
-                evidence=reports,
+                evidence=(*reports, calibration, on_strangers),
             )
             classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
             if folder is None:
@@ -210,17 +225,6 @@ def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     return manifest.changed(warnings=(*manifest.warnings, *found)) if found else manifest
 
 
-def _calibrated(trained: Trained, recipe: Recipe) -> Classifier:
-    settings = recipe.calibration
-    return calibrated(
-        with_novelty(trained.classifier, trained.features["train"]),
-        trained.features["calibration"],
-        target=settings.target,
-        floor=settings.floor,
-        quantile=settings.quantile,
-    )
-
-
 STUDY, CURVES = "sizes.json", "curves.png"
 
 
@@ -236,6 +240,7 @@ def train_sizes(
     resume: bool = False,
     fresh: bool = False,
     overwrite: bool = False,
+    strangers: Path | str | Sequence[Path | str] = (),
     strict: bool = False,
     settings: Mapping[str, Setting] | None = None,
 ) -> Comparison:
@@ -246,7 +251,7 @@ def train_sizes(
 
     Parameters
     ----------
-    data, recipe, groups, seed, overwrite, strict, settings : as for :func:`train`; the same for every model.
+    data, recipe, groups, seed, overwrite, strict, strangers, settings : as for :func:`train`; the same for every model.
     sizes : sides of the network input in pixels, all different.
     resume : compare again if the study is finished.
     fresh : remove an interrupted study and start over.
@@ -282,6 +287,7 @@ def train_sizes(
                         seed=seed,
                         size=size,
                         overwrite=True,
+                        strangers=strangers,
                         strict=strict,
                         settings=settings,
                     )

@@ -18,10 +18,10 @@ from facevalue.data.face_boxes import found_in_training, with_faces
 from facevalue.data.manifest import Manifest
 from facevalue.data.scan import Data, scan
 from facevalue.errors import FaceValueError, MissingExtraError, UsageError
-from facevalue.evaluation.calibration import fit_temperature
 from facevalue.evidence.card import MANIFEST
 from facevalue.evidence.findings import finding, say
 from facevalue.evidence.provenance import current_command, recorded
+from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.support import files, progress

@@ -13,7 +13,6 @@ from facevalue.evidence.seals import changed_fields
 from facevalue.evidence.signing import SIGNATURE, STATEMENTS, problems_of, statement_problems
 from facevalue.evidence.verification import FolderCheck, Verification
 from facevalue.runtime.canaries import check_canaries
-from facevalue.runtime.gate import gate_of
 from facevalue.runtime.predictor import Predictor
 from facevalue.support import files, progress
 
@@ -118,8 +117,7 @@ def _canaries(folder: Path, card: ModelCard) -> FolderCheck:
     if CANARIES not in card.files:
         return FolderCheck(name="canaries", passed=None, text="the folder holds none: it is of an earlier version")
     try:
-        predictor = Predictor(card, folder / ONNX, gate=gate_of(folder, card)[1])
-        result = check_canaries(predictor, folder / CANARIES)
+        result = check_canaries(Predictor(card, folder / ONNX), folder / CANARIES)
     except FaceValueError as error:
         return FolderCheck.of("canaries", CANARIES, [str(error)])
     text = f"{result.n} images predicted on this machine; largest difference {result.largest_difference:.1g}"

@@ -15,6 +15,7 @@ import typer
 from facevalue.cli import (
     attack,
     calibrate,
+    certify_runtimes,
     check,
     compare,
     data,
@@ -32,6 +33,7 @@ from facevalue.cli import (
     tune,
     verify,
 )
+from facevalue.cli.common.extras import panel
 from facevalue.cli.common.shell import flush, prepare_process, run, verb
 
 VERBS = {
@@ -47,6 +49,7 @@ VERBS = {
     "attack": attack,
     "explain": explain,
     "export": export,
+    "certify-runtimes": certify_runtimes,
     "report": report,
     "check": check,
     "verify": verify,
@@ -67,7 +70,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _name, _module in VERBS.items():
-    app.command(_name, epilog=f"Example: {_module.EXAMPLE}")(verb(_module.run))
+    app.command(_name, epilog=f"Example: {_module.EXAMPLE}", rich_help_panel=panel(_name))(verb(_module.run))
 for _name, _group in GROUPS.items():
     app.add_typer(_group.app, name=_name)
 

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Classes, Stable
+from facevalue.cli.calibrate import calibration_table
+from facevalue.cli.common.options import Classes, Stable, Strangers
 from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import classes_of, words
 from facevalue.cli.common.shell import Seed
 from facevalue.support.formats import interval, percent
 
 if TYPE_CHECKING:
-    from facevalue.evidence.records import CertificateReport, CorruptionReport, Evaluation, RemadeReport, SliceStudy
+    from facevalue.evidence.records import (
+        CertificateReport,
+        CorruptionReport,
+        Evaluation,
+        RemadeReport,
+        SliceStudy,
+        StrangerReport,
+    )
 
 EXAMPLE = "facevalue evaluate model other-images --json figures.json"
 _FILES = 10  # files listed at most
@@ -38,6 +46,13 @@ def run(
             " stem:REGEX.",
         ),
     ] = None,
+    calibration: Annotated[
+        bool,
+        Option(
+            "--calibration",
+            help="Also measure the probabilities before and after calibration, and after everyday damage.",
+        ),
+    ] = False,
     corruptions: Annotated[
         bool,
         Option(
@@ -54,6 +69,7 @@ def run(
     certify: Annotated[
         bool, Option("--certify", help="Also measure certified accuracy with randomised smoothing (see --sigma).")
     ] = False,
+    strangers: Strangers = None,
     sigma: Annotated[float, Option(min=0, metavar="SIGMA", help="Noise for --certify, for pixels in [0, 1].")] = 0.25,
     samples: Annotated[int, Option(min=1, metavar="N", help="Noisy copies per image for --certify.")] = 1000,
     limit: Annotated[
@@ -61,7 +77,7 @@ def run(
         Option(
             min=1,
             metavar="N",
-            help="Most images for --corruptions (500 by default), --remade (200) and --certify (100).",
+            help="Most images: 500 by default for --calibration and --corruptions, --remade 200, --certify 100.",
         ),
     ] = None,
     plot: Annotated[
@@ -76,7 +92,13 @@ def run(
     named = classes_of(classes or ())
 
     from facevalue.api.evaluate import certify as run_certify
-    from facevalue.api.evaluate import evaluate, evaluate_corruptions, evaluate_remade
+    from facevalue.api.evaluate import (
+        evaluate,
+        evaluate_calibration,
+        evaluate_corruptions,
+        evaluate_remade,
+        evaluate_strangers,
+    )
 
     report = evaluate(
         model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save, stable=stable
@@ -86,6 +108,10 @@ def run(
     common: dict[str, Any] = {"split": split, "classes": named, "seed": seed, "save": save}
     if limit is not None:
         common["limit"] = limit
+    if calibration:
+        probable = evaluate_calibration(model, data, **common)
+        figures["calibration"] = probable.to_dict()
+        more += [calibration_table(probable), *(w.line for w in probable.warnings)]
     if corruptions:
         corrupted = evaluate_corruptions(model, data, **common, plot=plot)
         figures["corruptions"] = corrupted.to_dict()
@@ -98,6 +124,10 @@ def run(
         certified = run_certify(model, data, sigma=sigma, samples=samples, **common, plot=None if corruptions else plot)
         figures["certificate"] = certified.to_dict()
         more += [certificate_table(certified), *(w.line for w in certified.warnings)]
+    if strangers:
+        refused = evaluate_strangers(model, data, strangers, split=split, save=save)
+        figures["strangers"] = refused.to_dict()
+        more += [stranger_table(refused), *(w.line for w in refused.warnings)]
     deliver(
         figures,
         json,
@@ -171,6 +201,22 @@ def corruption_table(report: CorruptionReport) -> Table:
         rows.append((kind, *cells, of_kind[0].unit))
     title = f"everyday corruptions, n = {report.n}: mean accuracy is {percent(report.mean_accuracy)}"
     return table(title, ("corruption", "mild", "", "", "", "severe", "unit of strength"), rows)
+
+
+def stranger_table(report: StrangerReport) -> Table:
+    """One row per set, and the model's own images."""
+    title = f"answered although the model must refuse them; of its own {report.n} images it answers"
+    rows = [
+        (s.name, s.n, percent(s.answered), interval(s.answered_ci), f"{s.auroc:.3f}", _named_counts(s.answered_as))
+        for s in report.sets
+    ]
+    return table(
+        f"{title} {percent(report.answered_own)}", ("strangers", "n", "answered", "95 %", "auroc", "answered as"), rows
+    )
+
+
+def _named_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{label} {n}" for label, n in counts.items())
 
 
 def remade_parts(report: RemadeReport) -> list[Table | str]:

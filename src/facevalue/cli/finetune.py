@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Classes, Fresh, Groups, Model, Overwrite, Resume, Settings
+from facevalue.cli.common.options import Classes, Fresh, Groups, Model, Overwrite, Resume, Settings, Strangers
 from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import classes_of, settings_of
 from facevalue.cli.common.shell import Seed
@@ -35,6 +35,7 @@ def run(
     old: Annotated[
         Path | None, Option(metavar="DIR", help="Where the model's own images are now, if they have moved.")
     ] = None,
+    strangers: Strangers = None,
     changes: Settings = None,
     resume: Resume = False,
     fresh: Fresh = False,
@@ -58,6 +59,7 @@ def run(
         groups=groups,
         classes=named,
         old=old,
+        strangers=strangers or (),
         seed=seed,
         resume=resume,
         fresh=fresh,

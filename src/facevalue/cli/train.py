@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal
 
 from typer import Option
 
+from facevalue.cli.calibrate import promise_lines
 from facevalue.cli.common.options import (
     Data,
     Fresh,
     Groups,
+    MaxError,
+    MaxFalsePositive,
     Model,
     Network,
     Overwrite,
@@ -18,12 +21,13 @@ from facevalue.cli.common.options import (
     Resume,
     Settings,
     Stable,
+    Strangers,
     Weights,
 )
 from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
 from facevalue.cli.compare import side_by_side
-from facevalue.cli.evaluate import evaluation_table
+from facevalue.cli.evaluate import evaluation_table, stranger_table
 
 EXAMPLE = "facevalue train images -o model --recipe probe --network mobilenetv2_100 --weights hub"
 
@@ -60,6 +64,7 @@ def run(
     distill_temperature: Annotated[
         float | None, Option(min=1, metavar="T", help="Temperature of distillation; higher means softer probabilities.")
     ] = None,
+    strangers: Strangers = None,
     gate: Annotated[
         Literal["face", "none"] | None,
         Option("--gate", help="Train on faces, found and cropped, or on whole images; by default as the recipe says."),
@@ -69,6 +74,8 @@ def run(
         Path | None,
         Option(metavar="FILE", help="The face detector's file; by default the one of: facevalue data get yunet."),
     ] = None,
+    max_error: MaxError = None,
+    max_false_positive: MaxFalsePositive = None,
     resume: Resume = False,
     fresh: Fresh = False,
     overwrite: Overwrite = False,
@@ -94,9 +101,12 @@ def run(
         "gate": gate,
         "stable": stable,
         "gate_model": None if gate_model is None else str(gate_model),
+        "max_error": max_error,
+        "max_false_positive": max_false_positive,
     }
 
     from facevalue.api.train import train, train_sizes
+    from facevalue.evidence.records import StrangerReport
     from facevalue.evidence.summary import TrainSummary
     from facevalue.training.recipe import SHORT
 
@@ -112,6 +122,7 @@ def run(
             resume=resume,
             fresh=fresh,
             overwrite=overwrite,
+            strangers=strangers or (),
             strict=strict,
             settings={**named, **changed},
         )
@@ -134,6 +145,7 @@ def run(
         overwrite=overwrite,
         strict=strict,
         size=sizes[0] if sizes else None,
+        strangers=strangers or (),
         settings=changed,
         **chosen,
     )
@@ -142,5 +154,7 @@ def run(
         {"model": str(output), **summary.to_dict()},
         json,
         evaluation_table([r for r in (summary.train, summary.validation, summary.test) if r is not None]),
+        *map(stranger_table, model.card.of_kind(StrangerReport)),
+        *promise_lines(model.card),
         f"{output}: the model folder; next: facevalue predict {argument(output)} IMAGE…",
     )

@@ -393,15 +393,19 @@ class ImageDataset:
 
     def some(self, n: int, seed: int = 0) -> ImageDataset:
         """At most ``n`` images, drawn evenly from the classes, in their original order."""
+        return self if n >= len(self) else self.take(self.places(n, seed))
+
+    def places(self, n: int, seed: int = 0) -> NDArray[np.int64]:
+        """Positions of at most ``n`` images, drawn evenly from the classes, in ascending order."""
         if n >= len(self):
-            return self
+            return np.arange(len(self))
         rng = np.random.default_rng(seed)
         shuffled = rng.permutation(len(self))
         rank = np.empty(len(self), np.int64)  # within its class in the shuffled order: 0, 1, 2, …
         for c in range(len(self.classes)):
             of_class = shuffled[self.labels[shuffled] == c]
             rank[of_class] = np.arange(len(of_class))
-        return self.take(np.sort(shuffled[np.argsort(rank[shuffled], kind="stable")][:n]))
+        return np.sort(shuffled[np.argsort(rank[shuffled], kind="stable")][:n])
 
     # How it reads ----------------------------------------------------------------------------------------------------
 

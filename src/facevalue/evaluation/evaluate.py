@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from facevalue import decision
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.face_boxes import is_unsure
 from facevalue.errors import FaceValueError
-from facevalue.evaluation import confusion_checks, metrics
+from facevalue.evaluation import confusion_checks, metrics, risk_coverage
+from facevalue.evaluation.probability_figures import probability_figures
 from facevalue.evaluation.stability import stable_answers
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import NAMED, Finding, finding, named
@@ -49,12 +50,13 @@ def evaluate_dataset(
     unsure: dict[Reason, NDArray[np.bool_]] = (
         {} if classifier.card.gate is None else {"gate_unsure": is_unsure(dataset.rows)}
     )
+    groups = [str(group) for group in dataset.rows["group"]]
     probabilities, novelty = features.probabilities(classifier), features.novelty(classifier)
     if classifier.card.inputs > 1:
         answers = answers if answers is not None else stable_answers(classifier, dataset, features)
         probabilities, unsure["unstable"] = answers.p, answers.unstable
     with progress.within(f"figures of {dataset.name}"):
-        found = figures(classifier.card, features.y, probabilities, novelty, unsure)
+        found = figures(classifier.card, features.y, probabilities, novelty, unsure, groups)
     provenance = Provenance.of(dataset, start)
     return _with_faceless(found, len(dataset.without_face)).changed(
         unreadable=dataset.unreadable, provenance=provenance.changed(n=provenance.n + len(dataset.without_face))
@@ -85,6 +87,7 @@ def figures(
     p: NDArray[np.float64],
     novelty: NDArray[np.float64],
     unsure: Mapping[Reason, NDArray[np.bool_]] | None = None,
+    groups: Sequence[str] = (),
 ) -> Evaluation:
     """The evaluation figures only; the provenance holds just n.
 
@@ -94,6 +97,7 @@ def figures(
     p : (n, k) calibrated probabilities.
     novelty : (n,) distances.
     unsure : (n,) images on which the model abstains before the network is asked, by reason.
+    groups : (n,) group of each image; "" where it is its own. Intervals of the probabilities count groups.
     """
     if not np.isfinite(p).all():
         raise FaceValueError(
@@ -104,13 +108,17 @@ def figures(
     positive = card.positive_index
     decided = decision.decide(p, positive, card.threshold)
     right = decided == y
-    why = {**(unsure or {}), **decision.abstentions(card.limits, p[np.arange(n), decided], novelty)}
+    why = {
+        **(unsure or {}),
+        **decision.abstentions(card.limits, p[np.arange(n), decided], novelty, decided == positive),
+    }
     answered = ~np.logical_or.reduce(list(why.values()))
     n_answered, right_answered = int(answered.sum()), int((right & answered).sum())
     present = [c for c in range(k) if (y == c).any()]
     draws = 500 if n <= 20_000 else 100
 
-    auroc, ece = metrics.auroc(y, p, positive), metrics.ece(y, p)
+    auroc, probable = metrics.auroc(y, p, positive), probability_figures(y, p, groups, draws)
+    confidence = p[np.arange(n), decided]
     average_precision = metrics.average_precision(y, p, positive)
     confusion = metrics.confusion(y, decided, k)
     doubt = confusion_checks.exchanged(card.classes, confusion)
@@ -127,10 +135,6 @@ def figures(
         auroc=None if np.isnan(auroc) else auroc,
         auroc_ci=None if np.isnan(auroc) else _auroc_ci(auroc, y, p, positive, draws),
         average_precision=None if np.isnan(average_precision) else average_precision,
-        ece=ece,
-        ece_ci=_bootstrap("interval of the ECE", lambda i: metrics.ece(y[i], p[i]), n, draws, ece),
-        brier=metrics.brier(y, p),
-        nll=metrics.nll(y, p),
         confusion=tuple(tuple(int(v) for v in row) for row in confusion),
         recall={card.classes[c]: float(right[y == c].mean()) for c in present},
         recall_ci={card.classes[c]: metrics.wilson(int(right[y == c].sum()), int((y == c).sum())) for c in present},
@@ -139,7 +143,11 @@ def figures(
         accuracy_answered=right_answered / n_answered if n_answered else None,
         accuracy_answered_ci=metrics.wilson(right_answered, n_answered) if n_answered else None,
         reasons={reason: int(mask.sum()) for reason, mask in why.items()},
-        reliability=metrics.reliability(y, p),
+        aurc=risk_coverage.aurc(confidence, ~right),
+        e_aurc=risk_coverage.e_aurc(confidence, ~right),
+        risk_coverage=risk_coverage.curve(confidence, ~right),
+        answered=tuple(tuple(int(v) for v in row) for row in metrics.confusion(y[answered], decided[answered], k)),
+        **{name: getattr(probable, name) for name in probable.__struct_fields__},
         warnings=tuple(warnings),
     )
 

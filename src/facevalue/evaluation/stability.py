@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from facevalue import decision
 from facevalue.data.dataset import ImageDataset
-from facevalue.evaluation.calibration import fit_temperature
 from facevalue.evidence.card import Abstention, ModelCard, Stability
 from facevalue.evidence.findings import Finding, finding
 from facevalue.images.remaking import EVERYDAY, Pipeline
 from facevalue.images.versions import versions_of
+from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Change, Extractor, Features
 from facevalue.support.formats import percent
@@ -171,7 +171,7 @@ def _judged(card: ModelCard, versions: Floats, novelty: Floats) -> _Judged:
     found = decision.combined(card, versions)
     decided = decision.decide(found.p, card.positive_index, card.threshold)
     leaning = found.p[np.arange(len(decided)), decided]
-    masks = decision.abstentions(card.limits, leaning, novelty, found.unstable)
+    masks = decision.abstentions(card.limits, leaning, novelty, decided == card.positive_index, found.unstable)
     return _Judged(decided, ~np.logical_or.reduce(list(masks.values())), decision.support_of(versions, decided))
 
 

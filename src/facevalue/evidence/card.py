@@ -16,6 +16,7 @@ from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.record import Record
 from facevalue.evidence.records import DISTILLATION, AnyEvidence, Evaluation, Evidence
 from facevalue.evidence.score_reference import ScoreReference
+from facevalue.evidence.stated_limits import FalsePositives, StatedError
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.images.versions import MOST
 from facevalue.support import files
@@ -70,16 +71,58 @@ class Abstention(Record, frozen=True):
 
     Attributes
     ----------
-    confidence : if the calibrated probability of the predicted class is below this, the prediction is ``uncertain``.
+    confidence : if the calibrated probability of the predicted class is below this, the prediction is ``uncertain``;
+        above 1, every prediction is.
     novelty : if the distance from the training data is above this, the image is ``novel``; ``None`` switches this off.
     target : accuracy on answered images that ``confidence`` was chosen for.
     n : number of calibration images used.
+    upper : with two classes, a predicted positive class is ``uncertain`` if its probability is below this.
+    lower : a predicted negative class is ``uncertain`` if the probability of the positive class is above this.
+    stated_error : the promise that ``confidence`` was chosen for, if one was asked for.
+    false_positives : the promise that ``upper`` and ``lower`` were chosen for, if one was asked for.
     """
 
     confidence: float = 0.0
     novelty: float | None = None
     target: float | None = None
     n: int = 0
+    upper: float | None = None
+    lower: float | None = None
+    stated_error: StatedError | None = None
+    false_positives: FalsePositives | None = None
+
+
+class Calibration(Record, frozen=True):
+    """How the tempered logits become probabilities; see :mod:`facevalue.models.calibration`.
+
+    Attributes
+    ----------
+    method : ``temperature``, ``vector``, ``beta``, ``isotonic`` or ``venn-abers``.
+    parameters : of the method, by name; none for ``temperature``.
+    images : images in the fit by what was done to them: ``original``, ``jpeg-60`` and so on. Empty on cards from
+        before there was damage, which were fitted on the originals.
+    log_loss : cross-validated log loss in nats on these images, by method; empty where no method was compared.
+    """
+
+    method: str = "temperature"
+    parameters: dict[str, tuple[float, ...]] = {}
+    images: dict[str, int] = {}
+    log_loss: dict[str, float] = {}
+
+
+class NoveltyFacts(Record, frozen=True):
+    """How novelty is measured.
+
+    Attributes
+    ----------
+    score : its key in :data:`facevalue.models.novelty.SCORES`.
+    strangers : number of images that must be refused, which it was fitted with, by set.
+    compared : by score, the share of strangers that would be answered: the mean over the sets, each left out in turn.
+    """
+
+    score: str = "mahalanobis"
+    strangers: dict[str, int] = {}
+    compared: dict[str, float] = {}
 
 
 class Stability(Record, frozen=True):
@@ -142,7 +185,9 @@ class ModelCard(Record, frozen=True):
     positive : the class of ``threshold``, ``auroc`` and ``average_precision``; ``None`` for more than two classes.
     threshold : the prediction is ``positive`` if its probability is at least this.
     gate : how faces are found before the network is asked; ``None`` for a model of whole images.
-    temperature : divides the logits before the softmax; fitted on the calibration split.
+    temperature : divides the logits; fitted on the calibration split.
+    calibration : the method that makes probabilities of the divided logits.
+    novelty : how the distance from the training data is measured.
     stability : how stable answers are made; ``None`` if an answer is made from one network input.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
@@ -160,7 +205,9 @@ class ModelCard(Record, frozen=True):
     positive: str | None = None
     threshold: float = 0.5
     temperature: float = 1.0
+    calibration: Calibration = Calibration()
     abstention: Abstention = Abstention()
+    novelty: NoveltyFacts = NoveltyFacts()
     stability: Stability | None = None
     gate: GateFacts | None = None
     reference: ScoreReference | None = None

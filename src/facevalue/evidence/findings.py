@@ -92,6 +92,12 @@ KINDS: dict[str, FindingKind] = {
         "warning", "Predictions on the calibration images are no better than chance."
     ),
     "few-calibration-images": FindingKind("warning", "The model is calibrated on fewer than 100 images."),
+    "error-not-promised": FindingKind("warning", "The calibration images do not show the stated error."),
+    "promise-from-few-groups": FindingKind("info", "A stated error rests on few groups of images."),
+    "false-positives-not-promised": FindingKind(
+        "warning", "The calibration images do not show the bound on false positives."
+    ),
+    "no-lower-threshold": FindingKind("info", "There are too few positives to choose the lower threshold."),
     "images-seen-in-training": FindingKind("warning", "Images were used to make the model."),
     "test-images-left-out": FindingKind("warning", "The model's own test images were left out of calibration."),
     "small-slice": FindingKind("warning", "A slice has fewer than 30 images."),
@@ -102,6 +108,14 @@ KINDS: dict[str, FindingKind] = {
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
     "models-differ-in-classes": FindingKind("warning", "Compared models have different classes."),
     "compared-on-different-images": FindingKind("warning", "Compared figures were measured on different images."),
+    "strangers-answered": FindingKind("warning", "Images that the model must refuse are answered too often."),
+    "novelty-from-scratch": FindingKind("warning", "Novelty uses features that were learned from the classes only."),
+    "strangers-known": FindingKind("warning", "Stranger images are in the model's own data and were left out."),
+    "strangers-unreadable": FindingKind("warning", "Stranger images cannot be read and are left out."),
+    "strangers-thinned": FindingKind("info", "Only a part of a large folder of strangers is used."),
+    "strangers-not-given-again": FindingKind(
+        "warning", "Strangers that the model was trained with were not given to fine-tuning."
+    ),
     # Faces.
     "images-without-face": FindingKind("warning", "Images in which no face was found are left out."),
     "export-takes-faces": FindingKind("info", "An exported file takes crops of faces, and the detector is beside it."),
@@ -131,6 +145,9 @@ KINDS: dict[str, FindingKind] = {
     "few-images-for-stability": FindingKind("warning", "Too few calibration images to show how many answers flip."),
     "export-scores-once": FindingKind("info", "An exported file alone does not make stable answers."),
     "smoothing-lowers-accuracy": FindingKind("warning", "Randomised smoothing lowers accuracy."),
+    # Exported files.
+    "runtime-answers-otherwise": FindingKind("error", "A runtime does not give the model's answers."),
+    "read-otherwise": FindingKind("warning", "A target reads some images otherwise than facevalue does."),
     # Older cards.
     "unclassified": FindingKind("warning", "A warning from a card of format 1, which had no codes."),
 }

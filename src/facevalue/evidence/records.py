@@ -66,6 +66,34 @@ class Bin(Record, frozen=True):
     accuracy: float
 
 
+class ProbabilityFigures(Record, frozen=True):
+    """How well probabilities fit, with 95 % bootstrap intervals over groups.
+
+    Attributes
+    ----------
+    ece, ece_equal_mass : mean distance between confidence and accuracy over 15 bins of equal width, or of equally many
+        images.
+    ece_by_chance : the ``ece`` that a perfectly calibrated model would have on as many images.
+    ece_classwise : the same for the probability of each class; the mean over classes.
+    brier : mean squared distance to the one-hot truth, in [0, 2].
+    nll : log loss, in nats.
+    reliability : the bins of ``ece``.
+    """
+
+    ece: float
+    ece_ci: Interval
+    ece_by_chance: float
+    ece_equal_mass: float
+    ece_equal_mass_ci: Interval
+    ece_classwise: float
+    ece_classwise_ci: Interval
+    brier: float
+    brier_ci: Interval
+    nll: float
+    nll_ci: Interval
+    reliability: tuple[Bin, ...]
+
+
 class SliceFigures(Record, frozen=True):
     """Figures of a model on the images with one value of a column, with 95 % Wilson intervals.
 
@@ -116,8 +144,14 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
 
     Rates are in [0, 1]; ``*_ci`` are 95 % intervals (Wilson for accuracies, bootstrap for the rest).
     ``confusion[i][j]`` counts images of ``classes[i]`` predicted as ``classes[j]``. Accuracy and confusion include
-    images on which the model abstains; ``accuracy_answered`` does not. Images in which a model of faces finds no face
-    (``reasons["no_face"]``) have no prediction: they are in ``n``, ``abstained``, ``coverage`` and ``reasons`` alone.
+    images on which the model abstains; ``accuracy_answered`` and ``answered``, the confusion of the others, do not.
+    Images in which a model of faces finds no face (``reasons["no_face"]``) have no prediction: they are in ``n``,
+    ``abstained``, ``coverage`` and ``reasons`` alone.
+
+    ``ece``, ``ece_equal_mass``, ``ece_classwise``, ``brier`` and ``nll`` are as in :class:`ProbabilityFigures`.
+    ``aurc`` is the area under the risk-coverage curve (error among answers, when the most confident images are answered
+    first), ``e_aurc`` the part of it that a better order would remove, ``risk_coverage`` points (coverage, error) on
+    the curve. Fields that are ``None`` or empty are missing on cards from before they existed.
     """
 
     classes: tuple[str, ...]
@@ -141,6 +175,17 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
     accuracy_answered_ci: Interval | None
     reasons: dict[str, int]
     reliability: tuple[Bin, ...]
+    ece_by_chance: float | None = None
+    ece_equal_mass: float | None = None
+    ece_equal_mass_ci: Interval | None = None
+    ece_classwise: float | None = None
+    ece_classwise_ci: Interval | None = None
+    brier_ci: Interval | None = None
+    nll_ci: Interval | None = None
+    aurc: float | None = None
+    e_aurc: float | None = None
+    risk_coverage: tuple[tuple[float, float], ...] = ()
+    answered: tuple[tuple[int, ...], ...] = ()
     slices: tuple[SliceStudy, ...] = ()
     unreadable: tuple[dict[str, str], ...] = ()
     inputs: int = 1
@@ -159,6 +204,49 @@ class Evaluation(Evidence, frozen=True, tag="evaluation"):
                 for label, row in zip(self.classes, self.confusion, strict=True)
             ]
         )
+
+
+class ConditionFigures(Record, frozen=True):
+    """Probabilities on the same images under one condition: ``original``, or one kind of damage such as ``jpeg-60``.
+
+    ``before`` is the softmax of the network, ``after`` the calibrated probabilities. ``error_answered`` is the share of
+    wrong answers among the images that are answered, ``None`` if none is.
+    """
+
+    condition: str
+    n: int
+    accuracy: float
+    coverage: float
+    error_answered: float | None
+    before: ProbabilityFigures
+    after: ProbabilityFigures
+
+
+class CalibrationReport(Evidence, frozen=True, tag="calibration"):
+    """Probabilities before and after calibration, as the images are and after everyday damage.
+
+    Attributes
+    ----------
+    method : of calibration.
+    cross_validated : whether each image's probabilities are from a fit without its group. If not, the model was
+        calibrated on other images than these.
+    """
+
+    classes: tuple[str, ...]
+    method: str
+    cross_validated: bool
+    conditions: tuple[ConditionFigures, ...]
+
+    def identity(self) -> Identity:
+        return (self.split, self.provenance.fingerprint)
+
+    def title(self) -> str:
+        return f"calibration on {self.split}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per condition, with the figures after calibration."""
+        rows = [{**one.after.to_dict(), **one.to_dict()} for one in self.conditions]
+        return frame_of([{k: v for k, v in row.items() if k not in ("before", "after", "reliability")} for row in rows])
 
 
 DISTILLATION = "distillation"
@@ -445,8 +533,102 @@ class FinetuneReport(Evidence, frozen=True, tag="finetune"):
         return frame_of([one.to_dict() for one in self.changes])
 
 
+class StrangerFigures(Record, frozen=True):
+    """How often the images of one set that must be refused are answered.
+
+    Attributes
+    ----------
+    answered : share of them that the model answers, with a 95 % Wilson interval.
+    auroc : of novelty, these against the model's own images: 1 if every one of them is more novel than those.
+    answered_as : number of answered images by predicted class.
+    """
+
+    name: str
+    n: int
+    answered: float
+    answered_ci: Interval
+    auroc: float
+    answered_as: dict[str, int] = {}
+
+
+class StrangerReport(Evidence, frozen=True, tag="strangers"):
+    """Share of images of other kinds (strangers) that a model answers instead of refusing them.
+
+    Attributes
+    ----------
+    strangers, strangers_fingerprint : where they come from. The provenance is of the model's own images.
+    score : the novelty score.
+    answered_own : share of the model's own images that it answers, with a 95 % Wilson interval.
+    """
+
+    strangers: str
+    strangers_fingerprint: str
+    score: str
+    answered_own: float
+    answered_own_ci: Interval
+    sets: tuple[StrangerFigures, ...]
+
+    def identity(self) -> Identity:
+        return (self.split, self.provenance.fingerprint, self.strangers_fingerprint)
+
+    def title(self) -> str:
+        return f"strangers: {', '.join(one.name for one in self.sets[:3])}" + (", …" if len(self.sets) > 3 else "")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per set."""
+        return frame_of([row.to_dict() for row in self.sets])
+
+
+class ParityFigures(Record, frozen=True):
+    """Comparison of a file for another runtime with the model, from file bytes to label.
+
+    Attributes
+    ----------
+    target, precision, bytes : what was written; the precision is ``fp32``, ``bf16`` or ``int8``.
+    n, drawn : labelled images, and drawn files of all kinds without labels.
+    pixel_differences, max_pixel_difference : images that the runtime reads as another network input, and the largest
+        difference in levels of 255.
+    labels_changed : images with another label, whether the model abstains or not.
+    answers_changed : images with another label, abstention or reason.
+    ties : images whose answer differs, but is decided by less than the allowed difference; not counted as changed.
+    label_agreement : share of images with the same label.
+    max_probability_difference : largest difference of a calibrated probability.
+    max_novelty_difference : largest difference of the novelty, relative to its limit or, far beyond it, to its value;
+        ``None`` if it is not compared.
+    accuracy, runtime_accuracy : of the model and of the runtime on the labelled images.
+    calibration_images : images that the ranges of 8-bit numbers were measured on.
+    engine : versions of the packages that wrote and ran the file.
+    processor : 8-bit and bfloat16 numbers are computed otherwise on others.
+    problem : why the file must not be used; ``None`` if it may be.
+    """
+
+    target: str = ""
+    precision: str = "fp32"
+    bytes: int = 0
+    n: int = 0
+    drawn: int = 0
+    pixel_differences: int = 0
+    max_pixel_difference: int = 0
+    labels_changed: int = 0
+    answers_changed: int = 0
+    ties: int = 0
+    label_agreement: float = 1.0
+    max_probability_difference: float = 0.0
+    max_novelty_difference: float | None = None
+    accuracy: float = 0.0
+    runtime_accuracy: float = 0.0
+    calibration_images: int = 0
+    engine: dict[str, str] = {}
+    processor: str = ""
+    problem: str | None = None
+    warnings: tuple[Finding, ...] = ()
+
+
 class ExportReport(Evidence, frozen=True, tag="export"):
-    """Comparison of an exported file with the model on ``n`` images, from file bytes to label."""
+    """Comparison of an exported file with the model on ``n`` images, from file bytes to label.
+
+    The fields are those of :class:`ParityFigures`. Cards from before version 0.3 have only the first six.
+    """
 
     target: str
     path: str
@@ -454,6 +636,24 @@ class ExportReport(Evidence, frozen=True, tag="export"):
     label_agreement: float
     max_probability_difference: float
     precision: str = "fp32"
+    drawn: int = 0
+    pixel_differences: int = 0
+    max_pixel_difference: int = 0
+    labels_changed: int = 0
+    answers_changed: int = 0
+    ties: int = 0
+    max_novelty_difference: float | None = None
+    accuracy: float | None = None
+    runtime_accuracy: float | None = None
+    calibration_images: int = 0
+    engine: dict[str, str] = {}
+    processor: str = ""
+
+    @classmethod
+    def of(cls, figures: ParityFigures, path: str, provenance: Provenance) -> ExportReport:
+        """The evidence on the file ``path`` with these figures."""
+        shared = set(cls.__struct_fields__) & set(ParityFigures.__struct_fields__)
+        return cls(path=path, provenance=provenance, **{name: getattr(figures, name) for name in shared})
 
     def identity(self) -> Identity:
         return (self.target, self.path)
@@ -462,6 +662,47 @@ class ExportReport(Evidence, frozen=True, tag="export"):
         return f"export to {self.target}"
 
 
+class RuntimeReport(Evidence, frozen=True, tag="runtimes"):
+    """Comparison of all runtimes that are installed with the model, on the same images.
+
+    Attributes
+    ----------
+    runtimes : one row for each target and precision.
+    left_out : by target and precision, why it was not measured: not installed, or it cannot represent the model.
+    """
+
+    runtimes: tuple[ParityFigures, ...]
+    left_out: dict[str, str] = {}
+
+    @property
+    def passed(self) -> bool:
+        """Whether every runtime that was measured may be used."""
+        return all(one.problem is None for one in self.runtimes)
+
+    def identity(self) -> Identity:
+        return (self.split, self.provenance.fingerprint)
+
+    def title(self) -> str:
+        return f"runtimes on {self.split}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with ``passed``."""
+        return {"passed": self.passed, **super().to_dict()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per runtime."""
+        return frame_of([one.to_dict() for one in self.runtimes])
+
+
 AnyEvidence = (
-    Evaluation | AttackReport | CorruptionReport | RemadeReport | CertificateReport | FinetuneReport | ExportReport
+    Evaluation
+    | CalibrationReport
+    | AttackReport
+    | CorruptionReport
+    | RemadeReport
+    | CertificateReport
+    | FinetuneReport
+    | StrangerReport
+    | ExportReport
+    | RuntimeReport
 )

@@ -189,7 +189,8 @@ def prediction_captions(classifier: Classifier, x: Tensor) -> list[str]:
         novelty = classifier.novelty(features).double().cpu().numpy()
         winners = classifier.decide(logits).cpu().numpy()
     leaning = p[np.arange(len(p)), winners]
-    masks = decision.abstentions(classifier.card.abstention, leaning, novelty)
+    card = classifier.card
+    masks = decision.abstentions(card.abstention, leaning, novelty, winners == card.positive_index)
     captions = []
     for row, winner in enumerate(winners):
         lean = f"{classes[winner]}, {percent(float(leaning[row]))}"

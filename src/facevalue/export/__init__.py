@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from facevalue.export.base import Exporter
+from facevalue.export.hf import HfExporter
+from facevalue.export.litert import LitertExporter
 from facevalue.export.onnx import OnnxExporter
+from facevalue.export.openvino import OpenvinoExporter
+from facevalue.export.web import WebExporter
 from facevalue.support.registry import look_up
 
-EXPORTERS: dict[str, Exporter] = {exporter.name: exporter for exporter in (OnnxExporter(),)}
+EXPORTERS: dict[str, Exporter] = {
+    exporter.name: exporter
+    for exporter in (OnnxExporter(), OpenvinoExporter(), LitertExporter(), HfExporter(), WebExporter())
+}
 
 
 def find(name: str) -> Exporter:

@@ -5,116 +5,185 @@ from __future__ import annotations
 import copy
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue import decision
 from facevalue.data.dataset import ImageDataset
-from facevalue.errors import DataError, FaceValueError, ParityError
+from facevalue.errors import DataError, FaceValueError, ParityError, UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.provenance import Provenance
-from facevalue.evidence.records import ExportReport
+from facevalue.evidence.records import ExportReport, ParityFigures
+from facevalue.export.parity import Reference, problem_of
+from facevalue.images.parity import ParityFile
 from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
-from facevalue.models.features import features_of
-from facevalue.support import files, progress
-from facevalue.support.formats import percent
-from facevalue.types import Prediction
+from facevalue.support import files, machine, progress
+from facevalue.support.output_folder import free_folder
 
-BATCHES = (1, 2, 3, 5)
-"""Sizes of the first batches for the parity measurement, so that a graph with a fixed batch size fails."""
+Precision = Literal["fp32", "bf16", "int8"]
+
+Pixels = NDArray[np.uint8]
+"""Network inputs (n, s, s, 3) uint8 RGB."""
+
+CALIBRATION_IMAGES = 200
+"""Most images that the ranges of 8-bit numbers are measured on."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An exported file, opened with the engine that people run it with.
+
+    Attributes
+    ----------
+    run : network inputs (n, s, s, 3) uint8 to ``probabilities`` (n, k) and ``novelty`` (n,), by name. A target that
+        has no novelty leaves it out; abstentions for this reason are then not compared.
+    versions : of the packages that run it.
+    read : how the target reads an image, as a network input (s, s, 3) uint8; ``None`` if facevalue reads for it.
+    """
+
+    run: Callable[[Pixels], Mapping[str, NDArray[np.floating]]]
+    versions: Mapping[str, str]
+    read: Callable[[ImageInput], Pixels] | None = None
 
 
 class Exporter(ABC):
-    """Base class of an export target. A subclass implements :meth:`write` and :meth:`run`.
+    """Base class of an export target. A subclass implements :meth:`missing`, :meth:`write` and :meth:`open`.
 
     Attributes
     ----------
     name : the target, as in ``--to``.
-    precision : number format in the file.
-    tolerance : largest allowed difference of a calibrated probability from the model's.
+    precisions : number formats that it can write; the first is the default.
+    folder : whether it writes a folder and not a file.
+    mark : a file in every such folder; an existing folder without it is not replaced.
     takes_faces : whether the target can be used for a model of faces: its user is told to look for faces first, as the
         card's ``gate`` says, and gets the face detector. Others refuse such a model.
     """
 
     name: ClassVar[str]
-    precision: ClassVar[str] = "fp32"
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    folder: ClassVar[bool] = False
+    mark: ClassVar[str] = ""
     takes_faces: ClassVar[bool] = False
-    # Engines add float32 products in different orders: logits differ by about 1e-6 of their size, probabilities by
-    # at most a quarter of the logits' difference over the temperature. 1e-4 leaves room for a hundred layers and
-    # low temperatures, and is too small to matter to a user.
-    tolerance: ClassVar[float] = 1e-4
 
     @abstractmethod
-    def write(self, classifier: Classifier, path: Path) -> None:
-        """Write the network, from pixels to probabilities, to ``path``. ``classifier`` is a CPU copy in eval mode."""
+    def missing(self, precision: Precision) -> str | None:
+        """Why this machine cannot write and run the target, and what to do; ``None`` if it can."""
 
     @abstractmethod
-    def run(
-        self, card: ModelCard, path: Path, batches: Iterable[Sequence[tuple[str, ImageInput]]]
-    ) -> Iterator[Prediction]:
-        """Load the file with the target's own runtime, and predict named images batch by batch."""
+    def write(
+        self, classifier: Classifier, path: Path, precision: Precision = "fp32", calibration: Pixels | None = None
+    ) -> Mapping[str, str]:
+        """Write the network, from pixels to probabilities, to ``path``; returns the versions of what converted it.
+
+        Parameters
+        ----------
+        classifier : a CPU copy in eval mode, which may be changed.
+        path : an empty file, or an empty folder if the target is a folder.
+        calibration : network inputs to measure the ranges of 8-bit numbers on; ``None`` for other precisions.
+        """
+
+    @abstractmethod
+    def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
+        """Open what :meth:`write` has written."""
 
     @final
-    def __call__(self, classifier: Classifier, output: Path, dataset: ImageDataset, *, limit: int = 32) -> ExportReport:
+    def check(self, precision: Precision) -> None:
+        """Raise ``UsageError`` if the target has no such precision, or cannot be written and run on this machine."""
+        if precision not in self.precisions:
+            raise UsageError(
+                f"Expected `precision` to be {' or '.join(self.precisions)} for {self.name}, but got {precision!r}"
+            )
+        missing = self.missing(precision)
+        if missing is not None:
+            raise UsageError(missing)
+
+    @final
+    def __call__(
+        self,
+        classifier: Classifier,
+        output: Path,
+        dataset: ImageDataset,
+        *,
+        drawn: Sequence[ParityFile] = (),
+        precision: Precision = "fp32",
+        calibration: ImageDataset | None = None,
+    ) -> ExportReport:
         """Write ``output``, and measure its parity with ``classifier`` from file bytes to label.
 
         Parameters
         ----------
         classifier : not changed, including its device and mode.
-        output : file to write; it is kept only if parity holds.
-        dataset : images to compare on; at most ``limit`` of them, drawn evenly from the classes.
+        output : file or folder to write; it is kept only if parity holds.
+        dataset : labelled images to compare on.
+        drawn : more files to compare on, without labels.
+        calibration : images for 8-bit numbers; at most :data:`CALIBRATION_IMAGES`, drawn evenly from the classes.
 
         Raises
         ------
         ParityError
-            A label or a probability differs. Nothing is written, and an existing file at ``output`` is kept.
+            An answer differs, or too much accuracy is lost. Nothing is written, and an existing file at ``output`` is
+            kept.
         DataError
-            There is no image to compare on.
+            There is no image to compare on, or none to calibrate 8-bit numbers on.
+        UsageError
+            The target cannot represent the network, does not have this precision, or is not installed.
         """
         start = time.perf_counter()
-        if not len(dataset):
-            raise DataError(
-                "an export needs images to measure its parity on, but there is none; give some with `images`"
-            )
-        chosen = dataset.some(limit)
-        model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
-        with progress.within(f"export to {self.name}"), files.replacing_file(output) as partial:
-            with progress.work("writing", 1, "files") as work:
-                self.write(model, partial)
-                work.advance()
-            if not partial.stat().st_size:
-                raise FaceValueError(f"{self.name} wrote nothing to {output}")
-            # Of a model of faces, the network takes the crops; every runtime looks for faces before that. And the file
-            # scores one network input: stable answers are made by the runtime around it.
-            predicted = self.run(model.card.of_whole_images.with_inputs(0), partial, _in_batches(chosen))
-            predictions = list(progress.track(predicted, "predicting", total=len(chosen)))
-            agreement, difference = _compare(model, chosen, predictions, self.tolerance)
-            if agreement < 1 or not difference <= self.tolerance:
-                raise ParityError(
-                    f"{output} was not written: on {len(chosen)} images its labels agree with the model's on "
-                    f"{percent(agreement)} and its probabilities differ by up to {difference:.2g}; "
-                    f"all labels should agree, and probabilities to {self.tolerance:g}"
-                )
-            size = partial.stat().st_size
-        return ExportReport(
+        self.check(precision)
+        if self.folder:
+            free_folder(output, self.mark, f"a folder of the target {self.name}", overwrite=True)
+        reference = Reference(classifier, dataset, drawn)
+        replacing = files.replacing_folder if self.folder else files.replacing_file
+        with replacing(output) as partial:
+            figures = self.measure(reference, partial, precision=precision, calibration=calibration)
+            if figures.problem is not None:
+                raise ParityError(f"{output} was not written: {figures.problem}")
+        report = ExportReport.of(figures, path=output.name, provenance=Provenance.of(dataset, start))
+        return report.changed(warnings=(*report.warnings, *_scores_once(classifier.card)))
+
+    @final
+    def measure(
+        self,
+        reference: Reference,
+        path: Path,
+        *,
+        precision: Precision = "fp32",
+        calibration: ImageDataset | None = None,
+    ) -> ParityFigures:
+        """Write to ``path``, an empty file or folder, and return the figures; ``problem`` says if it must not be used.
+
+        Parameters
+        ----------
+        reference : the model and its answers.
+        precision, calibration : as for calling the exporter.
+        """
+        pixels = _calibration_pixels(calibration) if precision == "int8" else None
+        # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
+        card = reference.model.card.of_whole_images.with_inputs(0)
+        with progress.work(f"writing {self.name} {precision}"):
+            versions = self.write(copy.deepcopy(reference.model), path, precision, pixels)
+        size = _bytes_in(path)
+        if not size:
+            raise FaceValueError(f"{self.name} wrote nothing")
+        runtime = self.open(card, path, precision)
+        figures = reference.compared(runtime.run, exact=precision == "fp32", read=runtime.read).changed(
             target=self.name,
-            path=output.name,
+            precision=precision,
             bytes=size,
-            provenance=Provenance.of(chosen, start),
-            label_agreement=agreement,
-            max_probability_difference=difference,
-            precision=self.precision,
-            warnings=_said_of(model.card),
+            calibration_images=0 if pixels is None else len(pixels),
+            engine={**versions, **runtime.versions},
+            processor=machine.processor(),
         )
+        return figures.changed(problem=problem_of(figures))
 
 
-def _said_of(card: ModelCard) -> tuple[Finding, ...]:
+def _scores_once(card: ModelCard) -> tuple[Finding, ...]:
     """What a program with only the exported file cannot do."""
     if card.inputs == 1:
         return ()
@@ -126,55 +195,14 @@ def _said_of(card: ModelCard) -> tuple[Finding, ...]:
     return (finding("export-scores-once", text, inputs=card.inputs),)
 
 
-def _in_batches(dataset: ImageDataset) -> Iterator[Sequence[tuple[str, ImageInput]]]:
-    """Batches of names and images, or of crops of faces."""
-    named = list(zip(dataset.names, dataset.shown(), strict=True))
-    start = 0
-    for size in (*BATCHES, *[8] * len(named)):
-        if start >= len(named):
-            return
-        yield named[start : start + size]
-        start += size
+def _calibration_pixels(images: ImageDataset | None) -> Pixels:
+    if images is None or not len(images):
+        raise DataError(
+            "8-bit numbers need calibration images, but the model's own are no longer where they were; "
+            "give some with `calibration`"
+        )
+    return images.some(CALIBRATION_IMAGES).pixels()
 
 
-def _compare(
-    model: Classifier, dataset: ImageDataset, predictions: Sequence[Prediction], tolerance: float
-) -> tuple[float, float]:
-    """Share of labels that agree, and the largest difference of a probability.
-
-    If the model's probability is within ``tolerance`` of the decision threshold, both labels count as agreeing.
-    """
-    bad = [prediction for prediction in predictions if prediction.error is not None]
-    if len(predictions) != len(dataset) or bad:
-        reason = f"{bad[0].path} {bad[0].error}" if bad else f"{len(predictions)} answers to {len(dataset)} images"
-        raise ParityError(f"the exported file could not be compared: {reason}")
-    card = model.card
-    features = features_of(model, dataset, engine="torch")
-    expected, distance = features.probabilities(model), features.novelty(model)
-    got = np.array([[prediction.probabilities[name] for name in card.classes] for prediction in predictions])
-    positive = card.positive_index
-    wanted = decision.decide(expected, positive, card.threshold)
-    decided = np.array([card.classes.index(prediction.leaning or "") for prediction in predictions])
-    agrees = (decided == wanted) | (_margin(expected, positive, card.threshold) <= tolerance)
-    difference = float(np.abs(got - expected).max())
-    if card.abstention.novelty is not None:
-        novelty = np.array([prediction.novelty for prediction in predictions], np.float64)
-        # Novelty has no upper bound, so far from the training data the relative difference is compared.
-        away = np.abs(novelty - distance / card.abstention.novelty) / np.maximum(1, novelty)
-        if not (away <= NOVELTY_TOLERANCE).all():
-            raise ParityError(
-                f"the exported file's novelty differs from the model's by up to {away.max():.2g} of its limit"
-            )
-    return float(agrees.mean()), difference
-
-
-NOVELTY_TOLERANCE = 1e-2
-"""Novelty sums squares of features divided by small variances, and so has about two digits less than a probability."""
-
-
-def _margin(p: NDArray[np.float64], positive: int | None, threshold: float) -> NDArray[np.float64]:
-    """(n,) distance of each prediction from the decision threshold, in probability."""
-    if positive is not None:
-        return np.asarray(np.abs(p[:, positive] - threshold), np.float64)
-    top = np.sort(p, axis=1)
-    return np.asarray((top[:, -1] - top[:, -2]) / 2, np.float64)
+def _bytes_in(path: Path) -> int:
+    return sum(p.stat().st_size for p in (path.rglob("*") if path.is_dir() else [path]) if p.is_file())

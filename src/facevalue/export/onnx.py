@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar, final
@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from facevalue.evidence.card import ModelCard
-from facevalue.export.base import Exporter
-from facevalue.images.sources import ImageInput
+from facevalue.export.base import Exporter, Pixels, Precision, Runtime
 from facevalue.models.classifier import Classifier
 from facevalue.models.graphs.record import Recordable, recorded
 from facevalue.runtime import Predictor
-from facevalue.types import Prediction
 
 
 @final
@@ -40,8 +38,9 @@ class Graph(Recordable):
         features = model.body.embed(maps)
         logits = model.body.head(features)
         probabilities = model.calibrated(logits)
-        answers = (logits, probabilities, model.novelty(features))
-        return (*answers, model.heat(maps, self._decided(probabilities))) if model.body.pooled else answers
+        decided = self._decided(probabilities)
+        answers = (logits, probabilities, model.novelty_score(features, logits, decided))
+        return (*answers, model.heat(maps, decided)) if model.body.pooled else answers
 
     def _decided(self, probabilities: Tensor) -> Tensor:
         """(n,) predicted class, by the rule of :func:`facevalue.decision.decide`."""
@@ -63,26 +62,34 @@ class OnnxExporter(Exporter):
     """``model.onnx``: one file, any batch size, opset 18."""
 
     name: ClassVar[str] = "onnx"
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "int8")
     takes_faces: ClassVar[bool] = True
 
-    def write(self, classifier: Classifier, path: Path) -> None:
+    def missing(self, precision: Precision) -> str | None:
+        """ONNX Runtime is part of every installation; what else is needed says so itself."""
+        return None
+
+    def write(
+        self, classifier: Classifier, path: Path, precision: Precision = "fp32", calibration: Pixels | None = None
+    ) -> Mapping[str, str]:
         """Record the graph and add metadata from the card."""
         model = recorded(Graph(classifier), classifier.card.preprocessing.size)
         import onnx
 
-        onnx.helper.set_model_props(model, _facts(classifier.card))
+        if calibration is not None:
+            from facevalue.export.onnx_int8 import quantised
+
+            model = quantised(model, calibration, len(classifier.classes))
+        onnx.helper.set_model_props(model, facts(classifier.card))
         onnx.save_model(model, str(path))
+        return {"onnx": version("onnx")}
 
-    def run(
-        self, card: ModelCard, path: Path, batches: Iterable[Sequence[tuple[str, ImageInput]]]
-    ) -> Iterator[Prediction]:
-        """Predict with the runtime's :class:`~facevalue.runtime.Predictor`."""
-        predictor = Predictor(card, path)
-        for batch in batches:
-            yield from predictor.stream_named(batch)
+    def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
+        """Open it with the runtime's :class:`~facevalue.runtime.Predictor`."""
+        return Runtime(Predictor(card, path).outputs, {"onnxruntime": version("onnxruntime")})
 
 
-def _facts(card: ModelCard) -> dict[str, str]:
+def facts(card: ModelCard) -> dict[str, str]:
     """Metadata for users who have the file without its card."""
     return {
         "facevalue_version": version("facevalue"),

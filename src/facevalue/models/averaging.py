@@ -13,6 +13,7 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.networks import build
 from facevalue.models.networks.base import count_parameters
 from facevalue.models.networks.ensemble import Ensemble
+from facevalue.models.novelty.mahalanobis import Mahalanobis
 from facevalue.models.randomness import own_random_state
 
 
@@ -26,7 +27,7 @@ def averaged(members: Sequence[Classifier]) -> Classifier:
     """
     first = members[0].card
     k, size = len(first.classes), first.preprocessing.size
-    options = {"members": [_specification(m.card, first.classes) for m in members]}
+    options = {"members": [_specification(m, first.classes) for m in members]}
     body = build("ensemble", k, size, options)
     assert isinstance(body, Ensemble)
     for part, member in zip(body.together, members, strict=True):
@@ -55,27 +56,31 @@ def averaged(members: Sequence[Classifier]) -> Classifier:
         abstention=Abstention(novelty=1.0 if body.novelties else None),
         provenance=Provenance(seed=first.provenance.seed),
     )
-    return Classifier(body, card, members[0].gate).eval().changed(buffers=_novelty_buffers(body))
+    return Classifier(body, card, gate=members[0].gate).eval().changed(novelty_score=_joint_novelty(body))
 
 
-def _novelty_buffers(body: Ensemble) -> dict[str, torch.Tensor]:
-    """Buffers that make :meth:`Classifier.novelty` the root mean square of the first ``body.novelties`` features."""
-    d, m = body.head.in_features, body.novelties
+def _joint_novelty(body: Ensemble) -> Mahalanobis:
+    """The root mean square of the first ``body.novelties`` features."""
+    d, m, k = body.head.in_features, body.novelties, body.head.out_features
+    score = Mahalanobis.unfitted(k, d)
     if not m:
-        return {}
-    rank = min(d, 64)
-    basis = torch.zeros(d, rank)
-    basis[range(m), range(m)] = 1
-    return {"novelty_basis": basis, "novelty_scale": torch.full((rank,), (m / d) ** 0.5)}
+        return score
+    rank = score.scale.shape[0]
+    score.basis[range(m), range(m)] = 1
+    score.scale.copy_(torch.full((rank,), (m / d) ** 0.5))
+    return score
 
 
-def _specification(card: ModelCard, classes: tuple[str, ...]) -> dict[str, Any]:
+def _specification(member: Classifier, classes: tuple[str, ...]) -> dict[str, Any]:
+    card, score = member.card, member.novelty_score
     return {
         "name": card.network.name,
         "options": card.network.options,
         "mean": list(card.network.mean),
         "std": list(card.network.std),
         "temperature": card.temperature,
+        "calibration": {"method": card.calibration.method, "parameters": dict(card.calibration.parameters)},
         "novelty": card.abstention.novelty,
+        "score": {"name": score.name, "shapes": score.shapes},
         "order": None if card.classes == classes else [card.classes.index(c) for c in classes],
     }

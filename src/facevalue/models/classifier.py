@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
@@ -19,10 +20,11 @@ from facevalue import decision
 from facevalue.errors import ModelFolderError, UsageError
 from facevalue.evidence.card import WEIGHTS, ModelCard
 from facevalue.faces.gate import FaceGate
-from facevalue.models import tensors
+from facevalue.models import calibration, tensors
 from facevalue.models.networks import build
 from facevalue.models.networks.base import Body, normalise
-from facevalue.models.networks.distance import RANK, squared_distance
+from facevalue.models.novelty import SCORES, NoveltyScore
+from facevalue.models.novelty.mahalanobis import Mahalanobis
 from facevalue.models.origin import Origin
 from facevalue.models.randomness import own_random_state
 from facevalue.runtime.base import Answer, ImagePredictor
@@ -40,34 +42,32 @@ class Classifier(nn.Module, ImagePredictor):
     Attributes
     ----------
     card : classes, preprocessing, temperature, limits, and the evidence.
+    novelty_score : computes :meth:`novelty`; gives nearly 0 until training has fitted one.
     folder : the model folder that it was loaded from or saved to; ``None`` for one in memory.
     gate : looks for faces in :meth:`predict`; ``None`` for a model of whole images.
     """
 
     mean: Tensor
     std: Tensor
-    novelty_means: Tensor
-    novelty_basis: Tensor
-    novelty_scale: Tensor
-    novelty_rest: Tensor
 
-    def __init__(self, body: Body, card: ModelCard, gate: FaceGate | None = None) -> None:
+    def __init__(
+        self,
+        body: Body,
+        card: ModelCard,
+        novelty_score: NoveltyScore | None = None,
+        gate: FaceGate | None = None,
+    ) -> None:
         super().__init__()
         self.body = body
+        unfitted = Mahalanobis.unfitted(len(card.classes), body.head.in_features)
+        self.novelty_score: NoveltyScore = unfitted if novelty_score is None else novelty_score
         self.card = card
         self.gate = gate
         self.folder: Path | None = None
         self._origin: Origin | None = None
         self._evaluated_weights: str | None = None
-        k, d = len(card.classes), body.head.in_features
         self.register_buffer("mean", torch.tensor(card.network.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(card.network.std).view(1, 3, 1, 1), persistent=False)
-        # Class means, principal directions of the within-class spread, their standard deviations, and the standard
-        # deviation of the other directions. Until calibration.with_novelty fits them, novelty() returns 0.
-        self.register_buffer("novelty_means", torch.zeros(k, d))
-        self.register_buffer("novelty_basis", torch.zeros(d, min(d, RANK)))
-        self.register_buffer("novelty_scale", torch.ones(min(d, RANK)))
-        self.register_buffer("novelty_rest", torch.tensor(float("inf")))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -88,8 +88,9 @@ class Classifier(nn.Module, ImagePredictor):
             maps = self.maps(x)
             features = self.body.embed(maps)
             logits = self.body.head(features)
-            probabilities, novelty = self.calibrated(logits), self.novelty(features)
-            warm = self.heat(maps, self.decide(logits)) if heat and self.body.pooled else None
+            probabilities, decided = self.calibrated(logits), self.decide(logits)
+            novelty = self.novelty_score(features, logits, decided)
+            warm = self.heat(maps, decided) if heat and self.body.pooled else None
         p, far = probabilities.cpu().numpy(), novelty.cpu().numpy()
         heats = [None] * len(p) if warm is None else list(warm.cpu().numpy())
         return [Answer(row, float(distance), one) for row, distance, one in zip(p, far, heats, strict=True)]
@@ -116,8 +117,15 @@ class Classifier(nn.Module, ImagePredictor):
         return self.calibrated(self.logits(x))
 
     def calibrated(self, logits: Tensor) -> Tensor:
-        """(n, k) logits to calibrated probabilities (Guo et al. 2017, arXiv:1706.04599)."""
-        return torch.softmax(logits / self.card.temperature, dim=1)
+        """(n, k) logits to calibrated probabilities: the temperature, then the card's calibration method."""
+        fitted = self.card.calibration
+        return calibration.find(fitted.method).probabilities(logits / self.card.temperature, fitted.parameters)
+
+    def levels(self, logits: Tensor) -> Tensor:
+        """(n, k) scores of logits (n, k) whose largest is the predicted class, and which are linear in the logits."""
+        card, fitted = self.card, self.card.calibration
+        method, z = calibration.find(fitted.method), logits / card.temperature
+        return card.temperature * method.levels(z, fitted.parameters, card.positive_index, card.threshold)
 
     def decide(self, logits: Tensor) -> Tensor:
         """(n,) int64 predicted class by the card's rule: the threshold for two classes, else the most probable one."""
@@ -125,13 +133,10 @@ class Classifier(nn.Module, ImagePredictor):
         return torch.from_numpy(decision.decide(p, self.card.positive_index, self.card.threshold)).to(logits.device)
 
     def novelty(self, features: Tensor) -> Tensor:
-        """(n,) distance of (n, d) features from the nearest class of the training data.
-
-        The square root of :func:`~facevalue.models.networks.distance.squared_distance`; about 1 for training images.
-        """
-        return squared_distance(
-            features, self.novelty_means, self.novelty_basis, self.novelty_scale, self.novelty_rest
-        ).sqrt()
+        """(n,) how unlike the training images (n, d) features are; see :mod:`facevalue.models.novelty`."""
+        logits = self.body.head(features)
+        scores: Tensor = self.novelty_score(features, logits, self.decide(logits))
+        return scores
 
     def heat(self, maps: Tensor, winner: Tensor) -> Tensor:
         """(n, h, w) positive part of the class activation map (CAM) of class ``winner`` (n,).
@@ -139,8 +144,10 @@ class Classifier(nn.Module, ImagePredictor):
         Zhou et al. 2016, arXiv:1512.04150. Only for bodies that are ``pooled``. For these it equals Grad-CAM up to a
         positive factor.
         """
-        # A weighted sum against the one-hot winner: gathers with a data-dependent index export less well.
-        weights = nn.functional.one_hot(winner, self.body.head.out_features).to(maps.dtype) @ self.body.head.weight
+        # A weighted sum against the one-hot winner: gathers with a data-dependent index export less well, and
+        # torch's one_hot checks its input in a way that some exporters cannot write.
+        classes = torch.arange(self.body.head.out_features, device=winner.device)
+        weights = (winner.unsqueeze(1) == classes).to(maps.dtype) @ self.body.head.weight
         return torch.einsum("nc,nchw->nhw", weights, maps).relu()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -150,18 +157,18 @@ class Classifier(nn.Module, ImagePredictor):
     def changed(
         self,
         card: ModelCard | None = None,
-        buffers: Mapping[str, Tensor] | None = None,
+        novelty_score: NoveltyScore | None = None,
         origin: Origin | None = None,
     ) -> Classifier:
-        """A new classifier in memory with another card, novelty buffers or origin; this one does not change."""
+        """A new classifier in memory with another card, novelty score or origin; this one does not change."""
         new = copy.deepcopy(self)
         new.card = card if card is not None else self.card
         new._origin = origin if origin is not None else self.origin
         new.folder = None
         if card is not None:
             new._evaluated_weights = tensors.digest(new.state_dict()) if card.evidence else None
-        for name, value in (buffers or {}).items():
-            new.get_buffer(name).copy_(value)
+        if novelty_score is not None:
+            new.novelty_score = copy.deepcopy(novelty_score).to(self.mean.device)
         return new.train(self.training)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
@@ -223,6 +230,11 @@ def frozen(classifier: Classifier) -> Iterator[None]:
             weight.requires_grad_(flag)
 
 
+_SCORE = "novelty_score."
+_OLD_NAME = re.compile(r"(^|\.)novelty_(means|basis|scale|rest)$")
+"""Names of buffers in weights files from before there were several novelty scores."""
+
+
 @own_random_state
 def load(folder: Path | str) -> Classifier:
     """Open a model folder with torch, in eval mode on the CPU. :func:`facevalue.open` opens it without torch.
@@ -236,16 +248,22 @@ def load(folder: Path | str) -> Classifier:
     card = ModelCard.load(folder)
     path = card.checked_file(folder, WEIGHTS)
     body = build(card.network.name, len(card.classes), card.preprocessing.size, card.network.options)
-    classifier = Classifier(body, card, gate_of(folder, card)[1])
-    classifier.folder = folder
+    if card.novelty.score not in SCORES:
+        raise ModelFolderError(
+            f"{folder} measures novelty with {card.novelty.score!r}, which this version does not know; update facevalue"
+        )
     try:
-        missing, unexpected = classifier.load_state_dict(load_file(path), strict=False)
+        weights = {_OLD_NAME.sub(rf"\1{_SCORE}\2", name): values for name, values in load_file(path).items()}
+        shapes = {n.removeprefix(_SCORE): list(v.shape) for n, v in weights.items() if n.startswith(_SCORE)}
+        classifier = Classifier(body, card, SCORES[card.novelty.score].of_shapes(shapes), gate_of(folder, card)[1])
+        missing, unexpected = classifier.load_state_dict(weights, strict=False)
     except (SafetensorError, RuntimeError) as error:
         raise ModelFolderError(
             f"{path} does not fit {card.network.name}: {' '.join(str(error).split())[:300]}"
         ) from error
     if missing or unexpected:
         raise ModelFolderError(f"{path} does not fit {card.network.name}: {[*missing, *unexpected][:5]}")
+    classifier.folder = folder
     if card.evidence:
         classifier._evaluated_weights = tensors.digest(classifier.state_dict())
     return classifier.eval()

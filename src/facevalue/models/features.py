@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facevalue.data.dataset import ImageDataset
+from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.classifier import Classifier
 from facevalue.models.graphs.record import Recordable, recorded
+from facevalue.models.novelty import NoveltyScore
 from facevalue.support import machine, progress
 
 MANY = 200
@@ -58,11 +61,15 @@ class Features:
         calibrated: NDArray[np.float64] = classifier.calibrated(self.logits(classifier).double()).numpy()
         return calibrated
 
-    def novelty(self, classifier: Classifier) -> NDArray[np.float64]:
-        """(n,) distances from the training data."""
+    def novelty(self, classifier: Classifier, score: NoveltyScore | None = None) -> NDArray[np.float64]:
+        """(n,) novelty by the classifier's score, or by another one."""
+        score = classifier.novelty_score if score is None else score
+        parts = []
         with torch.inference_mode():
-            parts = [classifier.novelty(part).double() for part in torch.split(self.x, 1024)]
-        joined: NDArray[np.float64] = torch.cat(parts).numpy()
+            for part in torch.split(self.x, 1024):
+                logits = classifier.body.head(part)
+                parts.append(score(part, logits, classifier.decide(logits)).double())
+        joined: NDArray[np.float64] = torch.cat(parts).numpy() if parts else np.empty(0)
         return joined
 
     def rows(self, start: int, end: int | None = None) -> Features:
@@ -127,17 +134,32 @@ class Extractor:
         self._may_record = engine == "auto" and classifier.mean.device.type == "cpu"
         self._quick: Callable[[NDArray[np.uint8]], Tensor] | None = None
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Of the classifier."""
+        return self._classifier.card.preprocessing
+
     def features(self, dataset: ImageDataset, what: str = "", change: Change | None = None) -> Tensor:
         """(n, d) features in eval mode, of the images after ``change``."""
-        if self._may_record and len(dataset) >= MANY:
+        batches = (pixels for pixels, _ in dataset.batches(self._classifier.body.batch))
+        return self._over(batches, len(dataset), what or f"computing features of {dataset.name}", change)
+
+    def of_inputs(self, inputs: Iterator[NDArray[np.uint8]], n: int, what: str) -> Tensor:
+        """(n, d) features in eval mode, of ``n`` network inputs (s, s, 3) uint8 RGB one by one."""
+        size = self._classifier.body.batch
+        batches = (np.stack(list(islice(inputs, size))) for _ in range(0, n, size))
+        return self._over(batches, n, what)
+
+    def _over(self, batches: Iterable[NDArray[np.uint8]], n: int, what: str, change: Change | None = None) -> Tensor:
+        if self._may_record and n >= MANY:
             with progress.work("preparing the network", 1, "networks") as work:
                 self._quick, self._may_record = _in_onnxruntime(self._classifier, self._quarters), False
                 work.advance()
         quick = self._quick  # once recorded, it is used for small datasets too
         parts: list[Tensor] = []
-        with progress.work(what or f"computing features of {dataset.name}", len(dataset)) as work:
+        with progress.work(what, n) as work:
             done = 0
-            for pixels, _ in dataset.batches(self._classifier.body.batch):
+            for pixels in batches:
                 if change is not None:
                     pixels = change(pixels, np.arange(done, done + len(pixels)))
                 done += len(pixels)

@@ -19,15 +19,19 @@ from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import (
     AttackFigures,
     AttackReport,
+    CalibrationReport,
     CertificateReport,
     CorruptionReport,
     Evaluation,
     ExportReport,
     FinetuneReport,
     RemadeReport,
+    RuntimeReport,
+    StrangerReport,
 )
 from facevalue.images import decoding
 from facevalue.reports import plots
+from facevalue.reports.base_rate import RATES, BaseRateFigures, script, script_hash
 from facevalue.support import files
 from facevalue.support.formats import eps_text, interval, percent
 
@@ -40,7 +44,9 @@ _GALLERIES = ("images", "pictures")  # folders in a model folder; the second in 
 
 
 def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tuple[Path, str]] = ()) -> Path:
-    """Write a model folder's card as an HTML page without scripts, requests or other files.
+    """Write a model folder's card as an HTML page without requests or other files.
+
+    Its only script computes what a positive answer means at the base rate that the reader types.
 
     Parameters
     ----------
@@ -93,16 +99,25 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
     )
     environment.filters.update(percent=percent, interval=interval, eps=eps_text, number=number, flat=flat)
     source = (resources.files("facevalue.reports") / "templates" / "report.html.j2").read_text(encoding="utf-8")
-    evaluations = card.of_kind(Evaluation)
+    evaluations, test = card.of_kind(Evaluation), card.evaluation("test")
+    base_rates = None if test is None else BaseRateFigures.of(test, card.positive)
     return environment.from_string(source).render(
         card=card,
-        test=card.evaluation("test"),
+        test=test,
+        base_rates=base_rates,
+        rates=RATES,
+        script=Markup(script()),
+        script_hash=Markup(script_hash()),
+        calibrations=card.of_kind(CalibrationReport),
+        calibration_curves=lambda r: svg(plots.calibration(r), f"Reliability before and after, on {r.split}"),
+        risk_coverage=lambda r: svg(plots.risk_coverage(r), f"Error among answers by coverage on {r.split}"),
         evaluations=evaluations,
         # Splits that were used to make the model get one row each; new images are shown in detail.
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
         attacks=card.of_kind(AttackReport),
         finetuned=card.of_kind(FinetuneReport),
         corruptions=card.of_kind(CorruptionReport),
+        strangers=card.of_kind(StrangerReport),
         remade=card.of_kind(RemadeReport),
         certificates=card.of_kind(CertificateReport),
         corruption_curves=lambda r: svg(
@@ -110,6 +125,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         ),
         certified=lambda rs: svg(plots.certified_curve(rs), "Certified accuracy against the L2 radius"),
         exports=card.of_kind(ExportReport),
+        runtimes=card.of_kind(RuntimeReport),
         strongest=strongest,
         worst_classes=worst_classes,
         most_classes=SHOWN,

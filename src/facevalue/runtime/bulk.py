@@ -77,13 +77,9 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "train") from error
-    text = pa.string()
+    text, whole = pa.string(), pa.int32()
     numbers = ("novelty", "probability", *(f"p_{name}" for name in classes))
-    types = {
-        "abstained": pa.bool_(),
-        **dict.fromkeys(("face", "faces"), pa.int32()),
-        **dict.fromkeys(numbers, pa.float64()),
-    }
+    types = {"abstained": pa.bool_(), "face": whole, "faces": whole, **dict.fromkeys(numbers, pa.float64())}
     schema = pa.schema([(name, types.get(name, text)) for name in row(Prediction(None, {}), classes)])
     held: list[dict[str, Any]] = []
     with files.replacing_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:

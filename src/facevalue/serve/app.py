@@ -28,8 +28,9 @@ from facevalue.serve.served_model import Models, named_folders
 from facevalue.serve.service import ClientGoneError, Service
 from facevalue.serve.settings import Settings
 from facevalue.support import machine
+from facevalue.web.page import STATIC, page
 
-STATIC = Path(__file__).with_name("static")
+DOCS_STYLE = Path(__file__).with_name("docs.css")
 
 
 def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
@@ -91,13 +92,19 @@ def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
     for part in (predict, models, protocol):
         app.include_router(part.router(service))
 
+    shown = page("server")
+
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+    async def index() -> HTMLResponse:
+        return HTMLResponse(shown, headers={"Cache-Control": "no-cache"})
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(docs_page(app.openapi()))
+
+    @app.get("/static/docs.css", include_in_schema=False)
+    async def docs_style() -> FileResponse:
+        return FileResponse(DOCS_STYLE)
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

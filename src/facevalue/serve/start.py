@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ def run(folders: Models, settings: Settings | None = None) -> None:
     MissingExtraError
         The extra ``serve`` is not installed.
     """
+    _expect_extra()
     settings = settings or Settings()
     named = named_folders(folders)
     for folder in named.values():
@@ -50,6 +52,17 @@ def run(folders: Models, settings: Settings | None = None) -> None:
             from facevalue.serve.workers import supervise
 
             supervise(listener, named, settings)
+
+
+def _expect_extra() -> None:
+    """Before the port is opened; nothing is imported, because workers must set their environment before."""
+    for package in ("uvicorn", "fastapi", "prometheus_client"):
+        try:
+            there = find_spec(package) is not None
+        except ImportError:
+            there = False
+        if not there:
+            raise MissingExtraError(package, "serve")
 
 
 def serve_on(listener: socket, folders: Mapping[str, Path], settings: Settings) -> None:

@@ -9,6 +9,7 @@ import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -50,6 +51,7 @@ def trim_memory() -> bool:
     return platform.libc_ver()[0] == "glibc" and bool(ctypes.CDLL(None).malloc_trim(0))
 
 
+CPU_INFO = Path("/proc/cpuinfo")
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 """A container's limit: microseconds of processor time (or ``max``) per period, and the period in microseconds."""
 
@@ -63,6 +65,34 @@ def cores() -> int:
     except (OSError, ValueError):  # no container, or one without a limit
         pass
     return max(1, found)
+
+
+_ARITHMETIC = tuple("avx2 avx512f avx512_vnni avx_vnni avx512_bf16 amx_bf16 amx_int8 asimddp i8mm bf16".split())
+"""What a processor may have that changes how 8-bit and bfloat16 numbers are computed, in Linux' words."""
+
+
+@lru_cache(maxsize=1)
+def arithmetic() -> tuple[str, ...]:
+    """Which of these this processor has; empty where the system does not say."""
+    has = _cpu_fact("flags", "Features").split()  # on x86 and on ARM
+    return tuple(name for name in _ARITHMETIC if name in has)
+
+
+@lru_cache(maxsize=1)
+def processor() -> str:
+    """The processor's name, and what it has for 8-bit and bfloat16 numbers."""
+    named = _cpu_fact("model name") or platform.processor() or platform.machine()
+    return f"{named} ({' '.join(arithmetic())})" if arithmetic() else named
+
+
+def _cpu_fact(*names: str) -> str:
+    """The first line of ``/proc/cpuinfo`` with one of these names; empty if there is none."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    pairs = ((name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
+    return next((value for name, value in pairs if name in names), "")
 
 
 def threads() -> int:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facevalue.evaluation.calibration import fit_temperature
+from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.models.randomness import own_random_state
 
 STRENGTHS = (1.0, 1e1, 1e2, 1e3, 1e4)

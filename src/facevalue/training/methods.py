@@ -13,6 +13,7 @@ import torch
 
 from facevalue.data.dataset import ImageDataset, held
 from facevalue.errors import FaceValueError
+from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.provenance import Provenance
 from facevalue.models.classifier import Classifier
@@ -21,6 +22,7 @@ from facevalue.models.networks.base import Body
 from facevalue.models.networks.weights import Wanted, prepare
 from facevalue.models.randomness import own_random_state
 from facevalue.support import progress
+from facevalue.training.calibration_images import calibration_set
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
 from facevalue.training.loop import train_body
@@ -36,6 +38,7 @@ class Trained:
 
     Attributes
     ----------
+    calibration : the calibration split as it is and after everyday damage.
     seconds : of training alone, without calibration, evaluation and export.
     seconds_per_epoch : of the training loop; for a probe, of one pass that computes the features.
     refitted : with ``refit``, the classifier trained on all splits except test, and its features of ``train`` and
@@ -44,10 +47,16 @@ class Trained:
 
     classifier: Classifier
     features: Mapping[str, Features]
+    calibration: CalibrationSet
     history: list[dict[str, Any]]
     seconds: float
     seconds_per_epoch: float
     refitted: tuple[Classifier, Mapping[str, Features]] | None = None
+
+    @property
+    def last_features(self) -> Mapping[str, Features]:
+        """Features of ``train`` and ``test`` by the classifier that is kept."""
+        return self.features if self.refitted is None else self.refitted[1]
 
 
 @own_random_state
@@ -84,7 +93,7 @@ def new_classifier(recipe: Recipe, classes: tuple[str, ...]) -> Classifier:
         recipe=recipe.to_dict(),
         provenance=Provenance(seed=recipe.seed),
     )
-    return Classifier(body, card, gate).eval()
+    return Classifier(body, card, gate=gate).eval()
 
 
 @own_random_state
@@ -128,21 +137,21 @@ def _loop(
         )
     seconds = time.perf_counter() - start
 
-    def answers(classifier: Classifier, *names: str) -> dict[str, Features]:
-        extractor = Extractor(classifier)
-        return {name: extractor.of(splits[name]) for name in names}
-
     refitted = None
     if refitted_model is not None:
+        extractor = Extractor(refitted_model)
         with progress.within("after the second training"):
-            refitted = refitted_model, answers(refitted_model, "train", "test")
+            refitted = refitted_model, {name: extractor.of(splits[name]) for name in ("train", "test")}
         if (
             not refitted[1]["train"].logits(refitted_model).isfinite().all()
         ):  # the first training checks the validation loss
             raise FaceValueError("the second training (refit) ended with NaN or infinite logits; try a lower `lr`")
+    extractor = Extractor(once)
+    features = {name: extractor.of(dataset) for name, dataset in splits.items()}
     return Trained(
         classifier=once,
-        features=answers(once, *splits),
+        features=features,
+        calibration=calibration_set(extractor, splits["calibration"], features["calibration"], recipe.calibration),
         history=[*history, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
@@ -154,7 +163,8 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     start = time.perf_counter()
     if recipe.probe.copies:
         splits = {**splits, "train": splits["train"].held()}
-    parts = probe_features(classifier, splits, recipe)
+    extractor = Extractor(classifier)
+    parts = probe_features(classifier, splits, recipe, extractor)
     computed = time.perf_counter()
     probe = _fit(classifier.body, parts["train"], parts["validation"], recipe)
     once, refitted = with_head(classifier, probe), None
@@ -173,6 +183,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     return Trained(
         classifier=once,
         features=own,
+        calibration=calibration_set(extractor, splits["calibration"], own["calibration"], recipe.calibration),
         history=probe.history,
         seconds=seconds,
         seconds_per_epoch=computed - start,

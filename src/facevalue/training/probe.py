@@ -15,7 +15,8 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from facevalue.evaluation import metrics
-from facevalue.evaluation.calibration import eigh, fit_temperature
+from facevalue.models.calibration.temperature import fit_temperature
+from facevalue.models.eigen import eigh
 from facevalue.support import progress
 from facevalue.support.few_images import sure_of_classes
 from facevalue.training.settings import ProbeSettings

@@ -32,8 +32,14 @@ def differences(features: Features, settings: ProbeSettings) -> list[Differences
     return found
 
 
-def probe_features(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe) -> dict[str, Features]:
+def probe_features(
+    classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, plain: Extractor
+) -> dict[str, Features]:
     """Features of every split; those of ``train`` include the augmented copies of the recipe.
+
+    Parameters
+    ----------
+    plain : extractor of the classifier, without quarters.
 
     Raises
     ------
@@ -49,7 +55,6 @@ def probe_features(classifier: Classifier, splits: Mapping[str, ImageDataset], r
             raise UsageError(
                 f"probe.quarter_consistency cannot be used with {recipe.network.name} at {size} pixels: {error}"
             ) from error
-    plain = Extractor(classifier)
     extractor = Extractor(classifier, quarters=True) if settings.quarter_consistency else plain
     learned = {"train", "validation", "calibration"} if recipe.refit else {"train"}
     found = {name: (extractor if name in learned else plain).of(dataset) for name, dataset in splits.items()}

@@ -23,6 +23,7 @@ from facevalue.training.settings import (
     FitSettings,
     GateSettings,
     NetworkSettings,
+    NoveltySettings,
     OptimizerSettings,
     ProbeSettings,
     ScheduleSettings,
@@ -67,6 +68,7 @@ class Recipe(Settings, frozen=True):
     distill: DistillSettings = DistillSettings()
     probe: ProbeSettings = ProbeSettings()
     calibration: CalibrationSettings = CalibrationSettings()
+    novelty: NoveltySettings = NoveltySettings()
 
     def __post_init__(self) -> None:
         expect(self.seed >= 0, "seed", "at least 0", self.seed)
@@ -132,6 +134,8 @@ SHORT = {
     "distill_temperature": "distill.temperature",
     "gate": "gate.kind",
     "gate_model": "gate.model",
+    "max_error": "calibration.max_error",
+    "max_false_positive": "calibration.max_false_positive",
     "stable": "calibration.stable",
 }
 """Settings with their own parameter and flag: short name to dotted key."""

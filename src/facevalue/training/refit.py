@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.manifest import SPLITS
-from facevalue.evaluation.calibration import with_novelty
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.metrics import difference_of_paired_rates
 from facevalue.evidence.findings import Finding, finding, say
@@ -16,6 +15,7 @@ from facevalue.models.features import Features
 from facevalue.support import progress
 from facevalue.support.formats import percent
 from facevalue.training.methods import Trained
+from facevalue.training.strangers import StrangerSplit
 
 BEFORE = finding(
     "figures-before-refit",
@@ -25,17 +25,18 @@ BEFORE = finding(
 
 
 def finished(
-    first: Classifier, trained: Trained, splits: Mapping[str, ImageDataset]
+    first: Classifier, trained: Trained, splits: Mapping[str, ImageDataset], strangers: StrangerSplit
 ) -> tuple[Classifier, tuple[Evaluation, ...]]:
     """The model to keep, and its evaluations on all splits; with stable answers, only those on test are of them.
 
-    Without ``refit`` that is ``first``. With it, the second model is kept, with the temperature and limits of the
+    Without ``refit`` that is ``first``. With it, the second model is kept, with the calibration and limits of the
     first. The second is evaluated only on ``train`` and ``test``; the figures on validation and calibration are of the
     first, which was not trained on them.
 
     Parameters
     ----------
     first : the classifier of ``trained``, calibrated.
+    strangers : novelty of the second model is fitted with them.
     """
     classifier, warned = first, list[Finding]()
     after: Mapping[str, Features] = {}
@@ -43,7 +44,8 @@ def finished(
         classifier, after = trained.refitted
         # It has learned from the calibration images: their scores say nothing of other images.
         with progress.within("after the second training"):
-            classifier = with_novelty(classifier, after["train"]).changed(first.card.changed(reference=None))
+            score = strangers.score_again(first, classifier, after["train"])
+            classifier = classifier.changed(first.card.changed(reference=None), novelty_score=score)
         warned = worse((first, trained.features["train"]), (classifier, after["train"]))
     say(warned)
     reports = []

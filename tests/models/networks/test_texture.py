@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from facevalue.errors import UsageError
 from facevalue.models.networks import build, torchvision_ready
+from facevalue.models.networks.mobilenetv2_texture import _folded
 from facevalue.models.networks.weights import Wanted, prepare
 
 NAME = "mobilenetv2_100-texture"
@@ -22,6 +23,12 @@ def root(covariance: np.ndarray) -> np.ndarray:
     c = len(covariance)
     values, vectors = np.linalg.eigh(covariance + 1e-3 / c * np.trace(covariance) * np.eye(c))
     return (vectors * np.sqrt(values)) @ vectors.T
+
+
+@pytest.mark.parametrize("by", [1, 2, 4])
+def test_folding_is_torch_s_pixel_unshuffle(by: int) -> None:
+    maps = torch.rand(3, 5, 8, 12)
+    assert torch.equal(_folded(maps, by), torch.nn.functional.pixel_unshuffle(maps, by))
 
 
 def expected(levels: list[torch.Tensor]) -> np.ndarray:

@@ -90,7 +90,8 @@ def test_the_defended_classifier_is_the_defence_and_then_the_network(
         if defense.draws == 1:
             assert torch.allclose(got, trained.logits(defense(x, generator())), atol=1e-5)
         assert torch.equal(got, defended(trained, defense, seed=3).logits(x))
-        assert torch.equal(trained.novelty_means, behind.novelty_means)
+        for name, values in trained.novelty_score.named_buffers():
+            assert torch.equal(values, behind.novelty_score.get_buffer(name))
     assert all(torch.equal(value, state[n]) for n, value in trained.state_dict().items())
     assert behind.card.classes == trained.card.classes
 

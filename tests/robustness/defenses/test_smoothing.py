@@ -16,6 +16,7 @@ from facevalue.evidence.records import CertificateReport
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.classifier import Classifier
 from facevalue.models.networks.base import Body
+from facevalue.robustness.certificates import certify_dataset
 from facevalue.robustness.defenses.smoothing import ABSTAINED, Smoothing, certify, lower_bound, radius
 
 SIDE = 8
@@ -112,6 +113,39 @@ def test_it_is_the_same_with_a_seed_and_leaves_the_model_alone(linear: Classifie
     for sigma in (0, float("inf"), 1e308):
         with pytest.raises(UsageError, match="Expected sigma"):
             Smoothing(sigma=sigma)
+
+
+def images(*given: Tensor, labels: list[int]) -> fv.ImageDataset:
+    pixels = [x.mul(255).round().byte().permute(1, 2, 0).numpy() for x in given]
+    return fv.ImageDataset.from_arrays(pixels, labels, classes=("a", "b")).with_preprocessing(Preprocessing(SIDE))
+
+
+def test_a_constant_model_is_certified_up_to_the_largest_radius_where_it_is_right(linear: Classifier) -> None:
+    with torch.no_grad():
+        linear.body.head.weight.zero_()
+        linear.body.head.bias.copy_(torch.tensor([1.0, 0.0]))
+    grey = torch.full((3, SIDE, SIDE), 0.5)
+    smoothing = Smoothing(0.25, n0=5, samples=50)
+    report = certify_dataset(linear, images(grey, grey, grey, grey, labels=[0, 0, 0, 1]), smoothing)
+    assert [c.accuracy for c in report.curve] == [0.75] * len(report.curve)
+    assert report.curve[-1].radius == smoothing.largest
+    assert report.mean_radius == pytest.approx(0.75 * smoothing.largest)  # a wrong image counts as 0
+    assert (report.base_accuracy, report.abstained) == (0.75, 0)
+
+
+def test_an_abstention_is_counted_and_is_not_right(linear: Classifier) -> None:
+    border = at_distance(linear, 0.0)
+    report = certify_dataset(linear, images(border, border, labels=[0, 1]), Smoothing(n0=20, samples=50))
+    assert report.abstained == 2
+    assert (report.curve[0].accuracy, report.mean_radius) == (0, 0)
+
+
+def test_each_image_has_noise_of_its_own(linear: Classifier) -> None:
+    """Equal images near the border get different counts, and so different radii."""
+    near = at_distance(linear, 0.2)
+    report = certify_dataset(linear, images(*[near] * 6, labels=[0] * 6), Smoothing(n0=20, samples=200))
+    assert 0 < report.mean_radius < report.curve[-1].radius
+    assert len({c.accuracy for c in report.curve}) > 2
 
 
 def test_a_model_trained_with_noise_has_a_certificate_and_the_card_keeps_it(lfw: Path, tmp_path: Path) -> None:

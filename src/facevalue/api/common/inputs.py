@@ -16,7 +16,15 @@ from facevalue.data.evaluation_data import evaluation_data
 from facevalue.data.scan import Data
 from facevalue.errors import UsageError
 from facevalue.evidence.findings import Finding
-from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, Evaluation, RemadeReport
+from facevalue.evidence.records import (
+    AttackReport,
+    CalibrationReport,
+    CertificateReport,
+    CorruptionReport,
+    Evaluation,
+    RemadeReport,
+    StrangerReport,
+)
 from facevalue.evidence.store import check_writable
 from facevalue.models.classifier import Classifier, load
 from facevalue.runtime import open_folder
@@ -26,7 +34,16 @@ from facevalue.runtime.predictor import stability_findings
 Model = Classifier | Path | str
 """A classifier in memory, or a model folder."""
 
-Measured = TypeVar("Measured", Evaluation, AttackReport, CorruptionReport, RemadeReport, CertificateReport)
+Measured = TypeVar(
+    "Measured",
+    Evaluation,
+    CalibrationReport,
+    AttackReport,
+    CorruptionReport,
+    RemadeReport,
+    CertificateReport,
+    StrangerReport,
+)
 
 
 def opened(model: Model) -> Classifier:

@@ -101,13 +101,13 @@ def save(
         origin.manifest.changed(path=here).save(partial / MANIFEST)
         card = classifier.write(partial)
         exported = EXPORTERS["onnx"](classifier, partial / ONNX, images)
+        copied = card.recipe.get("canaries") != "drawn" and may_be_copied(origin.manifest.source)
+        predictor = Predictor(card, partial / ONNX, gate=classifier.gate)
+        write_canaries(predictor, canary_images(images if copied else None), partial / CANARIES)
         written = [ONNX, HISTORY, MANIFEST, CANARIES]
         if classifier.gate is not None:  # so that the folder answers alone
             (partial / DETECTOR).write_bytes(classifier.gate.detector.model)
             written.append(DETECTOR)
-        copied = card.recipe.get("canaries") != "drawn" and may_be_copied(origin.manifest.source)
-        predictor = Predictor(card, partial / ONNX, gate=classifier.gate)
-        write_canaries(predictor, canary_images(images if copied else None), partial / CANARIES)
         made = {name: files.sha256(partial / name) for name in written}
         provenance = card.provenance
         if start is not None:
@@ -128,15 +128,24 @@ def parity_images(classifier: Classifier) -> ImageDataset:
     DataError
         No test image exists any more.
     """
+    found = own_images(classifier, "test")
+    if found is None:
+        raise DataError("the model's test images are no longer where they were; name other images with `images`")
+    return found
+
+
+def own_images(classifier: Classifier, split: str) -> ImageDataset | None:
+    """The images of one split of the model's own data that still exist; ``None`` if there are none."""
     origin = classifier.origin
-    if origin is not None:
-        table = origin.manifest.table
-        there = np.array([path in origin.manifest.images or Path(path).is_file() for path in table["path"]], bool)
-        own = replace(origin.manifest, table=table[(table["split"] == "test") & there])
-        if not own.readable.empty:
-            own = with_faces(own, classifier.gate)
-            return dataset_of(own, classifier.card.preprocessing, classifier.card.classes, "test")
-    raise DataError("the model's test images are no longer where they were; name other images with `images`")
+    if origin is None:
+        return None
+    table = origin.manifest.table
+    there = np.array([path in origin.manifest.images or Path(path).is_file() for path in table["path"]], bool)
+    own = replace(origin.manifest, table=table[(table["split"] == split) & there])
+    if own.readable.empty:
+        return None
+    own = with_faces(own, classifier.gate)
+    return dataset_of(own, classifier.card.preprocessing, classifier.card.classes, split)
 
 
 @contextmanager

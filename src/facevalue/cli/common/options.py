@@ -21,7 +21,25 @@ Settings = Annotated[
 ]
 Network = Annotated[str | None, Option(metavar="NAME", help="A network of facevalue or of timm.")]
 Weights = Annotated[str | None, Option(metavar="FILE", help="A .safetensors or .pth file, hub, or none.")]
+Strangers = Annotated[
+    list[Path] | None,
+    Option(metavar="FOLDER", help="Images that the model must refuse; may be repeated, one folder per kind."),
+]
 Size = Annotated[int | None, Option(min=8, metavar="PIXELS", help="Side of the network input.")]
+MaxError = Annotated[
+    float | None,
+    Option(
+        metavar="RATE",
+        help="Largest error among answered images, promised with 95 % confidence; the model abstains from all others.",
+    ),
+]
+MaxFalsePositive = Annotated[
+    float | None,
+    Option(
+        metavar="RATE",
+        help="Largest share of the negatives of each source that are called positive, promised with 95 % confidence.",
+    ),
+]
 Classes = Annotated[
     list[str] | None,
     Option(

@@ -36,14 +36,6 @@ Seed = Annotated[
     int, typer.Option("--seed", min=0, metavar="N", help="Seed of random draws, for reproducible results.")
 ]
 
-# By extra: if one of these packages is missing, the extra is not installed.
-_EXTRAS = {
-    "train": "captum jinja2 lightning_fabric matplotlib onnx onnxscript pandas pyarrow safetensors scipy skimage"
-    " sklearn timm torch torchvision",
-    "tune": "optuna",
-    "serve": "fastapi httptools multipart prometheus_client python_multipart uvicorn uvloop",
-}
-
 
 def command_line() -> str:
     """What the user typed, quoted for a shell."""
@@ -99,12 +91,8 @@ def message_of(error: BaseException) -> tuple[str, int]:
             return "", error.code if isinstance(error.code, int) else FAILED
         case OSError() if _reader_has_gone(error):
             return "", FAILED
-        case ModuleNotFoundError():
-            package = (error.name or "").partition(".")[0]
-            for extra, packages in _EXTRAS.items():
-                if package in packages.split():
-                    missing = MissingExtraError(package, extra)
-                    return str(missing), missing.exit_code
+        case ModuleNotFoundError() if (missing := MissingExtraError.of(error)) is not None:
+            return str(missing), missing.exit_code
         case OSError() if error.errno == errno.ENOSPC:
             return "the disk is full; free some space and run again", FAILED
         case OSError() if error.strerror:

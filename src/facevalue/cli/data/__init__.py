@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from facevalue.cli.common.extras import panel
 from facevalue.cli.common.shell import verb
 from facevalue.cli.data import augment, get, prepare, scan
 
@@ -20,7 +21,7 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 for _name, _module in VERBS.items():
-    app.command(_name, epilog=f"Example: {_module.EXAMPLE}")(verb(_module.run))
+    app.command(_name, epilog=f"Example: {_module.EXAMPLE}", rich_help_panel=panel(f"data {_name}"))(verb(_module.run))
 
 
 @app.callback()

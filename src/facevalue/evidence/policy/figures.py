@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from facevalue.evidence.records import AttackFigures, CorruptionReport, Evaluation, ExportReport, RemadeReport
+from facevalue.evidence.card import Abstention
+from facevalue.evidence.records import (
+    AttackFigures,
+    ConditionFigures,
+    CorruptionReport,
+    Evaluation,
+    ExportReport,
+    RemadeReport,
+    StrangerReport,
+)
 
 Direction = Literal["at least", "at most"]
 
@@ -53,8 +62,16 @@ FIGURES: dict[str, Figure] = {
     ),
     "ece": Figure(lambda r: r.ece, "at most", "expected calibration error"),
     "ece_upper": Figure(lambda r: r.ece_ci[1], "at most", "upper end of its interval"),
+    "ece_equal_mass": Figure(lambda r: r.ece_equal_mass, "at most", "calibration error in bins of equally many images"),
+    "ece_equal_mass_upper": Figure(lambda r: _end(r.ece_equal_mass_ci, 1), "at most", "upper end of its interval"),
+    "ece_classwise": Figure(lambda r: r.ece_classwise, "at most", "calibration error of each class, the mean"),
+    "ece_classwise_upper": Figure(lambda r: _end(r.ece_classwise_ci, 1), "at most", "upper end of its interval"),
     "brier": Figure(lambda r: r.brier, "at most", "Brier score"),
+    "brier_upper": Figure(lambda r: _end(r.brier_ci, 1), "at most", "upper end of its interval"),
     "nll": Figure(lambda r: r.nll, "at most", "negative log-likelihood, nats"),
+    "nll_upper": Figure(lambda r: _end(r.nll_ci, 1), "at most", "upper end of its interval"),
+    "aurc": Figure(lambda r: r.aurc, "at most", "area under the risk-coverage curve"),
+    "e_aurc": Figure(lambda r: r.e_aurc, "at most", "the part of it that a better order would remove"),
     "unreadable": Figure(lambda r: len(r.unreadable), "at most", "files that could not be read"),
     "warnings": Figure(lambda r: len(r.warnings), "at most", "warnings on the evaluation"),
 }
@@ -80,6 +97,34 @@ CORRUPTION_FIGURES: dict[str, Callable[[CorruptionReport], float | None]] = {
     "accuracy_lower": lambda r: min((f.accuracy_ci[0] for f in r.results), default=None),
 }
 """Keys of ``[require.corruption]``, all lower limits. ``accuracy`` is that of the worst corruption and strength."""
+
+STRANGER_FIGURES: dict[str, tuple[Callable[[StrangerReport], float | None], Direction]] = {
+    "n": (lambda r: min((s.n for s in r.sets), default=None), "at least"),
+    "answered": (lambda r: max((s.answered for s in r.sets), default=None), "at most"),
+    "answered_upper": (lambda r: max((s.answered_ci[1] for s in r.sets), default=None), "at most"),
+    "auroc": (lambda r: min((s.auroc for s in r.sets), default=None), "at least"),
+    "answered_own": (lambda r: r.answered_own, "at least"),
+}
+"""Keys of ``[require.strangers]``: those of the worst set."""
+
+CALIBRATION_FIGURES: dict[str, tuple[Callable[[ConditionFigures], float | None], Direction]] = {
+    "n": (lambda f: f.n, "at least"),
+    "accuracy": (lambda f: f.accuracy, "at least"),
+    "coverage": (lambda f: f.coverage, "at least"),
+    "error_answered": (lambda f: f.error_answered, "at most"),
+    "ece": (lambda f: f.after.ece, "at most"),
+    "ece_upper": (lambda f: f.after.ece_ci[1], "at most"),
+    "nll": (lambda f: f.after.nll, "at most"),
+}
+"""Keys of ``[require.calibration]`` besides ``split`` and ``condition``."""
+
+PROMISES: dict[str, Callable[[Abstention], float | None]] = {
+    "error": lambda a: a.stated_error.error if a.stated_error is not None and a.stated_error.kept else None,
+    "false_positive": lambda a: (
+        a.false_positives.rate if a.false_positives is not None and a.false_positives.kept else None
+    ),
+}
+"""Keys of ``[require.promise]``, all upper limits: promises that are kept."""
 
 REMADE_FIGURES: dict[str, tuple[Callable[[RemadeReport], float | None], Direction]] = {
     "n": (lambda r: r.n, "at least"),

@@ -10,15 +10,26 @@ from facevalue.errors import UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.policy.figures import (
     ATTACK_FIGURES,
+    CALIBRATION_FIGURES,
     CERTIFICATE_FIGURES,
     CORRUPTION_FIGURES,
     EXPORT_FIGURES,
     FIGURES,
+    PROMISES,
     REMADE_FIGURES,
+    STRANGER_FIGURES,
     Direction,
 )
 from facevalue.evidence.policy.tables import eps_of, number, table, tables, unknown
-from facevalue.evidence.records import AttackReport, CertificateReport, CorruptionReport, ExportReport, RemadeReport
+from facevalue.evidence.records import (
+    AttackReport,
+    CalibrationReport,
+    CertificateReport,
+    CorruptionReport,
+    ExportReport,
+    RemadeReport,
+    StrangerReport,
+)
 from facevalue.support.formats import eps_text
 
 _SAME_EPS = 1e-4  # of the network input's range: 0.0157 in a policy is 4/255
@@ -79,6 +90,12 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
                 yield from _export_checks(card, name, wanted)
         elif key == "corruption":
             yield from _corruption_checks(card, split, table(key, value))
+        elif key == "strangers":
+            yield from _stranger_checks(card, split, table(key, value))
+        elif key == "calibration":
+            yield from _calibration_checks(card, split, table(key, value))
+        elif key == "promise":
+            yield from _promise_checks(card, table(key, value))
         elif key == "remade":
             yield from _remade_checks(card, split, table(key, value))
         elif key == "certificate":
@@ -93,7 +110,8 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
                 )
             yield Check(key, figure.direction, number(key, value), got, reason)
         else:
-            raise unknown(key, ["split", *FIGURES, "attack", "export", "corruption", "remade", "certificate"])
+            known = "attack export corruption remade strangers calibration promise certificate".split()
+            raise unknown(key, ["split", *FIGURES, *known])
 
 
 def _attack_checks(card: ModelCard, name: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
@@ -142,6 +160,52 @@ def _corruption_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -
         got = CORRUPTION_FIGURES[key](found[-1]) if found else None
         reason = None if found else f"no accuracy under everyday corruptions on {split!r}"
         yield Check(f"corruption.{key}", "at least", number(f"corruption.{key}", value), got, reason)
+
+
+def _stranger_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    # Every report counts: a policy is about all kinds of strangers that were tried.
+    found = [e for e in card.of_kind(StrangerReport) if e.split == split]
+    for key, value in wanted.items():
+        if key not in STRANGER_FIGURES:
+            raise unknown(f"strangers.{key}", list(STRANGER_FIGURES))
+        of, direction = STRANGER_FIGURES[key]
+        figures = [figure for report in found if (figure := of(report)) is not None]
+        got = None if not figures else min(figures) if direction == "at least" else max(figures)
+        reason = None if figures else f"no strangers were tried beside {split!r}"
+        yield Check(f"strangers.{key}", direction, number(f"strangers.{key}", value), got, reason)
+
+
+def _calibration_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    where, split = wanted.get("condition"), wanted.get("split", split)
+    figures = {key: value for key, value in wanted.items() if key not in ("split", "condition")}
+    for key in figures:
+        if key not in CALIBRATION_FIGURES:
+            raise unknown(f"calibration.{key}", ["split", "condition", *CALIBRATION_FIGURES])
+    if not figures:
+        raise UsageError(f"[require.calibration] needs a figure ({', '.join(CALIBRATION_FIGURES)})")
+    reports = [r for r in card.of_kind(CalibrationReport) if r.split == split]
+    found = [] if not reports else [f for f in reports[-1].conditions if where in (None, f.condition)]
+    for key, value in figures.items():
+        of, direction = CALIBRATION_FIGURES[key]
+        values = [of(one) for one in found]
+        # The worst condition counts. Where one has no figure (nothing was answered), there is none to meet.
+        known = [one for one in values if one is not None]
+        got = None if len(known) < len(values) or not known else (min if direction == "at least" else max)(known)
+        reason = None
+        if not found:
+            reason = f"no calibration on {split!r}" + ("" if where is None else f" under the condition {where!r}")
+        elif got is None:
+            reason = f"under a condition nothing is answered, so there is no {key}"
+        yield Check(f"calibration.{key}", direction, number(f"calibration.{key}", value), got, reason)
+
+
+def _promise_checks(card: ModelCard, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    for key, value in wanted.items():
+        if key not in PROMISES:
+            raise unknown(f"promise.{key}", list(PROMISES))
+        got = PROMISES[key](card.limits)
+        reason = None if got is not None else f"the model promises no {key.replace('_', ' ')}"
+        yield Check(f"promise.{key}", "at most", number(f"promise.{key}", value), got, reason)
 
 
 def _remade_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:

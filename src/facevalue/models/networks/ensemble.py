@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from facevalue.images.preprocessing import Preprocessing
+from facevalue.models import calibration
 from facevalue.models.networks.base import Body, Network, new_head, normalise
-from facevalue.models.networks.distance import RANK, squared_distance
 from facevalue.models.networks.small_inception import SMALL_INCEPTION
 from facevalue.models.networks.small_resnet import SMALL_RESNET
+from facevalue.models.novelty import SCORES, NoveltyScore
+from facevalue.models.novelty.mahalanobis import Mahalanobis
 
 _SPECIFICATION: dict[str, Any] = {
     "name": None,  # of the member's network
@@ -21,7 +23,9 @@ _SPECIFICATION: dict[str, Any] = {
     "mean": (0.0, 0.0, 0.0),  # of pixels in [0, 1]
     "std": (1.0, 1.0, 1.0),
     "temperature": 1.0,
+    "calibration": {"method": "temperature", "parameters": {}},
     "novelty": None,  # the member's limit; None if it has none
+    "score": None,  # name and buffer shapes of its novelty score; None for a member from before there were several
     "order": None,  # for each class of the ensemble, its index in the member; None if the orders are equal
 }
 
@@ -31,10 +35,6 @@ class Member(nn.Module):
 
     mean: Tensor
     std: Tensor
-    novelty_means: Tensor
-    novelty_basis: Tensor
-    novelty_scale: Tensor
-    novelty_rest: Tensor
 
     def __init__(self, classes: int, size: int, specification: Mapping[str, Any]) -> None:
         super().__init__()
@@ -46,17 +46,19 @@ class Member(nn.Module):
         values = {**_SPECIFICATION, **specification}
         self.body = build(values["name"], classes, size, values["options"])
         self.temperature = float(values["temperature"])
+        self.method = calibration.find(values["calibration"]["method"])
+        self.fitted: calibration.Parameters = {
+            name: tuple(numbers) for name, numbers in values["calibration"]["parameters"].items()
+        }
         self.limit: float | None = values["novelty"]
         self.order: list[int] | None = values["order"]
-        features = self.body.head.in_features
-        rank = min(features, RANK)
         self.register_buffer("mean", torch.tensor(values["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(values["std"]).view(1, 3, 1, 1), persistent=False)
+        self.novelty_score: NoveltyScore | None = None
         if self.limit is not None:
-            self.register_buffer("novelty_means", torch.zeros(classes, features))
-            self.register_buffer("novelty_basis", torch.zeros(features, rank))
-            self.register_buffer("novelty_scale", torch.ones(rank))
-            self.register_buffer("novelty_rest", torch.tensor(float("inf")))
+            unfitted = Mahalanobis.unfitted(classes, self.body.head.in_features)
+            given = values["score"]
+            self.novelty_score = unfitted if given is None else SCORES[given["name"]].of_shapes(given["shapes"])
 
     def maps(self, x: Tensor) -> Tensor:
         """(n, c, h, w) of images in [0, 1]."""
@@ -64,18 +66,19 @@ class Member(nn.Module):
 
     def answers(self, features: Tensor) -> Tensor:
         """(n, k) log of the calibrated probabilities, in the ensemble's order of classes."""
-        log_p = torch.log_softmax(self.body.head(features) / self.temperature, dim=1)
+        log_p = self.method.log_probabilities(self.body.head(features) / self.temperature, self.fitted)
         return log_p if self.order is None else log_p[:, self.order]
 
     def novelty(self, features: Tensor) -> Tensor:
-        """(n, 1) novelty divided by the member's own limit; (n, 0) if it has no limit."""
-        if self.limit is None:
+        """(n, 1) novelty divided by the member's own limit; (n, 0) if it has no limit.
+
+        The predicted class is the most probable one, whatever the member's threshold.
+        """
+        if self.limit is None or self.novelty_score is None:
             return features[:, :0]
-        squared = squared_distance(
-            features, self.novelty_means, self.novelty_basis, self.novelty_scale, self.novelty_rest
-        )
-        # The gradient of the root is infinite at 0; times the head's zero weight it would be NaN for attacks.
-        return (squared.clamp_min(1e-12).sqrt() / self.limit).unsqueeze(1)
+        logits = self.body.head(features)
+        scores: Tensor = self.novelty_score(features, logits, logits.argmax(1))
+        return (scores / self.limit).unsqueeze(1)
 
 
 class Together(nn.Module):

@@ -144,18 +144,20 @@ class Levels(nn.Module):
 
     def _views(self, seen: Tensor) -> Tensor:
         """(v * n, c, h, w), view by view, to (n, v * c, h, w) with all views flipped back to upright."""
-        views = zip(seen.chunk(len(self.views)), self.views, strict=True)
+        # LiteRT's converter cannot split into one part.
+        chunks = seen.chunk(len(self.views)) if len(self.views) > 1 else (seen,)
+        views = zip(chunks, self.views, strict=True)
         return torch.cat([_flipped(view, axes) for view, axes in views], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        folded = [nn.functional.pixel_unshuffle(x, by) for x, by in zip(self.outputs(x), self.folds, strict=True)]
+        folded = [_folded(x, by) for x, by in zip(self.outputs(x), self.folds, strict=True)]
         return torch.cat(folded, dim=1)
 
     def parts(self, maps: Tensor) -> list[Tensor]:
         """(n, c, positions) of each level from the output of :meth:`forward`; positions are in another order."""
         v = len(self.views)
         widths = [v * c * by * by for c, by in zip(self.channels, self.folds, strict=True)]
-        split = torch.split(maps, widths, dim=1)
+        split = torch.split(maps, widths, dim=1) if len(widths) > 1 else (maps,)
         n = maps.shape[0]
         return [
             part.reshape(n, v, c, -1).transpose(1, 2).reshape(n, c, -1)
@@ -170,6 +172,15 @@ def _inside(group: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         x = block(x)
     wide = last.bn2(last.conv_dw(last.bn1(last.conv_pw(x))))
     return wide, last.bn3(last.conv_pwl(wide)) + x
+
+
+def _folded(x: Tensor, by: int) -> Tensor:
+    """(n, c, h, w) to (n, c * by * by, h / by, w / by), as ``pixel_unshuffle``, which LiteRT's converter lacks."""
+    if by == 1:
+        return x
+    _, c, h, w = (int(side) for side in x.shape)
+    parts = x.reshape(-1, c, h // by, by, w // by, by).permute(0, 1, 3, 5, 2, 4)
+    return parts.reshape(-1, c * by * by, h // by, w // by)
 
 
 def _flipped(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -204,6 +215,8 @@ class MobileNetV2Texture(Body):
         for number, c in enumerate(self.model.channels):
             rows, columns = torch.triu_indices(c, c)
             self.register_buffer(f"pairs{number}", rows * c + columns, persistent=False)
+            # A buffer, as LiteRT's converter writes torch.eye as an operator that its interpreter lacks.
+            self.register_buffer(f"eye{number}", torch.eye(c), persistent=False)
         self.kinds = tuple(c * (c + 1) // 2 for c in self.model.channels)
         self.head = new_head(sum(self.kinds), classes)
 
@@ -215,7 +228,8 @@ class MobileNetV2Texture(Body):
         features = []
         for number, values in enumerate(self.model.parts(maps)):
             values = values - values.mean(2, keepdim=True)
-            root = square_root(values @ values.transpose(1, 2) / values.shape[2])
+            covariance = values @ values.transpose(1, 2) / values.shape[2]
+            root = square_root(covariance, self.get_buffer(f"eye{number}"))
             features.append(root.flatten(1).index_select(1, self.get_buffer(f"pairs{number}")))
         return torch.cat(features, dim=1)
 
@@ -230,13 +244,14 @@ class MobileNetV2Texture(Body):
         return self.model
 
 
-def square_root(covariance: Tensor) -> Tensor:
+def square_root(covariance: Tensor, eye: Tensor) -> Tensor:
     """Square roots of positive semi-definite matrices (n, c, c), with 1/1000 of the mean variance added.
+
+    ``eye`` is the identity (c, c).
 
     The coupled Newton-Schulz iteration (Higham 2008, *Functions of Matrices*, ch. 6) uses matrix products only, so all
     engines compute the same; an eigendecomposition would differ between them.
     """
-    eye = torch.eye(covariance.shape[1], dtype=covariance.dtype, device=covariance.device)
     trace = (covariance * eye).sum((1, 2), keepdim=True) + _EPSILON
     y = covariance / trace + eye * (_RIDGE / covariance.shape[1])
     z = eye.expand_as(y)

@@ -38,10 +38,9 @@ class TimmBody(Body):
         torchvision_ready.ready()
         import timm
 
-        extra = next((o for prefix, o in _BUILD_OPTIONS.items() if name.startswith(prefix)), {})
         timm_record(name)
         try:
-            self.model = timm.create_model(name, num_classes=0, **{**extra, **options})
+            self.model = timm.create_model(name, num_classes=0, **build_options(name, options))
         except TypeError as error:
             raise UsageError(f"{name} does not know these options: {dict(options)} ({error})") from error
         self.map_layer = nn.Identity()  # attribution hooks attach here, in every family of networks
@@ -78,6 +77,12 @@ class TimmBody(Body):
     @property
     def cam_layer(self) -> nn.Module:
         return self.map_layer
+
+
+def build_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What timm's ``create_model`` is called with for this network, besides the number of classes."""
+    extra = next((o for prefix, o in _BUILD_OPTIONS.items() if name.startswith(prefix)), {})
+    return {**extra, **options}
 
 
 def top_stages(model: nn.Module) -> list[nn.Module]:

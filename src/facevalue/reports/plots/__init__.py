@@ -1,5 +1,6 @@
 """Plots of a card's records. Every function returns a new :class:`matplotlib.figure.Figure`."""
 
+from facevalue.reports.plots.calibration import calibration, risk_coverage
 from facevalue.reports.plots.drawing import INK, PALETTE, save_png, to_svg
 from facevalue.reports.plots.evaluation import (
     accuracy_against_eps,
@@ -14,6 +15,7 @@ __all__ = [
     "INK",
     "PALETTE",
     "accuracy_against_eps",
+    "calibration",
     "certified_curve",
     "compare_curves",
     "confusion",
@@ -21,6 +23,7 @@ __all__ = [
     "history",
     "main_phase",
     "reliability",
+    "risk_coverage",
     "save_png",
     "to_svg",
     "trials",

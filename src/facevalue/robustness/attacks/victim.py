@@ -61,12 +61,6 @@ class Victim:
         self._rows = torch.arange(len(labels))
         self._rivals: Tensor | None = None
         self._known: tuple[Tensor, Tensor, Tensor] | None = None
-        # The prediction is the largest logit; a threshold for two classes is a shift of the positive class's logit.
-        card = classifier.card
-        self._shift = torch.zeros(len(card.classes), device=labels.device)
-        if card.positive_index is not None:
-            threshold = torch.tensor(card.threshold, dtype=torch.float64)
-            self._shift[card.positive_index] = -card.temperature * torch.logit(threshold, eps=1e-12)
         self.labels = labels
         self.target = target
         self.log = log or Log(torch.zeros(len(labels), dtype=torch.int64))
@@ -77,7 +71,7 @@ class Victim:
     @property
     def classes(self) -> int:
         """Number of classes."""
-        return len(self._shift)
+        return len(self._classifier.classes)
 
     def only(self, which: Tensor) -> Victim:
         """A view for a subset of the images: (m,) positions, or an (n,) mask."""
@@ -155,8 +149,8 @@ class Victim:
             self.log.found_by[row] = by
 
     def _levelled(self, logits: Tensor) -> Tensor:
-        """(n, k) logits shifted by the threshold, so that the largest is the predicted class."""
-        return logits + self._shift.to(logits.dtype)
+        """(n, k) logits shifted by the threshold and by calibration, so that the largest is the predicted class."""
+        return self._classifier.levels(logits)
 
 
 def _lead(logits: Tensor, classes: Tensor) -> Tensor:

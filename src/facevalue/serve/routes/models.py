@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
 from facevalue.evidence.card import REPORT
+from facevalue.evidence.published import public_card, public_report
 from facevalue.serve.answers import Json, Refusal
-from facevalue.serve.published import public_card, public_report
 from facevalue.serve.schemas import DriftState, ModelList, refusals
 from facevalue.serve.service import Service
 

@@ -1,4 +1,4 @@
-// The heat map over the image, where the network saw it.
+// The heat map over an image, where the network saw it.
 
 const LONGEST = 320;
 

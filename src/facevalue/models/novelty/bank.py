@@ -1,0 +1,59 @@
+"""Stored directions of images that neighbours are looked for in, in few dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facevalue.models.novelty.base import LEAST, directions
+
+OWN = 3000
+"""Most stored images of the classes together. More are thinned out evenly."""
+
+
+def projected(features: Tensor, through: Tensor) -> Tensor:
+    """(n, r) directions of (n, d) features in the space of a projection.
+
+    They are not made unit vectors again: what lies outside the space makes an image less like every stored one.
+    """
+    unit = directions(features)
+    return unit @ through if through.numel() else unit
+
+
+def thinned(labels: NDArray[np.int64], most: int) -> NDArray[np.intp]:
+    """Positions of at most ``most`` images, drawn evenly from the classes; always the same draw."""
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(labels))
+    # The i-th image of every class comes before the (i + 1)-th of any.
+    turn = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        turn[members] = np.arange(len(members))
+    return np.sort(np.lexsort((labels, turn))[:most])
+
+
+def distance(unit: Tensor, stored: Tensor, share: Tensor, of: Tensor | None = None) -> Tensor:
+    """(n,) mean cosine distance to the nearest stored images.
+
+    Parameters
+    ----------
+    unit : (n, r).
+    stored : (m, r).
+    share : (count,) weights of the ``count`` nearest, which add up to 1. A buffer, so that its length is fixed in the
+        graph.
+    of : (n, m) 1 for stored images that may be neighbours, else 0; by default all may.
+    """
+    likeness = unit @ stored.T
+    if of is not None:
+        likeness = likeness + 4 * (of - 1)  # below every cosine
+    nearest = torch.topk(likeness, share.shape[0], dim=1).values
+    return (1 - nearest @ share).clamp_min(LEAST)
+
+
+def shares(count: int) -> Tensor:
+    """(count,) equal weights."""
+    return torch.full((count,), 1 / count)

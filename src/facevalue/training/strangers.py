@@ -1,0 +1,107 @@
+"""The strangers of a training: what novelty is fitted with, and what it is tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facevalue.data.dataset import ImageDataset
+from facevalue.data.manifest import Manifest
+from facevalue.data.strangers import DRAWN, drawn_strangers, read_strangers, together
+from facevalue.evaluation.calibration import calibrated
+from facevalue.evaluation.calibration_set import CalibrationSet
+from facevalue.evaluation.novelty import NoveltyData, fitted_score, with_novelty
+from facevalue.evaluation.strangers import evaluate_strangers
+from facevalue.evidence.findings import Finding, finding
+from facevalue.evidence.records import StrangerReport
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.models.classifier import Classifier
+from facevalue.models.features import Extractor, Features
+from facevalue.models.novelty import NoveltyScore
+from facevalue.support import progress
+from facevalue.training.recipe import Recipe
+
+FROM_SCRATCH = finding(
+    "novelty-from-scratch",
+    "the network was trained from random weights, so its features hold little but its classes: strangers that are "
+    "unlike the drawn ones are refused less often than with pretrained weights; measure with `evaluate --strangers`",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class StrangerSplit:
+    """Images that the model must refuse: drawn ones, and those of the user's folders.
+
+    Attributes
+    ----------
+    fit : novelty is fitted with these. The labels are the sets; every drawn kind is one.
+    test : others of the same sets; the drawn ones are one set.
+    warnings : about images of the folders that were left out.
+    """
+
+    fit: ImageDataset
+    test: ImageDataset
+    warnings: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(cls, folders: Sequence[Path | str], preprocessing: Preprocessing, known: Manifest) -> StrangerSplit:
+        """The drawn images, and those of ``folders`` that are not the model's own (``known``)."""
+        given = read_strangers(folders, preprocessing, known)
+        parts = {part: [drawn_strangers(part, preprocessing), given.split(part)] for part in ("fit", "test")}
+        fit, test = ([one for one in parts[part] if one is not None] for part in ("fit", "test"))
+        drawn = test[0]
+        test[0] = ImageDataset.from_arrays(drawn.images, [DRAWN] * len(drawn), name=DRAWN).with_preprocessing(
+            preprocessing
+        )
+        return cls(together(fit, "strangers"), together(test, "strangers held out"), given.warnings)
+
+    def calibrated(
+        self,
+        classifier: Classifier,
+        train: ImageDataset,
+        train_features: Features,
+        held_out: CalibrationSet,
+        recipe: Recipe,
+    ) -> Classifier:
+        """The classifier with novelty, calibration and limits.
+
+        Parameters
+        ----------
+        train, train_features : the training images.
+        held_out : features of the calibration split.
+        """
+        data = self.novelty_data(classifier, train, recipe)
+        classifier, unseen = with_novelty(classifier, train_features, data, held_out.images)
+        return calibrated(classifier, held_out, recipe.calibration.choices(), unseen)
+
+    def score_again(self, first: Classifier, second: Classifier, train_features: Features) -> NoveltyScore:
+        """The novelty score of ``first``, fitted to features of ``second``."""
+        x = Extractor(second).features(self.fit, "computing features of strangers")
+        return fitted_score(second, type(first.novelty_score), train_features, self._by_set(x))
+
+    def novelty_data(self, classifier: Classifier, train: ImageDataset, recipe: Recipe) -> NoveltyData:
+        """What novelty of this classifier is fitted with."""
+        x = Extractor(classifier).features(self.fit, "computing features of strangers")
+        groups = train.rows["group"].astype(str)
+        return NoveltyData(
+            strangers=self._by_set(x),
+            # An image without a group is its own.
+            groups=np.array([group or f"image {i}" for i, group in enumerate(groups)]),
+            scores=recipe.novelty.scores,
+            quantile=recipe.calibration.quantile,
+        )
+
+    def _by_set(self, x: Tensor) -> dict[str, Tensor]:
+        return {name: x[torch.from_numpy(self.fit.labels == i)] for i, name in enumerate(self.fit.classes)}
+
+    def report(self, classifier: Classifier, own: ImageDataset, own_features: Features) -> StrangerReport:
+        """The share of strangers answered, of those that novelty was not fitted with."""
+        with progress.within("strangers held out"):
+            found = evaluate_strangers(classifier, own, self.test, own_features=own_features)
+        scratch = [FROM_SCRATCH] if classifier.card.network.weights == "none" else []
+        return found.changed(warnings=(*self.warnings, *scratch, *found.warnings))
