@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import facevalue as fv
-from facevalue.errors import UsageError
+from facevalue.errors import DataError, UsageError
 from facevalue.evaluation.stability import FLIPS
 from facevalue.evidence.records import ExportReport
 from facevalue.images.remaking import EVERYDAY
@@ -66,3 +66,19 @@ def test_an_export_says_what_it_cannot_do(stable: Classifier, tmp_path: Path) ->
     [export] = fv.open(folder).card.of_kind(ExportReport)
     assert export.label_agreement == 1
     assert [w.code for w in export.warnings] == ["export-scores-once"]
+
+
+def test_training_sets_it_on_the_card(lfw: Path, tiny: dict[str, object]) -> None:
+    model = fv.train(lfw, recipe="scratch", size=24, epochs=1, stable=2, settings=tiny)
+    test, train = model.card.evaluation("test"), model.card.evaluation("train")
+    assert test is not None
+    assert train is not None
+    assert (model.card.inputs, test.inputs, train.inputs) == (2, 2, 1)
+    assert "unstable" in test.reasons
+
+
+def test_strict_training_stops_at_a_warning(lfw: Path, tiny: dict[str, object], tmp_path: Path) -> None:
+    assert fv.scan_data(lfw).warnings  # faces compress to larger files
+    with pytest.raises(DataError, match=r"with `strict`, .* \[file-facts-tell-classes\]"):
+        fv.train(lfw, tmp_path / "model", recipe="scratch", size=24, epochs=1, strict=True, settings=tiny)
+    assert not (tmp_path / "model").exists()
