@@ -81,6 +81,7 @@ def inverted(folder: Path) -> fv.ImageDataset:
 VERBS: dict[str, Callable[[fv.Classifier, Path, Path], object]] = {
     "evaluate": lambda m, d, _: fv.evaluate(m, d),
     "evaluate_corruptions": lambda m, d, _: fv.evaluate_corruptions(m, d, limit=4),
+    "evaluate_remade": lambda m, d, _: fv.evaluate_remade(m, d, limit=4),
     "certify": lambda m, d, _: fv.certify(m, d, limit=2, samples=10),
     "attack": lambda m, d, _: fv.attack(m, d, attacks=["pgd", "square"], eps=[2 / 255], limit=4),
     "defense": lambda m, d, _: fv.attack(m, d, defense="noise", eps=[2 / 255], limit=4),

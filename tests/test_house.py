@@ -23,9 +23,8 @@ VERBS = """
     serve demo push pull sign verify
 """.split()
 DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `facevalue data scan`
-FLAGS = (
-    "certify evaluate_calibration evaluate_corruptions".split()
-)  # facevalue.certify(…) is `facevalue evaluate --certify`
+# facevalue.certify(…) is `facevalue evaluate --certify`
+FLAGS = "certify evaluate_calibration evaluate_corruptions evaluate_remade".split()
 FUNCTIONS = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
 TYPES = """
     AttackReport Classifier Evaluation FaceValueError ImageDataset ModelCard Prediction Predictor Preprocessing Threat

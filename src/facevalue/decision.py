@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,56 @@ def decide(p: Floats, positive: int | None = None, threshold: float = 0.5) -> ND
     return decided
 
 
+@dataclass(frozen=True, eq=False)
+class Combined:
+    """Stable answers from several versions of each network input.
+
+    Attributes
+    ----------
+    p : (n, k) calibrated probabilities of the answers.
+    unstable : (n,) whether the versions disagree.
+    """
+
+    p: NDArray[np.float64]
+    unstable: NDArray[np.bool_]
+
+
+def combined(card: ModelCard, versions: Floats) -> Combined:
+    """One answer from the versions of each network input, by the card's :class:`~facevalue.evidence.card.Stability`.
+
+    Parameters
+    ----------
+    versions : (v, n, k) calibrated probabilities of each version.
+    """
+    assert card.stability is not None
+    p = mean_of_versions(versions, card.stability.temperature)
+    decided = decide(p, card.positive_index, card.threshold)
+    votes = np.array([decide(one, card.positive_index, card.threshold) for one in versions])
+    return Combined(p, (votes != decided).any(axis=0) | (support_of(versions, decided) < card.stability.support))
+
+
+def mean_of_versions(versions: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
+    """(n, k) mean of the probabilities (v, n, k) of the versions; its logarithms are divided by ``temperature``."""
+    mean: NDArray[np.float64] = versions.astype(np.float64).mean(axis=0)
+    if temperature != 1:
+        logits = np.log(mean.clip(1e-12)) / temperature
+        mean = np.exp(logits - logits.max(axis=1, keepdims=True))
+    whole: NDArray[np.float64] = mean / mean.sum(axis=1, keepdims=True)
+    return whole
+
+
+def support_of(versions: Floats, decided: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n,) lowest probability that a version (v, n, k) gives the predicted class (n,)."""
+    lowest: NDArray[np.float64] = versions[:, np.arange(len(decided)), decided].min(axis=0).astype(np.float64)
+    return lowest
+
+
 def abstentions(
-    limits: Abstention, leaning: Floats, novelty: Floats, positive: NDArray[np.bool_] | None = None
+    limits: Abstention,
+    leaning: Floats,
+    novelty: Floats,
+    positive: NDArray[np.bool_] | None = None,
+    unstable: NDArray[np.bool_] | None = None,
 ) -> dict[Reason, NDArray[np.bool_]]:
     """(n,) masks, by reason, of the images on which a model abstains.
 
@@ -39,16 +87,18 @@ def abstentions(
     leaning : (n,) calibrated probability of the predicted class.
     novelty : (n,) distance from the training data.
     positive : (n,) whether the predicted class is the positive one; needed where ``limits`` has ``upper`` or ``lower``.
+    unstable : (n,) of :func:`combined`; ``None`` if an answer is made from one network input.
 
     >>> masks = abstentions(Abstention(confidence=0.6, novelty=2.0), np.array([0.9, 0.55]), np.array([2.5, 1.0]))
     >>> {reason: mask.tolist() for reason, mask in masks.items()}
     {'novel': [True, False], 'uncertain': [False, True]}
     """
-    return {
+    masks: dict[Reason, NDArray[np.bool_]] = {
         "novel": novelty > (np.inf if limits.novelty is None else limits.novelty),
         # In double precision, as in a browser: a float32 limit would be rounded.
         "uncertain": np.asarray(leaning, np.float64) < _least(limits, positive),
     }
+    return masks if unstable is None else {**masks, "unstable": unstable}
 
 
 def _least(limits: Abstention, positive: NDArray[np.bool_] | None) -> Floats | float:
@@ -61,7 +111,12 @@ def _least(limits: Abstention, positive: NDArray[np.bool_] | None) -> Floats | f
 
 
 def prediction_of(
-    card: ModelCard, p: Floats, novelty: float, heat: NDArray[np.float32] | None = None, path: str | None = None
+    card: ModelCard,
+    p: Floats,
+    novelty: float,
+    heat: NDArray[np.float32] | None = None,
+    path: str | None = None,
+    unstable: bool = False,
 ) -> Prediction:
     """The prediction for one image.
 
@@ -69,13 +124,14 @@ def prediction_of(
     ----------
     p : (k,) calibrated probabilities, in the order of ``card.classes``.
     novelty : distance from the training data.
+    unstable : whether the versions of the network input disagree.
     heat : (h, w) class activation map of the predicted class; scaled here to a maximum of 1.
     path : the image's file, if there is one.
     """
-    limit = card.abstention.novelty
+    limit = card.limits.novelty
     winner = int(decide(p[None], card.positive_index, card.threshold)[0])
     sided = np.array([winner == card.positive_index])
-    masks = abstentions(card.abstention, p[winner : winner + 1], np.array([novelty]), sided)
+    masks = abstentions(card.limits, p[winner : winner + 1], np.array([novelty]), sided, np.array([unstable]))
     reasons = tuple(reason for reason, mask in masks.items() if mask[0])
     leaning = card.classes[winner]
     return Prediction(

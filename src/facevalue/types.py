@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from facevalue.support.html import ShownInNotebooks
 
-Reason = Literal["novel", "uncertain", "no_face", "gate_unsure"]
-"""Why a model abstains: the image is far from its training data, the probability is below the limit, the image shows no
-face, or a face that is too small, turned, faint, or one of several."""
+Reason = Literal["novel", "uncertain", "unstable", "no_face", "gate_unsure"]
+"""Why a model abstains: the image is far from its training data, the probability is below the limit, versions of the
+image disagree, the image shows no face, or a face that is too small, turned, faint, or one of several."""
 
 IN_WORDS: dict[Reason, str] = {
     "novel": "novel (unlike the training images)",

@@ -22,6 +22,7 @@ def test_evaluate_writes_corruptions_and_certificate(
         Path("model"),
         lfw,
         corruptions=True,
+        remade=True,
         certify=True,
         sigma=0.1,
         samples=20,
@@ -32,10 +33,15 @@ def test_evaluate_writes_corruptions_and_certificate(
     told = capsys.readouterr().out
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["accuracy"] is not None
-    assert (figures["corruptions"]["n"], figures["certificate"]["n"]) == (4, 4)
+    assert (figures["corruptions"]["n"], figures["remade"]["n"], figures["certificate"]["n"]) == (4, 4, 4)
     assert (figures["certificate"]["sigma"], figures["certificate"]["alpha"]) == (0.1, 0.001)
     assert (tmp_path / "curve.png").is_file()
     assert "everyday corruptions, n = 4" in told
+    assert "re-made images, n = 4" in told
+    page = (tmp_path / "model" / "report.html").read_text()
+    assert "messenger-box-x0.5-jpeg-q70-420" in page
+    kept = json.loads((tmp_path / "model" / "card.json").read_text())["evidence"]
+    assert [e["results"] for e in kept if e["kind"] == "remade"] == [figures["remade"]["results"]]
     assert "randomised smoothing with sigma 0.1" in told
     recipe = json.loads((tmp_path / "model" / "card.json").read_text())["recipe"]["adversarial"]
     assert (recipe["method"], recipe["eps"]) == ("fast", pytest.approx(4 / 255))

@@ -36,7 +36,8 @@ def altered(source: Path, target: Path, quality: int = 60, factor: float = 0.7) 
 
 
 def test_a_clean_folder_has_no_findings(tmp_path: Path, fill: Fill) -> None:
-    found = audited(fill(tmp_path, "a", "b", n=12))
+    found = audited(fill(tmp_path, "a", "b", n=24))
+    assert found.processing.by_class is not None
     assert found.copies.duplicates == found.copies.near == found.copies.contradictions == ()
     assert found.oddities == found.warnings == found.notes == ()
 
@@ -118,10 +119,13 @@ def test_uneven_and_unreadable_are_noted(tmp_path: Path, fill: Fill) -> None:
     assert [note.text for note in found.notes] == [
         "1 of 16 files cannot be read",
         "the classes are uneven: 12 images of 'a' and 3 of 'b'",
+        "processing history was not checked by class: this needs two classes with at least 20 independent groups of "
+        "images each, of at least 64 x 64 pixels",
     ]
     assert [(note.code, note.severity) for note in found.notes] == [
         ("unreadable-files", "info"),
         ("uneven-classes", "info"),
+        ("processing-not-checked", "info"),
     ]
 
 

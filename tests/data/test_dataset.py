@@ -8,8 +8,9 @@ import pytest
 
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.scan import scan
-from facevalue.errors import DataError
+from facevalue.errors import DataError, UsageError
 from facevalue.images.preprocessing import Preprocessing
+from facevalue.images.remaking import PIPELINES, remade
 from facevalue.support.machine import in_order
 
 Fill = Callable[..., Path]
@@ -43,6 +44,22 @@ def test_some_are_drawn_evenly_and_keep_their_order(some: ImageDataset) -> None:
     assert few.images == some.some(6, seed=1).images
     assert few.images != some.some(6, seed=2).images
     assert some.some(100) is some
+
+
+def test_remade_images_keep_labels_and_fingerprint_and_are_never_held_as_originals(some: ImageDataset) -> None:
+    pipeline = PIPELINES["jpeg-q40-420"]
+    held = some.held()
+    made = held.remade(pipeline)
+    expected = [GEOMETRY.apply(remade(some.upright(i), pipeline)) for i in range(len(some))]
+    np.testing.assert_array_equal(made.pixels(), expected)
+    np.testing.assert_array_equal(made.held().pixels(), expected)
+    np.testing.assert_array_equal(made.held(room=0).pixels(), expected)
+    assert (made.pixels() != held.pixels()).any()
+    np.testing.assert_array_equal(made.labels, some.labels)
+    assert made.fingerprint == some.fingerprint
+    np.testing.assert_array_equal(made.remade(None).pixels(), held.pixels())
+    with pytest.raises(UsageError, match="different ways"):
+        some.joined(made, name="both")
 
 
 def test_other_classes_name_both_lists(tmp_path: Path, fill: Fill) -> None:

@@ -24,7 +24,10 @@ from facevalue.evidence.records import (
     CorruptionReport,
     Evaluation,
     ExportReport,
+    PipelineFigures,
     ProbabilityFigures,
+    RateGap,
+    RemadeReport,
 )
 from facevalue.evidence.stated_limits import FalsePositives, StatedError
 from facevalue.images.preprocessing import Preprocessing
@@ -454,3 +457,74 @@ def test_a_promise_counts_only_if_it_is_kept(card, hold):
     assert failed[0]["reason"] == "the model promises no error"
     with pytest.raises(UsageError, match=r"no key 'promise.eror'; the keys are: error, false_positive"):
         hold("[require.promise]\neror = 1", card)
+
+
+def remade(flips: int, answers: int = 400) -> RemadeReport:
+    def one(name: str, flips: int, accuracy: float) -> PipelineFigures:
+        return PipelineFigures(
+            pipeline=name,
+            kind="jpeg",
+            steps="JPEG",
+            n=200,
+            accuracy=accuracy,
+            accuracy_ci=(accuracy - 0.05, accuracy + 0.05),
+            coverage=accuracy,
+            accuracy_answered=1.0,
+            answers=answers // 2,
+            flips=flips,
+            flip_rate=2 * flips / answers if answers else None,
+            flip_rate_ci=(0.0, 0.1) if answers else None,
+            rates={"face": 0.5, "not-face": 0.5},
+        )
+
+    gap = RateGap(label="face", highest="a", highest_rate=0.5, lowest="b", lowest_rate=0.5, gap=0.0, gap_ci=(-0.1, 0.1))
+    return RemadeReport(
+        provenance=Provenance(split="test", n=200),
+        classes=("face", "not-face"),
+        original_accuracy=0.9,
+        original_accuracy_ci=(0.8, 0.95),
+        original_coverage=0.9,
+        original_rates={"face": 0.5, "not-face": 0.5},
+        answers=answers,
+        flips=flips,
+        flip_rate=flips / answers if answers else None,
+        flip_rate_ci=(0.0, 0.02) if answers else None,
+        images_answered=answers // 2,
+        images_flipped=flips,
+        images_flipped_ci=(0.0, 0.04) if answers else None,
+        explained_by_label=0.5,
+        explained_by_processing=0.1,
+        explained_difference_ci=(-0.5, -0.3),
+        largest_rate_gap=gap,
+        results=(one("jpeg-q40-420", flips, 0.8), one("jpeg-q95-420", 0, 0.9)),
+    )
+
+
+def test_remade(card: ModelCard, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    text = """[require.remade]
+n = 200
+flip_rate = 0.01
+flip_rate_upper = 0.01
+worst_flip_rate = 0.01
+images_flipped_upper = 0.05
+accuracy = 0.8
+accuracy_lower = 0.8
+coverage = 0.75
+"""
+    assert figures_of(card.with_evidence(remade(4)), policy, text) == {
+        "remade.n": (200, True),
+        "remade.flip_rate": (0.01, True),
+        "remade.flip_rate_upper": (0.02, False),
+        "remade.worst_flip_rate": (0.02, False),
+        "remade.images_flipped_upper": (0.04, True),
+        "remade.accuracy": (0.8, True),
+        "remade.accuracy_lower": (pytest.approx(0.75), False),
+        "remade.coverage": (0.8, True),
+    }
+    none = "[require.remade]\nflip_rate = 0.5\n"
+    assert figures_of(card, policy, none) == {"remade.flip_rate": (None, False)}
+    # No answer is no proof of stable answers.
+    assert figures_of(card.with_evidence(remade(0, answers=0)), policy, none) == {"remade.flip_rate": (None, False)}
+    with pytest.raises(UsageError, match=r"no key 'remade\.flips'"):
+        figures_of(card, policy, "[require.remade]\nflips = 1\n")

@@ -13,6 +13,7 @@ from PIL import Image
 
 from facevalue.images import resize as resizing
 from facevalue.images.preprocessing import Preprocessing
+from facevalue.images.remaking import PIPELINES, remade
 from facevalue.images.resize import resize, thumbnail
 
 FILTERS = ("nearest", "box", "bilinear", "bicubic", "lanczos")
@@ -87,6 +88,14 @@ def test_a_tall_column_is_shortened_before_it_is_widened(monkeypatch: pytest.Mon
     np.testing.assert_array_equal(np.asarray(found), np.asarray(horizontal))
 
 
+@pytest.mark.parametrize("name", PIPELINES)
+def test_remade_images(name: str) -> None:
+    images = [remade(drawn(*size), PIPELINES[name]) for size in ((90, 400), (400, 90), (37, 53), (250, 250))]
+    assert [image.mode for image in images] == ["RGB"] * 4
+    whole = b"".join(repr(image.size).encode() + image.tobytes() for image in images)
+    assert hashlib.sha256(whole).hexdigest()[:16] == REMADE[name]
+
+
 INPUTS = {
     ("squash", "nearest"): "f775853eaecb13bb",
     ("squash", "box"): "6a9d9547ebb2baed",
@@ -103,6 +112,48 @@ INPUTS = {
     ("pad", "bilinear"): "e5a900f50c3c50a6",
     ("pad", "bicubic"): "7658cccd8b436845",
     ("pad", "lanczos"): "1153ed4cbb46373c",
+}
+# Width, height and pixels after each declared pipeline.
+REMADE = {
+    "nearest-x0.25": "337454cc002a1217",
+    "nearest-x0.5": "26a06e42b4391871",
+    "nearest-x0.75": "78b90f43a1d91f89",
+    "nearest-x1.5": "6edc6b04abee3b9f",
+    "box-x0.25": "6e0484378a751b20",
+    "box-x0.5": "8327e9d775e0caa9",
+    "box-x0.75": "ffc902d1b46f39e4",
+    "box-x1.5": "b48a673e6f99af4b",
+    "bilinear-x0.25": "48e091ae54478808",
+    "bilinear-x0.5": "501863dcca80306e",
+    "bilinear-x0.75": "a66425b54180e4c8",
+    "bilinear-x1.5": "24bc75b5c925e0c2",
+    "bicubic-x0.25": "1c3253b9791bd42b",
+    "bicubic-x0.5": "040c1a3769b8aee0",
+    "bicubic-x0.75": "a2cb382ce772de01",
+    "bicubic-x1.5": "4a1435890f9b7327",
+    "lanczos-x0.25": "d39a856afbf0ecbb",
+    "lanczos-x0.5": "0fb5491ab5e47f54",
+    "lanczos-x0.75": "a231c030ab52625a",
+    "lanczos-x1.5": "e1ce69464fea3938",
+    "lanczos-x0.5-bicubic-x2": "f4441b8c18df5a6a",
+    "nearest-x1.5-box-x0.5": "35d74089b340efeb",
+    "bilinear-x0.7-bilinear-x0.7": "fecd8fce4ac5ac47",
+    "jpeg-q95-420": "82b962e79128ab01",
+    "jpeg-q85-420": "8c701d4ef6b79d5e",
+    "jpeg-q75-420": "5f533d3d38b55533",
+    "jpeg-q60-420": "765527fdbf1beb87",
+    "jpeg-q40-420": "38020d1d894aafda",
+    "jpeg-q95-444": "9913f12092b38c1b",
+    "jpeg-q85-444": "39b1825a2b4d3970",
+    "jpeg-q75-444": "9bde5b36ad524f88",
+    "jpeg-q60-444": "d6f12a71c574981b",
+    "jpeg-q40-444": "5be470911e9f4107",
+    "webp-q80": "803f9087a4cf20cc",
+    "webp-q50": "dd1779b34daf7bd0",
+    "screenshot-bilinear-x0.75-png": "5ef6ac9c05731917",
+    "screenshot-bilinear-x0.75-jpeg-q80-420": "b8e815668f0e6352",
+    "messenger-box-x0.5-jpeg-q70-420": "30eca36a947a2446",
+    "messenger-bilinear-x0.75-webp-q75": "260e4437012ed760",
 }
 # Base64 of a file, and the digest of its network input.
 FILES = {

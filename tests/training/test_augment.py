@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from facevalue.models.features import to_tensor
-from facevalue.training.augmentation import augment, corruption, mixed
+from facevalue.training.augmentation import augment, corruption, mixed, random_remaking
 from facevalue.training.settings import AugmentSettings
 
 EVERYTHING = AugmentSettings(
@@ -24,6 +24,7 @@ EVERYTHING = AugmentSettings(
     blur=1.5,
     rescale=0.5,
     randaugment=5,
+    remake=0.5,
 )
 
 
@@ -99,6 +100,30 @@ def test_corruption_by_jpeg_quality() -> None:
     assert np.ptp(distance) > 5  # qualities differ
     never = AugmentSettings(jpeg=10, corruption=0.0)
     assert corruption(image, never, rng) is image
+
+
+def test_remade_images_keep_what_they_show_and_lose_fine_detail() -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC)).astype(float)
+    fine = np.uint8((smooth + rng.normal(0, 30, smooth.shape)).clip(0, 255))
+    made = [np.asarray(random_remaking(Image.fromarray(fine), rng)).astype(float) for _ in range(30)]
+    assert len({one.tobytes() for one in made}) == 30
+    assert max(np.abs(one - smooth).mean() for one in made) < 40
+    kept = [np.corrcoef((one - smooth).ravel(), (fine - smooth).ravel())[0, 1] for one in made]
+    assert min(kept) < 0.5 < max(kept)
+
+
+def test_remaking_takes_the_share_asked_for_and_alters_no_other_draw(pixels: np.ndarray) -> None:
+    indices = np.arange(12)
+    plain = to_tensor(pixels)
+    half = augment(pixels, AugmentSettings(remake=0.5), 3, 0, indices)
+    changed = (half != plain).flatten(1).any(1)
+    assert 2 <= int(changed.sum()) <= 10
+    assert torch.equal(augment(pixels[4:6], AugmentSettings(remake=0.5), 3, 0, indices[4:6]), half[4:6])
+    flipped = augment(pixels, AugmentSettings(flip=True), 3, 0, indices)
+    both = augment(pixels, AugmentSettings(flip=True, remake=0.5), 3, 0, indices)
+    assert torch.allclose(both[~changed], flipped[~changed], atol=1 / 255)
 
 
 def test_mixing_gives_shares_that_sum_to_one(pixels: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from facevalue.api.common.inputs import Model, opened
 from facevalue.api.common.model_folder import claimed, expect_other, save
+from facevalue.api.common.stable_answers import with_stable_answers
 from facevalue.data.evaluation_data import EvaluationData, calibration_data
 from facevalue.data.groups import with_groups
 from facevalue.data.manifest import Manifest
@@ -22,6 +23,7 @@ from facevalue.evaluation.calibration_report import calibration_report
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import say
 from facevalue.evidence.provenance import current_command, now, recorded
+from facevalue.images.versions import MOST
 from facevalue.models.calibration import find
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.features import Extractor
@@ -44,6 +46,7 @@ def calibrate(
     groups: str | None = None,
     classes: Mapping[str, str] | None = None,
     overwrite: bool = False,
+    stable: int | None = None,
 ) -> Classifier:
     """Fit the calibration and the abstention limits on other images. Returns a new classifier with the same weights.
 
@@ -63,6 +66,8 @@ def calibrate(
         cross-validation.
     classes : as for :func:`facevalue.evaluate`.
     overwrite : replace an existing model folder, but never ``model``.
+    stable : make each answer from so many versions of the network input, 2 to 7, with limits chosen so that few answers
+        flip when an image is saved again; 0 for one network input. By default as in the model's recipe.
 
     Raises
     ------
@@ -75,11 +80,19 @@ def calibrate(
         ``data`` lacks a class or has an unknown one; the model was trained on all of it; or there are too few images,
         or their labels seem exchanged.
     """
+    if stable is not None and stable != 0 and not 2 <= stable <= MOST:
+        raise UsageError(f"Expected `stable` from 2 to {MOST} network inputs, or 0 for one, but got {stable}")
     with claimed(output, overwrite) as folder:
         before = opened(model)
         expect_other(folder, before.folder)
         classifier = _with_threshold(before, threshold)
-        asked = {"method": method, "damage": damage, "max_error": max_error, "max_false_positive": max_false_positive}
+        asked = {
+            "method": method,
+            "damage": damage,
+            "max_error": max_error,
+            "max_false_positive": max_false_positive,
+            "stable": stable,
+        }
         settings = _settings(classifier.card, asked)
         settings.choices().methods(len(classifier.classes))  # wrong use is told before the images are read
         origin = classifier.origin
@@ -94,6 +107,8 @@ def calibrate(
         fitted = calibrated(classifier, held_out, settings.choices())
         report = calibration_report(fitted, held_out, dataset)
         say(report.warnings)
+        fitted, unsure = with_stable_answers(fitted, dataset, held_out, settings)
+        warnings = (*warnings, *unsure)
         facts = fitted.card.data.changed(warnings=(*fitted.card.data.warnings, *warnings))
         provenance = fitted.card.provenance.changed(command=current_command(), created=now())
         card = fitted.card.changed(evidence=(report,), data=facts, provenance=provenance)

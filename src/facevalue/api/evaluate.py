@@ -14,6 +14,7 @@ from facevalue.evaluation.calibration_report import calibration_report
 from facevalue.evaluation.calibration_set import ORIGINAL
 from facevalue.evaluation.evaluate import evaluate_dataset
 from facevalue.evaluation.slices import study, values_of
+from facevalue.evaluation.stability import stable_answers
 from facevalue.evaluation.strangers import evaluate_strangers as evaluate_strangers_dataset
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.provenance import recorded
@@ -22,6 +23,7 @@ from facevalue.evidence.records import (
     CertificateReport,
     CorruptionReport,
     Evaluation,
+    RemadeReport,
     SliceStudy,
     StrangerReport,
 )
@@ -31,6 +33,7 @@ from facevalue.robustness.certificates import certify_dataset
 from facevalue.robustness.corruptions.damage import EVERYDAY
 from facevalue.robustness.corruptions.evaluate import corrupt_dataset
 from facevalue.robustness.defenses.smoothing import Smoothing
+from facevalue.robustness.remade import remade_report
 from facevalue.training.calibration_images import calibration_set
 from facevalue.training.settings import CalibrationSettings
 
@@ -44,6 +47,7 @@ def evaluate(
     classes: Mapping[str, str] | None = None,
     slices: Sequence[str] = (),
     save: bool = True,
+    stable: int | None = None,
 ) -> Evaluation:
     """Evaluate a model on labelled images, with 95 % intervals.
 
@@ -58,6 +62,7 @@ def evaluate(
     slices : columns; the figures are also given for each of their values, see
         :func:`facevalue.evaluation.slices.values_of`.
     save : write the evaluation to the card of a model folder.
+    stable : make each answer from so many versions of the network input, see :func:`facevalue.open`.
 
     Raises
     ------
@@ -66,13 +71,15 @@ def evaluate(
     DataError
         ``data`` has an unknown class, or no images to evaluate on.
     """
-    context = EvaluationContext.of(model, data, split=split, classes=classes, save=save)
+    context = EvaluationContext.of(model, data, split=split, classes=classes, save=save, stable=stable)
     classifier, dataset = context.classifier, context.dataset
     columns = {column: values_of(context.rows, column) for column in slices}
     features = features_of(classifier, dataset, f"evaluating on {dataset.name}")
     card = classifier.card
-    decided = decision.decide(features.probabilities(classifier), card.positive_index, card.threshold)
-    report = evaluate_dataset(classifier, dataset, features=features)
+    answers = stable_answers(classifier, dataset, features) if card.inputs > 1 else None
+    p = features.probabilities(classifier) if answers is None else answers.p
+    decided = decision.decide(p, card.positive_index, card.threshold)
+    report = evaluate_dataset(classifier, dataset, features=features, answers=answers)
     own = tuple(study(name, values, dataset.labels, decided, card.classes) for name, values in columns.items())
     kept = context.finished(report.changed(slices=(*own, *_known_slices(card, report, set(columns)))))
     return kept.changed(slices=own)
@@ -171,6 +178,35 @@ def evaluate_strangers(
         raise UsageError("expected at least one folder of `strangers`")
     found = evaluate_strangers_dataset(classifier, context.dataset, given.images)
     return context.finished(found.changed(warnings=(*given.warnings, *found.warnings)))
+
+
+@recorded
+def evaluate_remade(
+    model: Model,
+    data: Data,
+    *,
+    split: str | None = None,
+    classes: Mapping[str, str] | None = None,
+    limit: int | None = 200,
+    seed: int = 0,
+    save: bool = True,
+    stable: int | None = None,
+) -> RemadeReport:
+    """Flips and accuracy when the same images are saved again: resized, compressed, as a screenshot, by a messenger.
+
+    Each decoded image goes through the declared pipelines of :data:`facevalue.images.remaking.PIPELINES`. For a model
+    folder ``model.onnx`` makes the predictions, as in use.
+
+    Parameters
+    ----------
+    model, data, split, classes, save, stable : as for :func:`evaluate`.
+    limit : use at most this many images, drawn evenly from the classes; ``None`` for all. Each takes 40 predictions.
+    seed : of the choice of images and of the bootstrap.
+    """
+    context = EvaluationContext.of(
+        model, data, split=split, classes=classes, limit=limit, seed=seed, save=save, stable=stable
+    )
+    return context.finished(remade_report(context.predictor, context.dataset, seed))
 
 
 @recorded

@@ -18,6 +18,7 @@ import pandas as pd
 
 from facevalue.api.common.inputs import Model, opened
 from facevalue.api.common.model_folder import claimed, data_facts_of, expect_other, provenance_of, save
+from facevalue.api.common.stable_answers import with_stable_answers
 from facevalue.data.class_names import scanned_for
 from facevalue.data.dataset import ImageDataset, dataset_of, held
 from facevalue.data.face_boxes import with_faces
@@ -214,6 +215,7 @@ def finetune(
                 features = {name: extractor.of(part) for name, part in mixed.items()}
         held_out = calibration_set(extractor, mixed["calibration"], features["calibration"], recipe.calibration)
         after = refused.calibrated(after, mixed["train"], features["train"], held_out, recipe)
+        after, unsure = with_stable_answers(after, mixed["calibration"], held_out, recipe.calibration)
         # The test split has the old images first, then the hard ones.
         n_old = len(of_old["test"])
         features_after = {"old": features["test"].rows(0, n_old), "hard": features["test"].rows(n_old)}
@@ -241,7 +243,12 @@ def finetune(
         whole = _whole(known, hard)
         on_strangers = refused.report(after, mixed["test"], features["test"])
         say(on_strangers.warnings)
-        reports = [evaluate_dataset(after, mixed[split], features=features[split]) for split in reversed(SPLITS)]
+        # Stable answers take several passes through the network: only the test figures are of them.
+        plain = after if after.card.inputs == 1 else after.changed(after.card.with_inputs(0))
+        reports = [
+            evaluate_dataset(after if split == "test" else plain, mixed[split], features=features[split])
+            for split in reversed(SPLITS)
+        ]
         with progress.within("after"):
             after_reports = {
                 f"{name}_after": evaluate_dataset(after, asked[name], features=features_after[name])
@@ -252,8 +259,9 @@ def finetune(
                 f"{name}_before": evaluate_dataset(before, asked[name], features=features_before[name])
                 for name in asked
             }
+        facts = data_facts_of(whole)
         card = after.card.changed(
-            data=data_facts_of(whole),
+            data=facts.changed(warnings=(*facts.warnings, *unsure)),
             recipe={
                 **recipe.to_dict(),
                 "hardened": list(before.card.hardened),

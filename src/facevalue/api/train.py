@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from facevalue.api.common.model_folder import claimed, data_facts_of, expect_other, provenance_of, save
+from facevalue.api.common.stable_answers import with_stable_answers
 from facevalue.api.compare import Comparison, compare
+from facevalue.data.audit.processing import find_processing
 from facevalue.data.audit.shortcuts import find_shortcuts
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.face_boxes import found_in_training, with_faces
@@ -51,6 +53,7 @@ def train(
     resume: bool = False,
     fresh: bool = False,
     overwrite: bool = False,
+    strict: bool = False,
     network: str | None = None,
     weights: str | None = None,
     size: int | None = None,
@@ -68,6 +71,7 @@ def train(
     gate_model: Path | str | None = None,
     max_error: float | None = None,
     max_false_positive: float | None = None,
+    stable: int | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
     """Train a classifier on labelled images: split, train, calibrate, evaluate.
@@ -84,8 +88,9 @@ def train(
         anyway, after its last complete epoch.
     fresh : remove an interrupted training and start over.
     overwrite : replace an existing model folder.
+    strict : do not train if there is a warning about the images.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
-    distill_temperature, gate, gate_model : recipe settings.
+    distill_temperature, gate, gate_model, stable : recipe settings.
     strangers : folders of images that the model must refuse, such as cats and dogs for a model of horses and humans.
         Novelty is fitted with most of them and tested on the others. Drawn images are always used too.
     max_error, max_false_positive : what the model promises of its answers, see
@@ -123,6 +128,7 @@ def train(
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
         "gate": gate,
+        "stable": stable,
         "gate_model": None if gate_model is None else str(gate_model),
         "max_error": max_error,
         "max_false_positive": max_false_positive,
@@ -141,6 +147,10 @@ def train(
         if looking is not None:
             manifest = with_faces(manifest, looking)
             manifest = manifest.changed(warnings=(*manifest.warnings, *found_in_training(manifest)))
+        if strict and manifest.warnings:
+            more = len(manifest.warnings) - 1
+            first_warning = str(manifest.warnings[0]) + (f"; and {more} more" if more else "")
+            raise DataError(f"with `strict`, images with a warning are not trained on: {first_warning}")
         say(manifest.warnings)
         if manifest.unreadable:
             first = manifest.unreadable[0]
@@ -161,12 +171,14 @@ def train(
             )
             calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
             say(calibration.warnings)
+            fitted, unsure = with_stable_answers(fitted, splits["calibration"], trained.calibration, chosen.calibration)
             classifier, reports = finished(fitted, trained, splits, refused)
             _show_findings(reports[-1])
             on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"])
             say(on_strangers.warnings)
+            facts = data_facts_of(manifest)
             card = classifier.card.changed(
-                data=data_facts_of(manifest),
+                data=facts.changed(warnings=(*facts.warnings, *unsure)),
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
                 evidence=(*reports, calibration, on_strangers),
@@ -211,7 +223,8 @@ def _checkpoint(folder: Path | None, run: Mapping[str, Any]) -> Iterator[Checkpo
 def _prepared(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     manifest = split_manifest(data, recipe, groups)
     shortcut = find_shortcuts(manifest.readable).warning
-    return manifest if shortcut is None else manifest.changed(warnings=(*manifest.warnings, shortcut))
+    found = [*([] if shortcut is None else [shortcut]), *find_processing(manifest).warnings]
+    return manifest.changed(warnings=(*manifest.warnings, *found)) if found else manifest
 
 
 STUDY, CURVES = "sizes.json", "curves.png"
@@ -230,6 +243,7 @@ def train_sizes(
     fresh: bool = False,
     overwrite: bool = False,
     strangers: Path | str | Sequence[Path | str] = (),
+    strict: bool = False,
     settings: Mapping[str, Setting] | None = None,
 ) -> Comparison:
     """Train one model folder per input size in ``output``, then compare the models.
@@ -239,7 +253,7 @@ def train_sizes(
 
     Parameters
     ----------
-    data, recipe, groups, seed, overwrite, strangers, settings : as for :func:`train`; the same for every model.
+    data, recipe, groups, seed, overwrite, strict, strangers, settings : as for :func:`train`; the same for every model.
     sizes : sides of the network input in pixels, all different.
     resume : compare again if the study is finished.
     fresh : remove an interrupted study and start over.
@@ -276,6 +290,7 @@ def train_sizes(
                         size=size,
                         overwrite=True,
                         strangers=strangers,
+                        strict=strict,
                         settings=settings,
                     )
             except FaceValueError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Classes, Groups, MaxError, MaxFalsePositive, Model, Overwrite
+from facevalue.cli.common.options import Classes, Groups, MaxError, MaxFalsePositive, Model, Overwrite, Stable
 from facevalue.cli.common.output import Json, deliver, table
 from facevalue.cli.common.parsing import classes_of, words
 from facevalue.support.formats import interval, percent
@@ -50,6 +50,7 @@ def run(
     groups: Groups = None,
     classes: Classes = None,
     overwrite: Overwrite = False,
+    stable: Stable = None,
     json: Json = None,
 ) -> None:
     """Fit the probabilities and the abstention limits on other images; the weights do not change."""
@@ -71,10 +72,11 @@ def run(
         groups=groups,
         classes=named,
         overwrite=overwrite,
+        stable=stable,
     ).card
     (report,) = card.of_kind(CalibrationReport)
-    limits = card.abstention
-    shown = {
+    limits = card.limits
+    shown: dict[str, Any] = {
         "model": output,
         "temperature": card.temperature,
         "method": card.calibration.method,
@@ -86,6 +88,10 @@ def run(
         "upper": limits.upper,
         "lower": limits.lower,
     }
+    if card.stability is not None:
+        stability = card.stability
+        shown |= {"inputs": stability.inputs, "support": stability.support}
+        shown |= {"flips": stability.flips, "answers": stability.answers}
     promises = {"stated_error": limits.stated_error, "false_positives": limits.false_positives}
     figures = {
         **shown,
@@ -128,7 +134,7 @@ def calibration_table(report: CalibrationReport) -> Table:
 def promise_lines(card: ModelCard) -> list[str]:
     """What the model promises of its answers, one line for each promise."""
     lines = []
-    stated, bounded = card.abstention.stated_error, card.abstention.false_positives
+    stated, bounded = card.limits.stated_error, card.limits.false_positives
     if stated is not None and stated.kept:
         shown = ", ".join(
             f"{name} {part.wrong} of {part.answered} wrong (at most {percent(part.upper)})"

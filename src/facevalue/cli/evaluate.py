@@ -10,7 +10,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from facevalue.cli.calibrate import calibration_table
-from facevalue.cli.common.options import Classes, Strangers
+from facevalue.cli.common.options import Classes, Stable, Strangers
 from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import classes_of, words
 from facevalue.cli.common.shell import Seed
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         CertificateReport,
         CorruptionReport,
         Evaluation,
+        RemadeReport,
         SliceStudy,
         StrangerReport,
     )
@@ -58,6 +59,13 @@ def run(
             "--corruptions", help="Also measure accuracy under corruptions: JPEG, blur, noise, resize, crop and others."
         ),
     ] = False,
+    remade: Annotated[
+        bool,
+        Option(
+            "--remade",
+            help="Also measure which answers change when images are saved again: resized, compressed, as a screenshot.",
+        ),
+    ] = False,
     certify: Annotated[
         bool, Option("--certify", help="Also measure certified accuracy with randomised smoothing (see --sigma).")
     ] = False,
@@ -69,12 +77,13 @@ def run(
         Option(
             min=1,
             metavar="N",
-            help="Most images for --calibration and --corruptions (500 by default) and --certify (100).",
+            help="Most images: 500 by default for --calibration and --corruptions, --remade 200, --certify 100.",
         ),
     ] = None,
     plot: Annotated[
         Path | None, png_option("--plot", text="Draw the curves of --corruptions or --certify to a PNG.")
     ] = None,
+    stable: Stable = None,
     seed: Seed = 0,
     save: Annotated[bool, Option(help="Add the figures to the model's card.")] = True,
     json: Json = None,
@@ -83,9 +92,17 @@ def run(
     named = classes_of(classes or ())
 
     from facevalue.api.evaluate import certify as run_certify
-    from facevalue.api.evaluate import evaluate, evaluate_calibration, evaluate_corruptions, evaluate_strangers
+    from facevalue.api.evaluate import (
+        evaluate,
+        evaluate_calibration,
+        evaluate_corruptions,
+        evaluate_remade,
+        evaluate_strangers,
+    )
 
-    report = evaluate(model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save)
+    report = evaluate(
+        model, data, split=split, classes=named, slices=columns_of(slices or ()), save=save, stable=stable
+    )
     figures = report.to_dict()
     more: list[Table | str] = []
     common: dict[str, Any] = {"split": split, "classes": named, "seed": seed, "save": save}
@@ -99,6 +116,10 @@ def run(
         corrupted = evaluate_corruptions(model, data, **common, plot=plot)
         figures["corruptions"] = corrupted.to_dict()
         more += [corruption_table(corrupted), *(w.line for w in corrupted.warnings)]
+    if remade:
+        again = evaluate_remade(model, data, **common, stable=stable)
+        figures["remade"] = again.to_dict()
+        more += [*remade_parts(again), *(w.line for w in again.warnings)]
     if certify:
         certified = run_certify(model, data, sigma=sigma, samples=samples, **common, plot=None if corruptions else plot)
         figures["certificate"] = certified.to_dict()
@@ -196,6 +217,34 @@ def stranger_table(report: StrangerReport) -> Table:
 
 def _named_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{label} {n}" for label, n in counts.items())
+
+
+def remade_parts(report: RemadeReport) -> list[Table | str]:
+    """One row per pipeline, and the flips over all of them."""
+    columns = ("pipeline", "flips", "of answers", "95 %", "accuracy", "answered", "accuracy of those")
+    rows = [
+        (
+            r.pipeline,
+            r.flips,
+            r.answers,
+            "-" if r.flip_rate_ci is None else interval(r.flip_rate_ci),
+            percent(r.accuracy),
+            percent(r.coverage),
+            percent(r.accuracy_answered),
+        )
+        for r in report.results
+    ]
+    title = (
+        f"re-made images, n = {report.n}; as they are: accuracy is {percent(report.original_accuracy)}, answered are "
+        f"{percent(report.original_coverage)}"
+    )
+    lines = []
+    if report.flip_rate_ci is not None:
+        lines = [
+            f"flips in all: {percent(report.flip_rate)} of {report.answers} answers ({interval(report.flip_rate_ci)}); "
+            f"{report.images_flipped} of {report.images_answered} images flip in at least one pipeline"
+        ]
+    return [table(title, columns, rows), *lines]
 
 
 def certificate_table(report: CertificateReport) -> Table:

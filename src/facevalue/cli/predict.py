@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Gate, GateModel
+from facevalue.cli.common.options import Gate, GateModel, Stable
 from facevalue.cli.common.output import JSON_ON_STDOUT, Json, deliver, file_option, table
 from facevalue.cli.common.shell import FAILED, say_error
 from facevalue.errors import UsageError
@@ -40,6 +40,7 @@ def run(
     faces: Annotated[
         Literal["largest", "all"], Option(help="A model of faces: judge the largest face, or each in a row of its own.")
     ] = "largest",
+    stable: Stable = None,
     json: Json = None,
 ) -> None:
     """Predict the class of images, with calibrated probabilities.
@@ -52,7 +53,7 @@ def run(
     from facevalue.runtime import open_folder
     from facevalue.runtime.image_files import count
 
-    predictor = open_folder(model, gate=gate, gate_model=gate_model)
+    predictor = open_folder(model, gate=gate, gate_model=gate_model, stable=stable)
     terminal = sys.stdout.isatty()
     collected: list[Prediction] = []  # only for a table or JSON; plain lines of millions of images need no memory
     keep = terminal or json is not None

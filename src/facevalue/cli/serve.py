@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Gate, GateModel
+from facevalue.cli.common.options import Gate, GateModel, Stable
 
 EXAMPLE = "facevalue serve model --port 8000"
 
@@ -35,6 +35,7 @@ def run(
     ] = None,
     gate: Gate = None,
     gate_model: GateModel = None,
+    stable: Stable = None,
     log_format: Annotated[Literal["plain", "json"], Option(help="Lines for people, or JSON.")] = "plain",
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Option(help="What is logged.")] = "info",
 ) -> None:
@@ -57,6 +58,7 @@ def run(
         cors_origins=tuple(cors_origin or ()),
         gate=gate,
         gate_model=None if gate_model is None else str(gate_model),
+        stable=stable,
         log_format=log_format,
         log_level=log_level,
     )

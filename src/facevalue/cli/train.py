@@ -20,6 +20,7 @@ from facevalue.cli.common.options import (
     RecipesSeed,
     Resume,
     Settings,
+    Stable,
     Strangers,
     Weights,
 )
@@ -68,6 +69,7 @@ def run(
         Literal["face", "none"] | None,
         Option("--gate", help="Train on faces, found and cropped, or on whole images; by default as the recipe says."),
     ] = None,
+    stable: Stable = None,
     gate_model: Annotated[
         Path | None,
         Option(metavar="FILE", help="The face detector's file; by default the one of: facevalue data get yunet."),
@@ -77,6 +79,9 @@ def run(
     resume: Resume = False,
     fresh: Fresh = False,
     overwrite: Overwrite = False,
+    strict: Annotated[
+        bool, Option("--strict", help="Do not train if the images have a warning, such as a shortcut or a leak.")
+    ] = False,
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
@@ -94,6 +99,7 @@ def run(
         "teacher": None if teacher is None else str(teacher),
         "distill_temperature": distill_temperature,
         "gate": gate,
+        "stable": stable,
         "gate_model": None if gate_model is None else str(gate_model),
         "max_error": max_error,
         "max_false_positive": max_false_positive,
@@ -117,6 +123,7 @@ def run(
             fresh=fresh,
             overwrite=overwrite,
             strangers=strangers or (),
+            strict=strict,
             settings={**named, **changed},
         )
         compared = [row.to_dict() for row in found.models]
@@ -136,6 +143,7 @@ def run(
         resume=resume,
         fresh=fresh,
         overwrite=overwrite,
+        strict=strict,
         size=sizes[0] if sizes else None,
         strangers=strangers or (),
         settings=changed,

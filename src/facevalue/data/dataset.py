@@ -18,8 +18,10 @@ from facevalue.data.manifest import Manifest, facts, fingerprint
 from facevalue.data.split_names import split_of
 from facevalue.errors import DataError, ImageError, UsageError
 from facevalue.images import input_cache
+from facevalue.images.face_crop import FaceBox
 from facevalue.images.input_cache import InputCache
 from facevalue.images.preprocessing import Preprocessing
+from facevalue.images.remaking import Pipeline, remade
 from facevalue.images.sources import ImageInput, Images, checked_array, each, upright
 from facevalue.support import machine, progress
 
@@ -57,6 +59,7 @@ class ImageDataset:
     source : the folder, file or object, as the user named it.
     unreadable : path and reason of each file that was left out.
     without_face : facts of each image that was left out because it shows no face; only for networks that take faces.
+    remaking : applied to every decoded image; the labels and the fingerprint are those of the original images.
     """
 
     images: tuple[Stored, ...]
@@ -68,6 +71,7 @@ class ImageDataset:
     source: str = ""
     unreadable: tuple[dict[str, str], ...] = ()
     without_face: tuple[dict[str, str], ...] = ()
+    remaking: Pipeline | None = None
     _held: NDArray[np.uint8] | InputCache | None = None
 
     # Making one ------------------------------------------------------------------------------------------------------
@@ -248,14 +252,15 @@ class ImageDataset:
             return self
         from facevalue.data.scan import scan
 
-        return dataset_of(scan(self), self.preprocessing, self.classes, name=self.name)
+        return dataset_of(scan(self), self.preprocessing, self.classes, name=self.name).remade(self.remaking)
 
     def upright(self, index: int) -> Image.Image:
-        """The decoded image: upright, RGB, in its original size."""
+        """The decoded image: upright, RGB, in its original size; after :attr:`remaking` if that is set."""
         try:
-            return upright(self.images[index])
+            image = upright(self.images[index])
         except ImageError as error:
             raise DataError(f"{self.names[index]} {error}; it could be read before") from error
+        return image if self.remaking is None else remade(image, self.remaking)
 
     def shown(self) -> Iterator[ImageInput]:
         """What the network is shown of each image: the image as it is stored, or the crop of its face."""
@@ -265,7 +270,7 @@ class ImageDataset:
             return
         for i in range(len(self)):
             image = self.upright(i)
-            yield image.crop(preprocessing.face_square(box_of(self.rows, i), image.size))
+            yield image.crop(preprocessing.face_square(self._face(i), image.size))
 
     def batches(
         self, size: int = 32, order: NDArray[np.integer] | None = None
@@ -321,6 +326,10 @@ class ImageDataset:
             )
         return self if preprocessing == self.preprocessing else replace(self, preprocessing=preprocessing, _held=None)
 
+    def remade(self, pipeline: Pipeline | None) -> ImageDataset:
+        """The same images, each re-made by a pipeline after decoding; ``None`` for the originals."""
+        return self if pipeline == self.remaking else replace(self, remaking=pipeline, _held=None)
+
     def held(self, folder: Path | None = None, limit: int | None = None, *, room: int = HELD_BYTES) -> ImageDataset:
         """The same images with their network inputs decoded once and kept.
 
@@ -336,7 +345,7 @@ class ImageDataset:
             return self
         if len(self) * side * side * 3 <= room:
             return replace(self, _held=self.pixels())
-        if "sha256" not in self.rows.columns:
+        if "sha256" not in self.rows.columns or self.remaking is not None:  # the files on disk are of originals
             return self
         sha256s = [str(sha256) for sha256 in self.rows["sha256"]]
         looked = str(self.rows[LOOKED].iat[0]) if self._expected_preprocessing().face_margin is not None else ""
@@ -366,6 +375,8 @@ class ImageDataset:
     def joined(self, *others: ImageDataset, name: str) -> ImageDataset:
         """These images followed by those of ``others``, as one dataset called ``name``."""
         parts = (self, *others)
+        if any(part.remaking != self.remaking for part in others):
+            raise UsageError("datasets that are re-made in different ways cannot be joined")
         held = [part._held for part in parts]
         arrays = [one for one in held if isinstance(one, np.ndarray)]
         return replace(
@@ -408,11 +419,18 @@ class ImageDataset:
     def _decoded(self, i: int) -> NDArray[np.uint8]:
         preprocessing = self._expected_preprocessing()
         if preprocessing.face_margin is not None:
-            return preprocessing.of_face(self.upright(i), box_of(self.rows, i))
+            return preprocessing.of_face(self.upright(i), self._face(i))
+        if self.remaking is not None:
+            return preprocessing.apply(self.upright(i))
         try:
             return preprocessing.of(self.images[i])
         except ImageError as error:
             raise DataError(f"{self.names[i]} {error}; it could be read before") from error
+
+    def _face(self, i: int) -> FaceBox:
+        """The box of the face in :meth:`upright`; a pipeline moves it with the image."""
+        box = box_of(self.rows, i)
+        return box if self.remaking is None else self.remaking.moved(box, upright(self.images[i]).size)
 
     def _expected_preprocessing(self) -> Preprocessing:
         if self.preprocessing is None:

@@ -49,6 +49,8 @@ def calibrated(
 ) -> Classifier:
     """A classifier with temperature, calibration method and limits of abstention fitted on ``held_out``.
 
+    Each answer is then made from one network input.
+
     Parameters
     ----------
     held_out : features of the calibration split, which is used in no training and is not the test split.
@@ -73,7 +75,7 @@ def calibrated(
     calibration = Calibration(
         method=method, parameters=dict(fitted.parameters), images=held_out.counts, log_loss=log_loss
     )
-    card = card.changed(temperature=fitted.temperature, calibration=calibration)
+    card = card.changed(temperature=fitted.temperature, calibration=calibration, stability=None)
     novelty = held_out.images.novelty(classifier)
     unseen = unseen or Unseen()
     limit = max(novelty_limit(np.concatenate([novelty, unseen.scores]), choices.quantile), unseen.room)

@@ -14,6 +14,7 @@ from facevalue.data.face_boxes import is_unsure
 from facevalue.errors import FaceValueError
 from facevalue.evaluation import confusion_checks, metrics, risk_coverage
 from facevalue.evaluation.probability_figures import probability_figures
+from facevalue.evaluation.stability import stable_answers
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import NAMED, Finding, finding, named
 from facevalue.evidence.provenance import Provenance
@@ -28,13 +29,21 @@ SMALL = 30
 """A class with fewer images than this gets a warning, because its intervals are wide."""
 
 
-def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features: Features | None = None) -> Evaluation:
+def evaluate_dataset(
+    classifier: Classifier,
+    dataset: ImageDataset,
+    *,
+    features: Features | None = None,
+    answers: decision.Combined | None = None,
+) -> Evaluation:
     """All evaluation figures of a classifier on a dataset.
 
     Parameters
     ----------
     dataset : labelled with the classifier's classes.
     features : of the dataset; computed if ``None``.
+    answers : stable answers, if the classifier's card has them; computed if ``None``, with one more pass through the
+        network for each further version of the network input.
     """
     start = time.perf_counter()
     features = features if features is not None else features_of(classifier, dataset, f"evaluating on {dataset.name}")
@@ -43,6 +52,9 @@ def evaluate_dataset(classifier: Classifier, dataset: ImageDataset, *, features:
     )
     groups = [str(group) for group in dataset.rows["group"]]
     probabilities, novelty = features.probabilities(classifier), features.novelty(classifier)
+    if classifier.card.inputs > 1:
+        answers = answers if answers is not None else stable_answers(classifier, dataset, features)
+        probabilities, unsure["unstable"] = answers.p, answers.unstable
     with progress.within(f"figures of {dataset.name}"):
         found = figures(classifier.card, features.y, probabilities, novelty, unsure, groups)
     provenance = Provenance.of(dataset, start)
@@ -98,7 +110,7 @@ def figures(
     right = decided == y
     why = {
         **(unsure or {}),
-        **decision.abstentions(card.abstention, p[np.arange(n), decided], novelty, decided == positive),
+        **decision.abstentions(card.limits, p[np.arange(n), decided], novelty, decided == positive),
     }
     answered = ~np.logical_or.reduce(list(why.values()))
     n_answered, right_answered = int(answered.sum()), int((right & answered).sum())
@@ -114,6 +126,7 @@ def figures(
     warnings += _few_images({label: int((y == c).sum()) for c, label in enumerate(card.classes)})
     return Evaluation(
         provenance=Provenance(n=n),
+        inputs=card.inputs,
         classes=card.classes,
         accuracy=float(right.mean()),
         accuracy_ci=metrics.wilson(int(right.sum()), n),

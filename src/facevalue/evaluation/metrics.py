@@ -36,6 +36,20 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
     return (float(low), float(high))
 
 
+def exact(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Exact interval for a proportion (Clopper & Pearson 1934, Biometrika 26:404).
+
+    >>> [round(x, 4) for x in exact(0, 100)]
+    [0.0, 0.0362]
+    """
+    from scipy.stats import binomtest
+
+    if n == 0:  # scipy raises an error
+        return (0.0, 1.0)
+    low, high = binomtest(successes, n).proportion_ci(confidence, method="exact")
+    return (float(low), float(high))
+
+
 def mean_of_rates(counts: Sequence[tuple[int, int]], confidence: float = 0.95) -> Interval:
     """Interval of the mean of independent proportions, each (successes, n), from their Wilson intervals.
 

@@ -18,6 +18,7 @@ from facevalue.evidence.records import DISTILLATION, AnyEvidence, Evaluation, Ev
 from facevalue.evidence.score_reference import ScoreReference
 from facevalue.evidence.stated_limits import FalsePositives, StatedError
 from facevalue.images.preprocessing import Preprocessing
+from facevalue.images.versions import MOST
 from facevalue.support import files
 
 E = TypeVar("E", bound=Evidence)
@@ -124,6 +125,34 @@ class NoveltyFacts(Record, frozen=True):
     compared: dict[str, float] = {}
 
 
+class Stability(Record, frozen=True):
+    """How stable answers are made: from several versions of the network input, see :mod:`facevalue.images.versions`.
+
+    Attributes
+    ----------
+    inputs : versions of the network input that are scored for one answer: the input itself and ``inputs - 1``
+        re-makings. The answer is made from the mean of their calibrated probabilities.
+    temperature : divides the logarithms of the mean probabilities; fitted on the calibration split.
+    support : the answer is ``unstable`` if a version gives the predicted class a probability below this, or if a
+        version alone would be decided otherwise.
+    abstention : the limits for the mean probabilities; they replace :attr:`ModelCard.abstention`.
+    target : share of answers that may flip, for which ``support`` was chosen.
+    flips, answers : flips among the answers on the calibration images after ``pipelines``, with these limits.
+    pipelines : the re-makings that ``support`` was chosen on.
+    n : calibration images that ``support`` was chosen on; 0 if it was not.
+    """
+
+    inputs: Annotated[int, msgspec.Meta(ge=2)]
+    temperature: float = 1.0
+    support: float = 0.0
+    abstention: Abstention = Abstention()
+    target: float | None = None
+    flips: int = 0
+    answers: int = 0
+    pipelines: tuple[str, ...] = ()
+    n: int = 0
+
+
 class DataFacts(Record, frozen=True):
     """Facts about the images that the model was made from.
 
@@ -159,6 +188,7 @@ class ModelCard(Record, frozen=True):
     temperature : divides the logits; fitted on the calibration split.
     calibration : the method that makes probabilities of the divided logits.
     novelty : how the distance from the training data is measured.
+    stability : how stable answers are made; ``None`` if an answer is made from one network input.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
         was not trained on.
@@ -178,6 +208,7 @@ class ModelCard(Record, frozen=True):
     calibration: Calibration = Calibration()
     abstention: Abstention = Abstention()
     novelty: NoveltyFacts = NoveltyFacts()
+    stability: Stability | None = None
     gate: GateFacts | None = None
     reference: ScoreReference | None = None
     data: DataFacts = DataFacts()
@@ -202,6 +233,38 @@ class ModelCard(Record, frozen=True):
     def of_whole_images(self) -> ModelCard:
         """The card of the same network for whole images, or for images that are crops of faces already."""
         return self.changed(gate=None, preprocessing=self.preprocessing.whole)
+
+    @property
+    def inputs(self) -> int:
+        """Versions of the network input that an answer is made from."""
+        return 1 if self.stability is None else self.stability.inputs
+
+    @property
+    def limits(self) -> Abstention:
+        """The limits of abstention for the probabilities of an answer."""
+        return self.abstention if self.stability is None else self.stability.abstention
+
+    def with_inputs(self, inputs: int | None) -> ModelCard:
+        """The card with answers made from so many versions of the network input.
+
+        Its limits are chosen for another number, unless the card has stable answers from as many.
+
+        Parameters
+        ----------
+        inputs : 0 or 1 for one network input; ``None`` as the card says.
+
+        Raises
+        ------
+        UsageError
+            There are not so many versions.
+        """
+        if inputs is None or inputs == self.inputs:
+            return self
+        if not 0 <= inputs <= MOST:
+            raise UsageError(f"Expected `stable` from 2 to {MOST} network inputs, or 0 for one, but got {inputs}")
+        if inputs < 2:
+            return self.changed(stability=None)
+        return self.changed(stability=Stability(inputs=inputs, abstention=self.abstention))
 
     @property
     def positive_index(self) -> int | None:
@@ -232,6 +295,7 @@ class ModelCard(Record, frozen=True):
             "limits": (self.abstention.confidence, self.abstention.novelty),
             "preprocessing": _as_before_faces(self.preprocessing),
             **({} if self.gate is None else {"gate": self.gate}),
+            **({} if self.stability is None else {"stability": self.stability}),
             "network": (self.network.name, self.network.options, self.network.mean, self.network.std),
             "files": {name: self.files[name] for name in (WEIGHTS, ONNX) if name in self.files},
         }
@@ -247,8 +311,12 @@ class ModelCard(Record, frozen=True):
         return bool(self.recipe.get("refit"))
 
     def evaluation(self, split: str) -> Evaluation | None:
-        """The latest evaluation on ``train``, ``validation``, ``calibration``, ``test``, or another set by its name."""
+        """The latest evaluation on ``train``, ``validation``, ``calibration``, ``test``, or another set by its name.
+
+        One whose answers were made as the card makes them, if there is one.
+        """
         found = [e for e in self.of_kind(Evaluation) if e.split == split]
+        found = [e for e in found if e.inputs == self.inputs] or found
         return found[-1] if found else None
 
     def of_kind(self, kind: type[E]) -> list[E]:

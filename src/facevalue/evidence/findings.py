@@ -47,6 +47,12 @@ KINDS: dict[str, FindingKind] = {
     "file-facts-tell-classes": FindingKind("warning", "File facts alone predict the class."),
     "file-facts-may-tell-classes": FindingKind("info", "File facts may predict the class, perhaps by chance."),
     "file-facts-not-checked": FindingKind("info", "There are too few independent groups to check the file facts."),
+    "processing-tells-classes": FindingKind("warning", "How the images were processed tells the classes apart."),
+    "processing-tells-sources": FindingKind("warning", "How the images were processed tells the sources apart."),
+    "processing-may-tell-classes": FindingKind(
+        "info", "Traces of processing tell the classes apart, perhaps because of what the images show."
+    ),
+    "processing-not-checked": FindingKind("info", "There are too few groups or too small images to check processing."),
     "classes-enlarged-unevenly": FindingKind("warning", "More images of one class than of another were enlarged."),
     "unpublished-checksum": FindingKind("info", "Nobody has published a checksum of a downloaded archive."),
     # The splits.
@@ -134,6 +140,11 @@ KINDS: dict[str, FindingKind] = {
     "robust-accuracy-impossible": FindingKind("error", "More images stay correct than is possible at this eps."),
     "robust-accuracy-implausible": FindingKind("warning", "More images stay correct than is known for such networks."),
     "fragile-to-corruption": FindingKind("warning", "Even a mild everyday corruption lowers accuracy."),
+    "verdict-follows-processing": FindingKind("warning", "The processing of an image says more than its label."),
+    "answers-flip-when-remade": FindingKind("warning", "Answers change when an image is saved again."),
+    "stability-not-calibrated": FindingKind("warning", "The limits of stable answers were not chosen for this number."),
+    "few-images-for-stability": FindingKind("warning", "Too few calibration images to show how many answers flip."),
+    "export-scores-once": FindingKind("info", "An exported file alone does not make stable answers."),
     "smoothing-lowers-accuracy": FindingKind("warning", "Randomised smoothing lowers accuracy."),
     # Exported files.
     "runtime-answers-otherwise": FindingKind("error", "A runtime does not give the model's answers."),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import DataError, FaceValueError, ParityError, UsageError
 from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import ExportReport, ParityFigures
 from facevalue.export.parity import Reference, problem_of
@@ -143,7 +144,8 @@ class Exporter(ABC):
             figures = self.measure(reference, partial, precision=precision, calibration=calibration)
             if figures.problem is not None:
                 raise ParityError(f"{output} was not written: {figures.problem}")
-        return ExportReport.of(figures, path=output.name, provenance=Provenance.of(dataset, start))
+        report = ExportReport.of(figures, path=output.name, provenance=Provenance.of(dataset, start))
+        return report.changed(warnings=(*report.warnings, *_scores_once(classifier.card)))
 
     @final
     def measure(
@@ -163,7 +165,7 @@ class Exporter(ABC):
         """
         pixels = _calibration_pixels(calibration) if precision == "int8" else None
         # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
-        card = reference.model.card.of_whole_images
+        card = reference.model.card.of_whole_images.with_inputs(0)
         with progress.work(f"writing {self.name} {precision}", 1, "files") as work:
             versions = self.write(copy.deepcopy(reference.model), path, precision, pixels)
             work.advance()
@@ -180,6 +182,18 @@ class Exporter(ABC):
             processor=machine.processor(),
         )
         return figures.changed(problem=problem_of(figures))
+
+
+def _scores_once(card: ModelCard) -> tuple[Finding, ...]:
+    """What a program with only the exported file cannot do."""
+    if card.inputs == 1:
+        return ()
+    text = (
+        f"the file scores one network input; the model's answers are made from {card.inputs} versions of it, which "
+        "facevalue's Python, command line and server score. A program with the file alone gets the probabilities of "
+        "the image as it is, and does not abstain as unstable"
+    )
+    return (finding("export-scores-once", text, inputs=card.inputs),)
 
 
 def _calibration_pixels(images: ImageDataset | None) -> Pixels:

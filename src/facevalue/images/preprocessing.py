@@ -12,18 +12,9 @@ from PIL import Image
 from facevalue.errors import UsageError
 from facevalue.images.decoding import decode_reduced
 from facevalue.images.face_crop import FaceBox, square_around
-from facevalue.images.resize import Box, resize
+from facevalue.images.resize import FILTERS, Box, Filter, resize
 from facevalue.images.sources import ImageInput, encoded, upright
 
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "box": Image.Resampling.BOX,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-
-Filter = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
 Fit = Literal["squash", "crop", "pad"]
 
 
@@ -101,7 +92,7 @@ class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         >>> Preprocessing(size=8).apply(Image.new("RGB", (30, 20), "red"))[0, 0].tolist()
         [255, 0, 0]
         """
-        side, resample = self.size, _FILTERS[self.filter]
+        side, resample = self.size, FILTERS[self.filter]
         x, y, right, bottom = (0, 0, *image.size) if box is None else box
         width, height = right - x, bottom - y
         if self.fit == "squash":

@@ -7,7 +7,20 @@ fixes the order and gives the same bytes as a single call up to 12.3.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from PIL import Image
+
+Filter = Literal["nearest", "box", "bilinear", "bicubic", "lanczos"]
+
+FILTERS: dict[Filter, Image.Resampling] = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+"""Pillow's resampling filters by name; all but ``nearest`` are antialiased."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom of a part of an image, in pixels."""

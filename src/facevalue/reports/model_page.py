@@ -25,6 +25,7 @@ from facevalue.evidence.records import (
     Evaluation,
     ExportReport,
     FinetuneReport,
+    RemadeReport,
     RuntimeReport,
     StrangerReport,
 )
@@ -117,6 +118,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         finetuned=card.of_kind(FinetuneReport),
         corruptions=card.of_kind(CorruptionReport),
         strangers=card.of_kind(StrangerReport),
+        remade=card.of_kind(RemadeReport),
         certificates=card.of_kind(CertificateReport),
         corruption_curves=lambda r: svg(
             plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"

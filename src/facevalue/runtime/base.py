@@ -18,6 +18,7 @@ from facevalue.errors import DataError, ImageError, UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.faces.gate import FaceGate, Seen, WhichFaces
 from facevalue.images.sources import ImageInput, Images, each, name_of, upright
+from facevalue.images.versions import versions_of
 from facevalue.runtime.image_files import expand
 from facevalue.support import machine
 from facevalue.types import Prediction
@@ -162,10 +163,36 @@ class ImagePredictor(ABC):
         except ImageError as error:
             return (Input(name, None, error),)
 
+    @final
+    def combined(self, pixels: NDArray[np.uint8], own: NDArray[np.floating]) -> decision.Combined:
+        """Stable answers for network inputs (n, s, s, 3), from all their versions.
+
+        Parameters
+        ----------
+        own : (n, k) probabilities of the inputs themselves, which are the first version.
+        """
+        others = np.concatenate([versions_of(pixels, number) for number in range(1, self.card.inputs)])
+        size = min(BATCH, self.card.network.batch)
+        parts = (others[start : start + size] for start in range(0, len(others), size))
+        rows = [answer.probabilities for part in parts for answer in self.answers(part, False)]
+        return decision.combined(self.card, np.concatenate([own[None], np.array(rows).reshape(-1, *own.shape)]))
+
+    def _judged(self, pixels: NDArray[np.uint8], heat: bool) -> list[tuple[Answer, bool]]:
+        """The answer for each network input (n, s, s, 3), and whether its versions disagree.
+
+        Novelty and heat are of the input itself, probabilities of all its versions.
+        """
+        own = self.answers(pixels, heat)
+        if self.card.inputs == 1:
+            return [(answer, False) for answer in own]
+        found = self.combined(pixels, np.array([answer.probabilities for answer in own]))
+        rows = zip(own, found.p, found.unstable, strict=True)
+        return [(answer._replace(probabilities=p), bool(unstable)) for answer, p, unstable in rows]
+
     def _predictions(self, inputs: Sequence[Input], heat: bool) -> list[Prediction]:
         """Predictions for at most one batch; unreadable images get a prediction with ``error``."""
         readable = [item.pixels for item in inputs if item.pixels is not None]
-        answers = iter(self.answers(np.stack(readable), heat) if readable else [])
+        answers = iter(self._judged(np.stack(readable), heat) if readable else [])
         found = []
         for item in inputs:
             if item.error is not None:
@@ -175,8 +202,10 @@ class ImagePredictor(ABC):
                 assert item.seen is not None
                 found.append(decision.without_face(item.seen, item.name))
                 continue
-            answer = next(answers)
-            prediction = decision.prediction_of(self.card, answer.probabilities, answer.novelty, answer.heat, item.name)
+            answer, unstable = next(answers)
+            prediction = decision.prediction_of(
+                self.card, answer.probabilities, answer.novelty, answer.heat, item.name, unstable
+            )
             found.append(prediction if item.seen is None else decision.of_face(prediction, item.seen))
         return found
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from facevalue import decision
 from facevalue.errors import ImageError, ModelFolderError
 from facevalue.evidence.card import ONNX, ModelCard
+from facevalue.evidence.findings import Finding, finding, say
 from facevalue.faces.gate import FaceGate
 from facevalue.runtime.base import Answer, ImagePredictor
 from facevalue.runtime.gate import GateChoice, gate_of
@@ -32,6 +33,7 @@ def open_folder(
     max_pixels: int | None = None,
     gate: GateChoice | None = None,
     gate_model: PathLike | None = None,
+    stable: int | None = None,
 ) -> Predictor:
     """Open a model folder.
 
@@ -43,16 +45,20 @@ def open_folder(
     gate : ``face`` or ``none`` instead of what the card says. ``none`` gives whole images to a network that was trained
         on faces. With ``face``, a model that was trained on whole images abstains on images without a face.
     gate_model : file of the face detector, where the folder has none.
+    stable : make each answer from so many versions of the network input, 2 to 7, and abstain where they disagree; 0
+        for one. By default as the card says. An answer takes so many times as long.
 
     Raises
     ------
     ModelFolderError
         The folder or a file in it is missing, changed, damaged, or not readable by this version.
     UsageError
-        ``gate`` is something else, or there is no face detector.
+        ``gate`` is something else, there is no face detector, or there are not so many versions.
     """
     folder = local_folder(folder)
-    card, opened = gate_of(folder, ModelCard.load(folder), gate, gate_model)
+    saved = ModelCard.load(folder)
+    card, opened = gate_of(folder, saved.with_inputs(stable), gate, gate_model)
+    say(stability_findings(saved, card))
     return Predictor(card, card.checked_file(folder, ONNX), max_pixels=max_pixels, gate=opened)
 
 
@@ -116,12 +122,22 @@ class Predictor(ImagePredictor):
 
         Returns
         -------
-        The predictions, and :meth:`outputs`, which they were made from.
+        The predictions, and :meth:`outputs`, which they were made from. With stable answers, ``probabilities`` are
+        those of the answers, and the other outputs are of the input itself.
         """
         found = self.outputs(pixels, heat=heat)
+        p: NDArray[np.floating] = found["probabilities"]
+        unstable = np.zeros(len(pixels), bool)
+        if self.card.inputs > 1:
+            answers = self.combined(pixels, p)
+            p, unstable = answers.p, answers.unstable
+            found["probabilities"] = p.astype(np.float32)
         maps = found.get("heat", [None] * len(pixels))
-        rows = zip(found["probabilities"], found["novelty"], maps, strict=True)
-        return [decision.prediction_of(self.card, p, float(novelty), one) for p, novelty, one in rows], found
+        rows = zip(p, found["novelty"], maps, unstable, strict=True)
+        return [
+            decision.prediction_of(self.card, p, float(novelty), one, unstable=bool(disagree))
+            for p, novelty, one, disagree in rows
+        ], found
 
     def pixels_of(self, data: bytes) -> NDArray[np.uint8]:
         """The network input (s, s, 3) of an image file's bytes, of the largest face if the model is about faces.
@@ -137,6 +153,17 @@ class Predictor(ImagePredictor):
         if found.pixels is None:
             raise ImageError("shows no face")
         return found.pixels
+
+
+def stability_findings(saved: ModelCard, used: ModelCard) -> list[Finding]:
+    """A warning if a model makes stable answers that its limits were not chosen for."""
+    if used.stability is None or used.stability == saved.stability:
+        return []
+    text = (
+        f"answers are made from {used.inputs} network inputs, but the limits were chosen for {saved.inputs}: it is not "
+        f"known how many answers flip; choose them with facevalue calibrate MODEL DATA --stable {used.inputs}"
+    )
+    return [finding("stability-not-calibrated", text, inputs=used.inputs, calibrated=saved.inputs)]
 
 
 def _check_same_decision(card: ModelCard, facts: Mapping[str, str], model: Path) -> None:

@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_seconds : how long an idle connection stays open. More than the load balancer in front keeps it.
     api_key : what clients must send as ``Authorization: Bearer KEY`` or ``X-API-Key``; ``None`` asks for none.
     cors_origins : origins whose pages may call the API; none by default.
-    gate, gate_model : see :func:`facevalue.runtime.open_folder`.
+    gate, gate_model, stable : see :func:`facevalue.runtime.open_folder`.
     poll_seconds : how often to look whether a model folder was replaced.
     grace_seconds : how long requests under way may take after the server was told to stop.
     log_format : ``plain`` lines, or one JSON object a line.
@@ -70,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: tuple[str, ...] = ()
     gate: GateChoice | None = None
     gate_model: str | None = None
+    stable: int | None = None
     poll_seconds: float = 1.0
     grace_seconds: int = 10
     log_format: Literal["plain", "json"] = "plain"
@@ -103,4 +104,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def opened(self, folder: Path) -> Predictor:
         """A model folder as this server uses it."""
         most = min(self.max_pixels, pixel_limit())
-        return open_folder(folder, max_pixels=most, gate=self.gate, gate_model=self.gate_model)
+        return open_folder(folder, max_pixels=most, gate=self.gate, gate_model=self.gate_model, stable=self.stable)

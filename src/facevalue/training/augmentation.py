@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from facevalue.images.resize import resize
+from facevalue.images.remaking import Jpeg, Resized, WebP
+from facevalue.images.resize import FILTERS, resize
 from facevalue.models.features import to_pixels, to_tensor
 from facevalue.models.networks import torchvision_ready
 from facevalue.support.machine import in_order
@@ -57,6 +58,8 @@ def augment(
         x = _coloured(x, settings, rngs)
     if any((settings.jpeg, settings.blur, settings.rescale, settings.randaugment)):
         x = _per_image(x, settings, rngs)
+    if settings.remake:
+        x = _remade(x, settings.remake, (seed, epoch), indices)
     if settings.noise:
         noise = np.stack([rng.standard_normal(x.shape[1:], np.float32) for rng in rngs])
         x = x + settings.noise * torch.from_numpy(noise)
@@ -143,6 +146,32 @@ def corruption(image: Image.Image, settings: AugmentSettings, rng: np.random.Gen
         image.save(buffer, "JPEG", quality=round(settings.jpeg + (95 - settings.jpeg) * amounts[2]))
         image = Image.open(buffer).convert("RGB")
     return image
+
+
+def _remade(x: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.int64]) -> Tensor:
+    """Re-make some images as other programs do."""
+    # A separate random stream, so that this setting does not alter the other changes of an image.
+    rngs = [np.random.default_rng((*run, int(i), 3)) for i in indices]
+    images = list(zip(map(Image.fromarray, to_pixels(x)), rngs, strict=True))
+    done = in_order(lambda pair: random_remaking(*pair) if pair[1].random() < share else pair[0], images)
+    return to_tensor(np.stack([np.asarray(image) for image in done]))
+
+
+def random_remaking(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """The image, resampled by a random filter and back by another, in half of the cases saved as JPEG or WebP.
+
+    The factor is drawn evenly on a logarithmic scale from 0.3 to 1.5, the JPEG quality from 40 to 95.
+    """
+    names = list(FILTERS)
+    there, back = (names[int(rng.integers(len(names)))] for _ in range(2))
+    factor = float(np.exp(rng.uniform(np.log(0.3), np.log(1.5))))
+    made = resize(Resized(there, factor).apply(image), image.size, FILTERS[back])
+    kind, quality = rng.random(), round(rng.uniform(40, 95))
+    if kind < 0.2:
+        return Jpeg(quality, "4:2:0").apply(made)
+    if kind < 0.4:
+        return Jpeg(quality, "4:4:4").apply(made)
+    return WebP(quality).apply(made) if kind < 0.5 else made
 
 
 def _randaugmented(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:

@@ -136,6 +136,7 @@ SHORT = {
     "gate_model": "gate.model",
     "max_error": "calibration.max_error",
     "max_false_positive": "calibration.max_false_positive",
+    "stable": "calibration.stable",
 }
 """Settings with their own parameter and flag: short name to dotted key."""
 

@@ -10,7 +10,9 @@ import msgspec
 from facevalue.evaluation.answer_limits import CalibrationChoices
 from facevalue.faces.gate import FaceGate
 from facevalue.faces.model_file import published_gate
-from facevalue.images.preprocessing import Filter, Fit
+from facevalue.images.preprocessing import Fit
+from facevalue.images.resize import Filter
+from facevalue.images.versions import MOST
 from facevalue.models.networks.base import Triple
 from facevalue.models.novelty import SCORES
 from facevalue.robustness.corruptions.damage import EVERYDAY, Damage
@@ -189,6 +191,9 @@ class AugmentSettings(Settings, frozen=True):
     blur : up to this radius in pixels.
     rescale : each side shrunk by up to this share and enlarged again.
     corruption : probability of ``jpeg``, ``blur`` and ``rescale``, independent of each other.
+    remake : probability that an image is re-made as other programs do: shrunk or enlarged by a random filter and factor
+        from 0.3 to 1.5, brought back by another random filter, and in half of the cases saved as JPEG or WebP. So the
+        network cannot learn which program made an image.
     randaugment : strength, 1 to 10, of two random operations (Cubuk et al. 2020, arXiv:1909.13719).
     mixup, cutmix : alpha of the beta distribution (arXiv:1710.09412, arXiv:1905.04899).
     background : the background is replaced by a uniform grey with this probability; see
@@ -212,6 +217,7 @@ class AugmentSettings(Settings, frozen=True):
     blur: float = 0.0
     rescale: float = 0.0
     corruption: float = 0.5
+    remake: float = 0.0
     randaugment: int = 0
     mixup: float = 0.0
     cutmix: float = 0.0
@@ -223,7 +229,7 @@ class AugmentSettings(Settings, frozen=True):
             expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
         expect(0 <= self.jpeg <= 95, "jpeg", "a quality from 0 to 95", self.jpeg)
         expect(0 <= self.randaugment <= 10, "randaugment", "from 0 to 10", self.randaugment)
-        for name in ("corruption", "background", "grey"):
+        for name in ("corruption", "remake", "background", "grey"):
             expect(0 <= getattr(self, name) <= 1, name, "a probability", getattr(self, name))
         for name in ("blur", "mixup", "cutmix", "noise"):
             expect(0 <= getattr(self, name) < math.inf, name, "a number of at least 0", getattr(self, name))
@@ -351,6 +357,8 @@ class CalibrationSettings(Settings, frozen=True):
     target : wanted accuracy on the answered images, in (0, 1); sets the confidence limit.
     floor : lowest confidence limit, in (0, 1).
     quantile : share of calibration-like images that must not count as novel, in (0, 1).
+    stable : answers are made from so many versions of the network input, 2 to 7, and the model abstains where they
+        disagree; 0 for one. See :class:`facevalue.evidence.card.Stability`.
     """
 
     method: Literal["auto", "temperature", "vector", "beta", "isotonic", "venn-abers"] = "auto"
@@ -361,6 +369,7 @@ class CalibrationSettings(Settings, frozen=True):
     target: float = 0.95
     floor: float = 0.6
     quantile: float = 0.95
+    stable: int = 0
 
     def __post_init__(self) -> None:
         for name in ("target", "floor", "quantile"):
@@ -371,6 +380,7 @@ class CalibrationSettings(Settings, frozen=True):
         expect(self.damaged >= 1, "damaged", "at least 1", self.damaged)
         for one in self.damage:
             Damage.of(one)
+        expect(self.stable == 0 or 2 <= self.stable <= MOST, "stable", f"0 or from 2 to {MOST}", self.stable)
 
     @property
     def promises(self) -> bool:

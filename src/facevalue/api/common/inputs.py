@@ -22,18 +22,27 @@ from facevalue.evidence.records import (
     CertificateReport,
     CorruptionReport,
     Evaluation,
+    RemadeReport,
     StrangerReport,
 )
 from facevalue.evidence.store import check_writable
 from facevalue.models.classifier import Classifier, load
 from facevalue.runtime import open_folder
 from facevalue.runtime.base import ImagePredictor
+from facevalue.runtime.predictor import stability_findings
 
 Model = Classifier | Path | str
 """A classifier in memory, or a model folder."""
 
 Measured = TypeVar(
-    "Measured", Evaluation, CalibrationReport, AttackReport, CorruptionReport, CertificateReport, StrangerReport
+    "Measured",
+    Evaluation,
+    CalibrationReport,
+    AttackReport,
+    CorruptionReport,
+    RemadeReport,
+    CertificateReport,
+    StrangerReport,
 )
 
 
@@ -60,6 +69,8 @@ class EvaluationContext:
 
     Attributes
     ----------
+    classifier : makes answers as asked for.
+    saved : the model as it was given.
     dataset : with the model's preprocessing and class order.
     rows : the manifest rows of the images, in the dataset's order.
     warnings : findings about these images.
@@ -68,6 +79,7 @@ class EvaluationContext:
     """
 
     classifier: Classifier
+    saved: Classifier
     dataset: ImageDataset
     rows: pd.DataFrame
     warnings: tuple[Finding, ...]
@@ -85,6 +97,7 @@ class EvaluationContext:
         limit: int | None = None,
         seed: int = 0,
         save: bool = True,
+        stable: int | None = None,
     ) -> EvaluationContext:
         """The context with the images of ``data`` that the model may be evaluated on.
 
@@ -93,27 +106,35 @@ class EvaluationContext:
         split, classes : see :func:`facevalue.data.evaluation_data.evaluation_data`.
         limit : at most this many images, drawn evenly from the classes by ``seed``.
         save : write evidence to the card if ``model`` is a folder; raises at once if the folder is not writable.
+        stable : see :func:`facevalue.open`.
         """
-        classifier = opened(model)
+        saved = opened(model)
+        card = saved.card.with_inputs(stable)
+        classifier = saved if card is saved.card else saved.changed(card)
         folder = None if isinstance(model, Classifier) else Path(model)
         if folder is not None and save:
             check_writable(folder)
-        origin = classifier.origin
+        origin = saved.origin
         known = None if origin is None else origin.manifest
         found = evaluation_data(classifier.card, known, data, split, classes, classifier.gate)
         dataset = found.dataset if limit is None else found.dataset.some(limit, seed)
+        predictor: ImagePredictor = classifier
+        if folder is not None:
+            predictor = open_folder(folder)
+            predictor.card = predictor.card.with_inputs(stable)
         return cls(
             classifier=classifier,
+            saved=saved,
             dataset=dataset,
             rows=dataset.rows,
-            warnings=found.warnings,
+            warnings=(*found.warnings, *stability_findings(saved.card, card)),
             folder=folder if save else None,
-            predictor=classifier if folder is None else open_folder(folder),
+            predictor=predictor,
         )
 
     def finished(self, report: Measured) -> Measured:
         """The report with the warnings about the images; also written to the card unless ``save`` was false."""
         report = report.changed(warnings=(*self.warnings, *report.warnings))
         if self.folder is not None:
-            keep(self.folder, self.classifier.card, report)
+            keep(self.folder, self.saved.card, report)
         return report

@@ -16,7 +16,7 @@ from facevalue.export import EXPORTERS
 from facevalue.export.hub_card import README, readme
 from facevalue.models.classifier import Classifier
 from facevalue.reports.model_page import write_report
-from facevalue.serve.published import public_card
+from facevalue.evidence.published import public_card
 from facevalue.support import files
 
 

@@ -63,6 +63,15 @@ RecipesSeed = Annotated[
         "--seed", min=0, metavar="N", help="Seed of random draws, for reproducible results; by default the recipe's, 0."
     ),
 ]
+Stable = Annotated[
+    int | None,
+    Option(
+        "--stable",
+        min=0,
+        metavar="K",
+        help="Make each answer from K versions of the image, 2 to 7, and abstain where they disagree; 0 for one.",
+    ),
+]
 Gate = Annotated[
     Literal["face", "none"] | None,
     Option("--gate", help="Look for a face first, or not; by default as the model was trained."),

@@ -47,7 +47,7 @@ def run(
     strict: Annotated[bool, Option("--strict", help="Exit with code 1 if there is a warning.")] = False,
     json: Json = None,
 ) -> None:
-    """Check images: unreadable files, duplicates, unusual images, leaks, and file facts that reveal the class."""
+    """Check images: unreadable files, copies, unusual images, leaks, and files or processing that reveal the class."""
     from facevalue.api.data.scan import scan_data
 
     found = scan_data(
@@ -75,7 +75,7 @@ def _usual(by_class: Mapping[str, str]) -> str:
 
 def _tables_and_lines(found: Audit) -> list[Table | str]:
     unusual = Counter(oddity.kind for oddity in found.oddities)
-    copies, shortcuts = found.copies, found.shortcuts
+    copies, shortcuts, processing = found.copies, found.shortcuts, found.processing
     findings = [
         ("images", len(found.manifest.readable)),
         ("unreadable files", len(found.manifest.unreadable)),
@@ -87,11 +87,23 @@ def _tables_and_lines(found: Audit) -> list[Table | str]:
         *((f"unusual: {kind}", n) for kind, n in unusual.items()),
         *([] if found.suspects is None else [("suspicious labels", len(found.suspects))]),
         ("AUC of file facts", "-" if shortcuts.auc is None else f"{shortcuts.auc:.3f}"),
+        *(
+            (f"AUC of processing, by {what} (n = {processing.n})", f"{part.auc:.3f}")
+            for what, part in (("class", processing.by_class), ("source", processing.by_source))
+            if part is not None
+        ),
     ]
     parts: list[Table | str] = [counts_table(found.manifest.counts()), table("", ("finding", "n"), findings)]
     if shortcuts.facts:
         rows = [(f.fact, f.auc, printable(_usual(f.usual))) for f in shortcuts.facts]
         parts.append(table("file facts that reveal the class", ("fact", "AUC", "usual value by class"), rows))
+    if processing.by_class is not None and processing.by_class.traces:
+        columns = ("trace", "AUC", "AUC at half the size", "usual value by class")
+        seen = [
+            (t.trace, t.auc, t.control_auc, printable("; ".join(f"{c}: {v}" for c, v in t.usual.items())))
+            for t in processing.by_class.traces
+        ]
+        parts.append(table("traces of how the images were processed", columns, seen))
     for contradiction in copies.contradictions[:_SHOWN]:
         pairs = zip(contradiction.paths, contradiction.labels, strict=True)
         parts.append("contradiction: " + " | ".join(f"{path} ({label})" for path, label in pairs))

@@ -8,6 +8,7 @@ from typing import Any
 from facevalue.data.audit.copies import Copies, find_copies
 from facevalue.data.audit.labels import Suspect
 from facevalue.data.audit.oddities import Oddity, find_oddities
+from facevalue.data.audit.processing import Processing, find_processing
 from facevalue.data.audit.shortcuts import Shortcuts, find_shortcuts
 from facevalue.data.hashes import NEAR
 from facevalue.data.leaks import Leak, find_leaks, leak_findings
@@ -39,6 +40,7 @@ class Audit(ShownInNotebooks):
     leaks: tuple[Leak, ...]
     oddities: tuple[Oddity, ...]
     shortcuts: Shortcuts
+    processing: Processing
     class_counts: dict[str, int]
     imbalance: float
     warnings: tuple[Finding, ...]
@@ -64,6 +66,7 @@ class Audit(ShownInNotebooks):
             "shortcut_auc": self.shortcuts.auc,
             "shortcut_limit": self.shortcuts.limit,
             "shortcut_features": [asdict(f) for f in self.shortcuts.facts],
+            "processing": self.processing.to_dict(),
             "label_errors": None if self.suspects is None else [asdict(s) for s in self.suspects],
             "warnings": [w.to_dict() for w in self.warnings],
             "notes": [note.to_dict() for note in (*self.manifest.notes, *self.notes)],
@@ -80,7 +83,7 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
     """
     rows = manifest.readable
     copies, leaks = find_copies(rows, near), find_leaks(rows)
-    oddities, shortcuts = find_oddities(rows), find_shortcuts(rows)
+    oddities, shortcuts, processing = find_oddities(rows), find_shortcuts(rows), find_processing(manifest)
     counts = {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
     imbalance = max(counts.values()) / min(counts.values())
     unreadable_classes = sorted(set(manifest.table["label"]) - set(counts))
@@ -91,7 +94,7 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
     if len(unreadable) > NAMED:
         text = f"no image of {len(unreadable)} classes can be read: {named(unreadable_classes)}"
         unreadable = [finding("class-unreadable", text, labels=tuple(map(str, unreadable_classes)))]
-    warnings = [*manifest.warnings, *unreadable, shortcuts.warning, *leak_findings(leaks)]
+    warnings = [*manifest.warnings, *unreadable, shortcuts.warning, *processing.warnings, *leak_findings(leaks)]
     if copies.contradictions:
         n = sum(len(c.paths) for c in copies.contradictions)
         worst = copies.contradictions[0]
@@ -123,12 +126,15 @@ def audit(manifest: Manifest, near: int = NEAR) -> Audit:
             " there are few independent groups"
         )
         notes.append(finding("file-facts-may-tell-classes", text, auc=shortcuts.auc, limit=shortcuts.limit))
+    if len(counts) > 1:
+        notes.extend(processing.notes)
     return Audit(
         manifest=manifest,
         copies=copies,
         leaks=leaks,
         oddities=oddities,
         shortcuts=shortcuts,
+        processing=processing,
         class_counts=counts,
         imbalance=imbalance,
         warnings=tuple(w for w in warnings if w),

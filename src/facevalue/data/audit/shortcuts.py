@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from facevalue.data.audit.cross_validation import SEED, chance, forest_auc, grouped_folds
 from facevalue.evidence.findings import Finding, finding
 from facevalue.support import progress
 from facevalue.support.few_images import sure_of_classes
@@ -24,7 +24,6 @@ _NAMED_FROM = 0.55  # a fact with a lower AUC by itself is not named
 _FOLDS = 5
 _MOST = 6000  # images; enough to find a shortcut
 _KINDS = 30  # most different values of a categorical fact
-_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ class Shortcuts:
 def find_shortcuts(table: pd.DataFrame) -> Shortcuts:
     """Cross-validate a classifier on the facts of readable rows; no group is on both sides of a fold.
 
-    An AUC counts only if it lies :data:`SIGMAS` standard errors above one half. The standard error is that of the
-    Mann-Whitney U statistic (Hanley & McNeil 1982) for this number of independent groups.
+    An AUC counts only if it lies :data:`SIGMAS` standard errors of chance above one half, for this number of
+    independent groups.
     """
     table = _some(table)
     groups = np.unique(table["group"].to_numpy(str), return_inverse=True)[1]
@@ -84,19 +83,19 @@ def find_shortcuts(table: pd.DataFrame) -> Shortcuts:
     per_class = [len(np.unique(groups[labels == c])) for c in range(len(classes))]
     if len(classes) < 2 or min(per_class) < 2:
         return Shortcuts(None, LIMIT, ())
-    limit = max(LIMIT, 0.5 + SIGMAS * _chance(per_class))
+    limit = max(LIMIT, 0.5 + SIGMAS * chance(per_class))
     columns = _facts(table)
     if not columns:
         return Shortcuts(0.5, limit, ())
-    folds = _folds(labels, groups, min(_FOLDS, *per_class))
+    folds = grouped_folds(labels, groups, min(_FOLDS, *per_class))
     with progress.work("checking file facts", 1 + len(columns), "facts") as work:
-        auc = _auc(np.hstack([*columns.values()]), labels, folds)
+        auc = forest_auc(np.hstack([*columns.values()]), labels, folds)
         work.advance()
         if auc <= _NAMED_FROM:
             return Shortcuts(auc, limit, ())
         alone = {}
         for name, values in columns.items():
-            alone[name] = _auc(values, labels, folds)
+            alone[name] = forest_auc(values, labels, folds)
             work.advance()
     ranked = sorted(alone.items(), key=lambda item: -item[1])
     facts = [ShortcutFact(name, reached, _usual(table, name)) for name, reached in ranked if reached > _NAMED_FROM]
@@ -109,16 +108,9 @@ def _some(table: pd.DataFrame) -> pd.DataFrame:
         return table
     names = table["group"].drop_duplicates()
     sizes = table["group"].map(table["group"].value_counts())
-    shuffled = names.sample(frac=1, random_state=_SEED)
+    shuffled = names.sample(frac=1, random_state=SEED)
     total = sizes.loc[shuffled.index].cumsum()
     return table[table["group"].isin(shuffled[total <= _MOST])]
-
-
-def _chance(per_class: Sequence[int]) -> float:
-    """Standard error of a chance AUC, the mean over each class against the rest."""
-    whole = sum(per_class)
-    errors = [np.sqrt((whole + 1) / (12 * n * (whole - n))) for n in per_class]
-    return float(np.mean(errors))
 
 
 def _facts(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
@@ -144,39 +136,6 @@ def _facts(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
 
 
 _NAMES = {"format": "format", "mode": "mode", "JPEG tables": "jpeg_tables", "JPEG sampling": "sampling"}
-
-
-def _folds(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], n: int
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    splitter = StratifiedGroupKFold(n, shuffle=True, random_state=_SEED)
-    return list(splitter.split(np.zeros(len(labels)), labels, groups))
-
-
-def _auc(
-    facts: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
-) -> float:
-    """AUC of a small forest on the held-out part of each fold; the mean over folds that hold every class."""
-    from sklearn.ensemble import ExtraTreesClassifier
-    from sklearn.metrics import roc_auc_score
-
-    classes = int(labels.max()) + 1
-    found, weights = [], []
-    for train, test in folds:
-        if len(np.unique(labels[train])) < classes or len(np.unique(labels[test])) < classes:
-            continue
-        forest = ExtraTreesClassifier(
-            20, min_samples_leaf=max(2, len(train) // 200), max_features=None, random_state=_SEED
-        )
-        p = forest.fit(facts[train], labels[train]).predict_proba(facts[test])
-        given = p[:, 1] if classes == 2 else p
-        found.append(roc_auc_score(labels[test], given, multi_class="ovr", average="macro"))
-        weights.append(len(test))
-    return float(np.average(found, weights=weights)) if found else 0.5
 
 
 def _usual(table: pd.DataFrame, fact: str) -> dict[str, str]:

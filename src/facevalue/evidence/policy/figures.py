@@ -13,6 +13,7 @@ from facevalue.evidence.records import (
     CorruptionReport,
     Evaluation,
     ExportReport,
+    RemadeReport,
     StrangerReport,
 )
 
@@ -124,6 +125,21 @@ PROMISES: dict[str, Callable[[Abstention], float | None]] = {
     ),
 }
 """Keys of ``[require.promise]``, all upper limits: promises that are kept."""
+
+REMADE_FIGURES: dict[str, tuple[Callable[[RemadeReport], float | None], Direction]] = {
+    "n": (lambda r: r.n, "at least"),
+    "flip_rate": (lambda r: r.flip_rate, "at most"),
+    "flip_rate_upper": (lambda r: _end(r.flip_rate_ci, 1), "at most"),
+    "worst_flip_rate": (
+        lambda r: max((f.flip_rate for f in r.results if f.flip_rate is not None), default=None),
+        "at most",
+    ),
+    "images_flipped_upper": (lambda r: _end(r.images_flipped_ci, 1), "at most"),
+    "accuracy": (lambda r: min((f.accuracy for f in r.results), default=None), "at least"),
+    "accuracy_lower": (lambda r: min((f.accuracy_ci[0] for f in r.results), default=None), "at least"),
+    "coverage": (lambda r: min((f.coverage for f in r.results), default=None), "at least"),
+}
+"""Keys of ``[require.remade]``. ``worst_flip_rate``, ``accuracy`` and ``coverage`` are of the worst pipeline."""
 
 CERTIFICATE_FIGURES = ("n", "mean_radius", "accuracy", "accuracy_lower")
 """Keys of ``[require.certificate]`` besides ``radius``; all are lower limits."""

@@ -16,6 +16,7 @@ from facevalue.evidence.policy.figures import (
     EXPORT_FIGURES,
     FIGURES,
     PROMISES,
+    REMADE_FIGURES,
     STRANGER_FIGURES,
     Direction,
 )
@@ -26,6 +27,7 @@ from facevalue.evidence.records import (
     CertificateReport,
     CorruptionReport,
     ExportReport,
+    RemadeReport,
     StrangerReport,
 )
 from facevalue.support.formats import eps_text
@@ -94,6 +96,8 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
             yield from _calibration_checks(card, split, table(key, value))
         elif key == "promise":
             yield from _promise_checks(card, table(key, value))
+        elif key == "remade":
+            yield from _remade_checks(card, split, table(key, value))
         elif key == "certificate":
             yield from _certificate_checks(card, split, table(key, value))
         elif key in FIGURES:
@@ -106,7 +110,7 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
                 )
             yield Check(key, figure.direction, number(key, value), got, reason)
         else:
-            known = "attack export corruption strangers calibration promise certificate".split()
+            known = "attack export corruption remade strangers calibration promise certificate".split()
             raise unknown(key, ["split", *FIGURES, *known])
 
 
@@ -199,9 +203,22 @@ def _promise_checks(card: ModelCard, wanted: Mapping[str, Any]) -> Iterator[Chec
     for key, value in wanted.items():
         if key not in PROMISES:
             raise unknown(f"promise.{key}", list(PROMISES))
-        got = PROMISES[key](card.abstention)
+        got = PROMISES[key](card.limits)
         reason = None if got is not None else f"the model promises no {key.replace('_', ' ')}"
         yield Check(f"promise.{key}", "at most", number(f"promise.{key}", value), got, reason)
+
+
+def _remade_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    found = [e for e in card.of_kind(RemadeReport) if e.split == split]
+    for key, value in wanted.items():
+        if key not in REMADE_FIGURES:
+            raise unknown(f"remade.{key}", list(REMADE_FIGURES))
+        of, direction = REMADE_FIGURES[key]
+        got = of(found[-1]) if found else None
+        reason = None
+        if got is None:
+            reason = "no image is answered both as it is and re-made" if found else f"no re-made images on {split!r}"
+        yield Check(f"remade.{key}", direction, number(f"remade.{key}", value), got, reason)
 
 
 def _certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from facevalue.errors import UsageError
-from facevalue.images.preprocessing import Filter, Preprocessing
+from facevalue.images.preprocessing import Preprocessing
+from facevalue.images.resize import Filter
 from facevalue.models.networks import torchvision_ready
 from facevalue.models.networks.base import Body, Network, Triple, new_head
 from facevalue.support.registry import did_you_mean
