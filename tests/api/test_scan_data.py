@@ -31,7 +31,7 @@ def test_a_shortcut_is_found_and_stays_with_training(by_size: Path) -> None:
     assert found.shortcuts.auc is not None
     assert found.shortcuts.auc > 0.99
     assert {"width", "height"} <= {fact.fact for fact in found.shortcuts.facts}
-    [warning] = _prepared(by_size, read("probe"), None).warnings
+    [warning] = _prepared(by_size, read("scratch"), None).warnings
     assert warning == found.shortcuts.warning
 
 

@@ -111,6 +111,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+            if target.exists():  # Ctrl-C may have stopped the removal above
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def patiently(move: Callable[[], object]) -> None:
