@@ -11,12 +11,12 @@ import pandas as pd
 from facevalue.data.manifest import COLUMNS
 from facevalue.errors import UsageError
 from facevalue.evidence.card import HISTORY, MANIFEST, ONNX, WEIGHTS, ModelCard
+from facevalue.evidence.published import public_card
 from facevalue.evidence.record import Record
 from facevalue.export import EXPORTERS
 from facevalue.export.hub_card import README, readme
 from facevalue.models.classifier import Classifier
 from facevalue.reports.model_page import write_report
-from facevalue.evidence.published import public_card
 from facevalue.support import files
 
 
