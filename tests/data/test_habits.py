@@ -281,7 +281,7 @@ def test_each_class_needs_a_group_for_every_split(tmp_path: Path, fill: Fill, pe
     shares = {"validation": 0.1, "calibration": 0.1, "test": 0.2}
     if enough:
         check_groups(scan(tmp_path), None, shares)
-        assert set(split_manifest(tmp_path, configured("probe"), None).counts()) == {"train", *shares}
+        assert set(split_manifest(tmp_path, configured("scratch"), None).counts()) == {"train", *shares}
     else:
         with pytest.raises(DataError, match=r"'ai' has 3 groups \(0, 1, 2; .*at least 4"):
             check_groups(scan(tmp_path), None, shares)
@@ -289,7 +289,7 @@ def test_each_class_needs_a_group_for_every_split(tmp_path: Path, fill: Fill, pe
 
 def test_few_groups_taken_image_by_image(tmp_path: Path, fill: Fill) -> None:
     fill(tmp_path, "ai/p", "ai/q", "real/r", "real/t", n=10)
-    assert set(split_manifest(tmp_path, configured("probe"), "image").counts()) == {
+    assert set(split_manifest(tmp_path, configured("scratch"), "image").counts()) == {
         "train",
         "validation",
         "calibration",

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from facevalue.evaluation.answer_limits import CalibrationChoices
 from facevalue.evaluation.calibration import Unseen, calibrated
+from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evaluation.novelty import NoveltyData, clusters_of, out_of_fold, with_novelty
 from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.images.preprocessing import Preprocessing
@@ -54,6 +56,10 @@ def kept(classifier: Classifier, features: Features) -> float:
     return float((features.novelty(classifier) <= limit).mean())
 
 
+def limited(classifier: Classifier, held_out: Features, unseen: Unseen | None = None) -> Classifier:
+    return calibrated(classifier, CalibrationSet(held_out), CalibrationChoices(), unseen)
+
+
 def test_new_groups_are_kept_as_often_as_promised_and_strangers_refused(classifier: Classifier) -> None:
     promised, naive, refused = [], [], []
     for seed in range(25):
@@ -63,10 +69,10 @@ def test_new_groups_are_kept_as_often_as_promised_and_strangers_refused(classifi
         new, _ = groups_of(rng, 60, 5)
         known = strangers(rng)
         made, unseen = with_novelty(classifier, train, NoveltyData(groups=groups, strangers=known), held_out)
-        promised.append(kept(calibrated(made, held_out, unseen=unseen), new))
-        naive.append(kept(calibrated(made, held_out), new))
+        promised.append(kept(limited(made, held_out, unseen), new))
+        naive.append(kept(limited(made, held_out), new))
         other = Features(5 * torch.eye(D)[8:10] + 0.1, np.zeros(2, np.int64))
-        refused.append(1 - kept(calibrated(made, held_out, unseen=unseen), other))
+        refused.append(1 - kept(limited(made, held_out, unseen), other))
     assert np.mean(promised) == pytest.approx(0.95, abs=0.03)
     assert np.min(promised) > 0.85
     assert np.mean(refused) == 1
@@ -81,13 +87,13 @@ def test_hidden_groups_get_room_only_as_far_as_no_stranger_needs_it(classifier: 
     new, _ = groups_of(rng, 200, 1)
     each = np.arange(len(train)).astype(str)  # nobody has said which images belong together
     made, unseen = with_novelty(classifier, train, NoveltyData(groups=each, strangers=strangers(rng)), train)
-    assert kept(calibrated(made, train), new) < 0.2
-    assert kept(calibrated(made, train, unseen=Unseen(unseen.scores)), new) < 0.3
-    assert kept(calibrated(made, train, unseen=unseen), new) > 0.85
+    assert kept(limited(made, train), new) < 0.2
+    assert kept(limited(made, train, Unseen(unseen.scores)), new) < 0.3
+    assert kept(limited(made, train, unseen), new) > 0.85
     near = {"near": held_out.x}
     among, without_room = with_novelty(classifier, train, NoveltyData(groups=each, strangers=near), train)
     assert without_room.room < unseen.room
-    assert kept(calibrated(among, train, unseen=without_room), held_out) < 0.2
+    assert kept(limited(among, train, without_room), held_out) < 0.2
 
 
 def test_the_score_that_answers_fewest_strangers_is_kept(classifier: Classifier) -> None:

@@ -80,7 +80,7 @@ def test_it_holds_where_the_error_grows_as_confidence_falls_and_most_images_are_
             coverage.append(above)
     assert broken / (DRAWS // 2) <= 0.05 + 2 * (0.05 * 0.95 / (DRAWS // 2)) ** 0.5
     assert len(coverage) > 0.75 * DRAWS // 2
-    assert np.mean(coverage) > 0.6 * (0.06 / worst) ** 0.5  # of the most that could be answered
+    assert np.mean(coverage) > 0.55 * (0.06 / worst) ** 0.5  # of the most that could be answered
 
 
 def test_images_in_groups_count_less_and_the_promise_holds_where_it_would_not() -> None:

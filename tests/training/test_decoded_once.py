@@ -26,7 +26,8 @@ def test_decoded_once(recipe: str, more: dict[str, Any], lfw: Path, monkeypatch:
     plain = Preprocessing.of
 
     def counted(self: Preprocessing, image: ImageInput, *rest: Any) -> Any:
-        decoded[str(image)] += 1
+        if isinstance(image, Path):  # not the images that training draws
+            decoded[str(image)] += 1
         return plain(self, image, *rest)
 
     monkeypatch.setattr(Preprocessing, "of", counted)

@@ -54,6 +54,8 @@ def case(rng: np.random.Generator) -> tuple[ModelCard, np.ndarray, float]:
     limits = Abstention(
         confidence=float(p.max() + nudge) if rng.random() < 0.5 else rng.random(),
         novelty=None if rng.random() < 0.2 else float(novelty + nudge) if rng.random() < 0.5 else rng.gamma(2),
+        upper=None if positive is None or rng.random() < 0.7 else float(p[positive] + nudge),
+        lower=None if positive is None or rng.random() < 0.7 else float(p[positive] * rng.choice([0.9, 1, 1.1])),
     )
     card = card_of(
         classes,
@@ -66,7 +68,9 @@ def case(rng: np.random.Generator) -> tuple[ModelCard, np.ndarray, float]:
 
 def as_json(prediction: Prediction) -> dict[str, Any]:
     heat = None if prediction.heat is None else prediction.heat.astype(float).tolist()
-    return {**prediction.to_dict(), "heat": heat}
+    plain = {**prediction.to_dict(), "heat": heat}
+    # Of faces, which the page does not look for.
+    return {name: value for name, value in plain.items() if name not in ("face", "faces", "box", "detail")}
 
 
 def test_random_cards_and_outputs(scripts: webdriver.Chrome) -> None:

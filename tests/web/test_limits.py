@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from facevalue.errors import UsageError
-from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
+from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts, Stability
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.types import Reason
 from facevalue.web import limits
@@ -22,13 +22,21 @@ CARD = ModelCard(classes=("a", "b"), preprocessing=Preprocessing(), network=Netw
 def test_every_field_is_followed_or_without_effect(record: type[msgspec.Struct]) -> None:
     """A new field fails here: say in web/limits.py whether static/ follows it; else a model that uses it is refused."""
     names = {field.name for field in msgspec.structs.fields(record)}
-    refused = {"jpeg_gap"} if record is Preprocessing else set()
+    refused = {Preprocessing: {"jpeg_gap", "face_margin"}, ModelCard: {"gate", "stability"}}.get(record, set())
     assert names == FOLLOWED[record] | WITHOUT_EFFECT[record] | refused
 
 
 def test_every_reason_is_decided_on_the_page() -> None:
     rule = (STATIC / "decision.js").read_text("utf-8")
-    assert all(f'"{reason}"' in rule for reason in get_args(Reason))
+    refused = {"no_face", "gate_unsure", "unstable"}  # of models with a gate or with stable answers
+    assert all(f'"{reason}"' in rule for reason in set(get_args(Reason)) - refused)
+
+
+def test_a_gate_and_stable_answers_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"uses face_margin .*serve this model"):
+        expect_browser(CARD.changed(preprocessing=Preprocessing(face_margin=0.3)))
+    with pytest.raises(UsageError, match=r"uses stability .*serve this model"):
+        expect_browser(CARD.changed(stability=Stability(inputs=4)))
 
 
 def test_what_a_browser_can_is_accepted() -> None:

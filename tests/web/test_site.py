@@ -319,7 +319,7 @@ def test_by_keyboard_alone_and_with_names_for_screen_readers(page: webdriver.Chr
         if element.is_displayed():
             named = element.accessible_name or element.get_attribute("alt") == ""
             assert named, element.get_attribute("outerHTML")
-    assert text(page, "#news").startswith("cold.png: cold")
+    until(lambda: text(page, "#news").startswith("cold.png: cold"))
 
 
 def test_hundreds_of_files_with_progress_and_cancel(page: webdriver.Chrome, images: list[Path], tmp_path: Path) -> None:

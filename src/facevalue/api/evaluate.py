@@ -98,6 +98,7 @@ def evaluate_calibration(
     *,
     damage: Sequence[str] | None = None,
     split: str | None = None,
+    classes: Mapping[str, str] | None = None,
     limit: int | None = 500,
     seed: int = 0,
     save: bool = True,
@@ -106,12 +107,12 @@ def evaluate_calibration(
 
     Parameters
     ----------
-    model, data, split, save : as for :func:`evaluate`. Use images that the model was not calibrated on.
+    model, data, split, classes, save : as for :func:`evaluate`. Use images that the model was not calibrated on.
     damage : corruptions with a strength, such as ``jpeg-60``; by default those that the model was calibrated for.
     limit : use at most this many images, drawn evenly from the classes; ``None`` for all.
     seed : of the choice of images.
     """
-    context = EvaluationContext.of(model, data, split=split, limit=limit, seed=seed, save=save)
+    context = EvaluationContext.of(model, data, split=split, classes=classes, limit=limit, seed=seed, save=save)
     classifier, dataset = context.classifier, context.dataset
     declared = [name for name in classifier.card.calibration.images if name != ORIGINAL]
     settings = CalibrationSettings(
@@ -160,17 +161,18 @@ def evaluate_strangers(
     strangers: Path | str | Sequence[Path | str],
     *,
     split: str | None = None,
+    classes: Mapping[str, str] | None = None,
     save: bool = True,
 ) -> StrangerReport:
     """Share of images of other kinds (strangers) that a model answers instead of refusing them, by folder.
 
     Parameters
     ----------
-    model, data, split, save : as for :func:`evaluate`; the share of these images that is answered is given beside.
+    model, data, split, classes, save : as for :func:`evaluate`; the share of these images that is answered is given beside.
     strangers : folders of images that the model must refuse; each is one set. Images that the model's own data has are
         left out. Folders that it was trained with say little: see the report of its training.
     """
-    context = EvaluationContext.of(model, data, split=split, save=save)
+    context = EvaluationContext.of(model, data, split=split, classes=classes, save=save)
     classifier, origin = context.classifier, context.classifier.origin
     known = None if origin is None else origin.manifest
     given = read_strangers(folders_of(strangers), classifier.card.preprocessing.whole, known)

@@ -125,7 +125,7 @@ def run(
         figures["certificate"] = certified.to_dict()
         more += [certificate_table(certified), *(w.line for w in certified.warnings)]
     if strangers:
-        refused = evaluate_strangers(model, data, strangers, split=split, save=save)
+        refused = evaluate_strangers(model, data, strangers, split=split, classes=named, save=save)
         figures["strangers"] = refused.to_dict()
         more += [stranger_table(refused), *(w.line for w in refused.warnings)]
     deliver(

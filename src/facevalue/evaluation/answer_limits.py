@@ -40,7 +40,7 @@ class CalibrationChoices:
     method: str = "auto"
     target: float = 0.95
     floor: float = 0.6
-    quantile: float = 0.99
+    quantile: float = 0.95
     max_error: float | None = None
     max_false_positive: float | None = None
 

@@ -9,19 +9,19 @@ from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.images.preprocessing import Preprocessing
 
 FOLLOWED = {
-    Abstention: {"confidence", "novelty"},
+    Abstention: {"confidence", "novelty", "upper", "lower"},
     ModelCard: {"classes", "positive", "threshold", "abstention", "preprocessing"},
     Preprocessing: {"size", "fit", "filter", "crop_fraction"},
 }
 """Fields that change answers, and that ``static/`` follows."""
 
 WITHOUT_EFFECT = {
-    Abstention: {"target", "n"},
+    Abstention: {"target", "n", "stated_error", "false_positives"},
     # The network and the temperature are in the exported file.
     ModelCard: {
         *("network", "temperature", "reference", "data", "recipe", "seconds_per_epoch", "provenance", "files"),
         *("evidence", "format", "altered", "seals"),
-        "novelty",  # how it was fitted; the score is in the exported file too
+        *("calibration", "novelty"),  # how they were fitted; both are in the exported file too
     },
     Preprocessing: set[str](),
 }

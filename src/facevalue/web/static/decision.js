@@ -1,7 +1,7 @@
 // From a network's outputs to an answer or an abstention: the same rule as facevalue/decision.py.
 
 /** Fields of the card's `abstention` that are followed here. Export refuses a model that has others (web/limits.py). */
-export const LIMITS = ["confidence", "novelty"];
+export const LIMITS = ["confidence", "novelty", "upper", "lower"];
 
 /** The class: the most probable; with a positive class, that one where its probability is at least the threshold. */
 export function decide(card, probabilities) {
@@ -13,12 +13,19 @@ export function decide(card, probabilities) {
   return probabilities[positive] >= Math.fround(card.threshold) ? positive : 1 - positive;
 }
 
-/** Why the model does not answer; empty where it does. */
-export function reasonsToAbstain(limits, leaning, novelty) {
+/** Why the model does not answer; empty where it does. isPositive: whether the leaning is the positive class, or null. */
+export function reasonsToAbstain(limits, leaning, novelty, isPositive) {
   const reasons = [];
   if (limits.novelty !== null && novelty > limits.novelty) reasons.push("novel");
-  if (leaning < Math.fround(limits.confidence)) reasons.push("uncertain");
+  if (leaning < least(limits, isPositive)) reasons.push("uncertain");
   return reasons;
+}
+
+/** The probability of the leaning from which it is answered. */
+function least({ confidence, upper = null, lower = null }, isPositive) {
+  if (isPositive === null) return confidence;
+  const own = isPositive ? upper : lower === null ? null : 1 - lower;
+  return own === null ? confidence : Math.max(confidence, own);
 }
 
 /**
@@ -28,8 +35,9 @@ export function reasonsToAbstain(limits, leaning, novelty) {
  */
 export function predictionOf(card, { probabilities, novelty, heat }, path) {
   const winner = decide(card, probabilities);
-  const reasons = reasonsToAbstain(card.abstention, probabilities[winner], novelty);
   const leaning = card.classes[winner];
+  const isPositive = card.positive === null ? null : leaning === card.positive;
+  const reasons = reasonsToAbstain(card.abstention, probabilities[winner], novelty, isPositive);
   return {
     path,
     label: reasons.length ? null : leaning,
