@@ -9,6 +9,7 @@ import pytest
 
 from facevalue.errors import UsageError
 from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts, Stability
+from facevalue.evidence.gate_facts import GateFacts
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.types import Reason
 from facevalue.web import limits
@@ -34,7 +35,8 @@ def test_every_reason_is_decided_on_the_page() -> None:
 
 def test_a_gate_and_stable_answers_are_refused() -> None:
     with pytest.raises(UsageError, match=r"uses face_margin .*serve this model"):
-        expect_browser(CARD.changed(preprocessing=Preprocessing(face_margin=0.3)))
+        gate = GateFacts(detector="yunet", sha256="", licence="MIT")
+        expect_browser(CARD.changed(preprocessing=Preprocessing(face_margin=0.3), gate=gate))
     with pytest.raises(UsageError, match=r"uses stability .*serve this model"):
         expect_browser(CARD.changed(stability=Stability(inputs=4)))
 

@@ -168,7 +168,8 @@ def evaluate_strangers(
 
     Parameters
     ----------
-    model, data, split, classes, save : as for :func:`evaluate`; the share of these images that is answered is given beside.
+    model, data, split, classes, save : as for :func:`evaluate`; the share of these images that is answered is given
+        beside.
     strangers : folders of images that the model must refuse; each is one set. Images that the model's own data has are
         left out. Folders that it was trained with say little: see the report of its training.
     """
