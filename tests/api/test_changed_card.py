@@ -94,6 +94,17 @@ def test_seals_are_of_the_file_alone(made: Classifier) -> None:
     assert ModelCard.load(made.folder).seals == {}
 
 
+def test_models_that_differ_in_one_limit_or_in_the_calibration_are_not_the_same(made: Classifier) -> None:
+    card = made.card
+    limits = card.abstention
+    others = [
+        card.changed(abstention=limits.changed(upper=0.9)),
+        card.changed(abstention=limits.changed(lower=0.1)),
+        card.changed(calibration=card.calibration.changed(method="beta", parameters={"a": (1.0,)})),
+    ]
+    assert len({one.decision() for one in (card, *others)}) == 4
+
+
 def test_calibrate_sets_a_threshold_and_fits_the_limits_to_it(model: Path, lfw: Path, tmp_path: Path) -> None:
     strict = fv.calibrate(model, lfw, tmp_path / "strict", threshold=0.9)
     plain = fv.calibrate(model, lfw)

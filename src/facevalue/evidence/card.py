@@ -287,12 +287,15 @@ class ModelCard(Record, frozen=True):
 
     def decision(self) -> str:
         """SHA-256 over everything on the card that predictions depend on."""
+        sides, method = (self.abstention.upper, self.abstention.lower), self.calibration
         values = {
             "classes": self.classes,
             "positive": self.positive,
             "threshold": self.threshold,
             "temperature": self.temperature,
             "limits": (self.abstention.confidence, self.abstention.novelty),
+            **({} if sides == (None, None) else {"sides": sides}),
+            **({} if method.method == "temperature" else {"calibration": (method.method, method.parameters)}),
             "preprocessing": _as_before_faces(self.preprocessing),
             **({} if self.gate is None else {"gate": self.gate}),
             **({} if self.stability is None else {"stability": self.stability}),
