@@ -1,0 +1,46 @@
+"""Evidence: measurements of a model, as frozen records with n, intervals and provenance."""
+
+from facevalue.evidence.records.all_evidence import AnyEvidence
+from facevalue.evidence.records.attack import DISTILLATION, AttackFigures, AttackReport, NoiseFigures
+from facevalue.evidence.records.base import Evidence, Identity, Interval
+from facevalue.evidence.records.calibration import CalibrationReport, ConditionFigures
+from facevalue.evidence.records.certificate import CertificateReport, CertifiedAccuracy
+from facevalue.evidence.records.corruptions import CorruptionFigures, CorruptionReport
+from facevalue.evidence.records.evaluation import Bin, Evaluation, Gap, ProbabilityFigures, SliceFigures, SliceStudy
+from facevalue.evidence.records.exports import ExportReport, ParityFigures, RuntimeReport
+from facevalue.evidence.records.finetune import Change, FinetuneReport
+from facevalue.evidence.records.remade import PipelineFigures, RateGap, RemadeReport
+from facevalue.evidence.records.strangers import StrangerFigures, StrangerReport
+
+__all__ = [
+    "DISTILLATION",
+    "AnyEvidence",
+    "AttackFigures",
+    "AttackReport",
+    "Bin",
+    "CalibrationReport",
+    "CertificateReport",
+    "CertifiedAccuracy",
+    "Change",
+    "ConditionFigures",
+    "CorruptionFigures",
+    "CorruptionReport",
+    "Evaluation",
+    "Evidence",
+    "ExportReport",
+    "FinetuneReport",
+    "Gap",
+    "Identity",
+    "Interval",
+    "NoiseFigures",
+    "ParityFigures",
+    "PipelineFigures",
+    "ProbabilityFigures",
+    "RateGap",
+    "RemadeReport",
+    "RuntimeReport",
+    "SliceFigures",
+    "SliceStudy",
+    "StrangerFigures",
+    "StrangerReport",
+]
