@@ -27,7 +27,7 @@ E = TypeVar("E", bound=Evidence)
 FORMAT = 2
 """Format of the card. :mod:`facevalue.evidence.card_format_1` converts cards of format 1."""
 
-CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST, CANARIES = (
+CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST, CANARIES, OUTPUTS = (
     "card.json",
     "weights.safetensors",
     "model.onnx",
@@ -35,6 +35,7 @@ CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST, CANARIES = (
     "report.html",
     "manifest.parquet",
     "canaries.zip",
+    "outputs.parquet",
 )
 
 
