@@ -31,7 +31,7 @@ class ImageOutputs:
     Attributes
     ----------
     split, fingerprint, inputs : which evaluation, see :meth:`facevalue.evidence.records.Evaluation.identity`.
-    keys : (n,) hash of each image.
+    hashes : (n,) SHA-256 of each image file, or of its pixels.
     groups : (n,) group of each image; "" where it is its own.
     y : (n,) true classes, indices into the model's classes.
     p : (n, k) calibrated probabilities.
@@ -43,7 +43,7 @@ class ImageOutputs:
     split: str
     fingerprint: str
     inputs: int
-    keys: tuple[str, ...]
+    hashes: tuple[str, ...]
     groups: tuple[str, ...]
     y: NDArray[np.int64]
     p: NDArray[np.float64]
@@ -103,14 +103,14 @@ def _table(outputs: list[ImageOutputs], classes: tuple[str, ...]) -> pa.Table:
         for each in outputs
     ]
     names = np.array(classes)
-    columns: dict[str, list[NDArray[np.generic]]] = {"split": [], "key": [], "group": [], "label": []}
+    columns: dict[str, list[NDArray[np.generic]]] = {"split": [], "sha256": [], "group": [], "label": []}
     columns |= {f"p({label})": [] for label in classes}
     columns |= {"novelty": []} | {reason: [] for each in outputs for reason in each.unsure}
     for each in outputs:
         n = len(each.y)
         rows: dict[str, NDArray[np.generic]] = {
             "split": np.full(n, each.split),
-            "key": np.array(each.keys),
+            "sha256": np.array(each.hashes),
             "group": _coded(each.groups),
             "label": names[each.y],
             **{f"p({label})": each.p[:, c] for c, label in enumerate(classes)},
@@ -135,7 +135,7 @@ def _outputs(header: Mapping[str, object], table: pa.Table, classes: tuple[str, 
         split=str(header["split"]),
         fingerprint=str(header["fingerprint"]),
         inputs=int(str(header["inputs"])),
-        keys=tuple(table["key"].to_pylist()),
+        hashes=tuple(table["sha256"].to_pylist()),
         groups=tuple(table["group"].to_pylist()),
         y=np.array([index[label] for label in table["label"].to_pylist()], np.int64),
         p=np.column_stack([table[f"p({label})"].to_numpy() for label in classes]).astype(np.float64),
