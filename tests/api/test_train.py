@@ -45,6 +45,8 @@ def test_the_folder_has_every_documented_file(made: Classifier) -> None:
         "manifest.parquet",
         "canaries.zip",
         "outputs.parquet",
+        "README.md",
+        "bom.cdx.json",
     }
     card = ModelCard.load(made.folder)
     for name in names - {"card.json", "report.html"}:

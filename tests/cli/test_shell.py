@@ -283,3 +283,17 @@ def test_json_has_plain_values_alone() -> None:
     assert json.loads(as_json(value)) == {"p": 0.5, "n": 3, "nan": None, "path": "a", "t": [1, None, True], "3": {}}
     with pytest.raises(TypeError, match="object cannot be written as JSON"):
         plain(object())
+
+
+def test_a_policy_that_is_not_met_ends_with_1_and_the_model_is_kept(shell: Shell, lfw: Path, tmp_path: Path) -> None:
+    hard = tmp_path / "hard.toml"
+    hard.write_text("[require]\nn = 100000\n")
+    options = ("--recipe", "scratch", "--size", "32", "--epochs", "1", "--policy", str(hard), "--json", "out.json")
+    done = shell("train", lfw, "-o", tmp_path / "model", *options)
+    assert done.returncode == 1
+    assert "not met: n at least 100000" in done.stdout
+    assert done.stderr.splitlines()[-1] == "error: 1 requirement is not met"
+    from facevalue.evidence.card import ModelCard
+
+    assert ModelCard.load(tmp_path / "model").policy is not None
+    assert json.loads((tmp_path / "out.json").read_text())["policy"]["passed"] is False

@@ -73,7 +73,7 @@ def evaluated(
         split=dataset.name,
         fingerprint=dataset.fingerprint,
         inputs=classifier.card.inputs,
-        hashes=tuple(map(str, dataset.rows["sha256"])),
+        hashes=tuple(map(str, dataset.scanned().rows["sha256"])),
         groups=tuple(map(str, dataset.rows["group"])),
         y=features.y,
         p=p,

@@ -15,6 +15,7 @@ from facevalue.evidence.gate_facts import GateFacts
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.record import Record
 from facevalue.evidence.records import DISTILLATION, AnyEvidence, Evaluation, Evidence
+from facevalue.evidence.registered import RegisteredPolicy
 from facevalue.evidence.score_reference import ScoreReference
 from facevalue.evidence.seals import decides
 from facevalue.evidence.stated_limits import FalsePositives, StatedError
@@ -191,6 +192,7 @@ class ModelCard(Record, frozen=True):
     calibration : the method that makes probabilities of the divided logits.
     novelty : how the distance from the training data is measured.
     stability : how stable answers are made; ``None`` if an answer is made from one network input.
+    policy : the requirements that were registered before the test figures were computed; ``None`` if there were none.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
         was not trained on.
@@ -214,6 +216,7 @@ class ModelCard(Record, frozen=True):
     gate: GateFacts | None = None
     reference: ScoreReference | None = None
     data: DataFacts = DataFacts()
+    policy: RegisteredPolicy | None = None
     recipe: dict[str, Any] = {}
     seconds_per_epoch: float | None = None
     provenance: Provenance = Provenance()

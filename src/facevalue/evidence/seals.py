@@ -16,7 +16,7 @@ SEALS = "seals"
 """The card's field that holds them."""
 
 _DECIDE_NOTHING = frozenset(
-    {"data", "evidence", "provenance", "recipe", "reference", "seconds_per_epoch", "altered", "seals", "format"}
+    "altered data evidence format policy provenance recipe reference seals seconds_per_epoch".split()
 )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from facevalue.api.common.canary_images import canary_images, may_be_copied
+from facevalue.api.common.documents import write_documents
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.face_boxes import with_faces, without_face
 from facevalue.data.manifest import Manifest
@@ -26,7 +27,6 @@ from facevalue.evidence.records import AnyEvidence, Evaluation, ExportReport
 from facevalue.evidence.store import keep_evidence
 from facevalue.export import EXPORTERS
 from facevalue.models.classifier import Classifier
-from facevalue.reports.model_page import write_report
 from facevalue.runtime import Predictor
 from facevalue.runtime.canaries import write_canaries
 from facevalue.support import files, locks, output_folder
@@ -69,7 +69,7 @@ def save(
     parity: ImageDataset | None = None,
     start: float | None = None,
 ) -> Path:
-    """Write a complete model folder: history, manifest, weights, graph with measured parity, card, report.
+    """Write a complete model folder: history, manifest, weights, graph with measured parity, card, documents.
 
     The caller has claimed the folder, see :func:`claimed`.
 
@@ -119,7 +119,7 @@ def save(
         others = [e for e in card.evidence if not (isinstance(e, ExportReport) and e.path == ONNX)]
         card = card.changed(files={**card.files, **made}, provenance=provenance, evidence=(*others, exported))
         card.save(partial)
-        write_report(partial)
+        write_documents(partial)
         updates.enter_context(updating(folder))  # held until the new folder is in place
     return folder
 
@@ -214,7 +214,7 @@ def keep(folder: Path, of: ModelCard, *evidence: AnyEvidence, outputs: Sequence[
         keep_evidence(folder, *evidence)
         if outputs:
             _keep_outputs(folder, outputs)
-        write_report(folder)
+        write_documents(folder)
 
 
 def _keep_outputs(folder: Path, new: Sequence[ImageOutputs]) -> None:
