@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
@@ -18,9 +19,12 @@ from facevalue.evidence.findings import finding, say
 from facevalue.evidence.record import Record
 from facevalue.faces.gate import WhichFaces
 from facevalue.runtime import bulk
-from facevalue.runtime.predictor import Predictor
-from facevalue.runtime.scoring import engines, parts, pipeline, remote
-from facevalue.runtime.scoring.items import Item, Skipped
+from facevalue.runtime.gate import GateChoice
+from facevalue.runtime.hub import local_folder
+from facevalue.runtime.scoring import engines, parts, pipeline, ray_data, remote
+from facevalue.runtime.scoring.engines import Precision
+from facevalue.runtime.scoring.items import Item, Shard, Skipped
+from facevalue.runtime.scoring.opening import How, Opening
 from facevalue.runtime.scoring.sources import Sources
 from facevalue.support import progress
 
@@ -65,62 +69,86 @@ class Scoring(Record, frozen=True):
         return {**msgspec.to_builtins(self), "images_per_second": rate}
 
 
-class How(Record, frozen=True):
-    """How to score.
-
-    Attributes
-    ----------
-    engine : ``auto``, ``openvino`` or ``onnxruntime``.
-    precision : ``fp32``, or ``bf16`` where the card says that it gives the model's answers.
-    faces : as for :meth:`Predictor.stream`.
-    part_images : most images in a part.
-    """
-
-    engine: Literal["auto", "openvino", "onnxruntime"] = "auto"
-    precision: engines.Precision = "fp32"
-    faces: WhichFaces = "largest"
-    part_images: int = parts.IMAGES
-
-    def __post_init__(self) -> None:
-        if self.part_images < 1:
-            raise UsageError(f"Expected `part_images` of at least 1, but got {self.part_images}")
-
-
 Rows = list[dict[str, Any]]
 Scorer = Callable[[Iterable[Item]], Iterator[tuple[str, Rows]]]
 """From images to the name and the rows of each, in order."""
 
 
-def score(predictor: Predictor, model: Path, sources: Sources, output: Path, how: How) -> Scoring:
-    """Score all images of ``sources`` into the folder ``output``, or those that are missing there.
+def predict_to_parquet(
+    model: str | os.PathLike[str],
+    sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    engine: Literal["auto", "openvino", "onnxruntime", "ray"] = "auto",
+    precision: Precision = "fp32",
+    shard: str | None = None,
+    faces: WhichFaces = "largest",
+    gate: GateChoice | None = None,
+    gate_model: str | os.PathLike[str] | None = None,
+    stable: int | None = None,
+    part_images: int = parts.IMAGES,
+) -> Scoring:
+    """Predict any number of images into a folder of Parquet files, in constant memory.
+
+    A run that was stopped or killed goes on where its last part ends, if it is called again.
 
     Parameters
     ----------
-    model : the checked ``model.onnx`` that ``predictor`` runs.
+    model : a model folder.
+    sources : folders, images, manifests (``.csv`` or ``.parquet`` with a column ``path``), tar archives, and addresses
+        of these (``s3://``, ``gs://``, ``hf://``, ``https://``).
+    output : the folder; every part has the columns of ``facevalue predict --parquet FILE``.
+    engine : ``auto`` is OpenVINO where it is installed, else ONNX Runtime; ``ray`` scores on the machines of a Ray
+        cluster.
+    precision : ``bf16`` needs a card that says that it gives the model's answers on this processor.
+    shard : ``I/N`` scores one of N parts of the sources; all N together score every image once.
+    faces, gate, gate_model, stable : as for :func:`facevalue.predict`.
+    part_images : most images in a part.
 
     Raises
     ------
     UsageError
-        ``output`` holds predictions of another model, of other sources or with other settings.
+        A source does not exist, or ``output`` holds predictions of another model, of other sources or with other
+        settings.
     FaceValueError
         The sources have changed since the first part was written, or another process writes ``output``.
     """
-    engine = engines.opened(predictor.card, model, how.engine, how.precision)
+    given = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    found = Sources.of(given, Shard.parsed(shard))
+    opening = Opening(
+        folder=str(local_folder(model).absolute()),
+        gate=gate,
+        gate_model=None if gate_model is None else str(Path(gate_model).absolute()),
+        stable=stable,
+    )
+    how = How(engine=engine, precision=precision, faces=faces, part_images=part_images)
+    return _scored(opening, found, Path(output), how)
+
+
+def _scored(opening: Opening, sources: Sources, output: Path, how: How) -> Scoring:
+    predictor = opening.predictor()
+    card = predictor.card
+    choice = "auto" if how.engine == "ray" else how.engine
+    engine = engines.opened(card, opening.graph(card), choice, how.precision)
     readers = READERS if any(map(remote.is_address, sources.given)) else 0
 
-    def scorer(items: Iterable[Item]) -> Iterator[tuple[str, Rows]]:
+    def here(items: Iterable[Item]) -> Iterator[tuple[str, Rows]]:
         for name, predictions in pipeline.scored(predictor, engine, items, how.faces, readers):
-            yield name, [bulk.row(prediction, predictor.card.classes) for prediction in predictions]
+            yield name, [bulk.row(prediction, card.classes) for prediction in predictions]
 
+    def everywhere(items: Iterable[Item]) -> Iterator[tuple[str, Rows]]:
+        return ray_data.scored(opening, how, engine.name, items)
+
+    if how.engine == "ray":
+        ray_data.ray_package()
     with closing(engine):
-        return into_parts(predictor, scorer, sources, output, how, engine.name)
+        return _into_parts(card, everywhere if how.engine == "ray" else here, sources, output, how, engine.name)
 
 
-def into_parts(
-    predictor: Predictor, scorer: Scorer, sources: Sources, output: Path, how: How, engine: str
+def _into_parts(
+    card: ModelCard, scorer: Scorer, sources: Sources, output: Path, how: How, engine: str
 ) -> Scoring:
     """Write the rows of ``scorer`` as parts; ``engine`` is the name that decides whether a run may go on."""
-    card = predictor.card
     asked = {
         "model": _decides(card),
         "sources": sources.identity,
