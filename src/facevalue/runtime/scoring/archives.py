@@ -63,9 +63,7 @@ def images(
         raise FaceValueError(f"{name} cannot be read to its end: {error}; run the same again to go on") from error
 
 
-def _members(
-    name: str, archive: tarfile.TarFile, wanted: Callable[[str], bool], skipped: Skipped
-) -> Iterator[Item]:
+def _members(name: str, archive: tarfile.TarFile, wanted: Callable[[str], bool], skipped: Skipped) -> Iterator[Item]:
     while (member := archive.next()) is not None:
         archive.members = []  # else it would remember every member of a large archive
         path = f"{name}/{member.name}"

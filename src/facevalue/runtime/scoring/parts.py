@@ -205,4 +205,3 @@ def _read(path: Path) -> tuple[Progress, int]:
         return msgspec.json.decode(found.metadata[_KEY], type=Progress), found.num_rows
     except (ArrowInvalid, OSError, KeyError, TypeError, msgspec.DecodeError) as error:
         raise FaceValueError(f"{path} is damaged or no part of a run; choose another `output`") from error
-

@@ -145,9 +145,7 @@ def _scored(opening: Opening, sources: Sources, output: Path, how: How) -> Scori
         return _into_parts(card, everywhere if how.engine == "ray" else here, sources, output, how, engine.name)
 
 
-def _into_parts(
-    card: ModelCard, scorer: Scorer, sources: Sources, output: Path, how: How, engine: str
-) -> Scoring:
+def _into_parts(card: ModelCard, scorer: Scorer, sources: Sources, output: Path, how: How, engine: str) -> Scoring:
     """Write the rows of ``scorer`` as parts; ``engine`` is the name that decides whether a run may go on."""
     asked = {
         "model": _decides(card),

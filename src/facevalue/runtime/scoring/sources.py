@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Sources:
     """
 
     given: tuple[str, ...]
-    shard: Shard = Shard()
+    shard: Shard = field(default_factory=Shard)
 
     @classmethod
     def of(cls, given: Sequence[str | os.PathLike[str]], shard: Shard | None = None) -> Sources:
