@@ -60,11 +60,12 @@ def _item(path: str, base: str) -> Item:
 
 
 def _of_csv(name: str, stream: IO[bytes]) -> Iterator[str | None]:
-    reader = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
-    if COLUMN not in (reader.fieldnames or ()):
-        raise UsageError(f"{name} has no column {COLUMN}")
-    for row in reader:
-        yield row[COLUMN]
+    with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        reader = csv.DictReader(text)
+        if COLUMN not in (reader.fieldnames or ()):
+            raise UsageError(f"{name} has no column {COLUMN}")
+        for row in reader:
+            yield row[COLUMN]
 
 
 def _of_parquet(name: str, stream: IO[bytes]) -> Iterator[str | None]:
