@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,7 +83,7 @@ def test_all_faces_need_a_gate(folder: Path, images: Path, tmp_path: Path) -> No
 
 def test_a_killed_run_goes_on(folder: Path, images: Path, tmp_path: Path) -> None:
     """kill -9 in the middle: the parts stay as they are, the rest is scored, and all rows are there once."""
-    paths = [str(path) for path in sorted(images.rglob("*.png"))] * 150
+    paths = [str(path) for path in sorted(images.rglob("*.png"))] * 60
     pd.DataFrame({"path": paths}).to_csv(tmp_path / "m.csv")
     out = tmp_path / "out"
     command = [sys.executable, "-m", "facevalue", "predict", folder, tmp_path / "m.csv", "--parquet", out]
@@ -148,22 +149,31 @@ def test_changed_sources_and_parts_are_noticed(
         predict_to_parquet(folder, images, out)
 
 
-def test_a_failing_storage_keeps_what_is_scored(folder: Path, images: Path, tmp_path: Path) -> None:
-    """A manifest whose last row has no path fails after the others are scored."""
-    paths = [str(path) for path in sorted(images.rglob("*.png"))]
-    (tmp_path / "m.csv").write_text("path,n\n" + "".join(f"{path},1\n" for path in paths * 8) + ",1\n")
+def test_a_manifest_that_fails_keeps_what_is_scored(folder: Path, images: Path, tmp_path: Path) -> None:
+    """A local one is read before the work; one behind an address is found wrong in the middle."""
+    paths = [str(path) for path in sorted(images.rglob("*.png"))] * 8
+    good = "path,n\n" + "".join(f"{path},1\n" for path in paths)
+    (tmp_path / "m.csv").write_text(good + ",1\n")
     with pytest.raises(UsageError, match=r"row 169 of .* has no path"):
         predict_to_parquet(folder, tmp_path / "m.csv", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    storage = fsspec.filesystem("memory")
+    storage.pipe("/manifests/m.csv", (good + ",1\n").encode())
+    with pytest.raises(UsageError, match=r"row 169 of .* has no path"):
+        predict_to_parquet(folder, "memory://manifests/m.csv", tmp_path / "out")
     kept = len(pd.read_parquet(tmp_path / "out"))
-    assert kept > 0
-    (tmp_path / "m.csv").write_text("path,n\n" + "".join(f"{path},1\n" for path in paths * 8))
-    assert predict_to_parquet(folder, tmp_path / "m.csv", tmp_path / "out").scored == 168 - kept
-    assert pd.read_parquet(tmp_path / "out")["path"].tolist() == paths * 8
+    assert 0 < kept <= 168
+    storage.pipe("/manifests/m.csv", good.encode())
+    assert predict_to_parquet(folder, "memory://manifests/m.csv", tmp_path / "out").scored == 168 - kept
+    assert pd.read_parquet(tmp_path / "out")["path"].tolist() == paths
+    storage.rm("/manifests", recursive=True)
 
 
 def test_shards_together_are_all_rows(folder: Path, images: Path, tmp_path: Path) -> None:
-    shards = [predict_to_parquet(folder, images, tmp_path / f"{i}", shard=f"{i}/3") for i in (1, 2, 3)]
-    whole = predict_to_parquet(folder, images, tmp_path / "whole")
+    shards = [
+        predict_to_parquet(folder, images, tmp_path / f"{i}", shard=f"{i}/3", engine="onnxruntime") for i in (1, 2, 3)
+    ]
+    whole = predict_to_parquet(folder, images, tmp_path / "whole", engine="onnxruntime")
     together = pd.concat(pd.read_parquet(shard.output) for shard in shards).sort_values("path", ignore_index=True)
     expected = pd.read_parquet(whole.output).sort_values("path", ignore_index=True)
     pd.testing.assert_frame_equal(together, expected)
@@ -175,7 +185,7 @@ def test_an_empty_folder_is_an_error_and_an_empty_shard_is_a_table(folder: Path,
         predict_to_parquet(folder, tmp_path / "none", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     for i in range(1, 6):
-        done = predict_to_parquet(folder, images / "empty.png", tmp_path / str(i), shard=f"{i}/5")
+        done = predict_to_parquet(folder, images / "empty.png", tmp_path / str(i), shard=f"{i}/5", engine="onnxruntime")
         assert next(iter(pd.read_parquet(done.output).columns)) == "path"
 
 
@@ -232,7 +242,6 @@ def test_command(folder: Path, images: Path, tmp_path: Path) -> None:
     figures = json.loads(done.stdout)
     assert (figures["images"], figures["unreadable"], figures["scored"]) == (22, 2, 22)
     assert figures["images_per_second"] > 0
-    assert "22 of 22" in done.stderr or "scoring: 22 images" in done.stderr
     wrong = run(images, "--shard", "1/2")
     assert (wrong.returncode, wrong.stderr) == (
         2,

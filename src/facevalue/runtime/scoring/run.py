@@ -160,11 +160,12 @@ def _into_parts(card: ModelCard, scorer: Scorer, sources: Sources, output: Path,
     if first is None and sources.shard.of == 1:
         raise UsageError(f"there is no image in {', '.join(sources.given)}")
     items = chain([] if first is None else [first], items)
+    total = sources.count()
     with parts.opened(output, asked, card.classes) as written:
         before = written.done.images
         written.skip(item.name for item in islice(items, before))
         start = time.perf_counter()
-        _write(written, scorer(items), sources.count(), how.part_images)
+        _write(written, scorer(items), total, how.part_images)
         seconds = time.perf_counter() - start
         number = written.finish(asked)
         done = written.done

@@ -53,7 +53,7 @@ def items(name: str, opened: Callable[[], IO[bytes]], base: str) -> Iterator[Ite
 def _item(path: str, base: str) -> Item:
     if remote.is_address(path):
         return Item(path, path, partial(remote.read, path))
-    if remote.is_address(base):
+    if remote.is_address(base) and not Path(path).is_absolute():
         address = f"{base.rstrip('/')}/{PurePosixPath(path)}"
         return Item(address, path, partial(remote.read, address))
     return Item(str(Path(base) / path), path, partial(Path, base, path))
