@@ -6,6 +6,7 @@ doubled. Rows come in the order of the sources, as on one machine.
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -124,9 +125,13 @@ def _given(found: Any) -> Any:
 @contextmanager
 def _cluster(ray: Any) -> Iterator[None]:
     """A running Ray: the caller's, the one at ``RAY_ADDRESS``, or one on this machine that ends with the block."""
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:  # it reports every step of a plan
+        logger.setLevel(logging.ERROR)
     ours = not ray.is_initialized()
     if ours:
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR", configure_logging=False)
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     context = ray.data.DataContext.get_current()
     before = (context.execution_options.preserve_order, context.enable_progress_bars)
     context.execution_options.preserve_order, context.enable_progress_bars = True, False
@@ -134,5 +139,7 @@ def _cluster(ray: Any) -> Iterator[None]:
         yield
     finally:
         context.execution_options.preserve_order, context.enable_progress_bars = before
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if ours:
             ray.shutdown()
