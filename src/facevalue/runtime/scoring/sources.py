@@ -114,8 +114,9 @@ def _images(name: str, skipped: Skipped) -> Iterator[Item]:
     elif remote.is_address(name):
         yield from remote.items(name, skipped)
     elif Path(name).is_dir():
-        root = Path(name)
+        root, real = Path(name), Path(name).absolute()  # a worker elsewhere may have another current folder
         for path in Walker(root, skipped.add).images():
-            yield Item(str(path), path.relative_to(root).as_posix(), partial(Path, path))
+            key = path.relative_to(root)
+            yield Item(str(path), key.as_posix(), partial(Path, real, key))
     else:
-        yield Item(name, Path(name).name, partial(Path, name))
+        yield Item(name, Path(name).name, partial(Path, Path(name).absolute()))

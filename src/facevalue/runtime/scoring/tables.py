@@ -56,7 +56,7 @@ def _item(path: str, base: str) -> Item:
     if remote.is_address(base) and not Path(path).is_absolute():
         address = f"{base.rstrip('/')}/{PurePosixPath(path)}"
         return Item(address, path, partial(remote.read, address))
-    return Item(str(Path(base) / path), path, partial(Path, base, path))
+    return Item(str(Path(base) / path), path, partial(Path, Path(base).absolute(), path))
 
 
 def _of_csv(name: str, stream: IO[bytes]) -> Iterator[str | None]:
