@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from facevalue.errors import FaceValueError, UsageError
+from facevalue.errors import FaceValueError, MissingExtraError, UsageError
 from facevalue.evidence.card import ONNX, Abstention, ModelCard, Stability
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import ParityFigures, RuntimeReport
@@ -230,6 +230,15 @@ def test_without_openvino(folder: Path, images: Path, tmp_path: Path, monkeypatc
     assert predict_to_parquet(folder, images, tmp_path / "out").engine == "onnxruntime fp32"
     with pytest.raises(UsageError, match=r"facevalue\[openvino\]"):
         predict_to_parquet(folder, images, tmp_path / "other", engine="openvino")
+
+
+def test_without_pyarrow_nothing_is_written(
+    folder: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"facevalue\[train\]"):
+        predict_to_parquet(folder, images, tmp_path / "out", engine="onnxruntime")
+    assert not (tmp_path / "out").exists()
 
 
 def test_command(folder: Path, images: Path, tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ class Parts:
     done : how far the parts on disk reach.
     """
 
-    def __init__(self, folder: Path, classes: Sequence[str]) -> None:
+    def __init__(self, folder: Path, schema: Any) -> None:
         self.folder = folder
-        self._schema = bulk.parquet_schema(classes)
+        self._schema = schema
         self._held: list[Mapping[str, Any]] = []
         self._number, self.done = _on_disk(folder)
         self._now = self.done
@@ -142,8 +142,11 @@ def opened(folder: Path, asked: Mapping[str, Any], classes: Sequence[str]) -> It
         The folder holds something else, or the parts of another run.
     FaceValueError
         Another process writes it, or a part is missing or damaged.
+    MissingExtraError
+        pyarrow is not installed.
     """
     asked = {"format": FORMAT, **asked}
+    schema = bulk.parquet_schema(classes)
     with output_folder.locked(folder), output_folder.resumable(folder):
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file; choose another `output`")
@@ -155,7 +158,7 @@ def opened(folder: Path, asked: Mapping[str, Any], classes: Sequence[str]) -> It
             files.write_json(folder / MANIFEST, {**asked, "complete": False})
         for left in folder.glob(".part-*.parquet"):  # of a killed process
             left.unlink()
-        yield Parts(folder, classes)
+        yield Parts(folder, schema)
 
 
 def _check_same(folder: Path, asked: Mapping[str, Any]) -> None:
