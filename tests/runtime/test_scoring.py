@@ -117,11 +117,11 @@ def test_another_run_into_the_same_folder_is_refused(folder: Path, images: Path,
     kept = {path.name: path.read_bytes() for path in out.iterdir()}
     other = tmp_path / "other"
     write_model(other, seed=1)
-    with pytest.raises(UsageError, match="another model"):
+    with pytest.raises(UsageError, match=r"another run \(model"):
         predict_to_parquet(other, images, out, engine="onnxruntime")
-    with pytest.raises(UsageError, match="another sources"):
+    with pytest.raises(UsageError, match=r"another run \(sources"):
         predict_to_parquet(folder, images / "a", out, engine="onnxruntime")
-    with pytest.raises(UsageError, match="another shard: 1/1, now 1/2"):
+    with pytest.raises(UsageError, match=r"another run \(shard: 1/1, now 1/2\)"):
         predict_to_parquet(folder, images, out, engine="onnxruntime", shard="1/2")
     with pytest.raises(UsageError, match="is not empty and no folder of predictions"):
         predict_to_parquet(folder, images, images)

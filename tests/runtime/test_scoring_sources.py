@@ -16,6 +16,7 @@ import pytest
 
 from facevalue.errors import FaceValueError, ImageError, MissingExtraError, UsageError
 from facevalue.images.sources import encoded
+from facevalue.runtime.scoring import remote
 from facevalue.runtime.scoring.items import Item, Shard, Skipped
 from facevalue.runtime.scoring.sources import Sources
 
@@ -197,6 +198,29 @@ def test_web_server(images: Path, tmp_path: Path) -> None:
         (item,) = Sources.of([f"{base}/none.png"]).items()
         with pytest.raises(ImageError, match="there is no such file"):
             item.load()
+        server.shutdown()
+
+
+def test_a_storage_that_fails_is_asked_again(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(remote, "PAUSES", (0.0, 0.0))
+    asked: list[str] = []
+
+    class Fails(_Quiet):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if asked.count(self.path) <= (2 if "p00" in self.path else 3):
+                self.send_error(503)
+            else:
+                super().do_GET()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Fails, directory=str(images))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_address[1]}"
+        good, bad = Sources.of([f"{base}/a/p00.png", f"{base}/a/p01.png"]).items()
+        assert loaded(good) == (images / "a" / "p00.png").read_bytes()
+        with pytest.raises(ImageError, match="cannot be read: 503"):
+            bad.load()
         server.shutdown()
 
 

@@ -172,8 +172,8 @@ def _check_same(folder: Path, asked: Mapping[str, Any]) -> None:
         was = manifest.get(name)
         if was != value:
             raise UsageError(
-                f"{folder} holds predictions with another {name}: {_short(was)}, now {_short(value)}; choose another "
-                "`output`"
+                f"{folder} holds predictions of another run ({name}: {_short(was)}, now {_short(value)}); choose "
+                "another `output`"
             )
 
 

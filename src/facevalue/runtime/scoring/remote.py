@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
@@ -14,6 +15,9 @@ from facevalue.runtime.scoring.items import Item, Skipped
 
 PROTOCOLS = ("s3", "gs", "gcs", "az", "abfs", "hf", "http", "https", "memory", "ftp", "sftp")
 """Of the addresses that are read."""
+
+PAUSES = (0.5, 2.0, 8.0)
+"""Seconds to wait before a storage that failed is asked again."""
 
 
 def is_address(text: str) -> bool:
@@ -39,15 +43,7 @@ def read(address: str) -> bytes:
     ImageError
         There is nothing, or it cannot be reached.
     """
-    try:
-        files, path = _found(address)
-        return bytes(files.cat_file(path))
-    except FileNotFoundError as error:
-        raise ImageError("cannot be read: there is no such file") from error
-    except UsageError:
-        raise
-    except Exception as error:  # each storage has its own classes of errors
-        raise ImageError(f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
+    return _read(*_found(address))
 
 
 def items(address: str, skipped: Skipped) -> Iterator[Item]:
@@ -79,16 +75,23 @@ def items(address: str, skipped: Skipped) -> Iterator[Item]:
         if any(is_hidden(part) or is_leftover(part) for part in PurePosixPath(key).parts):
             skipped.add(name, "is hidden or a system file")
         elif PurePosixPath(path).suffix.lower() in SUFFIXES:
-            yield Item(name, key, partial(_read_path, files, path))
+            yield Item(name, key, partial(_read, files, path))
         else:
             skipped.add(name, NOT_AN_IMAGE)
 
 
-def _read_path(files: Any, path: str) -> bytes:
-    try:
-        return bytes(files.cat_file(path))
-    except Exception as error:
-        raise ImageError(f"cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from error
+def _read(files: Any, path: str) -> bytes:
+    for pause in (*PAUSES, None):
+        try:
+            return bytes(files.cat_file(path))
+        except FileNotFoundError as error:
+            raise ImageError("cannot be read: there is no such file") from error
+        except Exception as error:  # each storage has its own classes of errors
+            if pause is None or isinstance(error, PermissionError):
+                text = " ".join(str(error).split()) or type(error).__name__
+                raise ImageError(f"cannot be read: {text}") from error
+            time.sleep(pause)
+    raise AssertionError
 
 
 def _found(address: str) -> tuple[Any, str]:
