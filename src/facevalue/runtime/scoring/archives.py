@@ -65,7 +65,7 @@ def images(
 
 def _members(name: str, archive: tarfile.TarFile, wanted: Callable[[str], bool], skipped: Skipped) -> Iterator[Item]:
     while (member := archive.next()) is not None:
-        archive.members = []  # else it would remember every member of a large archive
+        archive.members = []  # type: ignore[attr-defined] # else it would remember all members
         path = f"{name}/{member.name}"
         reason = _not_read(member)
         if reason is not None:

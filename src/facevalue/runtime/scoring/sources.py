@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from facevalue.errors import UsageError
 from facevalue.images.walker import Walker
@@ -102,15 +103,17 @@ def _numbered(name: str) -> Iterator[str]:
         yield from _numbered(f"{name[: found.start()]}{number:0{len(first)}d}{name[found.end() :]}")
 
 
-def _opener(name: str) -> partial[object]:
-    return partial(remote.opened, name) if remote.is_address(name) else partial(Path(name).open, "rb")
+def _opener(name: str) -> Callable[[], IO[bytes]]:
+    if remote.is_address(name):
+        return partial(remote.opened, name)
+    return lambda: Path(name).open("rb")
 
 
 def _images(name: str, skipped: Skipped) -> Iterator[Item]:
     """The images of a source that is no archive."""
     if tables.is_table(name) and not Path(name).is_dir():
         base = name.rpartition("/")[0] if remote.is_address(name) else str(Path(name).parent)
-        yield from tables.items(name, _opener(name), base)  # type: ignore[arg-type]
+        yield from tables.items(name, _opener(name), base)
     elif remote.is_address(name):
         yield from remote.items(name, skipped)
     elif Path(name).is_dir():
