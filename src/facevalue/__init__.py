@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from facevalue.robustness.attacks.threat import Threat as Threat
     from facevalue.runtime import Predictor as Predictor
     from facevalue.runtime import open_folder
+    from facevalue.runtime.scoring.run import predict_to_parquet as predict_to_parquet
     from facevalue.types import Prediction as Prediction
 
     open = open_folder  # noqa: A001 - as gzip.open
@@ -78,6 +79,7 @@ _DEFINED_IN = {
     "evaluate_remade": "api.evaluate:evaluate_remade",
     "certify": "api.evaluate:certify",
     "open": "runtime:open_folder",
+    "predict_to_parquet": "runtime.scoring.run:predict_to_parquet",
     "load": "models.classifier:load",
     "Classifier": "models.classifier:Classifier",
     "Predictor": "runtime:Predictor",

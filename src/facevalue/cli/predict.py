@@ -14,6 +14,15 @@ from typer import Argument, Option
 
 from facevalue.cli.common.options import Gate, GateModel, Stable
 from facevalue.cli.common.output import JSON_ON_STDOUT, Json, deliver, file_option, table
+from facevalue.cli.common.scoring import (
+    Engine,
+    PartImages,
+    Parts,
+    Precision,
+    ShardOf,
+    check_file,
+    into_folder,
+)
 from facevalue.cli.common.shell import FAILED, say_error
 from facevalue.errors import UsageError
 from facevalue.support import progress
@@ -31,16 +40,32 @@ def run(
     model: Annotated[Path, Argument(metavar="MODEL", help="A model folder.")],
     paths: Annotated[
         list[str],
-        Argument(metavar="PATH...", help="Images, folders of them, or - for one image on standard input."),
+        Argument(
+            metavar="PATH...",
+            help="Images, folders of them, or - for one image on standard input. With a folder for --parquet also"
+            " manifests, tar archives and addresses.",
+        ),
     ],
     csv: Annotated[Path | None, file_option("--csv", text="Write the predictions as CSV.")] = None,
-    parquet: Annotated[Path | None, file_option("--parquet", text="Write the predictions as Parquet.")] = None,
+    parquet: Annotated[
+        Path | None,
+        Option(
+            "--parquet",
+            metavar="OUT",
+            help="Write the predictions as Parquet: one file if the name ends in .parquet, else a folder of parts for"
+            " any number of images, which a stopped run goes on from.",
+        ),
+    ] = None,
     gate: Gate = None,
     gate_model: GateModel = None,
     faces: Annotated[
         Literal["largest", "all"], Option(help="A model of faces: judge the largest face, or each in a row of its own.")
     ] = "largest",
     stable: Stable = None,
+    engine: Engine = None,
+    precision: Precision = None,
+    shard: ShardOf = None,
+    part_images: PartImages = None,
     json: Json = None,
 ) -> None:
     """Predict the class of images, with calibrated probabilities.
@@ -50,6 +75,14 @@ def run(
     """
     if paths.count("-") > 1:
         raise UsageError("- means one image on standard input; give it only once")
+    parts = Parts(engine, precision, shard, part_images)
+    if parquet is not None and parquet.suffix != ".parquet":
+        opening = {"faces": faces, "gate": gate, "gate_model": gate_model, "stable": stable}
+        into_folder(model, paths, parquet, parts, csv, json, opening)
+        return
+    parts.refuse(paths)
+    if parquet is not None:
+        check_file(parquet)
     from facevalue.runtime import open_folder
     from facevalue.runtime.image_files import count
 

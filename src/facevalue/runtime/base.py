@@ -177,6 +177,25 @@ class ImagePredictor(ABC):
         rows = [answer.probabilities for part in parts for answer in self.answers(part, False)]
         return decision.combined(self.card, np.concatenate([own[None], np.array(rows).reshape(-1, *own.shape)]))
 
+    @final
+    def prediction_of(self, item: Input, answer: Answer | None, unstable: bool = False) -> Prediction:
+        """The prediction for one input.
+
+        Parameters
+        ----------
+        answer : the network's; ``None`` if ``item`` has no pixels.
+        unstable : whether the versions of the network input disagree.
+        """
+        if item.error is not None:
+            return decision.unreadable(item.error, item.name)
+        if answer is None:
+            assert item.seen is not None
+            return decision.without_face(item.seen, item.name)
+        prediction = decision.prediction_of(
+            self.card, answer.probabilities, answer.novelty, answer.heat, item.name, unstable
+        )
+        return prediction if item.seen is None else decision.of_face(prediction, item.seen)
+
     def _judged(self, pixels: NDArray[np.uint8], heat: bool) -> list[tuple[Answer, bool]]:
         """The answer for each network input (n, s, s, 3), and whether its versions disagree.
 
@@ -195,18 +214,8 @@ class ImagePredictor(ABC):
         answers = iter(self._judged(np.stack(readable), heat) if readable else [])
         found = []
         for item in inputs:
-            if item.error is not None:
-                found.append(decision.unreadable(item.error, item.name))
-                continue
-            if item.pixels is None:
-                assert item.seen is not None
-                found.append(decision.without_face(item.seen, item.name))
-                continue
-            answer, unstable = next(answers)
-            prediction = decision.prediction_of(
-                self.card, answer.probabilities, answer.novelty, answer.heat, item.name, unstable
-            )
-            found.append(prediction if item.seen is None else decision.of_face(prediction, item.seen))
+            answer, unstable = (None, False) if item.pixels is None else next(answers)
+            found.append(self.prediction_of(item, answer, unstable))
         return found
 
 

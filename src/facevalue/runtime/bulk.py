@@ -63,6 +63,24 @@ def writing_csv(path: Path, classes: Sequence[str]) -> Iterator[Write]:
         yield write_one
 
 
+def parquet_schema(classes: Sequence[str]) -> Any:
+    """The columns of :func:`row` with their types, as a ``pyarrow.Schema``.
+
+    Raises
+    ------
+    MissingExtraError
+        pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "train") from error
+    text, whole = pa.string(), pa.int32()
+    numbers = ("novelty", "probability", *(f"p_{name}" for name in classes))
+    types = {"abstained": pa.bool_(), "face": whole, "faces": whole, **dict.fromkeys(numbers, pa.float64())}
+    return pa.schema([(name, types.get(name, text)) for name in row(Prediction(None, {}), classes)])
+
+
 @contextmanager
 def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
     """As :func:`writing_csv`, in Parquet with typed columns.
@@ -72,15 +90,10 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
     MissingExtraError
         pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "train") from error
-    text, whole = pa.string(), pa.int32()
-    numbers = ("novelty", "probability", *(f"p_{name}" for name in classes))
-    types = {"abstained": pa.bool_(), "face": whole, "faces": whole, **dict.fromkeys(numbers, pa.float64())}
-    schema = pa.schema([(name, types.get(name, text)) for name in row(Prediction(None, {}), classes)])
+    schema = parquet_schema(classes)
+    import pyarrow as pa
+    from pyarrow import parquet
+
     held: list[dict[str, Any]] = []
     with files.replacing_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:
 

@@ -1,0 +1,221 @@
+"""``predict --parquet FOLDER`` beside its limits in the same run, and beside the usual PyTorch loop.
+
+Run from the project's root: ``python -m benchmarks.scoring [--images N ...] [--rounds R] [--model FOLDER]``.
+
+Each round measures, one after the other and each in a process of its own:
+
+- ``decode``: reading and decoding the same files to network inputs, with as many threads as processors;
+- ``inference``: the same engine on network inputs in memory;
+- ``facevalue``: ``facevalue predict MODEL MANIFEST --parquet FOLDER``, rate and peak memory;
+- ``loader``: torchvision transforms in a ``DataLoader`` with as many workers as processors, batches of 32, and timm's
+  network in eager mode; ``loader_keeps_memory`` is the same with glibc told to keep freed memory.
+
+The files are LFW portraits of the measuring set; a manifest names them again and again to reach ``N``, so they come
+from the page cache. Rates exclude the start of the process and the opening of the model; ``process_seconds`` has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import FACEVALUE, data, facevalue, keep, mobilenet
+from benchmarks.predict_start import measured
+
+WARM = 32
+IN_MEMORY = 256
+LOADER = 400
+"""Images for the usual loop, whose rate does not depend on their number."""
+
+
+def decode(model: Path, files: list[str]) -> float:
+    from facevalue.runtime import open_folder
+    from facevalue.support import machine
+
+    predictor = open_folder(model)
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        list(pool.map(predictor.inputs_of, ((file, file) for file in files[:WARM])))
+        start = time.perf_counter()
+        for _ in pool.map(predictor.inputs_of, ((file, file) for file in files)):
+            pass
+        return len(files) / (time.perf_counter() - start)
+
+
+def inference(model: Path, files: list[str]) -> float:
+    from facevalue.evidence.card import ONNX
+    from facevalue.runtime import open_folder
+    from facevalue.runtime.scoring import engines
+
+    predictor = open_folder(model)
+    pixels = [predictor.inputs_of((file, file))[0].pixels for file in files[:IN_MEMORY]]
+    assert all(one is not None for one in pixels)
+    engine = engines.opened(predictor.card, model / ONNX)
+    for one in pixels[:WARM]:
+        engine.result(engine.submit(one))
+    start = time.perf_counter()
+    waiting = [engine.submit(one) for one in islice(cycle(pixels), len(files))]
+    for future in waiting:
+        engine.result(future)
+    seconds = time.perf_counter() - start
+    engine.close()
+    return len(files) / seconds
+
+
+def loader(_: Path, files: list[str]) -> float:
+    """What most scripts do."""
+    import timm
+    import torch
+    from PIL import Image
+    from torch.utils.data import DataLoader, Dataset
+    from torchvision import transforms
+
+    class Images(Dataset[torch.Tensor]):
+        transform = transforms.Compose(
+            [
+                transforms.Resize((224, 224), transforms.InterpolationMode.BICUBIC),
+                transforms.ToTensor(),
+                transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+            ]
+        )
+
+        def __len__(self) -> int:
+            return len(files)
+
+        def __getitem__(self, i: int) -> torch.Tensor:
+            return self.transform(Image.open(files[i]).convert("RGB"))
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    network = timm.create_model("mobilenetv2_100", num_classes=2).eval()
+    with torch.inference_mode():
+        network(torch.zeros(32, 3, 224, 224))
+        start = time.perf_counter()
+        for batch in DataLoader(Images(), batch_size=32, num_workers=len(os.sched_getaffinity(0))):
+            network(batch).softmax(1)
+        return len(files) / (time.perf_counter() - start)
+
+
+JOBS: dict[str, Callable[[Path, list[str]], float]] = {"decode": decode, "inference": inference, "loader": loader}
+KEEPS_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": "2147483647",
+    "MALLOC_TOP_PAD_": "67108864",
+    "MALLOC_MMAP_MAX_": "0",
+}
+
+
+def rate(job: str, model: Path, manifest: Path, **environment: str) -> float:
+    """Images per second of one job, in a process of its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.scoring",
+        "--job",
+        job,
+        "--model",
+        str(model),
+        "--manifest",
+        str(manifest),
+    ]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **environment})
+    return float(done.stdout)
+
+
+def ours(model: Path, manifest: Path, folder: Path) -> dict[str, float]:
+    """One run of the command."""
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    figures = folder / "figures.json"
+    command = [
+        FACEVALUE,
+        "predict",
+        str(model),
+        str(manifest),
+        "--parquet",
+        str(folder / "out"),
+        "--json",
+        str(figures),
+    ]
+    seconds, megabytes = measured(command)
+    found = json.loads(figures.read_text())
+    return {
+        "images_per_second": found["images_per_second"],
+        "seconds": found["seconds"],
+        "process_seconds": seconds,
+        "peak_megabytes": megabytes,
+    }
+
+
+def listed(files: list[str], n: int, to: Path) -> Path:
+    with to.open("w", newline="") as stream:
+        write = csv.writer(stream)
+        write.writerow(["path"])
+        write.writerows([file] for file in islice(cycle(files), n))
+    return to
+
+
+def one_round(model: Path, manifest: Path, few: Path, folder: Path) -> dict[str, Any]:
+    limits = {job: rate(job, model, manifest) for job in ("decode", "inference")}
+    done = ours(model, manifest, folder)
+    loops = {"loader": rate("loader", model, few), "loader_keeps_memory": rate("loader", model, few, **KEEPS_MEMORY)}
+    mine = done["images_per_second"]
+    return {
+        **{f"{name}_per_second": value for name, value in (limits | loops).items()},
+        "facevalue": done,
+        "of_slower_limit": mine / min(limits.values()),
+        # The same processors decode and answer: an image takes the sum of both times.
+        "of_both_in_turn": mine * sum(1 / value for value in limits.values()),
+        **{f"times_{name}": mine / value for name, value in loops.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", type=int, nargs="+", default=[1000, 2000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--job", choices=JOBS)
+    parser.add_argument("--manifest", type=Path)
+    given = parser.parse_args()
+    if given.job:
+        with given.manifest.open(newline="") as stream:
+            print(JOBS[given.job](given.model, [row["path"] for row in csv.DictReader(stream)]))
+        return
+    files = sorted(map(str, data("human-or-object", "human").rglob("*.jpg")))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        model = given.model or folder / "model"
+        if given.model is None:
+            arguments = ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet())
+            facevalue("train", str(data("horse-or-human-grey100")), "-o", str(model), *arguments)
+        few = listed(files, LOADER, folder / "few.csv")
+        first = listed(files, given.images[0], folder / "first.csv")
+        rounds = [one_round(model, first, few, folder) for _ in range(given.rounds)]
+        growth = {str(n): ours(model, listed(files, n, folder / f"{n}.csv"), folder) for n in given.images[1:]}
+    ratios = ("of_slower_limit", "of_both_in_turn", "times_loader", "times_loader_keeps_memory")
+    keep(
+        "scoring",
+        {
+            "network": "mobilenetv2_100 at 224 pixels",
+            "files": f"{len(files)} LFW portraits of 250 pixels, named again and again",
+            "images": given.images[0],
+            "rounds": rounds,
+            "median": {name: statistics.median(one[name] for one in rounds) for name in ratios},
+            "peak_megabytes": max(one["facevalue"]["peak_megabytes"] for one in rounds),
+            "more_images": growth,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

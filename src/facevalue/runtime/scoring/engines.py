@@ -1,0 +1,226 @@
+"""Asynchronous engines for many network inputs: OpenVINO where it is installed, else ONNX Runtime.
+
+Both run one network input per request, and as many requests at a time as there are processors. On a CPU the maps of one
+input stay in the processor's cache: MobileNetV2 answers two to three times as many images per second as in batches of 8
+(``benchmarks/scoring.py``). And an answer does not depend on the images beside it, so a resumed run has the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facevalue.errors import MissingExtraError, UsageError
+from facevalue.evidence.card import ModelCard
+from facevalue.evidence.findings import finding, say
+from facevalue.evidence.records import ExportReport, ParityFigures, RuntimeReport
+from facevalue.runtime.base import Answer
+from facevalue.support import machine
+from facevalue.support.openvino import installed, openvino
+
+EngineChoice = Literal["auto", "openvino", "onnxruntime"]
+Precision = Literal["fp32", "bf16"]
+
+OUTPUTS = ("probabilities", "novelty")
+MOST_DIFFERENCE = 1e-4
+"""Largest difference of a probability from ONNX Runtime's on drawn network inputs, before OpenVINO is used."""
+
+_SECONDS = 60.0  # after so long without an answer, ask the queue what went wrong
+
+
+class Engine(Protocol):
+    """Runs a network on network inputs, several at a time.
+
+    Attributes
+    ----------
+    name : of the engine and its precision, without the version: ``openvino fp32``.
+    """
+
+    name: str
+
+    def submit(self, pixels: NDArray[np.uint8]) -> Future[Answer]:
+        """The answer for one network input (s, s, 3) uint8 RGB; waits while all requests are busy."""
+
+    def result(self, future: Future[Answer]) -> Answer:
+        """The answer, once it is there."""
+
+    def close(self) -> None:
+        """Wait for all requests and free the engine."""
+
+
+@final
+class OnnxRuntime:
+    """ONNX Runtime, with one thread for each request."""
+
+    def __init__(self, model: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        self.name = "onnxruntime fp32"
+        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._pool = ThreadPoolExecutor(machine.threads())
+
+    def submit(self, pixels: NDArray[np.uint8]) -> Future[Answer]:
+        return self._pool.submit(self._run, pixels)
+
+    def result(self, future: Future[Answer]) -> Answer:
+        return future.result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _run(self, pixels: NDArray[np.uint8]) -> Answer:
+        p, novelty = self._session.run(list(OUTPUTS), {"pixels": pixels[None]})
+        return Answer(p[0], float(novelty[0]), None)
+
+
+@final
+class OpenVino:
+    """OpenVINO's ``AsyncInferQueue``, with one stream for each processor.
+
+    Parameters
+    ----------
+    precision : asked for explicitly; by default OpenVINO would compute in bfloat16 where the processor can.
+    """
+
+    def __init__(self, model: Path, precision: Precision = "fp32") -> None:
+        ov = openvino()
+        core = ov.Core()
+        network = core.read_model(model)
+        shape = network.input(0).partial_shape
+        shape[0] = 1
+        network.reshape(shape)
+        threads = machine.threads()
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": threads,
+        }
+        self.name = f"openvino {precision}"
+        self._compiled = core.compile_model(network, "CPU", settings)
+        names = [output.any_name for output in self._compiled.outputs]
+        self._places = [names.index(name) for name in OUTPUTS]
+        self._queue = ov.AsyncInferQueue(self._compiled, 2 * threads)
+        self._queue.set_callback(self._arrived)
+
+    def submit(self, pixels: NDArray[np.uint8]) -> Future[Answer]:
+        future: Future[Answer] = Future()
+        self._queue.start_async({0: pixels[None]}, userdata=future)
+        return future
+
+    def result(self, future: Future[Answer]) -> Answer:
+        while True:
+            try:
+                return future.result(_SECONDS)
+            except NotYet:
+                self._queue.wait_all()  # raises the error of a request that failed
+
+    def close(self) -> None:
+        self._queue.wait_all()
+
+    def _arrived(self, request: Any, future: Future[Answer]) -> None:
+        p, novelty = (request.get_output_tensor(place).data[0].copy() for place in self._places)
+        future.set_result(Answer(p, float(novelty), None))
+
+
+def opened(card: ModelCard, model: Path, choice: EngineChoice = "auto", precision: Precision = "fp32") -> Engine:
+    """The engine to score with.
+
+    OpenVINO is only used if its answers on drawn network inputs are ONNX Runtime's, and if the card does not say that
+    it answers otherwise. ``bf16`` also needs a card that says that it answers as the model on this processor.
+
+    Parameters
+    ----------
+    model : the checked ``model.onnx`` of a model folder.
+    choice : ``auto`` is OpenVINO where it is installed, else ONNX Runtime.
+
+    Raises
+    ------
+    UsageError
+        The engine or the precision is not certified, or unknown.
+    MissingExtraError
+        OpenVINO is asked for and not installed.
+    """
+    if choice not in ("auto", "openvino", "onnxruntime"):
+        raise UsageError(f"Expected `engine` to be auto, openvino, onnxruntime or ray, but got {choice!r}")
+    if precision not in ("fp32", "bf16"):
+        raise UsageError(f"Expected `precision` to be fp32 or bf16, but got {precision!r}")
+    if choice == "onnxruntime" or (choice == "auto" and precision == "fp32" and not installed()):
+        if precision != "fp32":
+            raise UsageError(f"`engine` onnxruntime computes in fp32 only; `precision` {precision} needs openvino")
+        return OnnxRuntime(model)
+    if not installed():
+        raise MissingExtraError("openvino", "openvino")
+    problem = _uncertified(card, precision) if precision == "bf16" else _failed(card)
+    if problem is None:
+        engine = OpenVino(model, precision)
+        problem = None if precision == "bf16" else _differs(engine, OnnxRuntime(model), card.preprocessing.size)
+        if problem is None:
+            return engine
+    if choice == "openvino" or precision != "fp32":
+        raise UsageError(problem)
+    say([finding("engine-answers-otherwise", f"{problem}; ONNX Runtime is used")])
+    return OnnxRuntime(model)
+
+
+def version_of(engine: Engine) -> str:
+    """The version of the engine's package."""
+    return version(engine.name.partition(" ")[0])
+
+
+def _rows(card: ModelCard, precision: str) -> list[ParityFigures | ExportReport]:
+    """What the card says of OpenVINO in this precision on this processor, the oldest first."""
+    measured: Sequence[ParityFigures | ExportReport] = [
+        *(row for report in card.of_kind(RuntimeReport) for row in report.runtimes),
+        *card.of_kind(ExportReport),
+    ]
+    found = [row for row in measured if (row.target, row.precision) == ("openvino", precision)]
+    return [row for row in found if row.processor == machine.processor()]
+
+
+def _failed(card: ModelCard) -> str | None:
+    rows = [row for row in _rows(card, "fp32") if isinstance(row, ParityFigures)]
+    if not rows or rows[-1].problem is None:
+        return None
+    return f"the card says that openvino fp32 must not be used: {rows[-1].problem}"
+
+
+def _uncertified(card: ModelCard, precision: str) -> str | None:
+    rows = _rows(card, precision)
+    if not rows:
+        return (
+            f"no figure on the card says that `precision` {precision} gives the model's answers on this processor "
+            f"({machine.processor()}); run: facevalue certify-runtimes MODEL"
+        )
+    problem = next((row.problem for row in reversed(rows) if isinstance(row, ParityFigures)), None)
+    return None if problem is None else f"the card says that openvino {precision} must not be used: {problem}"
+
+
+def _differs(engine: Engine, reference: Engine, side: int) -> str | None:
+    """Why an engine must not be used for this network here, from its answers on a few drawn inputs."""
+    drawn = _drawn(side)
+    difference = float(np.abs(_probabilities(engine, drawn) - _probabilities(reference, drawn)).max())
+    reference.close()
+    if difference <= MOST_DIFFERENCE:
+        return None
+    return f"{engine.name} differs by {difference:.2g} in probability from ONNX Runtime on drawn images"
+
+
+def _probabilities(engine: Engine, drawn: NDArray[np.uint8]) -> NDArray[np.floating]:
+    return np.array([engine.result(engine.submit(pixels)).probabilities for pixels in drawn])
+
+
+def _drawn(side: int) -> NDArray[np.uint8]:
+    """(4, s, s, 3) network inputs: noise, two ramps, and grey."""
+    ramp = np.broadcast_to(np.linspace(0, 255, side).astype(np.uint8)[:, None, None], (side, side, 3))
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    return np.stack([noise, ramp, ramp.transpose(1, 0, 2), np.full_like(noise, 128)])
