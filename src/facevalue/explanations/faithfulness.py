@@ -57,7 +57,7 @@ def deletion(classifier: Classifier, x: Tensor, heat: Tensor, target: Tensor, se
     if n == 0:
         return Faithfulness(None, None, 0)
     generator = torch.Generator().manual_seed(seed)
-    smooth = blurred(x, sigma=side / 16)
+    smooth = blur_of(x)
 
     def probability(mask: Tensor) -> Tensor:
         with torch.no_grad():
@@ -83,6 +83,11 @@ def pooled(parts: Iterable[Faithfulness]) -> Faithfulness:
     if n == 0:
         return Faithfulness(None, None, 0)
     return Faithfulness(sum(h * c for h, _, c in counted) / n, sum(r * c for _, r, c in counted) / n, n)
+
+
+def blur_of(x: Tensor) -> Tensor:
+    """``x`` (n, 3, s, s) without its detail: what is put in the place of pixels that are removed."""
+    return blurred(x, sigma=x.shape[-1] / 16)
 
 
 def blurred(x: Tensor, sigma: float) -> Tensor:
