@@ -10,6 +10,7 @@ from facevalue.explanations.gradcam_plus_plus import GradCamPlusPlus
 from facevalue.explanations.heat import GraphHeat
 from facevalue.explanations.hirescam import HiResCam
 from facevalue.explanations.integrated_gradients import IntegratedGradients
+from facevalue.explanations.method_sheet import MethodSheet
 from facevalue.explanations.occlusion import Occlusion
 from facevalue.support.registry import look_up
 
@@ -26,6 +27,7 @@ __all__ = [
     "HiResCam",
     "IntegratedGradients",
     "Method",
+    "MethodSheet",
     "Occlusion",
     "Written",
     "find",

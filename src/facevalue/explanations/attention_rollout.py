@@ -45,7 +45,7 @@ class AttentionRollout(Explanation):
         to_image = flow[:, :, tokens.prefix :]
         rows = to_image[:, 0] if tokens.class_token else to_image[:, tokens.prefix :].mean(1)
         # Every token gets some attention: without its minimum, a map would be warm all over.
-        return (rows - rows.amin(1, keepdim=True)).unflatten(1, tokens.grid)
+        return (rows - rows.amin(1, keepdim=True)).reshape(len(rows), *tokens.grid)
 
 
 def rollout(attention: list[Tensor]) -> Tensor:

@@ -86,6 +86,11 @@ class Method(ABC):
     paper: ClassVar[str]
     """The publication that describes it."""
 
+    @property
+    @abstractmethod
+    def explanations(self) -> tuple[Explanation, ...]:
+        """The methods whose heat it draws; empty if it draws something else."""
+
     @abstractmethod
     def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
         """Write the explanations of ``images`` into ``folder``; each file is written completely or not at all.
@@ -119,6 +124,11 @@ class Explanation(Method, ABC):
         x : (n, 3, s, s) float in [0, 1].
         target : (n,) int64, the class to explain.
         """
+
+    @property
+    @final
+    def explanations(self) -> tuple[Explanation, ...]:
+        return (self,)
 
     @final
     def __call__(self, classifier: Classifier, x: Tensor, target: Tensor | None = None) -> Heat:

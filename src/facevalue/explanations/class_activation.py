@@ -61,7 +61,7 @@ def maps_and_gradients(classifier: Classifier, x: Tensor, target: Tensor) -> tup
     found, gradient = seen[0], _gradient(logits, target, seen[0])
 
     def as_maps(values: Tensor) -> Tensor:
-        return values[:, tokens.prefix :].transpose(1, 2).unflatten(2, tokens.grid)
+        return values[:, tokens.prefix :].transpose(1, 2).reshape(len(values), -1, *tokens.grid)
 
     return as_maps(found.detach()), as_maps(gradient)
 

@@ -67,7 +67,7 @@ def deletion(classifier: Classifier, x: Tensor, heat: Tensor, target: Tensor, se
     before = probability(torch.zeros_like(heat, dtype=torch.bool))
     hot = before - probability(_highest(heat))
     random = torch.stack(
-        [before - probability(_highest(_random_heat(n, side, generator).to(x.device))) for _ in range(_DRAWS)]
+        [before - probability(_highest(random_heat(n, side, generator).to(x.device))) for _ in range(_DRAWS)]
     )
     return Faithfulness(float(hot.mean()), float(random.mean()), n)
 
@@ -109,6 +109,7 @@ def _highest(heat: Tensor) -> Tensor:
     return mask.scatter_(1, flat.topk(count, dim=1).indices, True).view_as(heat)
 
 
-def _random_heat(n: int, side: int, generator: torch.Generator) -> Tensor:
+def random_heat(n: int, side: int, generator: torch.Generator) -> Tensor:
+    """(n, side, side) in [0, 1]: smooth random patches, the masks of RISE."""
     cells = torch.rand(n, 1, _CELLS, _CELLS, generator=generator)
     return nn.functional.interpolate(cells, size=(side, side), mode="bilinear", align_corners=False).squeeze(1)

@@ -90,7 +90,8 @@ def _tokens(model: Any, maps: Tensor, size: int) -> Tokens | None:
     if maps.ndim != 3 or maps.shape[1] != model.num_prefix_tokens + grid[0] * grid[1]:
         return None  # it merges or drops tokens on the way
     # After the last attention only the class token reaches the prediction, so this is the input of the last block.
-    return Tokens(model.blocks[-1].norm1, model.num_prefix_tokens, grid, model.global_pool == "token")
+    layer = cast(nn.Module, model.blocks[-1].norm1)
+    return Tokens(layer, model.num_prefix_tokens, grid, model.global_pool == "token")
 
 
 def build_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
