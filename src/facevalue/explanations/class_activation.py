@@ -13,9 +13,10 @@ from facevalue.models.classifier import Classifier
 
 
 class ClassActivation(Explanation, ABC):
-    """A method that weighs the last feature maps, or the image tokens of a vision transformer. Implement :meth:`weigh`.
+    """A method that weighs the last feature maps, or the image tokens of a vision transformer.
 
-    The layer comes from the network's record: the maps before the head, or :class:`facevalue.models.networks.base.Tokens`.
+    Implement :meth:`weigh`. The layer comes from the network's record: the maps before the head, or the layer of its
+    :class:`~facevalue.models.networks.base.Tokens`.
     """
 
     averages: ClassVar[bool]
@@ -30,8 +31,9 @@ class ClassActivation(Explanation, ABC):
         body, network = classifier.body, classifier.card.network.name
         if not body.spatial and body.tokens is None:
             return (
-                f"{self.name} needs feature maps, and {network} has none (its layers hold vectors, or tokens in an order "
-                "that is not known); choose another `method`: integrated-gradients and occlusion explain every network"
+                f"{self.name} needs feature maps, and {network} has none (its layers hold vectors, or tokens in an "
+                "order that is not known); choose another `method`: integrated-gradients and occlusion explain every "
+                "network"
             )
         if self.averages and body.centred:
             return (

@@ -13,7 +13,7 @@ from facevalue.explanations.base import Explanation
 from facevalue.models.classifier import Classifier
 
 _LEAST_CELLS = 20  # cells per side that a map keeps
-_MORE = 4  # times as many steps in the next attempt, where the sum is not exact enough
+_MORE = 2  # times as many steps in the next attempt, where the sum is not exact enough
 
 
 @final
@@ -35,9 +35,9 @@ class IntegratedGradients(Explanation):
 
     name: ClassVar[str] = "integrated-gradients"
     paper: ClassVar[str] = "Sundararajan et al. 2017, arXiv:1703.01365"
-    steps: int = 32
-    most_steps: int = 128
-    tolerance: float = 0.05
+    steps: int = 24
+    most_steps: int = 96
+    tolerance: float = 0.1
 
     def refusal(self, classifier: Classifier) -> str | None:
         return None

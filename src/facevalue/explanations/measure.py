@@ -18,6 +18,9 @@ from facevalue.models.classifier import Classifier, frozen
 from facevalue.support import progress
 
 
+_SHUFFLED = 4  # images of a batch that are explained once more with shuffled weights
+
+
 @final
 class Measure:
     """Collects the figures of one method over batches of images.
@@ -63,8 +66,8 @@ class Measure:
         self._insertion += inserted.tolist()
         self._deletion += deleted.tolist()
         with progress.using(progress.Silent()):  # findings about a network of shuffled weights concern nobody
-            other = self.method(shuffled(self.classifier, seed), x, target)
-        for own, random in zip(heat.raw[warm], other.raw, strict=True):
+            other = self.method(shuffled(self.classifier, seed), x[:_SHUFFLED], target[:_SHUFFLED])
+        for own, random in zip(heat.raw[warm][:_SHUFFLED], other.raw, strict=True):
             found = rank_correlation(own.clip(0), random.clip(0))
             if found is None:
                 self._vanished += 1
