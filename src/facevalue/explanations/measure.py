@@ -17,7 +17,6 @@ from facevalue.explanations.base import Explanation, Heat
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.support import progress
 
-
 _SHUFFLED = 4  # images of a batch that are explained once more with shuffled weights
 
 
