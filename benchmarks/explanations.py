@@ -43,7 +43,8 @@ def measured(source: Path, images: int, folder: Path) -> dict[str, Any]:
     report = facevalue.evaluate_explanations(model, chosen, limit=images)
     rows = []
     for r in report.results:
-        assert r.gain is not None and r.seconds_per_image
+        assert r.gain is not None
+        assert r.seconds_per_image
         rows.append({**r.to_dict(), "gain_per_second": r.gain / r.seconds_per_image})
     return {
         "accuracy": test.accuracy,

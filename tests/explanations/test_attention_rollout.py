@@ -49,5 +49,5 @@ def test_equals_numpys(fused, monkeypatch):
 
 
 def test_only_vision_transformers(small_resnet):
-    with pytest.raises(UsageError, match="attention-rollout needs a vision transformer .*, and small-resnet is none"):
+    with pytest.raises(UsageError, match=r"attention-rollout needs a vision transformer .*, and small-resnet is none"):
         AttentionRollout()(small_resnet, torch.rand(1, 3, 32, 32))

@@ -94,7 +94,7 @@ def test_tokens_of_a_vision_transformer():
 def test_networks_that_subtract_each_channels_mean_are_refused(method, make_classifier):
     texture = make_classifier("mobilenetv2_100-texture", 128)
     with pytest.raises(
-        UsageError, match=f"{method.name.replace('+', '.')} gives each channel one weight, and mobilenet"
+        UsageError, match=rf"{method.name.replace('+', '.')} gives each channel one weight, and mobilenet"
     ):
         method(texture, torch.rand(1, 3, 128, 128))
     assert HiResCam().refusal(texture) is None
@@ -102,7 +102,7 @@ def test_networks_that_subtract_each_channels_mean_are_refused(method, make_clas
 
 def test_heat_is_refused_without_pooling(small_cnn):
     with pytest.raises(
-        UsageError, match="heat needs a network that ends in average pooling .*, and small-cnn does not"
+        UsageError, match=r"heat needs a network that ends in average pooling .*, and small-cnn does not"
     ):
         GraphHeat()(small_cnn, torch.rand(1, 3, 40, 40))
 

@@ -51,7 +51,7 @@ def test_names_and_papers(name):
 
 
 def test_unknown_method():
-    with pytest.raises(UsageError, match="there is no method 'magic'; there are: gradcam, .*feature-maps"):
+    with pytest.raises(UsageError, match=r"there is no method 'magic'; there are: gradcam, .*feature-maps"):
         find("magic")
 
 
