@@ -1,6 +1,6 @@
 """Faithfulness of each explanation method, and its time: MobileNetV2 probes of horse-or-human and human-or-object.
 
-Each probe is trained on 120 images of each class at 160 pixels. The test images that are explained are drawn evenly
+Each probe is trained from 60 images of each class at 128 pixels. The test images that are explained are drawn evenly
 from the classes. ``gain`` (insertion less deletion) and its interval are of the same images for every method. Run from
 the project's root: ``python -m benchmarks.explanations [--images N]``.
 """
@@ -17,8 +17,8 @@ import numpy as np
 import facevalue
 from benchmarks.common import data, keep, mobilenet
 
-OF_EACH = 120
-SIZE = 160
+OF_EACH = 60
+SIZE = 128
 TASKS = {"horse-or-human": ("horse-or-human-rgb300",), "human-or-object": ("human-or-object",)}
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -60,7 +60,7 @@ def measured(source: Path, images: int, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--images", type=int, default=16)
     images = parser.parse_args().images
     figures: dict[str, Any] = {"network": "mobilenetv2_100", "size": SIZE, "of_each_class": OF_EACH}
     for task, parts in TASKS.items():

@@ -40,7 +40,7 @@ def patches(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
 def trained_classifier(name: str) -> Classifier:
     """A network that has learned to tell the patches apart; shared, not to be changed."""
     torch.manual_seed(0)
-    network, options = networks.find(name), VIT if name.startswith("vit") else {}
+    network, options = networks.find(name), VIT if name.startswith("vit") else {"widths": [8, 16]}
     body = networks.build(name, 2, TASK_SIDE, options)
     card = ModelCard(
         classes=("board", "stripes"),

@@ -92,11 +92,11 @@ def test_tokens_of_a_vision_transformer():
 
 @pytest.mark.parametrize("method", [GradCam(), GradCamPlusPlus()])
 def test_networks_that_subtract_each_channels_mean_are_refused(method, make_classifier):
-    texture = make_classifier("mobilenetv2_100-texture", 128)
+    texture = make_classifier("mobilenetv2_100-texture", 64)
     with pytest.raises(
         UsageError, match=rf"{method.name.replace('+', '.')} gives each channel one weight, and mobilenet"
     ):
-        method(texture, torch.rand(1, 3, 128, 128))
+        method(texture, torch.rand(1, 3, 64, 64))
     assert HiResCam().refusal(texture) is None
 
 

@@ -115,19 +115,31 @@ def test_one_image_at_a_time_gives_the_same(name):
     np.testing.assert_allclose(together.heat, np.stack(alone), atol=2e-3)
 
 
+OTHERS = ("small-resnet", "small-cnn", "ensemble", "mobilenetv2_100-texture")
+
+
 @pytest.mark.parametrize("name", HEATS)
 def test_a_refusal_is_one_line_that_names_the_network(name, make_classifier):
-    for network in ("small-resnet", "small-cnn", "ensemble", "mobilenetv2_100-texture"):
-        classifier = make_classifier(network, 128)
+    for network in OTHERS:
+        classifier = make_classifier(network, 64)
         refusal = find(name).refusal(classifier)
-        if refusal is None:
-            assert find(name)(classifier, torch.rand(1, 3, 128, 128)).heat.shape == (1, 128, 128)
-            continue
-        assert network in refusal
-        assert "\n" not in refusal
-        assert "`method`" in refusal
-        with pytest.raises(UsageError, match=network):
-            find(name)(classifier, torch.rand(1, 3, 128, 128))
+        if refusal is not None:
+            assert network in refusal
+            assert "\n" not in refusal
+            assert "`method`" in refusal
+            with pytest.raises(UsageError, match=network):
+                find(name)(classifier, torch.rand(1, 3, 64, 64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HEATS)
+def test_a_method_explains_every_network_that_it_does_not_refuse(name, make_classifier):
+    for network in OTHERS:
+        classifier = make_classifier(network, 64)
+        if find(name).refusal(classifier) is None:
+            found = find(name)(classifier, torch.rand(1, 3, 64, 64), torch.tensor([0]))
+            assert found.heat.shape == (1, 64, 64)
+            assert np.isfinite(found.raw).all()
 
 
 @pytest.mark.parametrize("name", HEATS)
