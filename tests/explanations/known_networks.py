@@ -90,7 +90,7 @@ class FlatBody(Body):
 
 
 def flat_classifier() -> Classifier:
-    """A linear network for images of 4 x 4 pixels."""
+    """A linear network for images of 8 x 8 pixels."""
     torch.manual_seed(3)
-    card = ModelCard(classes=("a", "b"), preprocessing=Preprocessing(size=4), network=NetworkFacts(name="flat"))
-    return Classifier(FlatBody(4), card).eval()
+    card = ModelCard(classes=("a", "b"), preprocessing=Preprocessing(size=8), network=NetworkFacts(name="flat"))
+    return Classifier(FlatBody(8), card).eval()

@@ -34,20 +34,20 @@ def test_equals_captums_gradcam_after_scaling(name, method, make_classifier):
 def test_gradcam_plus_plus_has_the_weights_of_the_paper():
     """Equation 10 with the second and third derivatives of exp(logit), taken by autograd one value at a time."""
     flat = flat_classifier()
-    x, target = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(1)), torch.tensor([1])
+    x, target = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([1])
     maps = x.double().clone().requires_grad_(True)
-    head = nn.Linear(48, 2).double()
+    head = nn.Linear(192, 2).double()
     head.load_state_dict(flat.body.head.state_dict())
     score = head(maps.flatten(1))[0, 1].exp()
     (first,) = torch.autograd.grad(score, maps, create_graph=True)
-    second, third = torch.zeros(48), torch.zeros(48)
-    for i in range(48):
+    second, third = torch.zeros(192), torch.zeros(192)
+    for i in range(192):
         (row,) = torch.autograd.grad(first.flatten()[i], maps, create_graph=True)
         second[i] = row.flatten()[i].detach()
         (row,) = torch.autograd.grad(row.flatten()[i], maps, retain_graph=True)
         third[i] = row.flatten()[i]
-    second, third = second.view(3, 4, 4), third.view(3, 4, 4)
-    alpha = second / (2 * second + (maps[0].detach() * 1).sum((1, 2), keepdim=True) * third)
+    second, third = second.view(3, 8, 8), third.view(3, 8, 8)
+    alpha = second / (2 * second + maps[0].detach().sum((1, 2), keepdim=True) * third)
     weights = (alpha * first[0].detach().relu()).sum((1, 2))
     expected = torch.einsum("c,chw->hw", weights, maps[0].detach()).relu().numpy()
     found = GradCamPlusPlus()(flat, x, target).raw[0]
@@ -57,7 +57,7 @@ def test_gradcam_plus_plus_has_the_weights_of_the_paper():
 
 def test_hirescam_sums_to_the_logit_less_the_bias():
     flat = flat_classifier()
-    x, target = torch.rand(3, 3, 4, 4), torch.tensor([0, 1, 1])
+    x, target = torch.rand(3, 3, 8, 8), torch.tensor([0, 1, 1])
     with torch.no_grad():
         logits = (flat.logits(x) - flat.body.head.bias).gather(1, target.unsqueeze(1)).squeeze(1)
     np.testing.assert_allclose(HiResCam()(flat, x, target).raw.sum((1, 2)), logits.numpy(), atol=1e-5)

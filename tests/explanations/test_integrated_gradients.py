@@ -19,15 +19,15 @@ def test_attributions_sum_to_the_difference_of_the_logits(name):
     found = IntegratedGradients(steps=128, most_steps=512, tolerance=0.02)(classifier, x, target)
     with torch.no_grad():
         gain = (classifier.logits(x) - classifier.logits(baseline(classifier, x))).gather(1, target[:, None])[:, 0]
-    assert float(gain.abs().min()) > 0.1
+    assert float(gain.abs().max()) > 1
     np.testing.assert_allclose(found.raw.sum((1, 2)), gain.numpy(), rtol=0.02, atol=0.01)
 
 
 def test_closed_form_on_a_linear_network():
     """The gradient is the same on the whole way: weight times the distance from the plain image."""
     flat = flat_classifier()
-    x, target = torch.rand(3, 3, 4, 4), torch.tensor([0, 1, 0])
-    weights = flat.body.head.weight.detach()[target].view(3, 3, 4, 4)
+    x, target = torch.rand(3, 3, 8, 8), torch.tensor([0, 1, 0])
+    weights = flat.body.head.weight.detach()[target].view(3, 3, 8, 8)
     expected = (weights * (x - flat.mean)).sum(1)
     np.testing.assert_allclose(IntegratedGradients()(flat, x, target).raw, expected.numpy(), atol=1e-5)
 
