@@ -12,6 +12,8 @@ from facevalue.explanations import EXPLANATIONS, Explanation, find
 from facevalue.explanations.run import explain_images
 from facevalue.models.classifier import Classifier
 
+from .known_networks import patches, trained_for
+
 HEATS = [name for name, method in EXPLANATIONS.items() if isinstance(method, Explanation)]
 
 
@@ -49,16 +51,16 @@ def test_names_and_papers(name):
 
 
 def test_unknown_method():
-    with pytest.raises(UsageError, match="there is no method 'magic'; there are: gradcam, feature-maps"):
+    with pytest.raises(UsageError, match=r"there is no method 'magic'; there are: gradcam, .*feature-maps"):
         find("magic")
 
 
 @pytest.mark.parametrize("name", EXPLANATIONS)
-def test_classifier_is_left_alone(name, small_resnet, tmp_path):
+def test_classifier_is_left_alone(name, tmp_path):
     """Weights, gradients, which of them are frozen, and each module's mode: as they were."""
-    classifier = small_resnet.changed()
+    classifier = trained_for(name).changed()
     classifier.train()
-    classifier.body.stem.eval()
+    next(classifier.body.children()).eval()
     next(classifier.parameters()).requires_grad_(False)
     classifier.body.head.weight.grad = torch.ones_like(classifier.body.head.weight)
     before = state_of(classifier)
@@ -68,9 +70,9 @@ def test_classifier_is_left_alone(name, small_resnet, tmp_path):
 
 
 @pytest.mark.parametrize("name", EXPLANATIONS)
-def test_every_file_opens_and_none_is_half_written(name, small_resnet, tmp_path):
+def test_every_file_opens_and_none_is_half_written(name, tmp_path):
     paths = images(tmp_path / "in", "one.png", "two.jpg")
-    found = explain_images(small_resnet, paths, tmp_path / "out", find(name))
+    found = explain_images(trained_for(name), paths, tmp_path / "out", find(name))
     on_disk = sorted(p for p in (tmp_path / "out").rglob("*") if p.is_file())
     assert sorted(map(str, on_disk)) == sorted(found.to_dict()["files"])
     for path in on_disk:
@@ -81,32 +83,79 @@ def test_every_file_opens_and_none_is_half_written(name, small_resnet, tmp_path)
 
 
 @pytest.mark.parametrize("name", HEATS)
-def test_heat_is_in_range_and_as_large_as_the_image(name, small_resnet):
+def test_heat_is_in_range_and_as_large_as_the_image(name):
+    classifier = trained_for(name)
     x = torch.rand(3, 3, 32, 32)
-    found = find(name)(small_resnet, x)
+    found = find(name)(classifier, x)
     assert found.heat.shape == (3, 32, 32)
+    assert np.isfinite(found.raw).all()
     assert found.heat.dtype == np.float32
     assert found.heat.min() >= 0
     top = found.heat.max(axis=(1, 2))
     # Each is scaled by its own maximum, unless there is no evidence for the class.
     assert np.all(np.isclose(top, 1) | (top == 0))
     assert len(found.raw) == 3
-    assert found.target.tolist() == small_resnet.logits(x).argmax(1).tolist()
+    assert found.target.tolist() == classifier.logits(x).argmax(1).tolist()
 
 
 @pytest.mark.parametrize("name", HEATS)
-def test_target_is_decided_by_the_cards_threshold(name, small_resnet):
+def test_heat_is_where_the_evidence_is(name):
+    """A network that was trained on small patches: their places get more heat than the rest, on average."""
+    x, label, where = patches(16, seed=999)
+    heat = torch.from_numpy(find(name)(trained_for(name), x, label).heat)
+    inside, outside = (heat * where).sum() / where.sum(), (heat * (1 - where)).sum() / (1 - where).sum()
+    assert inside > 1.5 * outside
+
+
+@pytest.mark.parametrize("name", HEATS)
+def test_one_image_at_a_time_gives_the_same(name):
+    x, label, _ = patches(3, seed=9)
+    together = find(name)(trained_for(name), x, label)
+    alone = [find(name)(trained_for(name), x[i : i + 1], label[i : i + 1]).heat[0] for i in range(3)]
+    np.testing.assert_allclose(together.heat, np.stack(alone), atol=2e-3)
+
+
+OTHERS = ("small-resnet", "small-cnn", "ensemble", "mobilenetv2_100-texture")
+
+
+@pytest.mark.parametrize("name", HEATS)
+def test_a_refusal_is_one_line_that_names_the_network(name, make_classifier):
+    for network in OTHERS:
+        classifier = make_classifier(network, 64)
+        refusal = find(name).refusal(classifier)
+        if refusal is not None:
+            assert network in refusal
+            assert "\n" not in refusal
+            assert "`method`" in refusal
+            with pytest.raises(UsageError, match=network):
+                find(name)(classifier, torch.rand(1, 3, 64, 64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HEATS)
+def test_a_method_explains_every_network_that_it_does_not_refuse(name, make_classifier):
+    for network in OTHERS:
+        classifier = make_classifier(network, 64)
+        if find(name).refusal(classifier) is None:
+            found = find(name)(classifier, torch.rand(1, 3, 64, 64), torch.tensor([0]))
+            assert found.heat.shape == (1, 64, 64)
+            assert np.isfinite(found.raw).all()
+
+
+@pytest.mark.parametrize("name", HEATS)
+def test_target_is_decided_by_the_cards_threshold(name):
     x = torch.rand(4, 3, 32, 32)
-    never = small_resnet.changed(small_resnet.card.changed(threshold=1.1))
+    classifier = trained_for(name)
+    never = classifier.changed(classifier.card.changed(threshold=1.1))
     assert find(name)(never, x).target.tolist() == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", HEATS)
-def test_one_answer_inside_no_grad_and_out(name, small_resnet):
+def test_one_answer_inside_no_grad_and_out(name):
     x = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        inside = find(name)(small_resnet, x)
-    assert np.array_equal(inside.heat, find(name)(small_resnet, x).heat)
+        inside = find(name)(trained_for(name), x)
+    assert np.array_equal(inside.heat, find(name)(trained_for(name), x).heat)
 
 
 @pytest.mark.parametrize("name", HEATS)
@@ -122,9 +171,9 @@ def test_one_answer_inside_no_grad_and_out(name, small_resnet):
         (torch.rand(2, 3, 32, 32), torch.tensor([1]), r"target \(2,\)"),
     ],
 )
-def test_wrong_input_is_an_error_before_any_work(name, x, target, message, small_resnet):
+def test_wrong_input_is_an_error_before_any_work(name, x, target, message):
     with pytest.raises(UsageError, match=message):
-        find(name)(small_resnet, x, target)
+        find(name)(trained_for(name), x, target)
 
 
 def test_file_names_are_unique_without_regard_to_case(small_resnet, tmp_path):

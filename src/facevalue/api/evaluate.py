@@ -7,6 +7,7 @@ from pathlib import Path
 
 from facevalue import decision
 from facevalue.api.common.inputs import EvaluationContext, Model
+from facevalue.api.explain import methods_with_heat
 from facevalue.data.scan import Data
 from facevalue.data.strangers import folders_of, read_strangers
 from facevalue.errors import UsageError
@@ -23,10 +24,12 @@ from facevalue.evidence.records import (
     CertificateReport,
     CorruptionReport,
     Evaluation,
+    ExplanationReport,
     RemadeReport,
     SliceStudy,
     StrangerReport,
 )
+from facevalue.explanations.report import explanation_report
 from facevalue.models.features import Extractor, features_of
 from facevalue.reports import plots
 from facevalue.robustness.certificates import certify_dataset
@@ -182,6 +185,34 @@ def evaluate_strangers(
         raise UsageError("expected at least one folder of `strangers`")
     found = evaluate_strangers_dataset(classifier, context.dataset, given.images)
     return context.finished(found.changed(warnings=(*given.warnings, *found.warnings)))
+
+
+@recorded
+def evaluate_explanations(
+    model: Model,
+    data: Data,
+    *,
+    methods: Sequence[str] | None = None,
+    split: str | None = None,
+    classes: Mapping[str, str] | None = None,
+    limit: int | None = 40,
+    seed: int = 0,
+    save: bool = True,
+) -> ExplanationReport:
+    """How faithful heat maps are to a model: insertion and deletion areas, and the weight-randomisation check.
+
+    Parameters
+    ----------
+    model, data, split, classes, save : as for :func:`evaluate`.
+    methods : names in :data:`facevalue.explanations.EXPLANATIONS`; by default all with heat. The report says which of
+        them cannot explain this network.
+    limit : use at most this many images, drawn evenly from the classes; ``None`` for all. An image takes some hundred
+        predictions.
+    seed : of the choice of images, of the shuffled weights and of random patches.
+    """
+    wanted = methods_with_heat(methods)
+    context = EvaluationContext.of(model, data, split=split, classes=classes, limit=limit, seed=seed, save=save)
+    return context.finished(explanation_report(context.classifier, context.dataset, wanted, seed))
 
 
 @recorded

@@ -14,6 +14,7 @@ from facevalue.cli.common.options import Classes, Stable, Strangers
 from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import classes_of, words
 from facevalue.cli.common.shell import Seed
+from facevalue.cli.explain import explanation_table
 from facevalue.support.formats import interval, percent
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ def run(
             help="Also measure which answers change when images are saved again: resized, compressed, as a screenshot.",
         ),
     ] = False,
+    explanations: Annotated[
+        bool,
+        Option("--explanations", help="Also measure how faithful each explanation method is: insertion, deletion."),
+    ] = False,
     certify: Annotated[
         bool, Option("--certify", help="Also measure certified accuracy with randomised smoothing (see --sigma).")
     ] = False,
@@ -77,7 +82,8 @@ def run(
         Option(
             min=1,
             metavar="N",
-            help="Most images: 500 by default for --calibration and --corruptions, --remade 200, --certify 100.",
+            help="Most images: 500 by default for --calibration and --corruptions, --remade 200, --certify 100,"
+            " --explanations 40.",
         ),
     ] = None,
     plot: Annotated[
@@ -96,6 +102,7 @@ def run(
         evaluate,
         evaluate_calibration,
         evaluate_corruptions,
+        evaluate_explanations,
         evaluate_remade,
         evaluate_strangers,
     )
@@ -120,6 +127,14 @@ def run(
         again = evaluate_remade(model, data, **common, stable=stable)
         figures["remade"] = again.to_dict()
         more += [*remade_parts(again), *(w.line for w in again.warnings)]
+    if explanations:
+        faithful = evaluate_explanations(model, data, **common)
+        figures["explanations"] = faithful.to_dict()
+        more += [explanation_table(faithful.results, f"explanations, n = {faithful.n}")]
+        more += [
+            *(f"method left out: {why}" for why in faithful.refused.values()),
+            *(w.line for w in faithful.warnings),
+        ]
     if certify:
         certified = run_certify(model, data, sigma=sigma, samples=samples, **common, plot=None if corruptions else plot)
         figures["certificate"] = certified.to_dict()

@@ -138,6 +138,17 @@ def auroc_interval(area: float, positives: int, negatives: int, confidence: floa
     return (float(low), float(high))
 
 
+def mean_interval(values: Floats, least: float, most: float, confidence: float = 0.95) -> Interval | None:
+    """Student's t interval of the mean of independent values in [least, most]; ``None`` for fewer than two values."""
+    n = len(values)
+    if n < 2:
+        return None
+    from scipy.stats import t
+
+    half = float(t.ppf(0.5 + confidence / 2, n - 1) * values.std(ddof=1) / n**0.5)
+    return (max(least, float(values.mean()) - half), min(most, float(values.mean()) + half))
+
+
 def bootstrap(
     statistic: Callable[[Ints], float],
     n: int,

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+from facevalue.explanations.attention_rollout import AttentionRollout
 from facevalue.explanations.base import ExplainedImage, Explanation, Heat, Method, Written
 from facevalue.explanations.feature_maps import FeatureMaps
 from facevalue.explanations.gradcam import GradCam
+from facevalue.explanations.gradcam_plus_plus import GradCamPlusPlus
+from facevalue.explanations.heat import GraphHeat
+from facevalue.explanations.hirescam import HiResCam
+from facevalue.explanations.integrated_gradients import IntegratedGradients
+from facevalue.explanations.method_sheet import MethodSheet
+from facevalue.explanations.occlusion import Occlusion
 from facevalue.support.registry import look_up
 
 __all__ = [
     "EXPLANATIONS",
+    "AttentionRollout",
     "ExplainedImage",
     "Explanation",
     "FeatureMaps",
     "GradCam",
+    "GradCamPlusPlus",
+    "GraphHeat",
     "Heat",
+    "HiResCam",
+    "IntegratedGradients",
     "Method",
+    "MethodSheet",
+    "Occlusion",
     "Written",
     "find",
 ]
 
-EXPLANATIONS: dict[str, Method] = {"gradcam": GradCam(), "feature-maps": FeatureMaps()}
+EXPLANATIONS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        GradCam(),
+        GradCamPlusPlus(),
+        HiResCam(),
+        GraphHeat(),
+        IntegratedGradients(),
+        Occlusion(),
+        AttentionRollout(),
+        FeatureMaps(),
+    )
+}
 
 
 def find(name: str) -> Method:

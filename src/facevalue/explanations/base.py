@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -50,13 +50,13 @@ class Written:
     Attributes
     ----------
     files : (n,) for each image, its files.
-    faithfulness : pooled over the images; ``None`` for methods without heat.
-    heat : the heat in the drawings; ``None`` for methods without heat.
+    heats : the heat in the drawings by method; empty for methods without heat.
+    faithfulness : of each of them, pooled over the images.
     """
 
     files: tuple[tuple[Path, ...], ...]
-    faithfulness: Faithfulness | None = None
-    heat: Heat | None = None
+    heats: Mapping[str, Heat] = field(default_factory=dict)
+    faithfulness: Mapping[str, Faithfulness] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ class Method(ABC):
     paper: ClassVar[str]
     """The publication that describes it."""
 
+    @property
+    @abstractmethod
+    def explanations(self) -> tuple[Explanation, ...]:
+        """The methods whose heat it draws; empty if it draws something else."""
+
     @abstractmethod
     def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
         """Write the explanations of ``images`` into ``folder``; each file is written completely or not at all.
@@ -98,7 +103,14 @@ class Method(ABC):
 
 
 class Explanation(Method, ABC):
-    """A method that gives a heat map: how much each region of an image supports a class. Implement :meth:`run`."""
+    """A method that gives a heat map: how much each region of an image supports a class.
+
+    Implement :meth:`refusal` and :meth:`run`.
+    """
+
+    @abstractmethod
+    def refusal(self, classifier: Classifier) -> str | None:
+        """Why the method cannot explain this classifier, in one line; ``None`` if it can."""
 
     @abstractmethod
     def run(self, classifier: Classifier, x: Tensor, target: Tensor) -> Tensor:
@@ -112,6 +124,11 @@ class Explanation(Method, ABC):
         x : (n, 3, s, s) float in [0, 1].
         target : (n,) int64, the class to explain.
         """
+
+    @property
+    @final
+    def explanations(self) -> tuple[Explanation, ...]:
+        return (self,)
 
     @final
     def __call__(self, classifier: Classifier, x: Tensor, target: Tensor | None = None) -> Heat:
@@ -129,6 +146,9 @@ class Explanation(Method, ABC):
             ``x`` or ``target`` is invalid, or the method does not support this network.
         """
         check_images(classifier, x)
+        refused = self.refusal(classifier)
+        if refused is not None:
+            raise UsageError(refused)
         with frozen(classifier):
             if target is None:
                 target = classifier.decide(classifier.logits(x))
@@ -168,10 +188,14 @@ class Explanation(Method, ABC):
             with files.replacing_file(path) as partial:
                 sheet.save(partial, format="PNG")
             paths.append((path,))
-        heats, targets = torch.from_numpy(found.heat), torch.from_numpy(found.target)
-        with frozen(classifier):
-            faithful = deletion(classifier, x, heats.to(x.device), targets.to(x.device))
-        return Written(tuple(paths), faithful, found)
+        return Written(tuple(paths), {self.name: found}, {self.name: faithfulness_of(classifier, x, found)})
+
+
+def faithfulness_of(classifier: Classifier, x: Tensor, found: Heat) -> Faithfulness:
+    """The fall of the probability when the hottest regions of ``x`` (n, 3, s, s) are blurred."""
+    heat, target = torch.from_numpy(found.heat).to(x.device), torch.from_numpy(found.target).to(x.device)
+    with frozen(classifier):
+        return deletion(classifier, x, heat, target)
 
 
 def as_batch(classifier: Classifier, images: Sequence[ExplainedImage]) -> Tensor:

@@ -57,7 +57,7 @@ def deletion(classifier: Classifier, x: Tensor, heat: Tensor, target: Tensor, se
     if n == 0:
         return Faithfulness(None, None, 0)
     generator = torch.Generator().manual_seed(seed)
-    smooth = blurred(x, sigma=side / 16)
+    smooth = blur_of(x)
 
     def probability(mask: Tensor) -> Tensor:
         with torch.no_grad():
@@ -67,7 +67,7 @@ def deletion(classifier: Classifier, x: Tensor, heat: Tensor, target: Tensor, se
     before = probability(torch.zeros_like(heat, dtype=torch.bool))
     hot = before - probability(_highest(heat))
     random = torch.stack(
-        [before - probability(_highest(_random_heat(n, side, generator).to(x.device))) for _ in range(_DRAWS)]
+        [before - probability(_highest(random_heat(n, side, generator).to(x.device))) for _ in range(_DRAWS)]
     )
     return Faithfulness(float(hot.mean()), float(random.mean()), n)
 
@@ -83,6 +83,11 @@ def pooled(parts: Iterable[Faithfulness]) -> Faithfulness:
     if n == 0:
         return Faithfulness(None, None, 0)
     return Faithfulness(sum(h * c for h, _, c in counted) / n, sum(r * c for _, r, c in counted) / n, n)
+
+
+def blur_of(x: Tensor) -> Tensor:
+    """``x`` (n, 3, s, s) without its detail: what is put in the place of pixels that are removed."""
+    return blurred(x, sigma=x.shape[-1] / 16)
 
 
 def blurred(x: Tensor, sigma: float) -> Tensor:
@@ -104,6 +109,7 @@ def _highest(heat: Tensor) -> Tensor:
     return mask.scatter_(1, flat.topk(count, dim=1).indices, True).view_as(heat)
 
 
-def _random_heat(n: int, side: int, generator: torch.Generator) -> Tensor:
+def random_heat(n: int, side: int, generator: torch.Generator) -> Tensor:
+    """(n, side, side) in [0, 1]: smooth random patches, the masks of RISE."""
     cells = torch.rand(n, 1, _CELLS, _CELLS, generator=generator)
     return nn.functional.interpolate(cells, size=(side, side), mode="bilinear", align_corners=False).squeeze(1)

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from facevalue.errors import UsageError
-from facevalue.explanations.base import ExplainedImage, Method, Written, as_batch
-from facevalue.explanations.overlay import INK, PAPER, QUIET, coloured, font, sheet
+from facevalue.explanations.base import ExplainedImage, Explanation, Method, Written, as_batch
+from facevalue.explanations.overlay import coloured, labelled, sheet
 from facevalue.models.classifier import Classifier, frozen
 from facevalue.support import files
 
@@ -138,6 +138,10 @@ class FeatureMaps(Method):
     name: ClassVar[str] = "feature-maps"
     paper: ClassVar[str] = "Zeiler & Fergus 2014, arXiv:1311.2901"
 
+    @property
+    def explanations(self) -> tuple[Explanation, ...]:
+        return ()
+
     def write(self, classifier: Classifier, images: Sequence[ExplainedImage], folder: Path) -> Written:
         """Write a folder ``NAME-feature-maps`` per image: one numbered file per layer, and ``index.png``.
 
@@ -164,23 +168,14 @@ class FeatureMaps(Method):
 
 def _index(image: ExplainedImage, found: Sequence[LayerMaps]) -> Image.Image:
     original = Image.fromarray(image.pixels).resize((_LARGEST_TILE, _LARGEST_TILE), Image.Resampling.BICUBIC)
-    panels = [_labelled(original, "the image", "as the network sees it")]
+    panels = [labelled(original, "the image", "as the network sees it")]
     for i, layer in enumerate(found, 1):
         mean = _tile(layer.maps.mean(0)).resize((_LARGEST_TILE, _LARGEST_TILE), Image.Resampling.NEAREST)
         shape = " x ".join(map(str, layer.maps.shape))
-        panels.append(_labelled(mean, f"{i:03} {layer.kind}", shape))
+        panels.append(labelled(mean, f"{i:03} {layer.kind}", shape))
     return sheet(
         panels, 8, f"{image.path.rpartition('/')[2]}: {len(found)} layers", "the mean over channels of each layer"
     )
-
-
-def _labelled(image: Image.Image, label: str, quiet: str) -> Image.Image:
-    panel = Image.new("RGB", (image.width, image.height + 34), PAPER)
-    panel.paste(image, (0, 0))
-    draw = ImageDraw.Draw(panel)
-    draw.text((0, image.height + 3), label, fill=INK, font=font(12))
-    draw.text((0, image.height + 18), quiet, fill=QUIET, font=font(11))
-    return panel
 
 
 def _tile(values: NDArray[np.float32]) -> Image.Image:

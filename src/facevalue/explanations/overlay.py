@@ -113,7 +113,7 @@ def side_by_side(
     quiet : a second line, in grey.
     place : of a crop in its image; the whole image is then drawn as well.
     """
-    panels = [_enlarged(pixels), _enlarged(overlay(pixels, heat))]
+    panels = [enlarged(pixels), enlarged(overlay(pixels, heat))]
     if place is not None:
         panels.append(_fitted(on_whole_image(place, heat), panels[0].width))
     return sheet(panels, columns=len(panels), caption=caption, quiet=quiet)
@@ -170,7 +170,18 @@ def _fitted(image: Image.Image, side: int) -> Image.Image:
     return square
 
 
-def _enlarged(pixels: NDArray[np.uint8]) -> Image.Image:
+def labelled(image: Image.Image, label: str, quiet: str) -> Image.Image:
+    """The image with a line of text below, and a grey one below that."""
+    panel = Image.new("RGB", (image.width, image.height + 34), PAPER)
+    panel.paste(image, (0, 0))
+    draw = ImageDraw.Draw(panel)
+    draw.text((0, image.height + 3), label, fill=INK, font=font(12))
+    draw.text((0, image.height + 18), quiet, fill=QUIET, font=font(11))
+    return panel
+
+
+def enlarged(pixels: NDArray[np.uint8]) -> Image.Image:
+    """A network input as an image of at least :data:`SMALLEST` pixels a side."""
     image = Image.fromarray(pixels)
     if image.width >= SMALLEST:
         return image

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from facevalue.errors import DataError, FaceValueError, UsageError
-from facevalue.explanations.base import ExplainedImage, Explanation, Heat, Method, as_batch
-from facevalue.explanations.faithfulness import Faithfulness, deletion, pooled
+from facevalue.evidence.records import ExplanationFigures
+from facevalue.explanations.base import ExplainedImage, Method, Written, as_batch, faithfulness_of
+from facevalue.explanations.faithfulness import Faithfulness, pooled
+from facevalue.explanations.measure import Measure
 from facevalue.explanations.overlay import FacePlace
 from facevalue.faces.gate import Seen
 from facevalue.images.face_crop import FaceBox
 from facevalue.images.sources import ImageInput, Images, each, name_of, upright
-from facevalue.models.classifier import Classifier, frozen
+from facevalue.models.classifier import Classifier
 from facevalue.runtime.image_files import expand
 from facevalue.support import names, progress
 from facevalue.support.files import check_writable
@@ -39,7 +39,7 @@ class ExplanationOfImage:
     ----------
     path : the image's file, or ``image-000001`` for one in memory.
     files : the files written for it.
-    heat : (s, s) float32 in [0, 1], the regions that support ``label``; ``None`` for methods without heat.
+    heats : (s, s) float32 in [0, 1] by method, the regions that support ``label``; empty for methods without heat.
     label : the explained class; ``None`` for methods without heat.
     box : left, top, width and height of the face in the upright image; ``None`` for whole images. The heat is then that
         of the crop around it.
@@ -47,9 +47,14 @@ class ExplanationOfImage:
 
     path: str
     files: tuple[Path, ...] = ()
-    heat: NDArray[np.float32] | None = None
+    heats: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     label: str | None = None
     box: FaceBox | None = None
+
+    @property
+    def heat(self) -> NDArray[np.float32] | None:
+        """The heat of the only method; ``None`` for several, and for methods without heat."""
+        return next(iter(self.heats.values())) if len(self.heats) == 1 else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +63,25 @@ class Explanations(ShownInNotebooks):
 
     Attributes
     ----------
-    faithfulness : see :mod:`facevalue.explanations.faithfulness`; ``None`` for methods without heat.
+    method, paper : of several methods, ``side-by-side``.
+    by_method : see :mod:`facevalue.explanations.faithfulness`; empty for methods without heat.
     unreadable : path and reason of every file that is not a readable image, shows no face, or could not be explained.
+    measured : areas and weight randomisation of each method, if asked for.
+    refused : methods that cannot explain this network, each with the reason, where all were asked for.
     """
 
     method: str
     paper: str
     images: tuple[ExplanationOfImage, ...]
-    faithfulness: Faithfulness | None
+    by_method: Mapping[str, Faithfulness]
     unreadable: tuple[Mapping[str, str], ...]
+    measured: tuple[ExplanationFigures, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def faithfulness(self) -> Faithfulness | None:
+        """Of the only method; ``None`` for several, and for methods without heat."""
+        return next(iter(self.by_method.values())) if len(self.by_method) == 1 else None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -74,7 +89,9 @@ class Explanations(ShownInNotebooks):
         return tuple(file for image in self.images for file in image.files)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without the heat."""
+        """Plain values for JSON, without the heat. ``faithfulness`` of several methods is by method."""
+        more = {figures.method: figures.to_dict() for figures in self.measured}
+        faithful = {name: {**more.get(name, {}), **one.to_dict()} for name, one in self.by_method.items()}
         return {
             "method": self.method,
             "paper": self.paper,
@@ -88,12 +105,15 @@ class Explanations(ShownInNotebooks):
                 }
                 for image in self.images
             ],
-            "faithfulness": None if self.faithfulness is None else self.faithfulness.to_dict(),
+            "faithfulness": next(iter(faithful.values()), None) if len(faithful) < 2 else faithful,
             "unreadable": [dict(bad) for bad in self.unreadable],
+            "refused": dict(self.refused),
         }
 
 
-def explain_images(classifier: Classifier, images: Images, folder: Path | None, method: Method) -> Explanations:
+def explain_images(
+    classifier: Classifier, images: Images, folder: Path | None, method: Method, measure: bool = False
+) -> Explanations:
     """Explain images; output files are named after the images.
 
     Parameters
@@ -101,6 +121,7 @@ def explain_images(classifier: Classifier, images: Images, folder: Path | None, 
     classifier : not changed.
     images : one or many; a folder means all image files below it.
     folder : where to write, created if missing; ``None`` returns only heat.
+    measure : also measure areas and weight randomisation, see :mod:`facevalue.explanations.measure`.
 
     Raises
     ------
@@ -110,31 +131,48 @@ def explain_images(classifier: Classifier, images: Images, folder: Path | None, 
     DataError
         No file can be read or explained.
     """
-    if folder is None and not isinstance(method, Explanation):
+    if folder is None and not method.explanations:
         raise UsageError(f"{method.name} only writes files; name a folder with `output`")
+    if measure and not method.explanations:
+        raise UsageError(f"{method.name} has no heat whose faithfulness could be measured; leave out `faithfulness`")
     if folder is not None:
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file; name a folder with `output`")
         check_writable(folder / "image.png")
     unreadable: list[Mapping[str, str]] = []
     found: list[ExplanationOfImage] = []
-    parts: list[Faithfulness] = []
+    parts: dict[str, list[Faithfulness]] = {}
+    measures = [Measure(classifier, one) for one in method.explanations] if measure else []
     for batch in _batches(classifier, images, unreadable):
-        for some, files, heat, measured in _explained(classifier, batch, folder, method, unreadable):
-            parts += [] if measured is None else [measured]
-            for i, image in enumerate(some):
-                label = None if heat is None else classifier.card.classes[int(heat.target[i])]
-                warm = None if heat is None else heat.heat[i]
-                found.append(
-                    ExplanationOfImage(
-                        image.path, files[i], warm, label, None if image.place is None else image.place.face
-                    )
-                )
+        for some, written in _explained(classifier, batch, folder, method, unreadable):
+            for name, faithful in written.faithfulness.items():
+                parts.setdefault(name, []).append(faithful)
+            for one in measures:
+                one.add(as_batch(classifier, some), written.heats[one.method.name])
+            found += [_of_image(classifier, image, written, i) for i, image in enumerate(some)]
     if not found:
         first = unreadable[0]
         how_far = "explained" if any(_FAILED in bad["reason"] for bad in unreadable) else "read"
         raise DataError(f"none of the {len(unreadable)} images can be {how_far}; {first['path']} {first['reason']}")
-    return Explanations(method.name, method.paper, tuple(found), pooled(parts) if parts else None, tuple(unreadable))
+    return Explanations(
+        method=method.name,
+        paper=method.paper,
+        images=tuple(found),
+        by_method={name: pooled(some) for name, some in parts.items()},
+        unreadable=tuple(unreadable),
+        measured=tuple(one.figures() for one in measures),
+    )
+
+
+def _of_image(classifier: Classifier, image: ExplainedImage, written: Written, i: int) -> ExplanationOfImage:
+    target = next((int(heat.target[i]) for heat in written.heats.values()), None)
+    return ExplanationOfImage(
+        path=image.path,
+        files=written.files[i],
+        heats={name: heat.heat[i] for name, heat in written.heats.items()},
+        label=None if target is None else classifier.card.classes[target],
+        box=None if image.place is None else image.place.face,
+    )
 
 
 def _explained(
@@ -143,13 +181,13 @@ def _explained(
     folder: Path | None,
     method: Method,
     failed: list[Mapping[str, str]],
-) -> Iterator[tuple[list[ExplainedImage], tuple[tuple[Path, ...], ...], Heat | None, Faithfulness | None]]:
+) -> Iterator[tuple[list[ExplainedImage], Written]]:
     """A batch with its files, heat and faithfulness; if the batch fails, each image is tried separately."""
     if folder is None:
-        assert isinstance(method, Explanation)
         x = as_batch(classifier, batch)
-        heat = method(classifier, x)
-        yield batch, ((),) * len(batch), heat, _faithfulness(classifier, x, heat)
+        heats = {one.name: one(classifier, x) for one in method.explanations}
+        faithful = {name: faithfulness_of(classifier, x, heat) for name, heat in heats.items()}
+        yield batch, Written(((),) * len(batch), heats, faithful)
         return
     try:
         written = method.write(classifier, batch, folder)
@@ -162,14 +200,7 @@ def _explained(
         else:
             failed.append({"path": batch[0].path, "reason": f"{_FAILED}: {error}"})
     else:
-        yield batch, written.files, written.heat, written.faithfulness
-
-
-def _faithfulness(classifier: Classifier, x: Tensor, heat: Heat) -> Faithfulness:
-    with frozen(classifier):
-        return deletion(
-            classifier, x, torch.from_numpy(heat.heat).to(x.device), torch.from_numpy(heat.target).to(x.device)
-        )
+        yield batch, written
 
 
 def _listed(images: Images) -> list[ImageInput]:

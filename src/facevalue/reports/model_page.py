@@ -24,6 +24,7 @@ from facevalue.evidence.records import (
     CertificateReport,
     CorruptionReport,
     Evaluation,
+    ExplanationReport,
     ExportReport,
     FinetuneReport,
     RemadeReport,
@@ -125,6 +126,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         corruptions=card.of_kind(CorruptionReport),
         strangers=card.of_kind(StrangerReport),
         remade=card.of_kind(RemadeReport),
+        explanations=card.of_kind(ExplanationReport),
         certificates=card.of_kind(CertificateReport),
         corruption_curves=lambda r: svg(
             plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"

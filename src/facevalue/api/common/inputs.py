@@ -23,6 +23,7 @@ from facevalue.evidence.records import (
     CertificateReport,
     CorruptionReport,
     Evaluation,
+    ExplanationReport,
     RemadeReport,
     StrangerReport,
 )
@@ -44,6 +45,7 @@ Measured = TypeVar(
     RemadeReport,
     CertificateReport,
     StrangerReport,
+    ExplanationReport,
 )
 
 

@@ -12,6 +12,7 @@ from facevalue.evidence.records import (
     ConditionFigures,
     CorruptionReport,
     Evaluation,
+    ExplanationFigures,
     ExportReport,
     RemadeReport,
     StrangerReport,
@@ -140,6 +141,14 @@ REMADE_FIGURES: dict[str, tuple[Callable[[RemadeReport], float | None], Directio
     "coverage": (lambda r: min((f.coverage for f in r.results), default=None), "at least"),
 }
 """Keys of ``[require.remade]``. ``worst_flip_rate``, ``accuracy`` and ``coverage`` are of the worst pipeline."""
+
+EXPLANATION_FIGURES: dict[str, tuple[Callable[[ExplanationFigures], float | None], Direction]] = {
+    "n": (lambda f: f.n, "at least"),
+    "gain": (lambda f: f.gain, "at least"),
+    "gain_lower": (lambda f: _end(f.gain_ci, 0), "at least"),
+    "rank_correlation_upper": (lambda f: _end(f.rank_correlation_ci, 1), "at most"),
+}
+"""Keys of ``[require.explanations]`` besides ``method``."""
 
 CERTIFICATE_FIGURES = ("n", "mean_radius", "accuracy", "accuracy_lower")
 """Keys of ``[require.certificate]`` besides ``radius``; all are lower limits."""

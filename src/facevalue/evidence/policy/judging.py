@@ -13,6 +13,7 @@ from facevalue.evidence.policy.figures import (
     CALIBRATION_FIGURES,
     CERTIFICATE_FIGURES,
     CORRUPTION_FIGURES,
+    EXPLANATION_FIGURES,
     EXPORT_FIGURES,
     FIGURES,
     PROMISES,
@@ -26,6 +27,7 @@ from facevalue.evidence.records import (
     CalibrationReport,
     CertificateReport,
     CorruptionReport,
+    ExplanationReport,
     ExportReport,
     RemadeReport,
     StrangerReport,
@@ -98,6 +100,8 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
             yield from _promise_checks(card, table(key, value))
         elif key == "remade":
             yield from _remade_checks(card, split, table(key, value))
+        elif key == "explanations":
+            yield from _explanation_checks(card, split, table(key, value))
         elif key == "certificate":
             yield from _certificate_checks(card, split, table(key, value))
         elif key in FIGURES:
@@ -110,7 +114,7 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
                 )
             yield Check(key, figure.direction, number(key, value), got, reason)
         else:
-            known = "attack export corruption remade strangers calibration promise certificate".split()
+            known = "attack export corruption remade strangers calibration promise explanations certificate".split()
             raise unknown(key, ["split", *FIGURES, *known])
 
 
@@ -219,6 +223,23 @@ def _remade_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> It
         if got is None:
             reason = "no image is answered both as it is and re-made" if found else f"no re-made images on {split!r}"
         yield Check(f"remade.{key}", direction, number(f"remade.{key}", value), got, reason)
+
+
+def _explanation_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    method = wanted.get("method", "gradcam")
+    reports = [e for e in card.of_kind(ExplanationReport) if e.split == split]
+    found = [figures for report in reports for figures in report.results if figures.method == method]
+    for key, value in wanted.items():
+        if key == "method":
+            continue
+        if key not in EXPLANATION_FIGURES:
+            raise unknown(f"explanations.{key}", ["method", *EXPLANATION_FIGURES])
+        of, direction = EXPLANATION_FIGURES[key]
+        got = of(found[-1]) if found else None
+        reason = None
+        if got is None:
+            reason = f"too few images have heat for {key}" if found else f"no faithfulness of {method!r} on {split!r}"
+        yield Check(f"explanations.{key}", direction, number(f"explanations.{key}", value), got, reason)
 
 
 def _certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:

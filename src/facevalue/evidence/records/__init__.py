@@ -7,6 +7,7 @@ from facevalue.evidence.records.calibration import CalibrationReport, ConditionF
 from facevalue.evidence.records.certificate import CertificateReport, CertifiedAccuracy
 from facevalue.evidence.records.corruptions import CorruptionFigures, CorruptionReport
 from facevalue.evidence.records.evaluation import Bin, Evaluation, Gap, ProbabilityFigures, SliceFigures, SliceStudy
+from facevalue.evidence.records.explanations import ExplanationFigures, ExplanationReport
 from facevalue.evidence.records.exports import ExportReport, ParityFigures, RuntimeReport
 from facevalue.evidence.records.finetune import Change, FinetuneReport
 from facevalue.evidence.records.remade import PipelineFigures, RateGap, RemadeReport
@@ -27,6 +28,8 @@ __all__ = [
     "CorruptionReport",
     "Evaluation",
     "Evidence",
+    "ExplanationFigures",
+    "ExplanationReport",
     "ExportReport",
     "FinetuneReport",
     "Gap",

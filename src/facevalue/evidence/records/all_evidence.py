@@ -11,6 +11,7 @@ from facevalue.evidence.records.calibration import CalibrationReport
 from facevalue.evidence.records.certificate import CertificateReport
 from facevalue.evidence.records.corruptions import CorruptionReport
 from facevalue.evidence.records.evaluation import Evaluation
+from facevalue.evidence.records.explanations import ExplanationReport
 from facevalue.evidence.records.exports import ExportReport, RuntimeReport
 from facevalue.evidence.records.finetune import FinetuneReport
 from facevalue.evidence.records.remade import RemadeReport
@@ -25,6 +26,7 @@ AnyEvidence = (
     | CertificateReport
     | FinetuneReport
     | StrangerReport
+    | ExplanationReport
     | ExportReport
     | RuntimeReport
 )

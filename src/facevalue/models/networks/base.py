@@ -33,6 +33,24 @@ def whole_numbers(name: str, given: object, least: int = 1) -> tuple[int, ...]:
     return tuple(given)
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """Where a vision transformer holds the tokens of an image.
+
+    Attributes
+    ----------
+    layer : the last module whose output (n, prefix + h * w, d) reaches the prediction through all tokens.
+    prefix : tokens before those of the image: class token, registers.
+    grid : rows h and columns w of the image's tokens.
+    class_token : whether the prediction is read from the first token; otherwise from the mean of the image's tokens.
+    """
+
+    layer: nn.Module
+    prefix: int
+    grid: tuple[int, int]
+    class_token: bool
+
+
 class Body(nn.Module, ABC):
     """A network in parts: images → maps → features → logits.
 
@@ -51,6 +69,13 @@ class Body(nn.Module, ABC):
 
     spatial: bool = True
     """Whether :meth:`maps` is (n, c, h, w). False for vision transformers, which have tokens."""
+
+    tokens: Tokens | None = None
+    """Where the tokens are, for vision transformers that are known; ``None`` for all other networks."""
+
+    centred: bool = False
+    """Whether :meth:`embed` subtracts each channel's mean over positions. The mean gradient of a channel is then zero,
+    so Grad-CAM has no weights."""
 
     any_size: bool = False
     """Whether :meth:`embed` takes maps of any size, as plain pooling does."""

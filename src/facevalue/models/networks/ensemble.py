@@ -119,6 +119,7 @@ class Ensemble(Body):
         self._shapes = [tuple(shape) for shape in shapes]
         self.spatial = all(len(s) == 3 for s in shapes) and len({s[1:] for s in shapes}) == 1
         self.together.flat = not self.spatial
+        self.centred = any(m.body.centred for m in self.together)
         self.novelties = sum(m.limit is not None for m in self.together)
         self.head = new_head(self.novelties + classes, classes)
         with torch.no_grad():

@@ -202,6 +202,7 @@ class MobileNetV2Texture(Body):
     """
 
     pooled = False
+    centred = True
     any_size = True
 
     def __init__(self, classes: int, size: int, pad_type: str, reading: Reading) -> None:

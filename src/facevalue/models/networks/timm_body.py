@@ -12,7 +12,7 @@ from facevalue.errors import UsageError
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.images.resize import Filter
 from facevalue.models.networks import torchvision_ready
-from facevalue.models.networks.base import Body, Network, Triple, new_head
+from facevalue.models.networks.base import Body, Network, Tokens, Triple, new_head
 from facevalue.support.registry import did_you_mean
 
 # By default timm builds these with an auxiliary output for its own training loop, or with zeroed residual branches.
@@ -57,6 +57,7 @@ class TimmBody(Body):
                 and features.shape[1] == maps.shape[1]
                 and bool(torch.allclose(features, maps.mean((2, 3)), atol=1e-5))
             )
+        self.tokens = _tokens(self.model, maps, size)
         self.model.train(was_training)
         self.head = new_head(features.shape[1], classes)
 
@@ -77,6 +78,20 @@ class TimmBody(Body):
     @property
     def cam_layer(self) -> nn.Module:
         return self.map_layer
+
+
+def _tokens(model: Any, maps: Tensor, size: int) -> Tokens | None:
+    """Where the tokens of a vision transformer are; ``None`` for other families."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    if not isinstance(model, VisionTransformer):
+        return None
+    grid: tuple[int, int] = model.patch_embed.dynamic_feat_size((size, size))
+    if maps.ndim != 3 or maps.shape[1] != model.num_prefix_tokens + grid[0] * grid[1]:
+        return None  # it merges or drops tokens on the way
+    # After the last attention only the class token reaches the prediction, so this is the input of the last block.
+    layer = cast(nn.Module, model.blocks[-1].norm1)
+    return Tokens(layer, model.num_prefix_tokens, grid, model.global_pool == "token")
 
 
 def build_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
