@@ -47,8 +47,8 @@ def predict(
     Raises
     ------
     UsageError
-        ``gate`` is given for a classifier in memory, or there is no face detector; ``trust_list`` has no certificate, or the
-        extra ``provenance`` is missing.
+        ``gate`` is given for a classifier in memory, or there is no face detector; ``trust_list`` has no certificate,
+        or the extra ``provenance`` is missing.
     """
     if isinstance(model, Classifier):
         if gate is not None or gate_model is not None:

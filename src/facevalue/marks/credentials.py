@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
@@ -166,8 +167,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout is not None
     process.kill()  # it has nothing to lose
     for pipe in (process.stdin, process.stdout):
-        try:
+        with suppress(OSError):  # what was not written yet goes nowhere
             pipe.close()
-        except OSError:  # what was not written yet goes nowhere
-            pass
     process.wait()

@@ -26,15 +26,17 @@ def notes_of(blocks: Blocks) -> tuple[Note, ...]:
     texts = [("PNG text" if key != "Comment" else "comment", f"{key}:{value}") for key, value in blocks.texts]
     places = [("XMP", blocks.xmp), *texts, *(("EXIF", text) for text in exif.values())]
     found = [
-        *(
-            Note("source_type", name, "XMP", says=source_types.says_of(name))
-            for name in source_types.in_xmp(blocks.xmp)
-        ),
+        *source_types_in(blocks.xmp),
         *ai_label.notes_in(places),
         *generators.notes_in(blocks.texts, exif),
         *makers.notes_in(blocks, exif),
     ]
     return tuple(dict.fromkeys(found))
+
+
+def source_types_in(xmp: str) -> list[Note]:
+    """IPTC's digital source types in XMP data."""
+    return [Note("source_type", name, "XMP", says=source_types.says_of(name)) for name in source_types.in_xmp(xmp)]
 
 
 def kinds_in(data: bytes) -> tuple[str, ...]:

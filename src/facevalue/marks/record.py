@@ -164,7 +164,7 @@ class OriginMarks:
 
     @property
     def says_ai(self) -> bool:
-        """Whether a mark claims that a generative AI made the image or parts of it; invalid credentials do not count."""
+        """Whether a mark says that a generative AI made the image or parts of it. Invalid credentials do not count."""
         signed: tuple[str, ...] = ()
         if self.credentials.state in ("valid", "trusted"):
             signed = self.credentials.source_types + self.credentials.ingredient_source_types

@@ -36,9 +36,7 @@ SOURCE_TYPES: dict[str, tuple[Says | None, str]] = {
 MOST = 8
 """Most types that are read from one file."""
 
-_IN_XMP = re.compile(
-    r"DigitalSourceType(?:\s{0,9}=\s{0,9}[\"']|>|\s{1,9}rdf:resource\s{0,9}=\s{0,9}[\"'])\s{0,9}([^\"'<\s]{1,200})"
-)
+_IN_XMP = re.compile(r"DigitalSourceType(?:(?:\s{1,9}rdf:resource)?\s{0,9}=\s{0,9}[\"']|>)\s{0,9}([^\"'<\s]{1,200})")
 
 
 def short(address: str) -> str:

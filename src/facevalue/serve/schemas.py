@@ -30,7 +30,7 @@ class CredentialsShape(Shape):
 
     state: State = Field(
         description="none; valid: unchanged since somebody signed it; trusted: and the trust list names the signer; "
-        "invalid: changed after signing, or the certificate does not hold; unreadable: damaged; not_checked: see detail."
+        "invalid: changed after signing, or a bad certificate; unreadable: damaged; not_checked: see detail."
     )
     signer: str | None = Field(description="Common name in the signing certificate.")
     issuer: str | None = Field(description="Organisation in the signing certificate.")

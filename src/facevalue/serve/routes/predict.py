@@ -80,8 +80,8 @@ def router(service: Service) -> APIRouter:
 
         200 with one row per image in ``results``, in order; a file that is no image has ``error`` set. Where none
         can be read the answer is 422, or 413 if all are too large, with the rows beside the reason. A model of faces
-        is asked about the largest face; with ``faces=all`` there is a row for each face. With ``marks=true`` each row also
-        has what the file says of its own origin.
+        is asked about the largest face; with ``faces=all`` there is a row for each face. With ``marks=true`` each row
+        also has what the file says of its own origin.
         """
         return await predict(request, None, Asked(heat, faces), marks)
 
