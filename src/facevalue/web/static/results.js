@@ -194,7 +194,7 @@ function showEvidence(article, evidence) {
 }
 
 /** One note of a file's metadata in words. */
-export const sentenceOfEvidence = ({ kind, text, made }) => say(`evidence.${made ? "source_made" : kind}`, { text });
+export const sentenceOfEvidence = ({ kind, text, made }) => say(`evidence.${kind}${made ? "_made" : ""}`, { text });
 
 /** Names of kinds of files in a sentence. */
 export const listed = (kinds) => alternatives([...new Set(kinds)]);
