@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import io
 import json
 import os
@@ -35,10 +36,7 @@ def same(data: bytes) -> bytes:
 def one_byte(data: bytes) -> bytes:
     """One byte of the image data changed. They are last in a signed JPEG and PNG, and first in a WebP."""
     image = Image.open(io.BytesIO(data))
-    if image.format == "WEBP":  # the manifest is the last chunk here, and the image data the first
-        at = data.index(b"VP8") + 200
-    else:
-        at = len(data) - 60
+    at = data.index(b"VP8") + 200 if image.format == "WEBP" else len(data) - 60
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
@@ -139,7 +137,6 @@ def test_what_an_image_was_made_from_is_told_apart(signer: Authority) -> None:
 
 def test_a_manifest_on_the_web_is_not_fetched(signer: Authority) -> None:
     asked: list[str] = []
-    import http.server
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -23,6 +23,9 @@ from facevalue.marks.record import Credentials, shown
 MISSING = "c2pa-python is not installed; run: pip install 'facevalue[provenance]'"
 """Why credentials are not checked without the extra."""
 
+REMOTE = Credentials("not_checked", detail="they are on the web, and nothing is fetched")
+"""For a file that has only the address of its credentials."""
+
 MOST_BYTES = 64 * 2**20
 """Larger files are not checked."""
 
@@ -80,6 +83,8 @@ class CredentialsReader:
         if answer is None:
             return Credentials("not_checked", detail=f"the check failed or took more than {self._seconds:g} s")
         match answer:
+            case {"remote": True}:
+                return REMOTE
             case {"error": str(why)}:
                 return Credentials("unreadable", detail=shown(why))
             case {"state": str(state), "report": dict(report)}:

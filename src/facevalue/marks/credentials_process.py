@@ -24,7 +24,10 @@ def settings_of(trusted: str | None) -> dict[str, Any]:
 
 
 def answer(data: bytes, media_type: str, context: Any) -> dict[str, Any]:
-    """The state and the library's report on one file; empty if it has no manifest; ``error`` if it is damaged."""
+    """The state and the library's report on one file.
+
+    Empty if it has no manifest, ``remote`` if it has only the address of one, ``error`` if it is damaged.
+    """
     import c2pa
 
     try:
@@ -34,6 +37,8 @@ def answer(data: bytes, media_type: str, context: Any) -> dict[str, Any]:
         with reader:
             return {"state": reader.get_validation_state(), "report": json.loads(reader.json())}
     except (c2pa.C2paError, ValueError) as error:
+        if str(error).startswith("Remote"):  # it has no class of its own
+            return {"remote": True}
         return {"error": str(error)[:500] or type(error).__name__}
 
 

@@ -11,7 +11,7 @@ from facevalue.marks import ai_label, generators, makers, source_types
 from facevalue.marks import exif as exif_texts
 from facevalue.marks.containers import blocks_of, media_type
 from facevalue.marks.containers.base import Blocks
-from facevalue.marks.credentials import CredentialsReader
+from facevalue.marks.credentials import REMOTE, CredentialsReader
 from facevalue.marks.record import Credentials, Note, OriginMarks
 
 _MANIFEST = b"jumdc2pa"
@@ -96,5 +96,5 @@ class MarkReader:
                 return found
         remote = _REMOTE.search(xmp)
         if remote is not None and remote[1].startswith(("http:", "https:")):
-            return Credentials("not_checked", detail="they are on the web, and nothing is fetched")
+            return REMOTE
         return Credentials()
