@@ -7,6 +7,7 @@ takes too long can stop the program that asks.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -31,6 +32,8 @@ MOST_BYTES = 64 * 2**20
 
 SECONDS = 5.0
 """A check that takes longer is given up."""
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
 _PROGRAM = Path(__file__).with_name("credentials_process.py")
 
@@ -149,7 +152,7 @@ def is_installed() -> bool:
 
 
 def certificates_in(path: Path) -> str:
-    """The text of a PEM file with certificates.
+    """The certificates in a PEM file, without the comments around them.
 
     Raises
     ------
@@ -159,7 +162,8 @@ def certificates_in(path: Path) -> str:
     import ssl
 
     try:
-        text = path.read_text(encoding="utf-8")
+        found = _CERTIFICATE.findall(path.read_text(encoding="utf-8", errors="replace"))
+        text = "\n".join([*found, ""])
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (OSError, ValueError) as error:
         why = "has no certificate in PEM form" if isinstance(error, ssl.SSLError | ValueError) else "cannot be read"
