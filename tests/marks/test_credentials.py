@@ -24,7 +24,7 @@ from facevalue.marks.credentials import MISSING, CredentialsReader
 
 from ..serve.test_mutated_files import mutated
 from .conftest import drawn
-from .signing import CAMERA, MIMES, Authority, manifest
+from .signing import CAMERA, MIMES, Authority, authority, manifest
 
 Change = Callable[[bytes], bytes]
 
@@ -186,6 +186,13 @@ def test_a_trust_list_needs_the_library(monkeypatch: pytest.MonkeyPatch, trust_l
     monkeypatch.setitem(sys.modules, "c2pa", None)
     with pytest.raises(MissingExtraError, match=r"facevalue\[provenance\]"):
         MarkReader(trust_list)
+
+
+def test_a_trust_list_with_comments(signer: Authority, signed: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "list.pem"
+    path.write_bytes("Behörde Ü\n".encode() + authority("Other").root + b"# ours:\n" + signer.root + b"end\n")
+    with MarkReader(path) as reader:
+        assert reader.of(signed["PNG"]).credentials.state == "trusted"
 
 
 @pytest.mark.parametrize(

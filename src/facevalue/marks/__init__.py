@@ -4,6 +4,6 @@ Such marks are evidence beside a prediction, and never a part of its probability
 """
 
 from facevalue.marks.reader import MarkReader
-from facevalue.marks.record import Credentials, Note, OriginMarks
+from facevalue.marks.record import Credentials, OriginMarks, UnsignedMark
 
-__all__ = ["Credentials", "MarkReader", "Note", "OriginMarks"]
+__all__ = ["Credentials", "MarkReader", "OriginMarks", "UnsignedMark"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from html import unescape
 
-from facevalue.marks.record import Note, shown
+from facevalue.marks.record import UnsignedMark, shown
 
 _START = re.compile(r"AIGC[\"'>=:\s]{1,12}(?=\{)")
 _LABEL = re.compile(r"\"Label\"\s{0,4}:\s{0,4}\"?([123])\"?")
@@ -15,10 +15,10 @@ _WORDS = {"1": "made by an AI", "2": "may be made by an AI", "3": "suspected to 
 _REACH = 4000  # characters of JSON that are looked at
 
 
-def notes_in(places: Iterable[tuple[str, str]]) -> list[Note]:
+def marks_in(places: Iterable[tuple[str, str]]) -> list[UnsignedMark]:
     """The labels in pairs of a place and its text.
 
-    >>> notes_in([("XMP", '<TC260:AIGC>{"Label":"1","ContentProducer":"maker"}</TC260:AIGC>')])[0].text
+    >>> marks_in([("XMP", '<TC260:AIGC>{"Label":"1","ContentProducer":"maker"}</TC260:AIGC>')])[0].text
     'made by an AI, producer maker'
     """
     found = []
@@ -31,5 +31,5 @@ def notes_in(places: Iterable[tuple[str, str]]) -> list[Note]:
         label, producer = _LABEL.search(json), _PRODUCER.search(json)
         if label is not None:
             by = f", producer {shown(producer[1])}" if producer is not None else ""
-            found.append(Note("ai_label", _WORDS[label[1]] + by, where, says="ai" if label[1] == "1" else None))
+            found.append(UnsignedMark("ai_label", _WORDS[label[1]] + by, where, says="ai" if label[1] == "1" else None))
     return found

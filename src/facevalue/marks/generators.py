@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from facevalue.marks import exif as tags
-from facevalue.marks.record import Note, shown
+from facevalue.marks.record import UnsignedMark, shown
 
 _TOOLS = {
     "parameters": "Stable Diffusion web UI",
@@ -40,9 +40,9 @@ def names_a_generator(text: str) -> bool:
     return _NAMES.search(text) is not None
 
 
-def notes_in(texts: Sequence[tuple[str, str]], exif: Mapping[int, str]) -> list[Note]:
+def marks_in(texts: Sequence[tuple[str, str]], exif: Mapping[int, str]) -> list[UnsignedMark]:
     """The generators' marks, in text entries and in EXIF texts by tag."""
-    found = [note for key, value in texts if (note := _of_text(key.lower(), value)) is not None]
+    found = [mark for key, value in texts if (mark := _of_text(key.lower(), value)) is not None]
     # ComfyUI writes its settings where cameras write their names.
     for tag in (tags.MAKE, tags.MODEL):
         key, colon, value = exif.get(tag, "").partition(":")
@@ -68,7 +68,7 @@ def tool_of(text: str) -> str | None:
     return "Midjourney" if _MIDJOURNEY.search(text) else None
 
 
-def _of_text(key: str, value: str) -> Note | None:
+def _of_text(key: str, value: str) -> UnsignedMark | None:
     if key in _TOOLS:
         # Other programs use the keys of ComfyUI too; its values are JSON.
         tool = _TOOLS[key] if _TOOLS[key] != "ComfyUI" or value.lstrip().startswith("{") else None
@@ -81,5 +81,5 @@ def _of_text(key: str, value: str) -> Note | None:
     return None
 
 
-def _settings(text: str, where: str, tool: str | None) -> Note:
-    return Note("prompt", shown(text), where, tool, "ai")
+def _settings(text: str, where: str, tool: str | None) -> UnsignedMark:
+    return UnsignedMark("prompt", shown(text), where, tool, "ai")

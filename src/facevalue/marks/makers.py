@@ -9,7 +9,7 @@ from facevalue.marks import exif as tags
 from facevalue.marks import iptc
 from facevalue.marks.containers.base import Blocks
 from facevalue.marks.generators import names_a_generator
-from facevalue.marks.record import Kind, Note, shown
+from facevalue.marks.record import Kind, UnsignedMark, shown
 
 _VALUE = r"(?:\s{0,9}=\s{0,9}[\"']|>)([^<\"']{1,1000})"
 _XMP: tuple[tuple[Kind, re.Pattern[str]], ...] = (
@@ -19,7 +19,7 @@ _XMP: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 
 
-def notes_in(blocks: Blocks, exif: Mapping[int, str]) -> list[Note]:
+def marks_in(blocks: Blocks, exif: Mapping[int, str]) -> list[UnsignedMark]:
     """Programs, credit lines and the camera."""
     named = iptc.texts_in(blocks.iptc)
     found = [
@@ -34,12 +34,12 @@ def notes_in(blocks: Blocks, exif: Mapping[int, str]) -> list[Note]:
         # Many models begin with the maker's name.
         camera = model if model.lower().startswith(maker.lower()) else f"{maker} {model}"
         if camera.strip():
-            found.append(Note("camera", shown(camera), "EXIF", says="camera"))
-    return [note for note in found if note is not None]
+            found.append(UnsignedMark("camera", shown(camera), "EXIF", says="camera"))
+    return [mark for mark in found if mark is not None]
 
 
-def _named(kind: Kind, text: str, where: str) -> Note | None:
+def _named(kind: Kind, text: str, where: str) -> UnsignedMark | None:
     line = shown(text)
     if not line:
         return None
-    return Note(kind, line, where, says="ai" if names_a_generator(line) else None)
+    return UnsignedMark(kind, line, where, says="ai" if names_a_generator(line) else None)

@@ -12,7 +12,7 @@ from facevalue.marks import exif as exif_texts
 from facevalue.marks.containers import blocks_of, media_type
 from facevalue.marks.containers.base import Blocks
 from facevalue.marks.credentials import REMOTE, CredentialsReader
-from facevalue.marks.record import Credentials, Note, OriginMarks
+from facevalue.marks.record import Credentials, OriginMarks, UnsignedMark
 
 _MANIFEST = b"jumdc2pa"
 """How a C2PA manifest store begins: a JUMBF description box and the first bytes of its type."""
@@ -20,23 +20,25 @@ _MANIFEST = b"jumdc2pa"
 _REMOTE = re.compile(r"dcterms:provenance(?:\s{0,9}=\s{0,9}[\"']|>)([^<\"']{1,500})")
 
 
-def notes_of(blocks: Blocks) -> tuple[Note, ...]:
+def unsigned_in(blocks: Blocks) -> tuple[UnsignedMark, ...]:
     """The marks without a signature, each once."""
     exif = exif_texts.texts_in(blocks.exif)
     texts = [("PNG text" if key != "Comment" else "comment", f"{key}:{value}") for key, value in blocks.texts]
     places = [("XMP", blocks.xmp), *texts, *(("EXIF", text) for text in exif.values())]
     found = [
         *source_types_in(blocks.xmp),
-        *ai_label.notes_in(places),
-        *generators.notes_in(blocks.texts, exif),
-        *makers.notes_in(blocks, exif),
+        *ai_label.marks_in(places),
+        *generators.marks_in(blocks.texts, exif),
+        *makers.marks_in(blocks, exif),
     ]
     return tuple(dict.fromkeys(found))
 
 
-def source_types_in(xmp: str) -> list[Note]:
+def source_types_in(xmp: str) -> list[UnsignedMark]:
     """IPTC's digital source types in XMP data."""
-    return [Note("source_type", name, "XMP", says=source_types.says_of(name)) for name in source_types.in_xmp(xmp)]
+    return [
+        UnsignedMark("source_type", name, "XMP", says=source_types.says_of(name)) for name in source_types.in_xmp(xmp)
+    ]
 
 
 def kinds_in(data: bytes) -> tuple[str, ...]:
@@ -45,7 +47,7 @@ def kinds_in(data: bytes) -> tuple[str, ...]:
     Nothing is verified.
     """
     signed = ("credentials",) if _MANIFEST in data else ()
-    return tuple(sorted({*signed, *(note.kind for note in notes_of(blocks_of(data)))}))
+    return tuple(sorted({*signed, *(mark.kind for mark in unsigned_in(blocks_of(data)))}))
 
 
 @final
@@ -84,7 +86,7 @@ class MarkReader:
         """The marks of a file's bytes. No network is used, and nothing is raised for damaged files."""
         kind = media_type(data)
         blocks = blocks_of(data)
-        return OriginMarks(self._signed(data, kind, blocks.xmp), notes_of(blocks))
+        return OriginMarks(self._signed(data, kind, blocks.xmp), unsigned_in(blocks))
 
     def _signed(self, data: bytes, kind: str | None, xmp: str) -> Credentials:
         if kind is None:

@@ -109,7 +109,7 @@ UNTRUSTED = "signingCredential.untrusted"
 
 
 @dataclass(frozen=True)
-class Note:
+class UnsignedMark:
     """One mark without a signature: anyone could have written it.
 
     Attributes
@@ -131,7 +131,7 @@ class Note:
     def line(self) -> str:
         """One sentence.
 
-        >>> Note("camera", "Maker Model 5", "EXIF", says="camera").line
+        >>> UnsignedMark("camera", "Maker Model 5", "EXIF", says="camera").line
         'EXIF: says it was taken with Maker Model 5'
         """
         match self.kind:
@@ -156,11 +156,11 @@ class OriginMarks:
     Attributes
     ----------
     credentials : Content Credentials.
-    notes : marks without a signature, each once.
+    unsigned : marks without a signature, each once.
     """
 
     credentials: Credentials = Credentials()
-    notes: tuple[Note, ...] = ()
+    unsigned: tuple[UnsignedMark, ...] = ()
 
     @property
     def says_ai(self) -> bool:
@@ -168,17 +168,17 @@ class OriginMarks:
         signed: tuple[str, ...] = ()
         if self.credentials.state in ("valid", "trusted"):
             signed = self.credentials.source_types + self.credentials.ingredient_source_types
-        return "ai" in {*map(says_of, signed), *(note.says for note in self.notes)}
+        return "ai" in {*map(says_of, signed), *(mark.says for mark in self.unsigned)}
 
     @property
     def lines(self) -> tuple[str, ...]:
         """One sentence for each mark; empty if there is none."""
-        return tuple(line for line in (self.credentials.line, *(note.line for note in self.notes)) if line)
+        return tuple(line for line in (self.credentials.line, *(mark.line for mark in self.unsigned)) if line)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         plain = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.credentials).items()}
-        return {"credentials": plain, "notes": [asdict(note) for note in self.notes], "says_ai": self.says_ai}
+        return {"credentials": plain, "unsigned": [asdict(mark) for mark in self.unsigned], "says_ai": self.says_ai}
 
 
 def shown(text: str) -> str:

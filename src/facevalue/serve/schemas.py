@@ -42,7 +42,7 @@ class CredentialsShape(Shape):
     detail: str | None = Field(description="Why they were not checked, or are unreadable.")
 
 
-class NoteShape(Shape):
+class UnsignedMarkShape(Shape):
     """A mark without a signature: anyone could have written it."""
 
     kind: Kind
@@ -56,7 +56,7 @@ class MarksShape(Shape):
     """What a file says of its own origin. Absence proves nothing."""
 
     credentials: CredentialsShape
-    notes: list[NoteShape]
+    unsigned: list[UnsignedMarkShape]
     says_ai: bool = Field(description="Whether a mark claims that a generative AI made the image or parts of it.")
 
 

@@ -43,7 +43,7 @@ export function evidenceIn(file) {
  * What a server has read, as the same entries: `marks` as /predict gives them. Credentials are checked there.
  * `seen` are the entries of this browser; the server does not look for times and other texts.
  */
-export function evidenceOf({ credentials, notes }, seen) {
+export function evidenceOf({ credentials, unsigned }, seen) {
   const { state, signer, issuer, generator } = credentials;
   const found = [];
   const add = (kind, text, made) => text && found.push({ kind, text, ...(made && { made }) });
@@ -53,7 +53,7 @@ export function evidenceOf({ credentials, notes }, seen) {
   for (const type of credentials.source_types) add("c2pa_type", type, MADE.has(type));
   for (const type of credentials.ingredient_source_types) add("c2pa_part", type, MADE.has(type));
   add("c2pa_program", generator);
-  for (const { kind, text, tool } of notes) add(kind, tool ? `${tool}: ${text}` : text, kind === "source_type" && MADE.has(text));
+  for (const { kind, text, tool } of unsigned) add(kind, tool ? `${tool}: ${text}` : text, kind === "source_type" && MADE.has(text));
   return [...found, ...seen.filter(({ kind }) => kind === "taken" || kind === "text")];
 }
 

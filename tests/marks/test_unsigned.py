@@ -14,7 +14,7 @@ import zlib
 import pytest
 from PIL import Image, PngImagePlugin
 
-from facevalue.marks import MarkReader, Note
+from facevalue.marks import MarkReader, UnsignedMark
 from facevalue.marks.containers.base import MOST_BYTES
 from facevalue.marks.reader import kinds_in
 from facevalue.marks.record import LONGEST
@@ -52,9 +52,9 @@ def exif(**tags: object) -> bytes:
     return found
 
 
-def notes(data: bytes) -> tuple[Note, ...]:
+def unsigned(data: bytes) -> tuple[UnsignedMark, ...]:
     with MarkReader() as reader:
-        return reader.of(data).notes
+        return reader.of(data).unsigned
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
@@ -74,8 +74,8 @@ def test_the_iptc_source_type(format_: str, form: str) -> None:
         data = drawn("TIFF", tiffinfo={700: packet})
     else:
         data = drawn(format_, xmp=packet)
-    (found,) = notes(data)
-    assert found == Note("source_type", "compositeWithTrainedAlgorithmicMedia", "XMP", says="ai")
+    (found,) = unsigned(data)
+    assert found == UnsignedMark("source_type", "compositeWithTrainedAlgorithmicMedia", "XMP", says="ai")
     assert found.line == "XMP: says parts made or changed by a generative AI"
 
 
@@ -93,13 +93,13 @@ def test_the_iptc_source_type(format_: str, form: str) -> None:
     ],
 )
 def test_generators_in_the_text_of_a_png(texts: dict[str, str], tool: str | None) -> None:
-    (found,) = notes(with_texts(**texts))
+    (found,) = unsigned(with_texts(**texts))
     assert (found.kind, found.tool, found.where, found.says) == ("prompt", tool, "PNG text", "ai")
     for way in (True, False):  # packed, and as UTF-8
         info = PngImagePlugin.PngInfo()
         for key, value in texts.items():
             info.add_text(key, value, zip=True) if way else info.add_itxt(key, value, "en", key)
-        assert notes(drawn("PNG", pnginfo=info)) == (found,)
+        assert unsigned(drawn("PNG", pnginfo=info)) == (found,)
 
 
 @pytest.mark.parametrize("coding", ["UNICODE big", "UNICODE little", "ASCII"])
@@ -110,7 +110,7 @@ def test_settings_in_exif(coding: str, format_: str) -> None:
         "UNICODE little": b"UNICODE\0" + SETTINGS.encode("utf-16-le"),
         "ASCII": b"ASCII\0\0\0" + SETTINGS.encode(),
     }[coding]
-    (found,) = notes(drawn(format_, exif=exif(comment=comment)))
+    (found,) = unsigned(drawn(format_, exif=exif(comment=comment)))
     assert (found.tool, found.where) == ("Stable Diffusion web UI", "EXIF")
     assert found.text == " ".join(SETTINGS.split())
 
@@ -118,20 +118,23 @@ def test_settings_in_exif(coding: str, format_: str) -> None:
 def test_settings_where_cameras_write_their_names() -> None:
     """ComfyUI writes them so into WebP files."""
     data = drawn("WEBP", exif=exif(make='workflow:{"nodes": []}', model='prompt:{"3": {}}'))
-    assert [(note.kind, note.tool) for note in notes(data)] == [("prompt", "ComfyUI")] * 2
+    assert [(mark.kind, mark.tool) for mark in unsigned(data)] == [("prompt", "ComfyUI")] * 2
 
 
 def test_a_camera_and_a_program() -> None:
     data = drawn("JPEG", exif=exif(make="Maker", model="Maker X1", software="Editor 5"))
-    assert [note.line for note in notes(data)] == ["EXIF: program: Editor 5", "EXIF: says it was taken with Maker X1"]
-    assert [note.line for note in notes(drawn("JPEG", exif=exif(model="X1")))] == ["EXIF: says it was taken with X1"]
+    assert [mark.line for mark in unsigned(data)] == [
+        "EXIF: program: Editor 5",
+        "EXIF: says it was taken with Maker X1",
+    ]
+    assert [mark.line for mark in unsigned(drawn("JPEG", exif=exif(model="X1")))] == ["EXIF: says it was taken with X1"]
 
 
 def test_programs_and_credits() -> None:
     packet = xmp("<photoshop:Credit>Made with Google AI</photoshop:Credit>", 'xmp:CreatorTool="Adobe Firefly"')
-    assert notes(drawn("JPEG", xmp=packet)) == (
-        Note("software", "Adobe Firefly", "XMP", says="ai"),
-        Note("credit", "Made with Google AI", "XMP", says="ai"),
+    assert unsigned(drawn("JPEG", xmp=packet)) == (
+        UnsignedMark("software", "Adobe Firefly", "XMP", says="ai"),
+        UnsignedMark("credit", "Made with Google AI", "XMP", says="ai"),
     )
     datasets = b"".join(
         b"\x1c\x02" + bytes([number]) + struct.pack(">H", len(text)) + text
@@ -142,7 +145,7 @@ def test_programs_and_credits() -> None:
     body = b"Photoshop 3.0\0" + resources
     plain = drawn("JPEG")
     data = plain[:2] + b"\xff\xed" + struct.pack(">H", 2 + len(body)) + body + plain[2:]
-    assert notes(data) == (Note("software", "Editor 5", "IPTC"), Note("credit", "Somebody", "IPTC"))
+    assert unsigned(data) == (UnsignedMark("software", "Editor 5", "IPTC"), UnsignedMark("credit", "Somebody", "IPTC"))
 
 
 @pytest.mark.parametrize(("label", "says"), [("1", "ai"), ("2", None), ("3", None)])
@@ -156,7 +159,7 @@ def test_chinas_label(label: str, says: str | None) -> None:
         "EXIF": drawn("JPEG", exif=exif(comment=b"ASCII\0\0\0" + f'{{"AIGC":{written}}}'.encode())),
     }
     for where, data in files.items():
-        (found,) = notes(data)
+        (found,) = unsigned(data)
         assert (found.kind, found.where, found.says) == ("ai_label", where.strip(), says)
         assert found.text.endswith("producer maker")
 
@@ -170,7 +173,7 @@ def test_an_image_without_marks() -> None:
 
 
 def test_text_cannot_change_a_terminal_or_fill_it() -> None:
-    (found,) = notes(with_texts(parameters="\x1b[2J\u202e" + "Steps: 1, Seed: 1 " * 1000))
+    (found,) = unsigned(with_texts(parameters="\x1b[2J\u202e" + "Steps: 1, Seed: 1 " * 1000))
     assert found.text.isprintable()
     assert len(found.text) <= LONGEST + 2
 
@@ -181,7 +184,7 @@ def test_packed_text_that_unfolds_without_end_is_cut() -> None:
     chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
     plain = drawn("PNG")
     begun = time.perf_counter()
-    (found,) = notes(plain[:33] + chunk + plain[33:])
+    (found,) = unsigned(plain[:33] + chunk + plain[33:])
     assert found.kind == "prompt"
     assert time.perf_counter() - begun < 2
 
@@ -190,7 +193,7 @@ def test_hundreds_of_entries_are_cut() -> None:
     info = PngImagePlugin.PngInfo()
     for i in range(500):
         info.add_text("Software", f"program {i}")
-    assert len(notes(drawn("PNG", pnginfo=info))) <= 64
+    assert len(unsigned(drawn("PNG", pnginfo=info))) <= 64
 
 
 def test_hundreds_of_mutated_files() -> None:
@@ -222,5 +225,5 @@ def test_patterns_take_linear_time() -> None:
         Image.new("L", (8, 8)).save(stream, "WEBP")
         packet = b"XMP " + struct.pack("<I", len(body)) + body.encode()
         begun = time.perf_counter()
-        notes(stream.getvalue() + packet)
+        unsigned(stream.getvalue() + packet)
         assert time.perf_counter() - begun < 1
