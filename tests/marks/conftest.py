@@ -18,6 +18,19 @@ def drawn(format_: str, **extra: object) -> bytes:
     return stream.getvalue()
 
 
+def exif(**tags: object) -> bytes:
+    """EXIF data with these tags."""
+    names = {"make": 0x10F, "model": 0x110, "software": 0x131, "description": 0x10E}
+    made = Image.Exif()
+    for name, value in tags.items():
+        if name == "comment":
+            made.get_ifd(0x8769)[0x9286] = value
+        else:
+            made[names[name]] = value
+    found: bytes = made.tobytes()
+    return found
+
+
 @pytest.fixture(scope="session")
 def signer() -> Authority:
     return authority("Own")

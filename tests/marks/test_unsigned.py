@@ -20,7 +20,7 @@ from facevalue.marks.reader import kinds_in
 from facevalue.marks.record import LONGEST
 
 from ..serve.test_mutated_files import mutated
-from .conftest import drawn
+from .conftest import drawn, exif
 
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SETTINGS = "a face\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 96x96"
@@ -38,18 +38,6 @@ def with_texts(**texts: str) -> bytes:
     for key, value in texts.items():
         info.add_text(key.replace("_", " ") if key.startswith("Raw") else key, value)
     return drawn("PNG", pnginfo=info)
-
-
-def exif(**tags: object) -> bytes:
-    names = {"make": 0x10F, "model": 0x110, "software": 0x131, "description": 0x10E}
-    made = Image.Exif()
-    for name, value in tags.items():
-        if name == "comment":
-            made.get_ifd(0x8769)[0x9286] = value
-        else:
-            made[names[name]] = value
-    found: bytes = made.tobytes()
-    return found
 
 
 def unsigned(data: bytes) -> tuple[UnsignedMark, ...]:

@@ -186,6 +186,7 @@ function showEvidence(article, evidence) {
   if (!evidence.length) return;
   const box = article.querySelector(".evidence");
   box.hidden = false;
+  box.open = evidence.some(({ kind, made }) => made || kind.startsWith("c2pa") || kind === "prompt" || kind === "ai_label");
   box.querySelector("summary").textContent = say("evidence.title", { n: evidence.length });
   box.querySelector("ul").replaceChildren(
     ...evidence.map((one) => Object.assign(document.createElement("li"), { textContent: sentenceOfEvidence(one) })),
