@@ -6,6 +6,7 @@ Standard output: for each file one line of JSON. Nothing of facevalue is importe
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -59,7 +60,10 @@ def _limit_memory() -> None:
     if sys.platform != "win32":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        soft = MOST_MEMORY if hard == resource.RLIM_INFINITY else min(MOST_MEMORY, hard)
+        with contextlib.suppress(OSError, ValueError):  # not every system has this limit
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 if __name__ == "__main__":
