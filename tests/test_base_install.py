@@ -58,7 +58,13 @@ NEEDS = {
     "data prepare": "data prepare images -o new",
     "data augment": "data augment images -o new.png",
 }
-WORKS = ["--version", "predict model images --marks --csv a.csv", "check model --policy policy.toml", "--help", "data --help"]
+WORKS = [
+    "--version",
+    "predict model images --marks --csv a.csv",
+    "check model --policy policy.toml",
+    "--help",
+    "data --help",
+]
 
 
 @pytest.fixture
