@@ -222,6 +222,28 @@ def test_a_check_that_hangs_or_dies_is_given_up(signed: dict[str, bytes]) -> Non
     assert reader._process is None
 
 
+def test_after_ctrl_c_no_file_gets_the_answer_of_another(
+    monkeypatch: pytest.MonkeyPatch, signed: dict[str, bytes]
+) -> None:
+    with MarkReader() as reader:
+        assert reader.of(signed["PNG"]).credentials.state == "valid"
+        process = reader._credentials._process
+        assert process is not None
+        assert process.stdout is not None
+
+        class Interrupted:
+            close = process.stdout.close
+
+            def readline(self) -> bytes:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(process, "stdout", Interrupted())
+            with pytest.raises(KeyboardInterrupt):
+                reader.of(one_byte(signed["PNG"]))
+        assert reader.of(signed["PNG"]).credentials.state == "valid"
+
+
 def test_many_threads_get_their_own_answers(signed: dict[str, bytes]) -> None:
     files = [signed["PNG"], one_byte(signed["PNG"]), drawn("PNG"), signed["JPEG"]] * 8
     with MarkReader() as reader:

@@ -33,6 +33,7 @@ MOST_BYTES = 64 * 2**20
 SECONDS = 5.0
 """A check that takes longer is given up."""
 
+_SECONDS_TO_START = 60.0
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
 _PROGRAM = Path(__file__).with_name("credentials_process.py")
@@ -96,33 +97,37 @@ class CredentialsReader:
 
     def _ask(self, data: bytes, media_type: str) -> Any:
         """The process's answer; ``None`` if it gave none, and it is ended then."""
-        head = {"media_type": media_type, "size": len(data)}
+        head = json.dumps({"media_type": media_type, "size": len(data)}).encode()
         try:
-            process = self._started()
-        except OSError:
+            self._start()
+            return json.loads(self._told(head + b"\n" + data, self._seconds))
+        except (OSError, ValueError):  # it has ended, or could not be started
+            self._stop()
             return None
+        except BaseException:  # Ctrl-C: the answer that is still to come must not be taken for the next file's
+            self._stop()
+            raise
+
+    def _told(self, asked: bytes, seconds: float) -> bytes:
+        """The process's next line; empty if it ends, as it must where it takes longer."""
+        process = self._process
+        assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
-        watch = threading.Timer(self._seconds, process.kill)
+        watch = threading.Timer(seconds, process.kill)
         watch.daemon = True
         watch.start()
         try:
-            process.stdin.write(json.dumps(head).encode() + b"\n" + data)
+            process.stdin.write(asked)
             process.stdin.flush()
-            line = process.stdout.readline()
-        except OSError:  # it has ended
-            line = b""
+            return process.stdout.readline()
         finally:
             watch.cancel()
-        try:
-            return json.loads(line)
-        except ValueError:
-            self._stop()
-            return None
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> None:
+        """Start the process unless it runs; raises ``OSError`` or ``ValueError`` if it cannot be."""
         if self._process is not None and self._process.poll() is None:
-            return self._process
+            return
         self._stop()
         # -P: modules of this folder must not stand in for others.
         process = subprocess.Popen(
@@ -133,9 +138,7 @@ class CredentialsReader:
         )
         self._process = process
         self._end = weakref.finalize(self, _end, process)
-        assert process.stdin is not None
-        process.stdin.write(json.dumps({"trusted": self._trusted}).encode() + b"\n")
-        return process
+        json.loads(self._told(json.dumps({"trusted": self._trusted}).encode() + b"\n", _SECONDS_TO_START))
 
     def _stop(self) -> None:
         if self._end is not None:

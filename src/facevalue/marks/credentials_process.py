@@ -1,7 +1,8 @@
 """The process that checks Content Credentials; :mod:`facevalue.marks.credentials` starts it, as a file.
 
 Standard input: one line of JSON with the trusted certificates, then for each file a line of JSON and its bytes.
-Standard output: for each file one line of JSON. Nothing of facevalue is imported, so it is small and starts quickly.
+Standard output: a line once it is ready, then for each file one line of JSON. Nothing of facevalue is imported, so it
+is small and starts quickly.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def serve(asked: BinaryIO, told: BinaryIO) -> None:
 
     trusted = json.loads(asked.readline())["trusted"]
     context = c2pa.Context(c2pa.Settings.from_dict(settings_of(trusted)))
+    told.write(b"true\n")
+    told.flush()
     while line := asked.readline():
         head = json.loads(line)
         data = asked.read(head["size"])
