@@ -84,8 +84,8 @@ class CredentialsReader:
             return Credentials("not_checked", detail=detail) if seems_signed else Credentials()
         with self._lock:
             answer = self._ask(data, media_type)
-        if answer is None:
-            return Credentials("not_checked", detail=f"the check failed or took more than {self._seconds:g} s")
+        if answer == {}:
+            return Credentials()
         match answer:
             case {"remote": True}:
                 return REMOTE
@@ -93,7 +93,7 @@ class CredentialsReader:
                 return Credentials("unreadable", detail=shown(why))
             case {"state": str(state), "report": dict(report)}:
                 return credentials_of(state, report)
-        return Credentials()
+        return Credentials("not_checked", detail=f"the check failed or took more than {self._seconds:g} s")
 
     def _ask(self, data: bytes, media_type: str) -> Any:
         """The process's answer; ``None`` if it gave none, and it is ended then."""
