@@ -17,7 +17,7 @@ import importlib.abc, sys
 HIDDEN = set(
     "captum cleanlab jinja2 lightning_fabric matplotlib onnx onnxscript cv2 pandas pyarrow safetensors skimage sklearn "
     "scipy timm torch torchvision fastapi httptools prometheus_client multipart python_multipart uvicorn uvloop "
-    "pillow_heif kagglehub optuna ipywidgets huggingface_hub".split()
+    "pillow_heif c2pa kagglehub optuna ipywidgets huggingface_hub".split()
 )
 class Hider(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -58,7 +58,13 @@ NEEDS = {
     "data prepare": "data prepare images -o new",
     "data augment": "data augment images -o new.png",
 }
-WORKS = ["--version", "predict model images --csv a.csv", "check model --policy policy.toml", "--help", "data --help"]
+WORKS = [
+    "--version",
+    "predict model images --marks --csv a.csv",
+    "check model --policy policy.toml",
+    "--help",
+    "data --help",
+]
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ _EXTRAS = {
     "train": "captum cleanlab cv2 jinja2 lightning_fabric matplotlib onnx onnxscript pandas pyarrow safetensors scipy"
     " skimage sklearn timm torch torchvision",
     "tune": "optuna",
+    "provenance": "c2pa",
     "serve": "fastapi httptools multipart prometheus_client python_multipart uvicorn uvloop",
 }
 """By extra: if one of these packages is missing, the extra is not installed."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from facevalue.marks.record import OriginMarks
 from facevalue.support.html import ShownInNotebooks
 
 Reason = Literal["novel", "uncertain", "unstable", "no_face", "gate_unsure"]
@@ -46,6 +47,8 @@ class Prediction(ShownInNotebooks):
     faces : number of faces in the image; ``None`` if no faces were looked for.
     box : left, top, width and height of the face in pixels of the upright image.
     detail : what the face gate says where it abstains, in words.
+    marks : what the file says of its own origin, where it was asked for and there is a file. It is evidence of another
+        kind: nothing else here depends on it.
     """
 
     label: str | None
@@ -62,6 +65,7 @@ class Prediction(ShownInNotebooks):
     faces: int | None = None
     box: tuple[int, int, int, int] | None = None
     detail: str | None = None
+    marks: OriginMarks | None = None
 
     @property
     def abstained(self) -> bool:
@@ -88,8 +92,8 @@ class Prediction(ShownInNotebooks):
         return self if path is None else replace(self, path=path)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the heat is left out."""
-        return {
+        """Plain values for JSON; the heat is left out, and ``marks`` is there only if it was asked for."""
+        plain = {
             "path": self.path,
             "label": self.label,
             "probabilities": dict(self.probabilities),
@@ -104,3 +108,4 @@ class Prediction(ShownInNotebooks):
             "box": None if self.box is None else list(self.box),
             "detail": self.detail,
         }
+        return plain if self.marks is None else plain | {"marks": self.marks.to_dict()}

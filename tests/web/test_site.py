@@ -369,10 +369,10 @@ def test_metadata_are_told_beside_the_verdict(page: webdriver.Chrome, tmp_path: 
     assert "An image generator’s settings: parameters: a cat Steps: 20" in of(first, ".evidence")
     told = [str(e.get_attribute("textContent")) for e in second.find_elements(By.CSS_SELECTOR, ".evidence li")]
     assert told == [
-        "Content Credentials (C2PA): present, not verified",
+        "Content Credentials (C2PA): present, not checked here",
         "Source, as the file says: trainedAlgorithmicMedia, which means made by an AI or a computer",
         "Software: Editor 5",
-        "Camera: Maker M1",
+        "Camera, as the file says: Maker M1",
     ]
     assert "not part of the probability" in of(second, ".evidence")
     assert not none.find_element(By.CLASS_NAME, "evidence").is_displayed()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from facevalue.cli.common.options import Gate, GateModel, Stable
+from facevalue.cli.common.options import Gate, GateModel, Stable, TrustList
 
 EXAMPLE = "facevalue serve model --port 8000"
 
@@ -36,6 +36,7 @@ def run(
     gate: Gate = None,
     gate_model: GateModel = None,
     stable: Stable = None,
+    trust_list: TrustList = None,
     log_format: Annotated[Literal["plain", "json"], Option(help="Lines for people, or JSON.")] = "plain",
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Option(help="What is logged.")] = "info",
 ) -> None:
@@ -59,6 +60,7 @@ def run(
         gate=gate,
         gate_model=None if gate_model is None else str(gate_model),
         stable=stable,
+        trust_list=None if trust_list is None else str(trust_list),
         log_format=log_format,
         log_level=log_level,
     )

@@ -15,11 +15,12 @@ from facevalue.data.hashes import phash
 from facevalue.errors import ImageError
 from facevalue.images import decoding
 from facevalue.images.resize import thumbnail
+from facevalue.marks.reader import kinds_in
 
 IN_MEMORY = "array"
 """The format of an image that is no file."""
 
-VERSION = f"3.{hashes.VERSION}"
+VERSION = f"4.{hashes.VERSION}"
 """Version of how facts are computed; facts of different versions are not mixed."""
 
 EMPTY_FACTS: dict[str, Any] = {
@@ -32,6 +33,7 @@ EMPTY_FACTS: dict[str, Any] = {
     "bytes": 0,
     "exif": False,  # whether it carries EXIF
     "icc": False,  # whether it carries a colour profile
+    "origin_marks": "",  # kinds of marks of its origin, by facevalue.marks
     "progressive": False,
     "sampling": "",  # chroma subsampling of a JPEG, e.g. 2x2
     "jpeg_tables": "",  # see jpeg_tables.digest
@@ -58,7 +60,8 @@ def facts_of(path: Path) -> dict[str, Any]:
 
 def facts_of_bytes(data: bytes) -> dict[str, Any]:
     """The facts of an image file's bytes; if they cannot be read, ``error`` has the reason."""
-    facts = EMPTY_FACTS | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    own = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "origin_marks": " ".join(kinds_in(data))}
+    facts = EMPTY_FACTS | own
     try:
         facts |= _header(decoding.open_image(data))
         image, _ = decoding.decode_reduced(data, _reduction)

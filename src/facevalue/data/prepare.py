@@ -20,6 +20,7 @@ from facevalue.data.groups import NEAR, check_groups, with_groups
 from facevalue.data.hashes import phash
 from facevalue.data.leaks import Leak, without_leaks
 from facevalue.data.manifest import COLUMNS, SPLITS, Manifest, read_table
+from facevalue.data.marks_removed import marks_removed
 from facevalue.data.names import class_folders, placed
 from facevalue.data.scan import Data, scan
 from facevalue.data.splits import DEFAULT, known_splits, with_splits
@@ -211,7 +212,11 @@ def prepare(source: Data, output: Path, how: Preparation | None = None, overwrit
             (encoded / str(position)).rename(folder / path)
         shutil.rmtree(encoded)
         table = table.sort_values("path", ignore_index=True)
-        warnings = (*split.warnings, *_uneven(enlarged, split.readable, how.size))
+        warnings = (
+            *split.warnings,
+            *_uneven(enlarged, split.readable, how.size),
+            *marks_removed(split.readable),
+        )
         done = Prepared(
             output,
             Manifest(table, raw.source, split.groups, warnings),

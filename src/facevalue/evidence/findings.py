@@ -117,6 +117,9 @@ KINDS: dict[str, FindingKind] = {
     "strangers-not-given-again": FindingKind(
         "warning", "Strangers that the model was trained with were not given to fine-tuning."
     ),
+    # Marks of origin.
+    "credentials-not-checked": FindingKind("warning", "Content Credentials of files were not checked."),
+    "marks-removed": FindingKind("info", "Encoding images again removes what they say of their origin."),
     # Faces.
     "images-without-face": FindingKind("warning", "Images in which no face was found are left out."),
     "export-takes-faces": FindingKind("info", "An exported file takes crops of faces, and the detector is beside it."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from facevalue import decision
 from facevalue.errors import DataError, ImageError, UsageError
 from facevalue.evidence.card import ModelCard
 from facevalue.faces.gate import FaceGate, Seen, WhichFaces
-from facevalue.images.sources import ImageInput, Images, each, name_of, upright
+from facevalue.images.sources import ImageInput, Images, each, encoded, name_of, upright
 from facevalue.images.versions import versions_of
+from facevalue.marks import MarkReader, OriginMarks
 from facevalue.runtime.image_files import expand
 from facevalue.support import machine
 from facevalue.types import Prediction
@@ -45,12 +48,14 @@ class Input(NamedTuple):
     pixels : (s, s, 3) uint8 RGB, the network input; ``None`` if the image cannot be read or shows no face.
     error : why it cannot be read.
     seen : the face, or that there is none; ``None`` if no faces were looked for.
+    marks : what the file says of its origin; ``None`` if that was not asked for, or there is no file.
     """
 
     name: str | None
     pixels: NDArray[np.uint8] | None
     error: ImageError | None = None
     seen: Seen | None = None
+    marks: OriginMarks | None = None
 
 
 class ImagePredictor(ABC):
@@ -67,7 +72,14 @@ class ImagePredictor(ABC):
         """The network's outputs for network inputs (n, s, s, 3) uint8 RGB, at most one batch."""
 
     @final
-    def predict(self, images: Images, *, heat: bool = False, faces: WhichFaces = "largest") -> list[Prediction]:
+    def predict(
+        self,
+        images: Images,
+        *,
+        heat: bool = False,
+        faces: WhichFaces = "largest",
+        marks: MarkReader | None = None,
+    ) -> list[Prediction]:
         """Predictions for images, in order.
 
         A file that cannot be read gets a prediction with ``error`` set; the run goes on.
@@ -78,13 +90,14 @@ class ImagePredictor(ABC):
             (h, w) grey. A folder means all image files below it, sorted.
         heat : also return :attr:`Prediction.heat`, if the network has it.
         faces : the ``largest`` face of an image, or ``all``: one prediction for each face, the largest first.
+        marks : reads what the files say of their origin, into :attr:`Prediction.marks`.
 
         Raises
         ------
         UsageError
             An item of ``images`` is not an image, or ``faces`` is ``all`` and the model takes whole images.
         """
-        return list(self.stream(images, heat=heat, faces=faces))
+        return list(self.stream(images, heat=heat, faces=faces, marks=marks))
 
     @final
     def predict_proba(self, images: Images) -> NDArray[np.float64]:
@@ -104,12 +117,20 @@ class ImagePredictor(ABC):
         return np.array(rows, np.float64).reshape(len(rows), len(self.card.classes))
 
     @final
-    def stream(self, images: Images, *, heat: bool = False, faces: WhichFaces = "largest") -> Iterator[Prediction]:
+    def stream(
+        self,
+        images: Images,
+        *,
+        heat: bool = False,
+        faces: WhichFaces = "largest",
+        marks: MarkReader | None = None,
+    ) -> Iterator[Prediction]:
         """As :meth:`predict`, but yields one prediction at a time, so memory does not grow with the number of images.
 
         Threads read and decode the next images while the network runs.
         """
-        yield from self.stream_named(((name_of(image), image) for image in _expanded(images)), heat=heat, faces=faces)
+        named = ((name_of(image), image) for image in _expanded(images))
+        yield from self.stream_named(named, heat=heat, faces=faces, marks=marks)
 
     @final
     def stream_named(
@@ -118,10 +139,11 @@ class ImagePredictor(ABC):
         *,
         heat: bool = False,
         faces: WhichFaces = "largest",
+        marks: MarkReader | None = None,
     ) -> Iterator[Prediction]:
         """Predictions for pairs of a name and an image; the name becomes ``path`` of the prediction."""
         size = min(BATCH, self.card.network.batch)
-        read = partial(self.inputs_of, faces=faces)
+        read = partial(self._read, faces=faces, marks=marks)
         inputs = chain.from_iterable(machine.in_order(read, named, ahead=4 * BATCH))
         while batch := list(islice(inputs, size)):
             yield from self._predictions(batch, heat)
@@ -163,6 +185,20 @@ class ImagePredictor(ABC):
         except ImageError as error:
             return (Input(name, None, error),)
 
+    def _read(
+        self, named: tuple[str | None, ImageInput], faces: WhichFaces, marks: MarkReader | None
+    ) -> tuple[Input, ...]:
+        """As :meth:`inputs_of`, with the marks of the file."""
+        name, image = named
+        if marks is None or isinstance(image, np.ndarray | Image.Image):
+            return self.inputs_of(named, faces)
+        try:
+            data = encoded(image)
+        except ImageError as error:
+            return (Input(name, None, error),)
+        found = marks.of(data)
+        return tuple(one._replace(marks=found) for one in self.inputs_of((name, data), faces))
+
     @final
     def combined(self, pixels: NDArray[np.uint8], own: NDArray[np.floating]) -> decision.Combined:
         """Stable answers for network inputs (n, s, s, 3), from all their versions.
@@ -186,6 +222,9 @@ class ImagePredictor(ABC):
         answer : the network's; ``None`` if ``item`` has no pixels.
         unstable : whether the versions of the network input disagree.
         """
+        return replace(self._prediction_of(item, answer, unstable), marks=item.marks)
+
+    def _prediction_of(self, item: Input, answer: Answer | None, unstable: bool) -> Prediction:
         if item.error is not None:
             return decision.unreadable(item.error, item.name)
         if answer is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from facevalue.errors import MissingExtraError
+from facevalue.marks import OriginMarks
 from facevalue.support import files, spreadsheet
 from facevalue.types import Prediction
 
@@ -17,8 +18,8 @@ ROWS = 4096
 Write = Callable[[Prediction], None]
 
 
-def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
-    """One flat row: the prediction, then one column ``p_CLASS`` per class.
+def row(prediction: Prediction, classes: Sequence[str], marks: bool = False) -> dict[str, Any]:
+    """One flat row: the prediction, then one column ``p_CLASS`` per class, then the marks of origin if asked for.
 
     ``reasons`` and the four numbers of ``box`` are joined by spaces.
 
@@ -42,28 +43,39 @@ def row(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
         "box": None if prediction.box is None else " ".join(map(str, prediction.box)),
         "detail": prediction.detail,
         **{f"p_{name}": prediction.probabilities.get(name) for name in classes},
+        **(_marks(prediction.marks) if marks else {}),
     }
 
 
+def _marks(marks: OriginMarks | None) -> dict[str, Any]:
+    """Columns of what the file says of its origin; empty where there is no file."""
+    names = ("credentials", "signed_by", "says_ai", "marks")
+    if marks is None:
+        return dict.fromkeys(names)
+    signed = marks.credentials.state in ("valid", "trusted", "invalid")
+    who = marks.credentials.who if signed else None
+    return dict(zip(names, (marks.credentials.state, who, marks.says_ai, "; ".join(marks.lines)), strict=True))
+
+
 @contextmanager
-def writing_csv(path: Path, classes: Sequence[str]) -> Iterator[Write]:
+def writing_csv(path: Path, classes: Sequence[str], marks: bool = False) -> Iterator[Write]:
     """Yield a function that writes one prediction; the file appears if the block succeeds.
 
     For people and spreadsheets, see :mod:`facevalue.support.spreadsheet`: numbers have four digits, reasons are in
     words, missing values are empty cells.
     """
-    columns = list(row(Prediction(None, {}), classes))
+    columns = list(row(Prediction(None, {}), classes, marks))
     numbers = {"probability", "novelty", *(f"p_{name}" for name in classes)}
     with files.replacing_file(path) as partial, spreadsheet.writing(partial, columns) as write:
 
         def write_one(prediction: Prediction) -> None:
-            plain = row(prediction, classes) | {"reasons": prediction.why}
+            plain = row(prediction, classes, marks) | {"reasons": prediction.why}
             write({name: spreadsheet.digits(v) if name in numbers else v for name, v in plain.items()})
 
         yield write_one
 
 
-def parquet_schema(classes: Sequence[str]) -> Any:
+def parquet_schema(classes: Sequence[str], marks: bool = False) -> Any:
     """The columns of :func:`row` with their types, as a ``pyarrow.Schema``.
 
     Raises
@@ -77,12 +89,13 @@ def parquet_schema(classes: Sequence[str]) -> Any:
         raise MissingExtraError("pyarrow", "train") from error
     text, whole = pa.string(), pa.int32()
     numbers = ("novelty", "probability", *(f"p_{name}" for name in classes))
-    types = {"abstained": pa.bool_(), "face": whole, "faces": whole, **dict.fromkeys(numbers, pa.float64())}
-    return pa.schema([(name, types.get(name, text)) for name in row(Prediction(None, {}), classes)])
+    flags = dict.fromkeys(("abstained", "says_ai"), pa.bool_())
+    types = {**flags, "face": whole, "faces": whole, **dict.fromkeys(numbers, pa.float64())}
+    return pa.schema([(name, types.get(name, text)) for name in row(Prediction(None, {}), classes, marks)])
 
 
 @contextmanager
-def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
+def writing_parquet(path: Path, classes: Sequence[str], marks: bool = False) -> Iterator[Write]:
     """As :func:`writing_csv`, in Parquet with typed columns.
 
     Raises
@@ -90,7 +103,7 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
     MissingExtraError
         pyarrow is not installed.
     """
-    schema = parquet_schema(classes)
+    schema = parquet_schema(classes, marks)
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -102,7 +115,7 @@ def writing_parquet(path: Path, classes: Sequence[str]) -> Iterator[Write]:
             held.clear()
 
         def write(prediction: Prediction) -> None:
-            held.append(row(prediction, classes))
+            held.append(row(prediction, classes, marks))
             if len(held) >= ROWS:
                 flush()
 

@@ -62,7 +62,7 @@ def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
         watcher.cancel()
         with suppress(asyncio.CancelledError):
             await watcher
-        service.engine.close()
+        service.close()
 
     app = FastAPI(
         title="facevalue",

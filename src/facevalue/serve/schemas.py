@@ -7,6 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from facevalue.marks.record import Kind, State
+from facevalue.marks.source_types import Says
+
 
 class Shape(BaseModel):
     """Base of all shapes: nothing else is in an answer."""
@@ -20,6 +23,41 @@ class ModelIdentity(Shape):
     name: str = Field(description="The name that the server gives it.")
     version: str = Field(description="12 hexadecimal digits. They change when the model's answers may change.")
     sha256: str = Field(description="SHA-256 of model.onnx.")
+
+
+class CredentialsShape(Shape):
+    """Content Credentials (C2PA): what somebody signed."""
+
+    state: State = Field(
+        description="none; valid: unchanged since somebody signed it; trusted: and the trust list names the signer; "
+        "invalid: changed after signing, or a bad certificate; unreadable: damaged; not_checked: see detail."
+    )
+    signer: str | None = Field(description="Common name in the signing certificate.")
+    issuer: str | None = Field(description="Organisation in the signing certificate.")
+    time: str | None = Field(description="When it was signed, if a time stamp says so.")
+    generator: str | None = Field(description="Programs that made the manifest and the image.")
+    source_types: list[str] = Field(description="IPTC digital source types, such as trainedAlgorithmicMedia.")
+    ingredient_source_types: list[str] = Field(description="The same, of images that this one was made from.")
+    problems: list[str] = Field(description="C2PA's codes of what does not hold.")
+    detail: str | None = Field(description="Why they were not checked, or are unreadable.")
+
+
+class UnsignedMarkShape(Shape):
+    """A mark without a signature: anyone could have written it."""
+
+    kind: Kind
+    text: str = Field(description="What the file says.")
+    where: str = Field(description="In which part of the file.")
+    tool: str | None = Field(description="The image generator that writes such a mark, if it is known.")
+    says: Says | None = Field(description="The kind of origin that the mark claims, if it does.")
+
+
+class MarksShape(Shape):
+    """What a file says of its own origin. Absence proves nothing."""
+
+    credentials: CredentialsShape
+    unsigned: list[UnsignedMarkShape]
+    says_ai: bool = Field(description="Whether a mark claims that a generative AI made the image or parts of it.")
 
 
 class PredictionRow(Shape):
@@ -44,6 +82,9 @@ class PredictionRow(Shape):
         max_length=4,
     )
     detail: str | None = Field(description="What the face gate says where it abstains, in words.")
+    marks: MarksShape | None = Field(
+        default=None, description="With marks=true: what the file says of its origin. Not part of the probabilities."
+    )
     heat: list[list[float]] | None = Field(
         default=None, description="With heat=true: rows of numbers in [0, 1] over the network input, or null."
     )

@@ -11,7 +11,9 @@ from typing import Any, TypeVar, final
 import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
+from starlette.concurrency import run_in_threadpool
 
+from facevalue.marks import OriginMarks
 from facevalue.serve.answers import Refusal
 from facevalue.serve.engine import Asked, Engine, Judged
 from facevalue.serve.figures import Figures
@@ -40,6 +42,7 @@ class Service:
         self.models = {name: ServedModel(name, folder, settings.opened) for name, folder in folders.items()}
         self.figures = Figures()
         self.engine = Engine(self.figures, settings.max_queue)
+        self.marks = settings.mark_reader()
 
     @property
     def first(self) -> str:
@@ -78,6 +81,30 @@ class Service:
         request.scope["facevalue"].update(model=model.name, version=model.version, images=len(images))
         judging = self.engine.judge(model, images, asked, seconds=self.settings.request_seconds)
         return await _unless_gone(request, judging)
+
+    async def marks_of(self, request: Request, images: Sequence[bytes]) -> list[OriginMarks]:
+        """What a request's files say of their own origin.
+
+        Raises
+        ------
+        Refusal
+            503 time is up.
+        """
+
+        async def read() -> list[OriginMarks]:
+            return [await run_in_threadpool(self.marks.of, data) for data in images]
+
+        try:
+            async with asyncio.timeout(self.settings.request_seconds):
+                return await _unless_gone(request, read())
+        except TimeoutError as error:
+            why = f"reading the marks of origin took more than {self.settings.request_seconds:g} s; ask without them"
+            raise Refusal(503, why, retry_after=1) from error
+
+    def close(self) -> None:
+        """Let go of the threads and of the process that checks marks."""
+        self.engine.close()
+        self.marks.close()
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, R]) -> R:

@@ -9,6 +9,7 @@ import msgspec
 
 from facevalue.errors import UsageError
 from facevalue.images.decoding import pixel_limit
+from facevalue.marks import MarkReader
 from facevalue.runtime import Predictor, open_folder
 from facevalue.runtime.gate import GateChoice
 
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_key : what clients must send as ``Authorization: Bearer KEY`` or ``X-API-Key``; ``None`` asks for none.
     cors_origins : origins whose pages may call the API; none by default.
     gate, gate_model, stable : see :func:`facevalue.runtime.open_folder`.
+    trust_list : see :class:`facevalue.marks.MarkReader`.
     poll_seconds : how often to look whether a model folder was replaced.
     grace_seconds : how long requests under way may take after the server was told to stop.
     log_format : ``plain`` lines, or one JSON object a line.
@@ -71,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gate: GateChoice | None = None
     gate_model: str | None = None
     stable: int | None = None
+    trust_list: str | None = None
     poll_seconds: float = 1.0
     grace_seconds: int = 10
     log_format: Literal["plain", "json"] = "plain"
@@ -100,6 +103,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"Expected log_format plain or json, but got {self.log_format!r}")
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise UsageError(f"Expected log_level debug, info, warning or error, but got {self.log_level!r}")
+
+    def mark_reader(self) -> MarkReader:
+        """What reads the marks of files where a request asks for them."""
+        return MarkReader(self.trust_list)
 
     def opened(self, folder: Path) -> Predictor:
         """A model folder as this server uses it."""

@@ -38,6 +38,7 @@ def run(folders: Models, settings: Settings | None = None) -> None:
     """
     _expect_extra()
     settings = settings or Settings()
+    settings.mark_reader()
     named = named_folders(folders)
     for folder in named.values():
         settings.opened(folder)  # wrong use is said now, in one line

@@ -64,6 +64,7 @@ LEGEND = {
     "novelty": "above this distance from the training images the model abstains (novel)",
     "target": "accuracy on answered images that the limit of confidence was chosen for",
     "probability": "calibrated probability of the class that the model predicts or leans to",
+    "marks of origin": "what the file says of its own origin; no part of the prediction",
     "AUC of file facts": "how well file size, format and the like alone tell the classes apart; 0.5 is guessing",
     "AUC": "how well this fact alone tells the classes apart; 0.5 is guessing",
     "usual value by class": "median and range of most images, or the most frequent value",

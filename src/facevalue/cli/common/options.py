@@ -80,3 +80,11 @@ GateModel = Annotated[
     Path | None,
     Option("--gate-model", metavar="FILE", help="The face detector's file; by default the model folder's own."),
 ]
+TrustList = Annotated[
+    Path | None,
+    Option(
+        "--trust-list",
+        metavar="FILE.pem",
+        help="Certificates of authorities that vouch for who signed Content Credentials.",
+    ),
+]

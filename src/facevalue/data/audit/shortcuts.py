@@ -135,7 +135,13 @@ def _facts(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     return found
 
 
-_NAMES = {"format": "format", "mode": "mode", "JPEG tables": "jpeg_tables", "JPEG sampling": "sampling"}
+_NAMES = {
+    "format": "format",
+    "mode": "mode",
+    "JPEG tables": "jpeg_tables",
+    "JPEG sampling": "sampling",
+    "marks of origin": "origin_marks",
+}
 
 
 def _usual(table: pd.DataFrame, fact: str) -> dict[str, str]:

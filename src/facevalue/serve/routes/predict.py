@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -26,19 +27,23 @@ def router(service: Service) -> APIRouter:
     """``/predict`` and ``/explain``, of the first model and by name."""
     routes = APIRouter(tags=["predictions"])
 
-    async def predict(request: Request, name: str | None, heat: bool, faces: WhichFaces) -> Response:
+    async def predict(request: Request, name: str | None, asked: Asked, marks: bool) -> Response:
         model = service.loaded(name)
-        if faces == "all" and not model.sees_faces:
+        if asked.faces == "all" and not model.sees_faces:
             raise Refusal(422, f"faces=all needs a model that was trained on faces; {model.name} takes whole images")
         uploads = await images_in(request, service.settings.max_files)
-        judged = await service.judge(request, model, [data for _, data in uploads], Asked(heat, faces))
+        files = [data for _, data in uploads]
+        judged = await service.judge(request, model, files, asked)
+        found = await service.marks_of(request, files) if marks else [None] * len(files)
         predictions = [
-            one.prediction.named(path) for rows, (path, _) in zip(judged, uploads, strict=True) for one in rows
+            replace(one.prediction.named(path), marks=own)
+            for rows, (path, _), own in zip(judged, uploads, found, strict=True)
+            for one in rows
         ]
         service.figures.unreadable(sum(prediction.error is not None for prediction in predictions))
         if all(prediction.error is not None for prediction in predictions):
             raise unreadable(predictions)
-        rows = [prediction_as_json(prediction, heat) for prediction in predictions]
+        rows = [prediction_as_json(prediction, asked.heat) for prediction in predictions]
         return Json({"model": model.identity, "results": rows})
 
     async def explain(request: Request, name: str | None, view: View) -> Response:
@@ -66,15 +71,19 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/predict", responses=_PREDICT, **predict_options)
     async def predict_first(
-        request: Request, heat: Annotated[bool, Query()] = False, faces: Annotated[WhichFaces, Query()] = "largest"
+        request: Request,
+        heat: Annotated[bool, Query()] = False,
+        faces: Annotated[WhichFaces, Query()] = "largest",
+        marks: Annotated[bool, Query()] = False,
     ) -> Response:
         """Judge one or several images with the server's first model.
 
         200 with one row per image in ``results``, in order; a file that is no image has ``error`` set. Where none
         can be read the answer is 422, or 413 if all are too large, with the rows beside the reason. A model of faces
-        is asked about the largest face; with ``faces=all`` there is a row for each face.
+        is asked about the largest face; with ``faces=all`` there is a row for each face. With ``marks=true`` each row
+        also has what the file says of its own origin.
         """
-        return await predict(request, None, heat, faces)
+        return await predict(request, None, Asked(heat, faces), marks)
 
     @routes.post("/models/{name}/predict", responses=_NAMED, **predict_options)
     async def predict_named(
@@ -82,9 +91,10 @@ def router(service: Service) -> APIRouter:
         name: str,
         heat: Annotated[bool, Query()] = False,
         faces: Annotated[WhichFaces, Query()] = "largest",
+        marks: Annotated[bool, Query()] = False,
     ) -> Response:
         """Judge one or several images with one model; as ``/predict``."""
-        return await predict(request, name, heat, faces)
+        return await predict(request, name, Asked(heat, faces), marks)
 
     explain_options: dict[str, Any] = {"response_class": Response, "openapi_extra": {"requestBody": BODY}}
 

@@ -186,6 +186,7 @@ function showEvidence(article, evidence) {
   if (!evidence.length) return;
   const box = article.querySelector(".evidence");
   box.hidden = false;
+  box.open = evidence.some(({ kind, made }) => made || kind.startsWith("c2pa") || kind === "prompt" || kind === "ai_label");
   box.querySelector("summary").textContent = say("evidence.title", { n: evidence.length });
   box.querySelector("ul").replaceChildren(
     ...evidence.map((one) => Object.assign(document.createElement("li"), { textContent: sentenceOfEvidence(one) })),
@@ -194,7 +195,7 @@ function showEvidence(article, evidence) {
 }
 
 /** One note of a file's metadata in words. */
-export const sentenceOfEvidence = ({ kind, text, made }) => say(`evidence.${made ? "source_made" : kind}`, { text });
+export const sentenceOfEvidence = ({ kind, text, made }) => say(`evidence.${kind}${made ? "_made" : ""}`, { text });
 
 /** Names of kinds of files in a sentence. */
 export const listed = (kinds) => alternatives([...new Set(kinds)]);

@@ -1,5 +1,6 @@
 // The server that the page comes from as the engine.
 
+import { evidenceOf } from "../metadata.js";
 import { lookAt } from "../reading.js";
 
 /** What could not be judged, and why: {reason, values} of text.js, or {text} as the server says it. */
@@ -23,14 +24,15 @@ export class ServerEngine {
   /** {prediction} or {failure}, with a small picture and metadata where the browser can read the file. */
   async answer(file, name, signal) {
     const [told, seen] = await Promise.all([this.#ask(file, name, signal), lookAt(file)]);
-    return { ...seen, ...told };
+    const marks = told.prediction?.marks;
+    return { ...seen, ...told, ...(marks && { evidence: evidenceOf(marks, seen.evidence) }) };
   }
 
   async #ask(file, name, signal) {
     const body = new FormData();
     body.append("files", file, name);
     try {
-      const response = await fetch("predict?heat=true", { method: "POST", body, signal });
+      const response = await fetch("predict?heat=true&marks=true", { method: "POST", body, signal });
       const answer = await response.json().catch(() => ({}));
       if (response.ok) return { prediction: answer.results[0] };
       return failure(answer.error ? { text: answer.error } : { reason: "status", values: { status: response.status } });
