@@ -9,7 +9,17 @@ from facevalue.evidence.records.corruptions import CorruptionFigures, Corruption
 from facevalue.evidence.records.evaluation import Bin, Evaluation, Gap, ProbabilityFigures, SliceFigures, SliceStudy
 from facevalue.evidence.records.exports import ExportReport, ParityFigures, RuntimeReport
 from facevalue.evidence.records.finetune import Change, FinetuneReport
+from facevalue.evidence.records.left_out import LeftOutFigures, LeftOutReport
 from facevalue.evidence.records.remade import PipelineFigures, RateGap, RemadeReport
+from facevalue.evidence.records.sources import (
+    BaselineFigures,
+    PairFigures,
+    Permuted,
+    SourceFigures,
+    SourceReport,
+    SwapFigures,
+    WithinClass,
+)
 from facevalue.evidence.records.strangers import StrangerFigures, StrangerReport
 
 __all__ = [
@@ -17,6 +27,7 @@ __all__ = [
     "AnyEvidence",
     "AttackFigures",
     "AttackReport",
+    "BaselineFigures",
     "Bin",
     "CalibrationReport",
     "CertificateReport",
@@ -32,8 +43,12 @@ __all__ = [
     "Gap",
     "Identity",
     "Interval",
+    "LeftOutFigures",
+    "LeftOutReport",
     "NoiseFigures",
+    "PairFigures",
     "ParityFigures",
+    "Permuted",
     "PipelineFigures",
     "ProbabilityFigures",
     "RateGap",
@@ -41,6 +56,10 @@ __all__ = [
     "RuntimeReport",
     "SliceFigures",
     "SliceStudy",
+    "SourceFigures",
+    "SourceReport",
     "StrangerFigures",
     "StrangerReport",
+    "SwapFigures",
+    "WithinClass",
 ]
