@@ -95,7 +95,7 @@ def test_the_mean_of_the_permutations_is_its_expectation(by_class: SourceReport)
 def test_permutations_are_uniform_over_all_labellings_but_the_true_one() -> None:
     class_of = np.array([0, 0, 1, 1, 1])
     drawn = permutations(class_of, np.random.default_rng(0), 4000)
-    possible = {labels for labels in every_order(class_of.tolist())} - {tuple(class_of.tolist())}
+    possible = set(every_order(class_of.tolist())) - {tuple(class_of.tolist())}
     counts = {labels: sum(tuple(d.tolist()) == labels for d in drawn) for labels in possible}
     assert len(possible) == 9
     assert sum(counts.values()) == len(drawn)

@@ -23,7 +23,7 @@ from facevalue.data.strangers import folders_of
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration_report import calibration_report
 from facevalue.evidence.card import CARD
-from facevalue.evidence.findings import say
+from facevalue.evidence.findings import Finding, say
 from facevalue.evidence.provenance import current_command, recorded
 from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier, load
@@ -35,6 +35,7 @@ from facevalue.training.distillation import resolved
 from facevalue.training.methods import checkpoint_beside, identity, new_classifier, train_method
 from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.refit import finished
+from facevalue.training.source_controls import controls_of_training
 from facevalue.training.split_data import split_manifest
 from facevalue.training.strangers import StrangerSplit
 from facevalue.training.studies import check_same_study, study_of
@@ -147,10 +148,7 @@ def train(
         if looking is not None:
             manifest = with_faces(manifest, looking)
             manifest = manifest.changed(warnings=(*manifest.warnings, *found_in_training(manifest)))
-        if strict and manifest.warnings:
-            more = len(manifest.warnings) - 1
-            first_warning = str(manifest.warnings[0]) + (f"; and {more} more" if more else "")
-            raise DataError(f"with `strict`, images with a warning are not trained on: {first_warning}")
+        _expect_none(manifest.warnings, strict)
         say(manifest.warnings)
         if manifest.unreadable:
             first = manifest.unreadable[0]
@@ -166,6 +164,9 @@ def train(
             refused = StrangerSplit.of(folders_of(strangers), classifier.card.preprocessing, manifest)
             trained = train_method(classifier, splits, chosen, checkpoint)
             assert trained.calibration is not None
+            by_source = controls_of_training(manifest, splits, trained, chosen)
+            say(by_source.findings)
+            _expect_none(by_source.findings, strict)
             fitted = refused.calibrated(
                 trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen
             )
@@ -181,7 +182,7 @@ def train(
                 data=facts.changed(warnings=(*facts.warnings, *unsure)),
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
-                evidence=(*reports, calibration, on_strangers),
+                evidence=(*reports, calibration, on_strangers, *([by_source.report] if by_source.report else [])),
             )
             classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
             if folder is None:
@@ -189,6 +190,15 @@ def train(
             save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)
             checkpoint.clear()
         return load(folder)
+
+
+def _expect_none(warnings: Sequence[Finding], strict: bool) -> None:
+    """Raise ``DataError`` if ``strict`` and there is a warning about the images."""
+    told = [one for one in warnings if one.severity != "info"]
+    if strict and told:
+        more = len(told) - 1
+        first = str(told[0]) + (f"; and {more} more" if more else "")
+        raise DataError(f"with `strict`, images with a warning are not trained on: {first}")
 
 
 def _class_order(data: Data, manifest: Manifest) -> tuple[str, ...]:
