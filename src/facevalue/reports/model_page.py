@@ -25,13 +25,16 @@ from facevalue.evidence.records import (
     Evaluation,
     ExportReport,
     FinetuneReport,
+    LeftOutReport,
     RemadeReport,
     RuntimeReport,
+    SourceReport,
     StrangerReport,
 )
 from facevalue.images import decoding
 from facevalue.reports import plots
 from facevalue.reports.base_rate import RATES, BaseRateFigures, script, script_hash
+from facevalue.reports.source_tables import source_tables
 from facevalue.support import files
 from facevalue.support.formats import eps_text, interval, percent
 
@@ -120,6 +123,9 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         strangers=card.of_kind(StrangerReport),
         remade=card.of_kind(RemadeReport),
         certificates=card.of_kind(CertificateReport),
+        sources=card.of_kind(SourceReport),
+        left_out=card.of_kind(LeftOutReport),
+        source_tables=source_tables(environment),
         corruption_curves=lambda r: svg(
             plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"
         ),

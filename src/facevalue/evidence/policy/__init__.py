@@ -58,9 +58,10 @@ def check_policy(card: ModelCard, policy: Path) -> PolicyResult:
     card : of the model.
     policy : TOML with a table ``[require]``: ``split`` (``test`` by default) names the evaluation, the other keys are
         those of :data:`facevalue.evidence.policy.figures.FIGURES`; ``[require.attack.NAME]``, ``[require.corruption]``,
-        ``[require.remade]``, ``[require.calibration]``, ``[require.promise]``, ``[require.certificate]`` and
-        ``[require.export.TARGET]`` are about attacks, everyday corruptions, re-made images, calibration, promises,
-        certificates and exports. A required figure that the card lacks counts as failed.
+        ``[require.remade]``, ``[require.calibration]``, ``[require.promise]``, ``[require.sources]``,
+        ``[require.left_out]``, ``[require.certificate]`` and ``[require.export.TARGET]`` are about attacks, everyday
+        corruptions, re-made images, calibration, promises, sources, sources left out, certificates and exports. A
+        required figure that the card lacks counts as failed.
 
     Raises
     ------

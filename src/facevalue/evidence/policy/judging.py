@@ -15,8 +15,10 @@ from facevalue.evidence.policy.figures import (
     CORRUPTION_FIGURES,
     EXPORT_FIGURES,
     FIGURES,
+    LEFT_OUT_FIGURES,
     PROMISES,
     REMADE_FIGURES,
+    SOURCE_FIGURES,
     STRANGER_FIGURES,
     Direction,
 )
@@ -27,7 +29,9 @@ from facevalue.evidence.records import (
     CertificateReport,
     CorruptionReport,
     ExportReport,
+    LeftOutReport,
     RemadeReport,
+    SourceReport,
     StrangerReport,
 )
 from facevalue.support.formats import eps_text
@@ -98,6 +102,10 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
             yield from _promise_checks(card, table(key, value))
         elif key == "remade":
             yield from _remade_checks(card, split, table(key, value))
+        elif key == "sources":
+            yield from _source_checks(card, table(key, value))
+        elif key == "left_out":
+            yield from _left_out_checks(card, split, table(key, value))
         elif key == "certificate":
             yield from _certificate_checks(card, split, table(key, value))
         elif key in FIGURES:
@@ -110,7 +118,7 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
                 )
             yield Check(key, figure.direction, number(key, value), got, reason)
         else:
-            known = "attack export corruption remade strangers calibration promise certificate".split()
+            known = "attack export corruption remade strangers calibration promise sources left_out certificate".split()
             raise unknown(key, ["split", *FIGURES, *known])
 
 
@@ -219,6 +227,45 @@ def _remade_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> It
         if got is None:
             reason = "no image is answered both as it is and re-made" if found else f"no re-made images on {split!r}"
         yield Check(f"remade.{key}", direction, number(f"remade.{key}", value), got, reason)
+
+
+def _source_checks(card: ModelCard, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    """The table ``[require.sources]``, on the latest controls."""
+    found = card.of_kind(SourceReport)
+    for key, value in wanted.items():
+        if key not in SOURCE_FIGURES:
+            raise unknown(f"sources.{key}", list(SOURCE_FIGURES))
+        of, direction = SOURCE_FIGURES[key]
+        got = of(found[-1]) if found else None
+        reason = None
+        if got is None:
+            reason = f"the controls of sources cannot tell {key}" if found else "no controls of sources on the card"
+        yield Check(f"sources.{key}", direction, number(f"sources.{key}", value), got, reason)
+
+
+def _left_out_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    """The table ``[require.left_out]``: the worst source, as the images are or under ``condition``."""
+    by, condition = wanted.get("by", "source"), wanted.get("condition", "clean")
+    figures = {key: value for key, value in wanted.items() if key not in ("by", "condition")}
+    for key in figures:
+        if key not in LEFT_OUT_FIGURES:
+            raise unknown(f"left_out.{key}", ["by", "condition", *LEFT_OUT_FIGURES])
+    if not figures:
+        raise UsageError(f"[require.left_out] needs a figure ({', '.join(LEFT_OUT_FIGURES)})")
+    reports = [r for r in card.of_kind(LeftOutReport) if r.split == split and r.by == by]
+    rows = reports[-1].of(condition) if reports else ()
+    for key, value in figures.items():
+        of, direction = LEFT_OUT_FIGURES[key]
+        values = [got for row in rows if (got := of(row)) is not None]
+        worst = None if not values else min(values) if direction == "at least" else max(values)
+        reason = None
+        if worst is None:
+            reason = (
+                f"no source was left out on {split!r} by {by!r} under the condition {condition!r}"
+                if not rows
+                else f"no source that was left out has {key}"
+            )
+        yield Check(f"left_out.{key}", direction, number(f"left_out.{key}", value), worst, reason)
 
 
 def _certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
