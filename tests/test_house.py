@@ -24,7 +24,7 @@ VERBS = """
 """.split()
 DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `facevalue data scan`
 # facevalue.certify(…) is `facevalue evaluate --certify`
-FLAGS = "certify evaluate_calibration evaluate_corruptions evaluate_remade evaluate_strangers".split()
+FLAGS = "certify evaluate_calibration evaluate_corruptions evaluate_remade evaluate_strangers evaluate_left_out".split()
 FUNCTIONS = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
 TYPES = """
     AttackReport Classifier Evaluation FaceValueError ImageDataset ModelCard Prediction Predictor Preprocessing Threat

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -32,17 +33,17 @@ def recipe_of_probe(classifier: Classifier) -> Recipe:
     UsageError
         The classifier is no probe, or was made in a way that a new head alone cannot repeat.
     """
-    import msgspec
-
     plain = classifier.card.recipe
-    if plain.get("method") != "probe":
+    if plain.get("method") != "probe" or {"finetune", "members"} & plain.keys():
         raise UsageError(
             "`leave_out` trains the head again, and only a probe is its head alone: the network of this model "
-            f"(recipe method {plain.get('method')!r}) has learned from every source; train a probe, or train without "
+            f"(method {plain.get('method')!r}) has learned from every source; train a probe, or train without "
             "the source and evaluate on it"
         )
-    fields = Recipe.__struct_fields__
-    recipe = msgspec.convert({key: value for key, value in plain.items() if key in fields}, Recipe)
+    try:
+        recipe = msgspec.convert({key: plain[key] for key in Recipe.__struct_fields__ if key in plain}, Recipe)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"`leave_out`: the recipe on the card cannot be repeated by this version: {error}") from error
     if recipe.probe.copies and not recipe.probe.copy_consistency:
         raise UsageError(
             "`leave_out` cannot repeat a probe that learned from augmented copies as further images (`probe.copies`)"

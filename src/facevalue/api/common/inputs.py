@@ -22,6 +22,7 @@ from facevalue.evidence.records import (
     CertificateReport,
     CorruptionReport,
     Evaluation,
+    LeftOutReport,
     RemadeReport,
     StrangerReport,
 )
@@ -43,6 +44,7 @@ Measured = TypeVar(
     RemadeReport,
     CertificateReport,
     StrangerReport,
+    LeftOutReport,
 )
 
 
