@@ -6,10 +6,11 @@ regression is linear in its targets; so one fit gives the scores of every way to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ from facevalue.evidence.records import (
     WithinClass,
 )
 from facevalue.support import progress
+
+Chosen = TypeVar("Chosen", tuple[int, int], tuple[int, int, int, int])
 
 DRAWS = 200
 """Permutations of the class labels of whole sources."""
@@ -278,8 +281,8 @@ class Controls:
         every = [
             (a, b, c, d)
             for first, second in combinations(range(len(images.classes)), 2)
-            for a, c in product(np.flatnonzero(images.class_of == first), repeat=2)
-            for b, d in product(np.flatnonzero(images.class_of == second), repeat=2)
+            for a, c in product(np.flatnonzero(images.class_of == first).tolist(), repeat=2)
+            for b, d in product(np.flatnonzero(images.class_of == second).tolist(), repeat=2)
             if not {images.names[a], images.names[b]} & {images.names[c], images.names[d]}
         ]
         order = rng.permutation(len(images.y))
@@ -352,7 +355,7 @@ def _cross_validated(images: SourceImages, heads: Heads) -> Floats:
     return scores
 
 
-def _drawn(every: list[tuple[int, ...]], rng: np.random.Generator, most: int) -> list[tuple[int, ...]]:
+def _drawn(every: Sequence[Chosen], rng: np.random.Generator, most: int) -> Sequence[Chosen]:
     if len(every) <= most:
         return every
     return [every[i] for i in np.sort(rng.permutation(len(every))[:most])]

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from facevalue.data.dataset import ImageDataset, dataset_of
+from facevalue.data.families import By, left_out_by
 from facevalue.data.manifest import Manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.models.calibration.temperature import fit_temperature
@@ -71,6 +73,24 @@ class OwnImages:
         card = classifier.card
         datasets = {name: dataset_of(manifest, card.preprocessing, card.classes, name) for name in LEARNED}
         return cls(classifier, recipe, datasets, probe_features(classifier, datasets, recipe, Extractor(classifier)))
+
+    def sources(self, by: By) -> dict[str, NDArray[np.object_]]:
+        """(n,) the source or family of each image, by split; "" where it is not known.
+
+        Raises
+        ------
+        UsageError
+            No image has one, so none could be left out.
+        """
+        rows = pd.concat([self.datasets[name].rows for name in LEARNED], ignore_index=True)
+        found = left_out_by(rows, by)
+        if not found:
+            raise UsageError(
+                f"`leave_out` {by}: the model's own images have none, so none can be left out; train it on images with "
+                f"a column {by!r}, or with a folder a source below each class"
+            )
+        ends = np.cumsum([len(self.datasets[name]) for name in LEARNED])[:-1]
+        return dict(zip(LEARNED, np.split(np.array(found, object), ends), strict=True))
 
     def probabilities(self, asked: Sequence[Tensor], kept: Masks, seed: int | None) -> list[NDArray[np.float64]]:
         """(n, k) probabilities of each of the features asked, by a head that learned from the images kept.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,6 @@ from facevalue.images.remaking import PIPELINES, Pipeline
 from facevalue.models.features import Extractor
 from facevalue.support import progress
 from facevalue.training.left_out import OwnImages
-from facevalue.training.source_controls import LEARNED
 
 CONDITIONS: dict[str, Pipeline | None] = {
     "clean": None,
@@ -29,6 +29,15 @@ CONDITIONS: dict[str, Pipeline | None] = {
     **{name: pipeline for name, pipeline in PIPELINES.items() if pipeline.kind == "resize"},
 }
 """The images as they are, JPEG at two qualities, and each filter and factor of resizing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """The images to test on: (n,) classes and sources, and (n, d) features by condition."""
+
+    labels: NDArray[np.int64]
+    names: NDArray[np.object_]
+    features: Mapping[str, Tensor]
 
 
 def some_of_each(dataset: ImageDataset, names: Sequence[str], most: int, seed: int) -> NDArray[np.int64]:
@@ -61,7 +70,8 @@ def left_out_report(own: OwnImages, dataset: ImageDataset, by: By, seeds: int) -
             f"`leave_out` {by}: no image has one; name it in a column {by!r} of a manifest, or sort the images of each "
             "class into a folder a source"
         )
-    inputs = _features(own, dataset)
+    known = own.sources(by)
+    tested = Tested(dataset.labels, np.array(names, object), _features(own, dataset))
     found: list[LeftOutFigures] = []
     untold: list[str] = []
     card = own.classifier.card
@@ -71,12 +81,14 @@ def left_out_report(own: OwnImages, dataset: ImageDataset, by: By, seeds: int) -
     with progress.work("leaving out each in turn", len(cells), "sources") as work:
         for label, name in cells:
             try:
-                found.extend(_one(own, dataset.labels, np.array(names, object), inputs, (label, name, by), numbers))
+                found.extend(_one(own, tested, known, (label, name), numbers))
             except DataError as error:
                 untold.append(f"{card.classes[label]}/{name}: {error}")
             work.advance(1, name)
     if unknown := names.count(""):
         untold.append(f"{unknown} images have no {by}")
+    if unknown := sum(int((part == "").sum()) for part in known.values()):
+        untold.append(f"{unknown} images that the model learned from have no {by}, and stayed in every training")
     if not found:
         raise DataError(f"no {by} could be left out: {'; '.join(untold[:NAMED])}")
     report = LeftOutReport(
@@ -103,25 +115,20 @@ def _features(own: OwnImages, dataset: ImageDataset) -> dict[str, Tensor]:
 
 def _one(
     own: OwnImages,
-    labels: NDArray[np.int64],
-    names: NDArray[np.object_],
-    inputs: dict[str, Tensor],
-    cell: tuple[int, str, By],
+    tested: Tested,
+    known: Mapping[str, NDArray[np.object_]],
+    cell: tuple[int, str],
     seeds: Sequence[int],
 ) -> list[LeftOutFigures]:
-    label, name, by = cell
-    card = own.classifier.card
+    label, name = cell
+    card, labels, names = own.classifier.card, tested.labels, tested.names
     asked = np.flatnonzero(((labels == label) & (names == name)) | ((labels != label) & (names != name)))
     mine = (labels == label)[asked]
     if mine.sum() < FEWEST:
         raise DataError(f"only {int(mine.sum())} images to test on, and {FEWEST} are needed")
     if mine.all():
         raise DataError("no image of another class is left to compare with")
-    source_of = {
-        part: np.array(left_out_by(own.datasets[part].rows, by) or [""] * len(own.datasets[part]), object)
-        for part in LEARNED
-    }
-    kept = {part: sources != name for part, sources in source_of.items()}
+    kept = {part: sources != name for part, sources in known.items()}
     what = LeftOut(
         source=name,
         label=label,
@@ -130,8 +137,9 @@ def _one(
         positive=card.positive_index,
         threshold=card.threshold,
     )
-    shown = [x[asked] for x in inputs.values()]
+    shown = [x[asked] for x in tested.features.values()]
     by_seed = [own.probabilities(shown, kept, None if i == 0 else seed) for i, seed in enumerate(seeds)]
     return [
-        figures(what, condition, mine, labels[asked], [p[i] for p in by_seed]) for i, condition in enumerate(inputs)
+        figures(what, condition, mine, labels[asked], [p[i] for p in by_seed])
+        for i, condition in enumerate(tested.features)
     ]
