@@ -49,7 +49,7 @@ def _by_figure() -> Iterator[Row]:
         yield path, path.parent.name, re.sub(r"-\d+$", "", path.stem)
 
 
-def _faces() -> Iterator[Row]:
+def faces() -> Iterator[Row]:
     """Faces re-encoded by one recipe, and further sources as they saved their files."""
     yield from _folders(data("faces-by-source"))
     for path, label, source in _folders(data("faces-more-sources")):
@@ -60,15 +60,16 @@ TASKS = {
     "human-or-object, by person and category": (lambda: _folders(data("human-or-object")), "probe"),
     "horse-or-human, by official set": (_by_set, "probe"),
     "horse-or-human, by rendered figure": (_by_figure, "probe"),
-    "real-or-ai-face, by source": (_faces, "probe"),
-    "real-or-ai-face, by source, texture features": (_faces, "real-or-ai/texture"),
+    "real-or-ai-face, by source": (faces, "probe"),
+    "real-or-ai-face, by source, texture features": (faces, "real-or-ai/texture"),
 }
 
 
 def measure(rows: list[Row], recipe: str) -> dict[str, object]:
     """The report of a task, and the seconds without those of the features."""
     labels, sources = [label for _, label, _ in rows], [source for *_, source in rows]
-    chosen = [rows[i] for i in sample(labels, sources).places]
+    drawn = sample(labels, sources)
+    chosen = [rows[i] for i in drawn.places]
     table = pd.DataFrame([(str(path), label, source) for path, label, source in chosen])
     table.columns = pd.Index(["path", "label", "source"])
     manifest = scan(table)
@@ -85,6 +86,7 @@ def measure(rows: list[Row], recipe: str) -> dict[str, object]:
     assert simple.report is not None
     return {
         "images": len(rows),
+        "not_used": list(drawn.untold),
         "seconds_of_controls": round(seconds, 1),
         "controls": found.report.changed(warnings=()).to_dict(),
         "findings": [one.to_dict() for one in found.findings],
