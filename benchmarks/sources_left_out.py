@@ -28,7 +28,7 @@ def main(recipe: str = "probe") -> None:
         fv.train(table, model, recipe=recipe, weights=mobilenet(), groups="image", positive="ai", gate="none")
         test = fv.load(model).card.evaluation("test")
         assert test is not None
-        report = fv.evaluate_left_out(model, table, split="test", seeds=SEEDS, limit=EACH, save=False)
+        report = fv.evaluate_left_out(model, table, seeds=SEEDS, limit=EACH, save=False)
     conditions = dict.fromkeys(one.condition for one in report.results)
     keep(
         f"sources_left_out.{Path(recipe).name}",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from facevalue import decision
 from facevalue.evaluation import metrics
+from facevalue.evaluation.source_controls import CHANCE
 from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import LeftOutFigures, LeftOutReport
 from facevalue.support.formats import percent
@@ -19,8 +20,6 @@ Ints = NDArray[np.int64]
 
 ACCUSED = 0.05
 """Warn if surely more than this share of a source's negatives is called positive."""
-
-_CHANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def left_out_findings(report: LeftOutReport) -> tuple[Finding, ...]:
     """Sources at chance, and sources whose images are accused, as the images are."""
     clean = report.of("clean")
     found = []
-    chance = [one for one in clean if metrics.auroc_interval(one.auroc, one.n, one.others)[0] <= _CHANCE]
+    chance = [one for one in clean if metrics.auroc_interval(one.auroc, one.n, one.others)[0] <= CHANCE]
     if chance:
         worst = min(chance, key=lambda one: one.auroc)
         text = (

@@ -41,6 +41,9 @@ MOST_SWAPS = 100
 LISTED = 8
 """Pairs and swaps on the record: the lowest ones."""
 
+CHANCE = 0.5
+"""AUROC of a score that says nothing."""
+
 _BOOTSTRAP = 200
 _ROOM = 0.05  # true accuracy must exceed that of the classes alone by this, to say how much permuted labels explain
 
@@ -91,9 +94,11 @@ def source_report(
         pairs=tuple(sorted(pairs, key=lambda one: one.auroc)[:LISTED]),
         pairs_auroc=float(np.mean([one.auroc for one in pairs])) if pairs else None,
         pairs_tried=len(pairs),
+        pairs_at_chance=sum(one.auroc_ci[0] <= CHANCE for one in pairs),
         swaps=tuple(sorted(swaps, key=lambda one: one.auroc)[:LISTED]),
         swaps_auroc=float(np.mean([one.auroc for one in swaps])) if swaps else None,
         swaps_tried=len(swaps),
+        swaps_reversed=sum(one.auroc_ci[1] < CHANCE for one in swaps),
         baselines=tuple(sorted(simple, key=lambda one: -one.auroc)),
         strength=controls.strength,
         whole_groups=images.whole_groups,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from facevalue.evaluation.source_controls import CHANCE
 from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import SourceReport
 from facevalue.support.formats import percent
@@ -18,7 +19,6 @@ LEAST_BASELINE = 0.6
 """A simple measure counts only if the lower end of its AUROC is above this."""
 
 _NAMED = 3
-_CHANCE = 0.5
 
 
 def source_findings(report: SourceReport, *, of_model: bool) -> tuple[Finding, ...]:
@@ -44,9 +44,9 @@ def cannot_be_told(reasons: Sequence[str]) -> Iterator[Finding]:
 
 def kept(report: SourceReport) -> float | None:
     """The part of the AUROC above chance that is left on unseen pairs of sources; ``None`` if it cannot be told."""
-    if report.pairs_auroc is None or report.auroc <= _CHANCE:
+    if report.pairs_auroc is None or report.auroc <= CHANCE:
         return None
-    return (report.pairs_auroc - _CHANCE) / (report.auroc - _CHANCE)
+    return (report.pairs_auroc - CHANCE) / (report.auroc - CHANCE)
 
 
 def _explained(report: SourceReport) -> Iterator[Finding]:
@@ -88,34 +88,35 @@ def _at_chance(report: SourceReport) -> Iterator[Finding]:
     found = [
         (one.unseen, f"{one.label}/{one.source} {one.unseen:.2f} ({one.unseen_ci[0]:.2f} to {one.unseen_ci[1]:.2f})")
         for one in report.sources
-        if one.unseen is not None and one.unseen_ci is not None and one.unseen_ci[0] <= _CHANCE
+        if one.unseen is not None and one.unseen_ci is not None and one.unseen_ci[0] <= CHANCE
     ]
-    what, tried = "source", sum(one.unseen is not None for one in report.sources)
+    what, n, tried = "source", len(found), sum(one.unseen is not None for one in report.sources)
     if not found:
         found = [
             (one.auroc, f"{' and '.join(one.sources)} {one.auroc:.2f} ({one.auroc_ci[0]:.2f} to {one.auroc_ci[1]:.2f})")
             for one in report.pairs
-            if one.auroc_ci[0] <= _CHANCE
+            if one.auroc_ci[0] <= CHANCE
         ]
-        what, tried = "pair of sources", report.pairs_tried
+        what, n, tried = "pair of sources", report.pairs_at_chance, report.pairs_tried
     if found:
         found.sort()
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        more = f" and {n - _NAMED} more" if n > _NAMED else ""
         text = (
-            f"if nothing is learned from a {what}, its class is not recognised better than by chance in {len(found)} "
-            f"of {tried}: AUROC of {', '.join(text for _, text in found[:_NAMED])}{more}"
+            f"if nothing is learned from a {what}, its class is not shown to be recognised better than by chance in "
+            f"{n} of {tried}: AUROC of {', '.join(text for _, text in found[:_NAMED])}{more}"
         )
-        yield finding("source-unseen-at-chance", text, lowest=found[0][0], n=len(found), tried=tried)
+        yield finding("source-unseen-at-chance", text, lowest=found[0][0], n=n, tried=tried)
 
 
 def _reversed(report: SourceReport) -> Iterator[Finding]:
-    found = [one for one in report.swaps if one.auroc_ci[1] < _CHANCE]
+    found = [one for one in report.swaps if one.auroc_ci[1] < CHANCE]
     if found and report.swaps_auroc is not None:
         worst = found[0]
         text = (
             f"the answers reverse if sources are exchanged: trained on {' and '.join(worst.trained)}, tested on "
             f"{' and '.join(worst.tested)}, AUROC is {worst.auroc:.2f} ({worst.auroc_ci[0]:.2f} to "
-            f"{worst.auroc_ci[1]:.2f}, n = {worst.n}); the mean of {report.swaps_tried} exchanges is "
+            f"{worst.auroc_ci[1]:.2f}, n = {worst.n}); {report.swaps_reversed} of {report.swaps_tried} "
+            f"exchanges reverse, and the mean is "
             f"{report.swaps_auroc:.2f}"
         )
         yield finding("swapped-sources-reverse-answers", text, lowest=worst.auroc, mean=report.swaps_auroc, n=worst.n)

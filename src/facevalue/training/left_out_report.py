@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facevalue.data.dataset import ImageDataset
-from facevalue.data.families import By, left_out_by
-from facevalue.errors import DataError, UsageError
+from facevalue.data.families import By
+from facevalue.errors import DataError
 from facevalue.evaluation.left_out import LeftOut, figures, left_out_findings
 from facevalue.evaluation.source_images import FEWEST
 from facevalue.evidence.findings import NAMED
@@ -32,67 +32,73 @@ CONDITIONS: dict[str, Pipeline | None] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
-    """The images to test on: (n,) classes and sources, and (n, d) features by condition."""
+class Asked:
+    """The images to test on.
 
-    labels: NDArray[np.int64]
+    Attributes
+    ----------
+    names : (n,) source or family of each image; "" where it is not known.
+    new : (n,) whether the model has not learned from it. An image that it has learned from is tested only when its own
+        source is left out, never beside another one.
+    """
+
+    images: ImageDataset
     names: NDArray[np.object_]
-    features: Mapping[str, Tensor]
+    new: NDArray[np.bool_]
 
 
-def some_of_each(dataset: ImageDataset, names: Sequence[str], most: int, seed: int) -> NDArray[np.int64]:
-    """Positions of at most ``most`` images of each class and source, ascending."""
+def some_of_each(
+    labels: NDArray[np.int64], names: Sequence[str], new: NDArray[np.bool_], most: int | None, seed: int
+) -> NDArray[np.int64]:
+    """Positions of at most ``most`` images of each class and source, ascending; new images first."""
     rng = np.random.default_rng(seed)
     cells: dict[tuple[int, str], list[int]] = {}
-    for i, cell in enumerate(zip(dataset.labels.tolist(), names, strict=True)):
-        cells.setdefault(cell, []).append(i)
-    return np.sort(np.concatenate([rng.permutation(cells[cell])[:most] for cell in sorted(cells)]))
+    for i in rng.permutation(len(labels)).tolist():
+        cells.setdefault((int(labels[i]), names[i]), []).append(i)
+    chosen = [sorted(places, key=lambda i: not new[i])[:most] for places in cells.values()]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def left_out_report(own: OwnImages, dataset: ImageDataset, by: By, seeds: int) -> LeftOutReport:
-    """Leave out each source of ``dataset`` in turn.
+def left_out_report(own: OwnImages, asked: Asked, by: By, seeds: int) -> LeftOutReport:
+    """Leave out each source of the images in turn.
 
     Parameters
     ----------
     own : what the model learned from.
-    dataset : images to test on, with sources or families; none of them was learned from.
+    asked : images to test on.
     seeds : number of heads for each source; the first uses the model's own split.
 
     Raises
     ------
     UsageError
-        No image has a source.
+        The model's own images have no source.
+    DataError
+        No source could be left out.
     """
     start = time.perf_counter()
-    names = left_out_by(dataset.rows, by)
-    if not names:
-        raise UsageError(
-            f"`leave_out` {by}: no image has one; name it in a column {by!r} of a manifest, or sort the images of each "
-            "class into a folder a source"
-        )
     known = own.sources(by)
-    tested = Tested(dataset.labels, np.array(names, object), _features(own, dataset))
+    features = _features(own, asked.images)
     found: list[LeftOutFigures] = []
     untold: list[str] = []
     card = own.classifier.card
     first = card.provenance.seed or 0
     numbers = tuple(first + i for i in range(seeds))
-    cells = sorted({(int(y), name) for y, name in zip(dataset.labels, names, strict=True) if name})
+    cells = sorted({(int(y), name) for y, name in zip(asked.images.labels, asked.names, strict=True) if name})
     with progress.work("leaving out each in turn", len(cells), "sources") as work:
         for label, name in cells:
             try:
-                found.extend(_one(own, tested, known, (label, name), numbers))
+                found.extend(_one(own, (asked, features), known, (label, name), numbers))
             except DataError as error:
                 untold.append(f"{card.classes[label]}/{name}: {error}")
             work.advance(1, name)
-    if unknown := names.count(""):
+    if unknown := int((asked.names == "").sum()):
         untold.append(f"{unknown} images have no {by}")
     if unknown := sum(int((part == "").sum()) for part in known.values()):
         untold.append(f"{unknown} images that the model learned from have no {by}, and stayed in every training")
     if not found:
         raise DataError(f"no {by} could be left out: {'; '.join(untold[:NAMED])}")
     report = LeftOutReport(
-        provenance=Provenance.of(dataset, start, first),
+        provenance=Provenance.of(asked.images, start, first),
         by=by,
         classes=card.classes,
         seeds=numbers,
@@ -115,19 +121,20 @@ def _features(own: OwnImages, dataset: ImageDataset) -> dict[str, Tensor]:
 
 def _one(
     own: OwnImages,
-    tested: Tested,
+    tested: tuple[Asked, Mapping[str, Tensor]],
     known: Mapping[str, NDArray[np.object_]],
     cell: tuple[int, str],
     seeds: Sequence[int],
 ) -> list[LeftOutFigures]:
-    label, name = cell
-    card, labels, names = own.classifier.card, tested.labels, tested.names
-    asked = np.flatnonzero(((labels == label) & (names == name)) | ((labels != label) & (names != name)))
+    """The figures of one source, a class and a name, under every condition."""
+    (images, features), (label, name), card = tested, cell, own.classifier.card
+    labels, named = images.images.labels, images.names == name
+    asked = np.flatnonzero(((labels == label) & named) | ((labels != label) & ~named & images.new))
     mine = (labels == label)[asked]
     if mine.sum() < FEWEST:
         raise DataError(f"only {int(mine.sum())} images to test on, and {FEWEST} are needed")
     if mine.all():
-        raise DataError("no image of another class is left to compare with")
+        raise DataError("there is no image of another class that the model has not learned from, to compare with")
     kept = {part: sources != name for part, sources in known.items()}
     what = LeftOut(
         source=name,
@@ -137,9 +144,8 @@ def _one(
         positive=card.positive_index,
         threshold=card.threshold,
     )
-    shown = [x[asked] for x in tested.features.values()]
+    shown = [x[asked] for x in features.values()]
     by_seed = [own.probabilities(shown, kept, None if i == 0 else seed) for i, seed in enumerate(seeds)]
     return [
-        figures(what, condition, mine, labels[asked], [p[i] for p in by_seed])
-        for i, condition in enumerate(tested.features)
+        figures(what, condition, mine, labels[asked], [p[i] for p in by_seed]) for i, condition in enumerate(features)
     ]

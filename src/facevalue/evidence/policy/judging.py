@@ -105,7 +105,7 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
         elif key == "sources":
             yield from _source_checks(card, table(key, value))
         elif key == "left_out":
-            yield from _left_out_checks(card, split, table(key, value))
+            yield from _left_out_checks(card, table(key, value))
         elif key == "certificate":
             yield from _certificate_checks(card, split, table(key, value))
         elif key in FIGURES:
@@ -243,7 +243,7 @@ def _source_checks(card: ModelCard, wanted: Mapping[str, Any]) -> Iterator[Check
         yield Check(f"sources.{key}", direction, number(f"sources.{key}", value), got, reason)
 
 
-def _left_out_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+def _left_out_checks(card: ModelCard, wanted: Mapping[str, Any]) -> Iterator[Check]:
     """The table ``[require.left_out]``: the worst source, as the images are or under ``condition``."""
     by, condition = wanted.get("by", "source"), wanted.get("condition", "clean")
     figures = {key: value for key, value in wanted.items() if key not in ("by", "condition")}
@@ -252,7 +252,7 @@ def _left_out_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> 
             raise unknown(f"left_out.{key}", ["by", "condition", *LEFT_OUT_FIGURES])
     if not figures:
         raise UsageError(f"[require.left_out] needs a figure ({', '.join(LEFT_OUT_FIGURES)})")
-    reports = [r for r in card.of_kind(LeftOutReport) if r.split == split and r.by == by]
+    reports = [r for r in card.of_kind(LeftOutReport) if r.by == by]
     rows = reports[-1].of(condition) if reports else ()
     for key, value in figures.items():
         of, direction = LEFT_OUT_FIGURES[key]
@@ -261,7 +261,7 @@ def _left_out_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> 
         reason = None
         if worst is None:
             reason = (
-                f"no source was left out on {split!r} by {by!r} under the condition {condition!r}"
+                f"no source was left out by {by!r} under the condition {condition!r}"
                 if not rows
                 else f"no source that was left out has {key}"
             )

@@ -110,6 +110,8 @@ class SourceReport(Evidence, frozen=True, tag="sources"):
     pairs : one source of each of two classes left out together, and tested on; ``pairs_auroc`` is their mean.
     swaps : see :class:`SwapFigures`; ``swaps_auroc`` is their mean.
     pairs_tried, swaps_tried : number measured; the record lists the lowest ones.
+    pairs_at_chance : pairs whose interval begins at 0.5 or below.
+    swaps_reversed : swaps whose interval ends below 0.5.
     baselines : simple measures, the strongest first.
     strength : inverse penalty of all heads.
     whole_groups : whether no group was on both sides of a fold.
@@ -129,9 +131,11 @@ class SourceReport(Evidence, frozen=True, tag="sources"):
     pairs: tuple[PairFigures, ...]
     pairs_auroc: float | None
     pairs_tried: int
+    pairs_at_chance: int
     swaps: tuple[SwapFigures, ...]
     swaps_auroc: float | None
     swaps_tried: int
+    swaps_reversed: int
     baselines: tuple[BaselineFigures, ...]
     strength: float
     whole_groups: bool = True
