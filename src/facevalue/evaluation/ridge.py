@@ -14,6 +14,9 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 """Inverse penalties to choose from, relative to the mean squared length of the features."""
 
 
+_COLUMNS = 4096
+
+
 @dataclass(frozen=True, eq=False)
 class Gram:
     """Inner products (n, n) of the standardised features of n images, divided by their mean squared length."""
@@ -23,12 +26,15 @@ class Gram:
     @classmethod
     def of(cls, features: NDArray[np.floating]) -> Gram:
         """The matrix of features (n, d), each divided by its own deviation. No label is used."""
-        x = features.astype(np.float64)
-        x = x - x.mean(axis=0)
-        variances = np.square(x).mean(axis=0)
-        # A constant feature must not be scaled up.
-        x = x / np.sqrt(variances + 1e-6 * variances.mean() + 1e-24)
-        return cls(x @ x.T / max(1e-12, float(np.square(x).sum(axis=1).mean())))
+        n, d = features.shape
+        floor = 1e-6 * float(features.var(axis=0, dtype=np.float64).mean()) + 1e-24
+        products = np.zeros((n, n))
+        for start in range(0, d, _COLUMNS):  # texture has tens of thousands of columns
+            x = features[:, start : start + _COLUMNS].astype(np.float64)
+            x -= x.mean(axis=0)
+            x /= np.sqrt(np.square(x).mean(axis=0) + floor)  # a constant feature must not be scaled up
+            products += x @ x.T
+        return cls(products / max(1e-12, float(np.trace(products)) / n))
 
     def part(self, places: Ints) -> Gram:
         """The matrix of some of the images."""

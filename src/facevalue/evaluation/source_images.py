@@ -20,7 +20,10 @@ MOST = 800
 """Images that are used, evenly from the sources."""
 
 MOST_SOURCES = 20
-"""Sources of a class that are used: those with most images."""
+"""Sources of a class that are used at most: those with most images. With many classes it is fewer, but at least two."""
+
+MOST_CLASSES = MOST // FEWEST
+"""With more classes there are no controls."""
 
 FOLDS = 5
 
@@ -62,13 +65,17 @@ def sample(labels: Sequence[str], sources: Sequence[str], seed: int = 0, most: i
         text = "source has" if len(small) == 1 else "sources have"
         untold.append(f"{len(small)} {text} fewer than {FEWEST} images and cannot be judged: {named(list(small))}")
     kept: dict[tuple[str, str], list[int]] = {}
-    for label in sorted(set(labels)):
+    classes = sorted(set(labels))
+    if len(classes) > MOST_CLASSES:
+        untold.append(f"{len(classes)} classes are too many for controls of sources, which take at most {MOST_CLASSES}")
+    most_sources = max(2, min(MOST_SOURCES, most // (FEWEST * len(classes)))) if classes else 0
+    for label in classes if len(classes) <= MOST_CLASSES else ():
         own = sorted((cell for cell in large if cell[0] == label), key=lambda cell: -len(large[cell]))
-        if len(own) > MOST_SOURCES:
-            untold.append(f"of the {len(own)} sources of {label!r} only the {MOST_SOURCES} with most images are used")
+        if len(own) > most_sources:
+            untold.append(f"of the {len(own)} sources of {label!r} only the {most_sources} with most images are used")
         if not own:
             untold.append(f"no source of {label!r} has at least {FEWEST} images, so nothing can be told")
-        kept.update({cell: large[cell] for cell in own[:MOST_SOURCES]})
+        kept.update({cell: large[cell] for cell in own[:most_sources]})
     found_labels = {label for label, _ in kept}
     possible = len(found_labels) >= 2 and found_labels == set(labels)
     cap = _even([len(places) for places in kept.values()], most)
@@ -80,10 +87,11 @@ def sample(labels: Sequence[str], sources: Sequence[str], seed: int = 0, most: i
 
 def _even(counts: Sequence[int], most: int) -> int:
     """The most images per source so that all together are at most ``most``, and at least :data:`FEWEST`."""
-    cap = max(counts, default=FEWEST)
-    while cap > FEWEST and sum(min(n, cap) for n in counts) > most:
-        cap -= 1
-    return cap
+    low, high = FEWEST, max(counts, default=FEWEST)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if sum(min(n, middle) for n in counts) <= most else (low, middle - 1)
+    return low
 
 
 @dataclass(frozen=True, eq=False)
