@@ -92,6 +92,11 @@ class OwnImages:
         ends = np.cumsum([len(self.datasets[name]) for name in LEARNED])[:-1]
         return dict(zip(LEARNED, np.split(np.array(found, object), ends), strict=True))
 
+    def complete(self, kept: Masks) -> bool:
+        """Whether every split still has images of every class."""
+        classes = len(self.classifier.card.classes)
+        return all(len(np.unique(self.parts[name].y[: len(kept[name])][kept[name]])) == classes for name in LEARNED)
+
     def probabilities(self, asked: Sequence[Tensor], kept: Masks, seed: int | None) -> list[NDArray[np.float64]]:
         """(n, k) probabilities of each of the features asked, by a head that learned from the images kept.
 

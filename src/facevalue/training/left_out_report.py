@@ -87,7 +87,7 @@ def left_out_report(own: OwnImages, asked: Asked, by: By, seeds: int) -> LeftOut
     with progress.work("leaving out each in turn", len(cells), "sources") as work:
         for label, name in cells:
             try:
-                found.extend(_one(own, (asked, features), known, (label, name), numbers))
+                found.extend(_one(own, (asked, features), known, (label, name), numbers, untold))
             except DataError as error:
                 untold.append(f"{card.classes[label]}/{name}: {error}")
             work.advance(1, name)
@@ -125,8 +125,9 @@ def _one(
     known: Mapping[str, NDArray[np.object_]],
     cell: tuple[int, str],
     seeds: Sequence[int],
+    notes: list[str],
 ) -> list[LeftOutFigures]:
-    """The figures of one source, a class and a name, under every condition."""
+    """The figures of one source, a class and a name, under every condition; ``notes`` gets what was done otherwise."""
     (images, features), (label, name), card = tested, cell, own.classifier.card
     labels, named = images.images.labels, images.names == name
     asked = np.flatnonzero(((labels == label) & named) | ((labels != label) & ~named & images.new))
@@ -145,7 +146,13 @@ def _one(
         threshold=card.threshold,
     )
     shown = [x[asked] for x in features.values()]
-    by_seed = [own.probabilities(shown, kept, None if i == 0 else seed) for i, seed in enumerate(seeds)]
+    whole = own.complete(kept)
+    if not whole:
+        notes.append(
+            f"{card.classes[label]}/{name}: without it the model's own split has no image of a class in validation or "
+            "calibration, so the images were dealt anew for the first seed, too"
+        )
+    by_seed = [own.probabilities(shown, kept, None if whole and i == 0 else seed) for i, seed in enumerate(seeds)]
     return [
         figures(what, condition, mine, labels[asked], [p[i] for p in by_seed]) for i, condition in enumerate(features)
     ]

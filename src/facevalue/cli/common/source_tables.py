@@ -96,7 +96,7 @@ def left_out_parts(report: LeftOutReport) -> list[Table | str]:
         )
     heads = ("condition", "mean auroc", "lowest", "of", "mean balanced", "most called positive")
     parts.append(table("the same after images are saved again", heads, worst))
-    return [*parts, *(f"not left out: {printable(reason)}" for reason in report.untold)]
+    return [*parts, *(f"note: {printable(reason)}" for reason in report.untold)]
 
 
 def _ends(ends: tuple[float, float] | None) -> str:

@@ -59,7 +59,7 @@ class LeftOutReport(Evidence, frozen=True, tag="left-out"):
     positive : the class that an image is accused of; ``None`` for more than two classes.
     threshold : of the model, on the probability of ``positive``.
     results : one record for each source and condition.
-    untold : sources that could not be left out, and why.
+    untold : sources that could not be left out or not as asked, and why.
     """
 
     by: Literal["source", "family"]
