@@ -125,9 +125,9 @@ def _one(
     known: Mapping[str, NDArray[np.object_]],
     cell: tuple[int, str],
     seeds: Sequence[int],
-    notes: list[str],
+    untold: list[str],
 ) -> list[LeftOutFigures]:
-    """The figures of one source, a class and a name, under every condition; ``notes`` gets what was done otherwise."""
+    """The figures of one source, a class and a name, under every condition; ``untold`` gets what was done otherwise."""
     (images, features), (label, name), card = tested, cell, own.classifier.card
     labels, named = images.images.labels, images.names == name
     asked = np.flatnonzero(((labels == label) & named) | ((labels != label) & ~named & images.new))
@@ -148,7 +148,7 @@ def _one(
     shown = [x[asked] for x in features.values()]
     whole = own.complete(kept)
     if not whole:
-        notes.append(
+        untold.append(
             f"{card.classes[label]}/{name}: without it the model's own split has no image of a class in validation or "
             "calibration, so the images were dealt anew for the first seed, too"
         )
