@@ -24,7 +24,7 @@ from facevalue.data.splits import with_splits
 from facevalue.evaluation.answer_limits import CalibrationChoices
 from facevalue.evaluation.calibration import calibrated, with_novelty
 from facevalue.evaluation.calibration_set import ORIGINAL, CalibrationSet, Condition
-from facevalue.evaluation.evaluate import figures
+from facevalue.evaluation.figures import figures
 from facevalue.evaluation.probability_figures import probability_figures
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Extractor, Features

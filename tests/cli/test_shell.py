@@ -198,6 +198,24 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(model: Path, lfw: Path, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("module", ["facevalue.cli.common.shell", "typer", "facevalue.cli.train"])
+def test_ctrl_c_while_the_command_line_is_imported_shows_no_traceback(module: str) -> None:
+    """The signal comes at the import of ``module``, as if it were pressed just then."""
+    code = f"""
+import os, runpy, signal, sys
+class Press:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Press())
+sys.argv = ["facevalue", "--version"]
+runpy.run_module("facevalue", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in {-signal.SIGINT, 130}
+    assert "Traceback" not in done.stderr
+
+
 def test_a_file_that_cannot_be_written_is_reported_before_the_work(
     shell: Shell, model: Path, lfw: Path, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from facevalue.errors import ModelFolderError, UsageError
-from facevalue.evaluation.evaluate import figures, metrics
+from facevalue.evaluation.figures import figures, metrics
 from facevalue.evidence.card import Abstention, DataFacts, ModelCard, NetworkFacts
 from facevalue.evidence.findings import DOCS, Finding, finding
 from facevalue.evidence.provenance import Provenance

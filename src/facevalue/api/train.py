@@ -173,8 +173,8 @@ def train(
             calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
             say(calibration.warnings)
             fitted, unsure = with_stable_answers(fitted, splits["calibration"], trained.calibration, chosen.calibration)
-            classifier, reports = finished(fitted, trained, splits, refused)
-            _show_findings(reports[-1])
+            classifier, evaluations = finished(fitted, trained, splits, refused)
+            _show_findings(evaluations[-1].report)
             on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"])
             say(on_strangers.warnings)
             facts = data_facts_of(manifest)
@@ -182,9 +182,17 @@ def train(
                 data=facts.changed(warnings=(*facts.warnings, *unsure)),
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
-                evidence=(*reports, calibration, on_strangers, *([by_source.report] if by_source.report else [])),
+                evidence=(
+                    *(each.report for each in evaluations),
+                    calibration,
+                    on_strangers,
+                    *([by_source.report] if by_source.report else []),
+                ),
             )
-            classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
+            classifier = classifier.changed(
+                card,
+                origin=Origin(manifest, tuple(trained.history), tuple(each.outputs for each in evaluations)),
+            )
             if folder is None:
                 return classifier
             save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)

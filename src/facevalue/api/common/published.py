@@ -10,7 +10,7 @@ import pandas as pd
 
 from facevalue.data.manifest import COLUMNS
 from facevalue.errors import UsageError
-from facevalue.evidence.card import HISTORY, MANIFEST, ONNX, WEIGHTS, ModelCard
+from facevalue.evidence.card import HISTORY, MANIFEST, ONNX, OUTPUTS, WEIGHTS, ModelCard
 from facevalue.evidence.published import public_card
 from facevalue.evidence.record import Record
 from facevalue.export import EXPORTERS
@@ -59,7 +59,7 @@ def stage(classifier: Classifier, folder: Path, target: Path) -> str | None:
     Why timm and transformers cannot open it; ``None`` if they can.
     """
     card = classifier.card
-    for name in (WEIGHTS, ONNX, HISTORY):
+    for name in (WEIGHTS, ONNX, HISTORY, *([OUTPUTS] if OUTPUTS in card.files else [])):
         shutil.copyfile(card.checked_file(folder, name), target / name)
     nameless(pd.read_parquet(card.checked_file(folder, MANIFEST))).to_parquet(target / MANIFEST, index=False)
     # As a server tells it: local paths and commands are nobody's business.
