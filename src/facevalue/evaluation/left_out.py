@@ -124,8 +124,8 @@ def left_out_findings(report: LeftOutReport) -> tuple[Finding, ...]:
         text = (
             f"{percent(worst.accused_rate)} of the images of {worst.label}/{worst.source} are called "
             f"{report.positive!r} by heads that learned nothing from it (n = {worst.n}, 95 %: "
-            f"{percent(worst.accused_ci[0])} to {percent(worst.accused_ci[1])}); of {len(accused)} "
-            f"{report.by}{'s' * (len(accused) > 1)} surely more than {percent(ACCUSED, 0)} are"
+            f"{percent(worst.accused_ci[0])} to {percent(worst.accused_ci[1])}); {len(accused)} of the cases are "
+            f"surely above {percent(ACCUSED, 0)}"
         )
         found.append(finding("unseen-source-accused", text, rate=worst.accused_rate, source=worst.source, n=worst.n))
     return tuple(found)
