@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from facevalue.evaluation.ridge import Gram
-from facevalue.evaluation.source_controls import Controls, permutations, source_report
+from facevalue.evaluation.source_controls import Controls, permutations
 from facevalue.evaluation.source_findings import source_findings
 from facevalue.evaluation.source_images import FEWEST, MOST_SOURCES, SourceImages, sample
+from facevalue.evaluation.source_report import source_report
 from facevalue.evidence.records import AnyEvidence, SourceReport
 
 CLASSES = ("ai", "real")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from facevalue.errors import UsageError
-from facevalue.evaluation.source_controls import source_report
 from facevalue.evaluation.source_images import SourceImages
+from facevalue.evaluation.source_report import source_report
 from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.evidence.policy import check_policy
 from facevalue.evidence.provenance import Provenance

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from facevalue.data.manifest import Manifest, facts, fingerprint
 from facevalue.data.simple_measures import measure
 from facevalue.data.sources import sources_of
-from facevalue.evaluation.source_controls import source_report
 from facevalue.evaluation.source_findings import cannot_be_told, source_findings
 from facevalue.evaluation.source_images import SourceImages, sample
+from facevalue.evaluation.source_report import source_report
 from facevalue.evidence.findings import Finding
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import SourceReport

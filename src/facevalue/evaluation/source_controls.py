@@ -6,7 +6,7 @@ regression is linear in its targets; so one fit gives the scores of every way to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
@@ -17,19 +17,15 @@ from numpy.typing import NDArray
 
 from facevalue.evaluation import metrics
 from facevalue.evaluation.ridge import STRENGTHS, Floats, Gram, Heads, Ints
-from facevalue.evaluation.source_images import SourceImages, too_few
-from facevalue.evidence.provenance import Provenance
+from facevalue.evaluation.source_images import SourceImages
 from facevalue.evidence.records import (
-    BaselineFigures,
     Interval,
     PairFigures,
     Permuted,
     SourceFigures,
-    SourceReport,
     SwapFigures,
     WithinClass,
 )
-from facevalue.support import progress
 
 Chosen = TypeVar("Chosen", tuple[int, int], tuple[int, int, int, int])
 
@@ -38,72 +34,12 @@ DRAWS = 200
 
 MOST_PAIRS = 100
 MOST_SWAPS = 100
-LISTED = 8
-"""Pairs and swaps on the record: the lowest ones."""
 
 CHANCE = 0.5
 """AUROC of a score that says nothing."""
 
 _BOOTSTRAP = 200
 _ROOM = 0.05  # true accuracy must exceed that of the classes alone by this, to say how much permuted labels explain
-
-
-def source_report(
-    images: SourceImages,
-    features: NDArray[np.floating],
-    name: str,
-    baselines: Mapping[str, NDArray[np.floating]],
-    *,
-    seed: int = 0,
-    draws: int = DRAWS,
-) -> SourceReport:
-    """All controls; the provenance holds only n, and there are no findings yet.
-
-    Parameters
-    ----------
-    images : with at least one source in each of two classes.
-    features : (n, d) of the images; ``name`` says what they are.
-    baselines : by name, (n,) a simple measure of each image, or (n, m) several together.
-    seed : of the permutations, pairs and swaps.
-    """
-    with progress.work("source controls", 5, "steps") as work:
-        controls = Controls.of(images, features)
-        work.advance()
-        permuted = controls.permuted(np.random.default_rng(seed), draws)
-        work.advance()
-        figures = controls.by_source()
-        work.advance()
-        pairs = controls.pairs(np.random.default_rng(seed))
-        swaps = controls.swaps(np.random.default_rng(seed))
-        work.advance()
-        simple = [baseline(images, measure, values) for measure, values in baselines.items()]
-        work.advance()
-    accuracy, accuracy_ci = controls.accuracy
-    area, area_ci = _area(images.y, controls.class_scores, len(images.classes))
-    return SourceReport(
-        provenance=Provenance(n=len(images.y)),
-        features=name,
-        classes=images.classes,
-        accuracy=accuracy,
-        accuracy_ci=accuracy_ci,
-        auroc=area,
-        auroc_ci=area_ci,
-        sources=tuple(figures),
-        within=tuple(controls.within(c) for c in range(len(images.classes))),
-        permuted=permuted,
-        pairs=tuple(sorted(pairs, key=lambda one: one.auroc)[:LISTED]),
-        pairs_auroc=float(np.mean([one.auroc for one in pairs])) if pairs else None,
-        pairs_tried=len(pairs),
-        pairs_at_chance=sum(one.auroc_ci[0] <= CHANCE for one in pairs),
-        swaps=tuple(sorted(swaps, key=lambda one: one.auroc)[:LISTED]),
-        swaps_auroc=float(np.mean([one.auroc for one in swaps])) if swaps else None,
-        swaps_tried=len(swaps),
-        swaps_reversed=sum(one.auroc_ci[1] < CHANCE for one in swaps),
-        baselines=tuple(sorted(simple, key=lambda one: -one.auroc)),
-        strength=controls.strength,
-        whole_groups=images.whole_groups,
-        untold=tuple(too_few(images)),
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +66,7 @@ class Controls:
         gram = Gram.of(features)
         goals, weights = np.eye(len(images.names))[images.s], images.weights
         tried = {strength: gram.heads(goals, weights, strength) for strength in STRENGTHS}
-        scores = {strength: _cross_validated(images, heads) for strength, heads in tried.items()}
+        scores = {strength: cross_validated(images, heads) for strength, heads in tried.items()}
         errors = {k: float((weights[:, None] * np.square(found - goals)).sum()) for k, found in scores.items()}
         best = min(errors, key=errors.__getitem__)
         return cls(images, gram, tried[best], scores[best], best)
@@ -210,7 +146,7 @@ class Controls:
         if len(own) < 2:
             return WithinClass(label=images.classes[label], sources=len(own), auroc=None, auroc_ci=None)
         y = np.searchsorted(own, images.s[inside])
-        area, ends = _area(y, self.scores[np.ix_(inside, own)], len(own))
+        area, ends = area_of(y, self.scores[np.ix_(inside, own)], len(own))
         return WithinClass(label=images.classes[label], sources=len(own), auroc=area, auroc_ci=ends)
 
     def by_source(self) -> list[SourceFigures]:
@@ -337,22 +273,7 @@ def _division(labels: Ints) -> frozenset[frozenset[int]]:
     return frozenset(frozenset(np.flatnonzero(labels == c).tolist()) for c in np.unique(labels))
 
 
-def baseline(images: SourceImages, name: str, values: NDArray[np.floating]) -> BaselineFigures:
-    """AUROC of one measure (n,), or of several (n, m) together by a cross-validated ridge regression."""
-    k, x = len(images.classes), values.astype(np.float64)
-    if x.ndim > 1:
-        goals = np.eye(k)[images.y]
-        heads = Gram.of(x).heads(goals, images.weights, 1.0)
-        area, ends = _area(images.y, _cross_validated(images, heads), k)
-        return BaselineFigures(name=name, n=len(x), auroc=area, auroc_ci=ends)
-    # Which direction is which class is not known before: the better one counts.
-    areas = [metrics.auroc((images.y == c).astype(np.int64), np.stack([-x, x], 1), 1) for c in range(k)]
-    signs = np.where(np.array(areas) >= 0.5, 1.0, -1.0)
-    area, ends = _area(images.y, x[:, None] * signs, k)
-    return BaselineFigures(name=name, n=len(x), auroc=area, auroc_ci=ends)
-
-
-def _cross_validated(images: SourceImages, heads: Heads) -> Floats:
+def cross_validated(images: SourceImages, heads: Heads) -> Floats:
     """(n, t) scores of each image by heads that were fitted without its fold."""
     scores = np.zeros_like(heads.goals)
     for _, held in images.folds:
@@ -371,7 +292,7 @@ def _binary(positive: NDArray[np.bool_], score: Floats) -> tuple[float, Interval
     return area, metrics.auroc_interval(area, int(positive.sum()), int((~positive).sum()))
 
 
-def _area(y: Ints, scores: Floats, k: int) -> tuple[float, Interval]:
+def area_of(y: Ints, scores: Floats, k: int) -> tuple[float, Interval]:
     """AUROC and its interval; for more than two classes the mean of each against the rest, bootstrapped."""
     if k == 2:
         return _binary(y == 1, scores[:, 1])
