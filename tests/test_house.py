@@ -26,7 +26,7 @@ DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `
 # facevalue.certify(…) is `facevalue evaluate --certify`
 FLAGS = """
     certify evaluate_calibration evaluate_corruptions evaluate_explanations evaluate_remade evaluate_strangers
-    predict_to_parquet
+    evaluate_left_out predict_to_parquet
 """.split()
 FUNCTIONS = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
 TYPES = """

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from facevalue.api.evaluate import evaluate_calibration as evaluate_calibration
     from facevalue.api.evaluate import evaluate_corruptions as evaluate_corruptions
     from facevalue.api.evaluate import evaluate_explanations as evaluate_explanations
+    from facevalue.api.evaluate import evaluate_left_out as evaluate_left_out
     from facevalue.api.evaluate import evaluate_remade as evaluate_remade
     from facevalue.api.evaluate import evaluate_strangers as evaluate_strangers
     from facevalue.api.explain import explain as explain
@@ -79,6 +80,7 @@ _DEFINED_IN = {
     "evaluate_calibration": "api.evaluate:evaluate_calibration",
     "evaluate_explanations": "api.evaluate:evaluate_explanations",
     "evaluate_remade": "api.evaluate:evaluate_remade",
+    "evaluate_left_out": "api.evaluate:evaluate_left_out",
     "certify": "api.evaluate:certify",
     "open": "runtime:open_folder",
     "predict_to_parquet": "runtime.scoring.run:predict_to_parquet",

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
+
+import numpy as np
 
 from facevalue import decision
 from facevalue.api.common.inputs import EvaluationContext, Model
 from facevalue.api.explain import methods_with_heat
+from facevalue.data.families import By, left_out_by
 from facevalue.data.scan import Data
 from facevalue.data.strangers import folders_of, read_strangers
 from facevalue.errors import UsageError
@@ -25,6 +30,7 @@ from facevalue.evidence.records import (
     CorruptionReport,
     Evaluation,
     ExplanationReport,
+    LeftOutReport,
     RemadeReport,
     SliceStudy,
     StrangerReport,
@@ -38,7 +44,10 @@ from facevalue.robustness.corruptions.evaluate import corrupt_dataset
 from facevalue.robustness.defenses.smoothing import Smoothing
 from facevalue.robustness.remade import remade_report
 from facevalue.training.calibration_images import calibration_set
+from facevalue.training.left_out import OwnImages, recipe_of_probe
+from facevalue.training.left_out_report import Asked, left_out_report, some_of_each
 from facevalue.training.settings import CalibrationSettings
+from facevalue.training.source_controls import LEARNED
 
 
 @recorded
@@ -242,6 +251,62 @@ def evaluate_remade(
         model, data, split=split, classes=classes, limit=limit, seed=seed, save=save, stable=stable
     )
     return context.finished(remade_report(context.predictor, context.dataset, seed))
+
+
+@recorded
+def evaluate_left_out(
+    model: Model,
+    data: Data,
+    *,
+    by: By = "source",
+    seeds: int = 1,
+    split: str | None = None,
+    classes: Mapping[str, str] | None = None,
+    limit: int | None = 50,
+    seed: int = 0,
+    save: bool = True,
+) -> LeftOutReport:
+    """Figures on each source, by heads of a probe that were trained again without it.
+
+    The images of ``data`` are tested as they are, as JPEG q60 and q40, and after each filter and factor of resizing.
+
+    Parameters
+    ----------
+    model, data, classes, save : as for :func:`evaluate`. Of the model's own folder, all images of a source are tested
+        when it is left out, beside the test images of the other classes. A source that the model did not learn from
+        needs no new training; it is tested like the others.
+    split : use only this split of ``data``; by default all images.
+    by : ``source`` (the column ``source`` of a manifest, or a folder below that of the class), or ``family`` (the
+        column ``family``, or the source's name up to the first ``-``).
+    seeds : heads per source. Each further one deals the model's training, validation and calibration images anew.
+    limit : use at most this many images of each source; ``None`` for all. Each takes 23 predictions.
+    seed : of the choice of images.
+
+    Raises
+    ------
+    UsageError
+        The model is no probe, its training images are not known, or no image has a source.
+    DataError
+        No source could be left out.
+    """
+    if by not in get_args(By) or seeds < 1:
+        raise UsageError(f"Expected `leave_out` source or family and `seeds` of at least 1, but got {by!r}, {seeds}")
+    context = EvaluationContext.of(model, data, split=split or "all", classes=classes, seed=seed, save=save)
+    recipe, origin = recipe_of_probe(context.classifier), context.classifier.origin
+    if origin is None:
+        raise UsageError("`leave_out` trains the head again, but the model's training images are not known")
+    names, new = left_out_by(context.rows, by), ~context.parts.isin(LEARNED).to_numpy()
+    if not names:
+        raise UsageError(
+            f"`leave_out` {by}: no image has one; name it in a column {by!r} of a manifest, or sort the images of each "
+            "class into a folder a source"
+        )
+    places = some_of_each(context.dataset.labels, names, new, limit, seed)
+    images = Asked(context.dataset.take(places), np.array(names, object)[places], new[places])
+    report = left_out_report(OwnImages.of(context.classifier, recipe, origin.manifest), images, by, seeds)
+    # The heads have not learned from the images of a source that is left out.
+    own = replace(context, warnings=tuple(w for w in context.warnings if w.code != "images-seen-in-training"))
+    return own.finished(report)
 
 
 @recorded

@@ -23,7 +23,7 @@ from facevalue.data.strangers import folders_of
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration_report import calibration_report
 from facevalue.evidence.card import CARD, ModelCard
-from facevalue.evidence.findings import say
+from facevalue.evidence.findings import Finding, say
 from facevalue.evidence.policy import check_policy
 from facevalue.evidence.policy.registering import register
 from facevalue.evidence.provenance import current_command, recorded
@@ -38,6 +38,7 @@ from facevalue.training.distillation import resolved
 from facevalue.training.methods import checkpoint_beside, identity, new_classifier, train_method
 from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.refit import finished
+from facevalue.training.source_controls import controls_of_training
 from facevalue.training.split_data import split_manifest
 from facevalue.training.strangers import StrangerSplit
 from facevalue.training.studies import check_same_study, study_of
@@ -153,10 +154,7 @@ def train(
         if looking is not None:
             manifest = with_faces(manifest, looking)
             manifest = manifest.changed(warnings=(*manifest.warnings, *found_in_training(manifest)))
-        if strict and manifest.warnings:
-            more = len(manifest.warnings) - 1
-            first_warning = str(manifest.warnings[0]) + (f"; and {more} more" if more else "")
-            raise DataError(f"with `strict`, images with a warning are not trained on: {first_warning}")
+        _expect_none(manifest.warnings, strict)
         say(manifest.warnings)
         if manifest.unreadable:
             first = manifest.unreadable[0]
@@ -173,6 +171,9 @@ def train(
             refused = StrangerSplit.of(folders_of(strangers), classifier.card.preprocessing, manifest)
             trained = train_method(classifier, splits, chosen, checkpoint)
             assert trained.calibration is not None
+            by_source = controls_of_training(manifest, splits, trained, chosen)
+            say(by_source.findings)
+            _expect_none([one for one in by_source.findings if one.severity != "info"], strict)
             fitted = refused.calibrated(
                 trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen
             )
@@ -189,7 +190,12 @@ def train(
                 policy=registered,
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
-                evidence=(*(each.report for each in evaluations), calibration, on_strangers),
+                evidence=(
+                    *(each.report for each in evaluations),
+                    calibration,
+                    on_strangers,
+                    *([by_source.report] if by_source.report else []),
+                ),
             )
             classifier = classifier.changed(
                 card,
@@ -206,6 +212,14 @@ def _registered(policy: Path, card: ModelCard) -> RegisteredPolicy:
     """The policy, registered now; a wrong key is told before the work."""
     check_policy(card, policy)
     return register(policy)
+
+
+def _expect_none(warnings: Sequence[Finding], strict: bool) -> None:
+    """Raise ``DataError`` if ``strict`` and there is a warning about the images."""
+    if strict and warnings:
+        more = len(warnings) - 1
+        first = str(warnings[0]) + (f"; and {more} more" if more else "")
+        raise DataError(f"with `strict`, images with a warning are not trained on: {first}")
 
 
 def _class_order(data: Data, manifest: Manifest) -> tuple[str, ...]:

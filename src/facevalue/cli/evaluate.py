@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.table import Table
 from typer import Argument, Option
@@ -14,6 +14,7 @@ from facevalue.cli.common.options import Classes, Stable, Strangers
 from facevalue.cli.common.output import Json, deliver, png_option, table
 from facevalue.cli.common.parsing import classes_of, words
 from facevalue.cli.common.shell import Seed
+from facevalue.cli.common.source_tables import left_out_parts
 from facevalue.cli.explain import explanation_table
 from facevalue.support.formats import interval, percent
 
@@ -75,6 +76,14 @@ def run(
         bool, Option("--certify", help="Also measure certified accuracy with randomised smoothing (see --sigma).")
     ] = False,
     strangers: Strangers = None,
+    leave_out: Annotated[
+        Literal["source", "family"] | None,
+        Option(
+            "--leave-out",
+            help="Also train a probe's head again without each source (or family), and test it on that source.",
+        ),
+    ] = None,
+    seeds: Annotated[int, Option(min=1, metavar="N", help="Heads per source for --leave-out.")] = 1,
     sigma: Annotated[float, Option(min=0, metavar="SIGMA", help="Noise for --certify, for pixels in [0, 1].")] = 0.25,
     samples: Annotated[int, Option(min=1, metavar="N", help="Noisy copies per image for --certify.")] = 1000,
     limit: Annotated[
@@ -83,7 +92,7 @@ def run(
             min=1,
             metavar="N",
             help="Most images: 500 by default for --calibration and --corruptions, --remade 200, --certify 100,"
-            " --explanations 40.",
+            " --explanations 40, --leave-out 50 of each source.",
         ),
     ] = None,
     plot: Annotated[
@@ -103,6 +112,7 @@ def run(
         evaluate_calibration,
         evaluate_corruptions,
         evaluate_explanations,
+        evaluate_left_out,
         evaluate_remade,
         evaluate_strangers,
     )
@@ -143,6 +153,10 @@ def run(
         refused = evaluate_strangers(model, data, strangers, split=split, classes=named, save=save)
         figures["strangers"] = refused.to_dict()
         more += [stranger_table(refused), *(w.line for w in refused.warnings)]
+    if leave_out is not None:
+        apart = evaluate_left_out(model, data, by=leave_out, seeds=seeds, **common)
+        figures["left_out"] = apart.to_dict()
+        more += [*left_out_parts(apart), *(w.line for w in apart.warnings)]
     deliver(
         figures,
         json,

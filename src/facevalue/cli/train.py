@@ -27,6 +27,7 @@ from facevalue.cli.common.options import (
 )
 from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
+from facevalue.cli.common.source_tables import source_parts
 from facevalue.cli.compare import side_by_side
 from facevalue.cli.evaluate import evaluation_table, stranger_table
 from facevalue.errors import UsageError
@@ -115,7 +116,7 @@ def run(
 
     from facevalue.api.train import train, train_sizes
     from facevalue.evidence.policy import check_policy
-    from facevalue.evidence.records import StrangerReport
+    from facevalue.evidence.records import SourceReport, StrangerReport
     from facevalue.evidence.summary import TrainSummary
     from facevalue.training.recipe import SHORT
 
@@ -166,6 +167,7 @@ def run(
         json,
         evaluation_table([r for r in (summary.train, summary.validation, summary.test) if r is not None]),
         *map(stranger_table, model.card.of_kind(StrangerReport)),
+        *(part for report in model.card.of_kind(SourceReport) for part in source_parts(report)),
         *promise_lines(model.card),
         *([] if result is None else requirement_lines(result)),
         f"{output}: the model folder; next: facevalue predict {argument(output)} IMAGE…",

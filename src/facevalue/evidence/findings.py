@@ -55,6 +55,14 @@ KINDS: dict[str, FindingKind] = {
     "processing-not-checked": FindingKind("info", "There are too few groups or too small images to check processing."),
     "classes-enlarged-unevenly": FindingKind("warning", "More images of one class than of another were enlarged."),
     "unpublished-checksum": FindingKind("info", "Nobody has published a checksum of a downloaded archive."),
+    # Sources.
+    "sources-explain-accuracy": FindingKind("warning", "Permuted labels of whole sources are learned as well."),
+    "sources-told-apart": FindingKind("info", "Sources of one class can be told apart, but classes are recognised."),
+    "source-unseen-at-chance": FindingKind("warning", "A source that nothing was learned from is not recognised."),
+    "swapped-sources-reverse-answers": FindingKind("warning", "With exchanged sources the answers reverse."),
+    "simple-measure-as-good": FindingKind("warning", "A simple measure tells the classes apart as well as the model."),
+    "sources-cannot-be-told": FindingKind("info", "There are too few sources or images for a control of sources."),
+    "unseen-source-accused": FindingKind("warning", "Many negatives of a source left out are called positive."),
     # The splits.
     "taken-for-splits": FindingKind("info", "Folders are used as splits because of their names."),
     "groups-too-few": FindingKind("info", "A class has too few groups to be in every split."),

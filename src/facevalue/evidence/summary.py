@@ -7,7 +7,7 @@ from typing import Any
 from facevalue.evidence.card import Abstention, DataFacts, ModelCard
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.record import Record
-from facevalue.evidence.records import Evaluation, ExportReport
+from facevalue.evidence.records import Evaluation, ExportReport, SourceReport
 
 SPLITS = ("train", "validation", "calibration", "test")
 
@@ -15,7 +15,8 @@ SPLITS = ("train", "validation", "calibration", "test")
 class TrainSummary(Record, frozen=True):
     """Summary of a new model; see :class:`~facevalue.evidence.card.ModelCard` for the fields.
 
-    ``train``, ``validation``, ``calibration`` and ``test`` are the evaluations on these splits.
+    ``train``, ``validation``, ``calibration`` and ``test`` are the evaluations on these splits; ``sources`` are the
+    controls of sources, ``None`` if the images have no sources.
     """
 
     train: Evaluation | None
@@ -33,6 +34,7 @@ class TrainSummary(Record, frozen=True):
     recipe: dict[str, Any]
     data: DataFacts
     exports: tuple[ExportReport, ...]
+    sources: SourceReport | None
     seed: int | None
     provenance: Provenance
 
@@ -52,6 +54,7 @@ class TrainSummary(Record, frozen=True):
             recipe=card.recipe,
             data=card.data,
             exports=tuple(card.of_kind(ExportReport)),
+            sources=next(reversed(card.of_kind(SourceReport)), None),
             seed=card.provenance.seed,
             provenance=card.provenance,
         )
@@ -65,5 +68,6 @@ class TrainSummary(Record, frozen=True):
                 del plain[split]
             else:
                 plain[split] = evaluation.to_dict()
+        plain["sources"] = None if self.sources is None else self.sources.to_dict()
         plain["exports"] = [export.to_dict() for export in self.exports]
         return plain

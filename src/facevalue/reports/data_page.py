@@ -17,6 +17,7 @@ from PIL import Image
 from facevalue.data.audit import Audit
 from facevalue.errors import ImageError, MissingExtraError
 from facevalue.images import decoding
+from facevalue.reports.source_tables import source_tables
 from facevalue.support import files
 
 _SIDE = 112  # pixels of a thumbnail
@@ -63,7 +64,8 @@ def write_data_page(audit: Audit, output: Path) -> Path:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     source = (resources.files("facevalue.reports") / "templates" / "data.html.j2").read_text(encoding="utf-8")
-    files.write_text(output, environment.from_string(source).render(_template_values(audit)))
+    page = environment.from_string(source).render(_template_values(audit), source_tables=source_tables(environment))
+    files.write_text(output, page)
     return output
 
 

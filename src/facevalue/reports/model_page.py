@@ -27,14 +27,17 @@ from facevalue.evidence.records import (
     ExplanationReport,
     ExportReport,
     FinetuneReport,
+    LeftOutReport,
     RemadeReport,
     RuntimeReport,
+    SourceReport,
     StrangerReport,
 )
 from facevalue.images import decoding
 from facevalue.reports import plots
 from facevalue.reports.annex import annex
 from facevalue.reports.base_rate import RATES, BaseRateFigures, script, script_hash
+from facevalue.reports.source_tables import source_tables
 from facevalue.support import files
 from facevalue.support.formats import eps_text, interval, percent
 
@@ -128,6 +131,9 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         remade=card.of_kind(RemadeReport),
         explanations=card.of_kind(ExplanationReport),
         certificates=card.of_kind(CertificateReport),
+        sources=card.of_kind(SourceReport),
+        left_out=card.of_kind(LeftOutReport),
+        source_tables=source_tables(environment),
         corruption_curves=lambda r: svg(
             plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"
         ),

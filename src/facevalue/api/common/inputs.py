@@ -24,6 +24,7 @@ from facevalue.evidence.records import (
     CorruptionReport,
     Evaluation,
     ExplanationReport,
+    LeftOutReport,
     RemadeReport,
     StrangerReport,
 )
@@ -46,6 +47,7 @@ Measured = TypeVar(
     CertificateReport,
     StrangerReport,
     ExplanationReport,
+    LeftOutReport,
 )
 
 
@@ -76,6 +78,8 @@ class EvaluationContext:
     saved : the model as it was given.
     dataset : with the model's preprocessing and class order.
     rows : the manifest rows of the images, in the dataset's order.
+    parts : the split of each image of ``data`` when the model was made, "" for new images; without ``limit``, in the
+        dataset's order.
     warnings : findings about these images.
     folder : model folder that gets the evidence; ``None`` if it is only returned.
     predictor : the runtime for a model folder; the classifier itself for a model in memory.
@@ -85,6 +89,7 @@ class EvaluationContext:
     saved: Classifier
     dataset: ImageDataset
     rows: pd.DataFrame
+    parts: pd.Series[str]
     warnings: tuple[Finding, ...]
     folder: Path | None
     predictor: ImagePredictor
@@ -130,6 +135,7 @@ class EvaluationContext:
             saved=saved,
             dataset=dataset,
             rows=dataset.rows,
+            parts=found.parts,
             warnings=(*found.warnings, *stability_findings(saved.card, card)),
             folder=folder if save else None,
             predictor=predictor,

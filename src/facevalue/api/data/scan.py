@@ -11,6 +11,7 @@ from facevalue.data.hashes import NEAR
 from facevalue.data.scan import Data, scan
 from facevalue.data.splits import DEFAULT
 from facevalue.errors import DataError
+from facevalue.evaluation.source_audit import audit_sources
 from facevalue.evidence.findings import finding
 
 
@@ -57,6 +58,8 @@ def scan_data(
         found = replace(
             found, notes=(*found.notes, finding("groups-too-few", f"as it is, training needs more: {error}"))
         )
+    by_source = audit_sources(found.manifest, found.manifest.readable)
+    found = found.with_sources(by_source.report, by_source.findings)
     if labels:
         from facevalue.training.label_errors import suspicious_labels
 

@@ -83,6 +83,16 @@ LEGEND = {
     "rank correlation": "of the heat with that of the same network with shuffled weights; near 1: not about the model",
     "seconds an image": "time to explain one image on this machine",
     "unreadable files": "files that are left out because they cannot be read",
+    "control": "a question to the sources; docs/explanation/sources.md says how to read each answer",
+    "told from its class": "AUROC of this source against the other sources of its class; 0.5: they look alike",
+    "left out: AUROC": "AUROC of this source against the other class, if nothing was learned from it; 0.5 is guessing",
+    "TPR at FPR 0.5 %": "share of positives found if at most 0.5 % of the negatives may be called positive",
+    "at 1 %": "the same if at most 1 % of the negatives may be called positive",
+    "called positive": "share of the images of a source of the negative class that are called positive",
+    "mean auroc": "mean AUROC of the sources that were left out",
+    "lowest": "the lowest AUROC of a source that was left out",
+    "mean balanced": "mean balanced accuracy of the sources that were left out, at the model's own threshold",
+    "most called positive": "the highest share of a negative source's images that are called positive",
     "skipped files and folders": "files that are no images, hidden, or in no class",
 }
 """By heading; CLASS and EPS stand for a name or a number."""

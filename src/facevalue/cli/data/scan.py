@@ -14,6 +14,7 @@ from typer import Option
 from facevalue.cli.common.counts import counts_table
 from facevalue.cli.common.options import Data
 from facevalue.cli.common.output import Json, deliver, file_option, printable, table
+from facevalue.cli.common.source_tables import source_parts
 from facevalue.errors import DataError
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def _tables_and_lines(found: Audit) -> list[Table | str]:
             for t in processing.by_class.traces
         ]
         parts.append(table("traces of how the images were processed", columns, seen))
+    if found.sources is not None:
+        parts.extend(source_parts(found.sources))
     for contradiction in copies.contradictions[:_SHOWN]:
         pairs = zip(contradiction.paths, contradiction.labels, strict=True)
         parts.append("contradiction: " + " | ".join(f"{path} ({label})" for path, label in pairs))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from facevalue.data.audit.copies import Copies, find_copies
@@ -14,6 +15,7 @@ from facevalue.data.hashes import NEAR
 from facevalue.data.leaks import Leak, find_leaks, leak_findings
 from facevalue.data.manifest import Manifest
 from facevalue.evidence.findings import NAMED, Finding, finding, named
+from facevalue.evidence.records import SourceReport
 from facevalue.support.html import ShownInNotebooks
 
 UNEVEN = 3.0
@@ -33,6 +35,7 @@ class Audit(ShownInNotebooks):
     warnings : reasons to doubt figures that are made from these images.
     suspects : likely label errors; ``None`` if they were not searched for.
     notes : worth a look, but no reason to doubt figures.
+    sources : controls of sources on simple measures; ``None`` if the images have no sources.
     """
 
     manifest: Manifest
@@ -46,6 +49,13 @@ class Audit(ShownInNotebooks):
     warnings: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     suspects: tuple[Suspect, ...] | None = None
+    sources: SourceReport | None = None
+
+    def with_sources(self, report: SourceReport | None, found: Sequence[Finding]) -> Audit:
+        """The audit with the controls of sources and their findings."""
+        severe = [one for one in found if one.severity != "info"]
+        mild = [one for one in found if one.severity == "info"]
+        return replace(self, sources=report, warnings=(*self.warnings, *severe), notes=(*self.notes, *mild))
 
     def to_dict(self) -> dict[str, Any]:
         """What ``data scan --json`` writes."""
@@ -67,6 +77,7 @@ class Audit(ShownInNotebooks):
             "shortcut_limit": self.shortcuts.limit,
             "shortcut_features": [asdict(f) for f in self.shortcuts.facts],
             "processing": self.processing.to_dict(),
+            "sources": None if self.sources is None else self.sources.to_dict(),
             "label_errors": None if self.suspects is None else [asdict(s) for s in self.suspects],
             "warnings": [w.to_dict() for w in self.warnings],
             "notes": [note.to_dict() for note in (*self.manifest.notes, *self.notes)],

@@ -62,11 +62,9 @@ def check_policy(card: ModelCard, policy: Path) -> PolicyResult:
     ----------
     card : of the model.
     policy : TOML with a table ``[require]``: ``split`` (``test`` by default) names the evaluation, the other keys are
-        those of :data:`facevalue.evidence.policy.figures.FIGURES`; ``[require.attack.NAME]``, ``[require.corruption]``,
-        ``[require.remade]``, ``[require.explanations]``, ``[require.calibration]``, ``[require.promise]``,
-        ``[require.certificate]`` and ``[require.export.TARGET]`` are about attacks, everyday corruptions, re-made
-        images, explanations, calibration, promises, certificates and exports. A required figure that the card lacks
-        counts as failed.
+        those of :data:`facevalue.evidence.policy.figures.FIGURES`, or sub-tables about one kind of evidence, such as
+        ``[require.attack.NAME]``; docs/guides/policies.md lists them. A required figure that the card lacks counts as
+        failed.
 
     Raises
     ------

@@ -14,7 +14,9 @@ from facevalue.evidence.records import (
     Evaluation,
     ExplanationFigures,
     ExportReport,
+    LeftOutFigures,
     RemadeReport,
+    SourceReport,
     StrangerReport,
 )
 
@@ -149,6 +151,30 @@ EXPLANATION_FIGURES: dict[str, tuple[Callable[[ExplanationFigures], float | None
     "rank_correlation_upper": (lambda f: _end(f.rank_correlation_ci, 1), "at most"),
 }
 """Keys of ``[require.explanations]`` besides ``method``."""
+SOURCE_FIGURES: dict[str, tuple[Callable[[SourceReport], float | None], Direction]] = {
+    "n": (lambda r: r.n, "at least"),
+    "sources": (lambda r: min((w.sources for w in r.within), default=None), "at least"),
+    "pairs_auroc": (lambda r: r.pairs_auroc, "at least"),
+    "worst_pair_auroc": (lambda r: min((p.auroc for p in r.pairs), default=None), "at least"),
+    "unseen_auroc": (lambda r: min((s.unseen for s in r.sources if s.unseen is not None), default=None), "at least"),
+    "swaps_auroc": (lambda r: r.swaps_auroc, "at least"),
+    "permuted_accuracy": (lambda r: None if r.permuted is None else r.permuted.mean, "at most"),
+    "explained": (lambda r: None if r.permuted is None else r.permuted.explained, "at most"),
+    "baseline_auroc": (lambda r: max((b.auroc for b in r.baselines), default=None), "at most"),
+    "warnings": (lambda r: sum(w.severity != "info" for w in r.warnings), "at most"),
+}
+"""Keys of ``[require.sources]``. ``sources`` is of the class with the fewest, ``unseen_auroc`` of the worst source."""
+
+LEFT_OUT_FIGURES: dict[str, tuple[Callable[[LeftOutFigures], float | None], Direction]] = {
+    "n": (lambda f: f.n, "at least"),
+    "auroc": (lambda f: f.auroc, "at least"),
+    "balanced_accuracy": (lambda f: f.balanced_accuracy, "at least"),
+    "tpr_at_half_percent": (lambda f: f.tpr_at_half_percent, "at least"),
+    "tpr_at_one_percent": (lambda f: f.tpr_at_one_percent, "at least"),
+    "accused": (lambda f: f.accused_rate, "at most"),
+    "accused_upper": (lambda f: _end(f.accused_ci, 1), "at most"),
+}
+"""Keys of ``[require.left_out]`` besides ``by`` and ``condition``: those of the worst source."""
 
 CERTIFICATE_FIGURES = ("n", "mean_radius", "accuracy", "accuracy_lower")
 """Keys of ``[require.certificate]`` besides ``radius``; all are lower limits."""

@@ -16,8 +16,10 @@ from facevalue.evidence.policy.figures import (
     EXPLANATION_FIGURES,
     EXPORT_FIGURES,
     FIGURES,
+    LEFT_OUT_FIGURES,
     PROMISES,
     REMADE_FIGURES,
+    SOURCE_FIGURES,
     STRANGER_FIGURES,
     Direction,
 )
@@ -29,10 +31,16 @@ from facevalue.evidence.records import (
     CorruptionReport,
     ExplanationReport,
     ExportReport,
+    LeftOutReport,
     RemadeReport,
+    SourceReport,
     StrangerReport,
 )
 from facevalue.support.formats import eps_text
+
+_TABLES = """
+    attack export corruption remade strangers calibration promise explanations sources left_out certificate
+""".split()
 
 _SAME_EPS = 1e-4  # of the network input's range: 0.0157 in a policy is 4/255
 
@@ -102,6 +110,10 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
             yield from _remade_checks(card, split, table(key, value))
         elif key == "explanations":
             yield from _explanation_checks(card, split, table(key, value))
+        elif key == "sources":
+            yield from _source_checks(card, table(key, value))
+        elif key == "left_out":
+            yield from _left_out_checks(card, table(key, value))
         elif key == "certificate":
             yield from _certificate_checks(card, split, table(key, value))
         elif key in FIGURES:
@@ -114,8 +126,7 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
                 )
             yield Check(key, figure.direction, number(key, value), got, reason)
         else:
-            known = "attack export corruption remade strangers calibration promise explanations certificate".split()
-            raise unknown(key, ["split", *FIGURES, *known])
+            raise unknown(key, ["split", *FIGURES, *_TABLES])
 
 
 def _attack_checks(card: ModelCard, name: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
@@ -240,6 +251,45 @@ def _explanation_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) 
         if got is None:
             reason = f"too few images have heat for {key}" if found else f"no faithfulness of {method!r} on {split!r}"
         yield Check(f"explanations.{key}", direction, number(f"explanations.{key}", value), got, reason)
+
+
+def _source_checks(card: ModelCard, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    """The table ``[require.sources]``, on the latest controls."""
+    found = card.of_kind(SourceReport)
+    for key, value in wanted.items():
+        if key not in SOURCE_FIGURES:
+            raise unknown(f"sources.{key}", list(SOURCE_FIGURES))
+        of, direction = SOURCE_FIGURES[key]
+        got = of(found[-1]) if found else None
+        reason = None
+        if got is None:
+            reason = f"the controls of sources cannot tell {key}" if found else "no controls of sources on the card"
+        yield Check(f"sources.{key}", direction, number(f"sources.{key}", value), got, reason)
+
+
+def _left_out_checks(card: ModelCard, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    """The table ``[require.left_out]``: the worst source, as the images are or under ``condition``."""
+    by, condition = wanted.get("by", "source"), wanted.get("condition", "clean")
+    figures = {key: value for key, value in wanted.items() if key not in ("by", "condition")}
+    for key in figures:
+        if key not in LEFT_OUT_FIGURES:
+            raise unknown(f"left_out.{key}", ["by", "condition", *LEFT_OUT_FIGURES])
+    if not figures:
+        raise UsageError(f"[require.left_out] needs a figure ({', '.join(LEFT_OUT_FIGURES)})")
+    reports = [r for r in card.of_kind(LeftOutReport) if r.by == by]
+    rows = reports[-1].of(condition) if reports else ()
+    for key, value in figures.items():
+        of, direction = LEFT_OUT_FIGURES[key]
+        values = [got for row in rows if (got := of(row)) is not None]
+        worst = None if not values else min(values) if direction == "at least" else max(values)
+        reason = None
+        if worst is None:
+            reason = (
+                f"no source was left out by {by!r} under the condition {condition!r}"
+                if not rows
+                else f"no source that was left out has {key}"
+            )
+        yield Check(f"left_out.{key}", direction, number(f"left_out.{key}", value), worst, reason)
 
 
 def _certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:

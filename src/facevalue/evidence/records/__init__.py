@@ -10,7 +10,17 @@ from facevalue.evidence.records.evaluation import Bin, Evaluation, Gap, Probabil
 from facevalue.evidence.records.explanations import ExplanationFigures, ExplanationReport
 from facevalue.evidence.records.exports import ExportReport, ParityFigures, RuntimeReport
 from facevalue.evidence.records.finetune import Change, FinetuneReport
+from facevalue.evidence.records.left_out import LeftOutFigures, LeftOutReport
 from facevalue.evidence.records.remade import PipelineFigures, RateGap, RemadeReport
+from facevalue.evidence.records.sources import (
+    BaselineFigures,
+    PairFigures,
+    Permuted,
+    SourceFigures,
+    SourceReport,
+    SwapFigures,
+    WithinClass,
+)
 from facevalue.evidence.records.strangers import StrangerFigures, StrangerReport
 
 __all__ = [
@@ -18,6 +28,7 @@ __all__ = [
     "AnyEvidence",
     "AttackFigures",
     "AttackReport",
+    "BaselineFigures",
     "Bin",
     "CalibrationReport",
     "CertificateReport",
@@ -35,8 +46,12 @@ __all__ = [
     "Gap",
     "Identity",
     "Interval",
+    "LeftOutFigures",
+    "LeftOutReport",
     "NoiseFigures",
+    "PairFigures",
     "ParityFigures",
+    "Permuted",
     "PipelineFigures",
     "ProbabilityFigures",
     "RateGap",
@@ -44,6 +59,10 @@ __all__ = [
     "RuntimeReport",
     "SliceFigures",
     "SliceStudy",
+    "SourceFigures",
+    "SourceReport",
     "StrangerFigures",
     "StrangerReport",
+    "SwapFigures",
+    "WithinClass",
 ]

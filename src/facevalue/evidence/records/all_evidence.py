@@ -14,7 +14,9 @@ from facevalue.evidence.records.evaluation import Evaluation
 from facevalue.evidence.records.explanations import ExplanationReport
 from facevalue.evidence.records.exports import ExportReport, RuntimeReport
 from facevalue.evidence.records.finetune import FinetuneReport
+from facevalue.evidence.records.left_out import LeftOutReport
 from facevalue.evidence.records.remade import RemadeReport
+from facevalue.evidence.records.sources import SourceReport
 from facevalue.evidence.records.strangers import StrangerReport
 
 AnyEvidence = (
@@ -29,4 +31,6 @@ AnyEvidence = (
     | ExplanationReport
     | ExportReport
     | RuntimeReport
+    | SourceReport
+    | LeftOutReport
 )
