@@ -111,7 +111,7 @@ def test_one_wrong_answer_among_the_most_certain_does_not_end_the_search() -> No
 
 
 def test_a_sequence_adds_its_risk_to_the_next_one() -> None:
-    """A limit that fails at the risk of one sequence passes at that of two: then its bound is below the stated error."""
+    """A limit that fails at the risk of one sequence passes at that of two."""
     first, second = sequences_of(1000, 1.0, 0.01, 0.05)
     assert (first[0], second[0]) == (368, 874)
     confidence = np.linspace(0.99, 0.5, 1000)
