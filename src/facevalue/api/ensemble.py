@@ -89,9 +89,9 @@ def ensemble(
         }
         if inputs and not _complete(splits.get("calibration"), card):
             raise UsageError(
-                f"the members make stable answers from {inputs} network inputs, and there are no calibration images that "
-                "are new to all of them, to choose the ensemble's limits on: train them on the same splits, or calibrate "
-                "each with `stable` 0"
+                f"the members make stable answers from {inputs} network inputs, and no calibration images are new to "
+                "all of them, to choose the ensemble's limits on: train them on the same splits, or calibrate each "
+                "with `stable` 0"
             )
         extractor = Extractor(classifier)
         features = {split: extractor.of(part) for split, part in splits.items()}

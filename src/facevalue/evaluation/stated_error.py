@@ -31,7 +31,7 @@ from facevalue.evidence.stated_limits import AnsweredImages, StatedError
 CERTAINTY = 0.95
 STARTS = 3
 """Most sequences. Fewer answer a little more where the most certain answers are never wrong. Where one in 250 is, a
-single one ends the first sequence: of 1800 images under four conditions, three sequences answer 42 % on average, two 7 %.
+single one ends the first sequence: of 1800 images under four conditions, three answer 42 % on average, two 7 %.
 """
 NEVER = 2.0
 """A limit on a probability that no image reaches."""
