@@ -79,8 +79,8 @@ def measured(
     """Figures on test images under one condition."""
     part, groups = images.of(places, name), images.groups(places)
     plain = probability_figures(part.y, part.probabilities(before), groups)
-    report = figures(usual.card, part.y, part.probabilities(usual), part.novelty(usual), groups)
-    answers = figures(stated.card, part.y, part.probabilities(stated), part.novelty(stated), groups)
+    report = figures(usual.card, part.y, part.probabilities(usual), part.novelty(usual), groups=groups)
+    answers = figures(stated.card, part.y, part.probabilities(stated), part.novelty(stated), groups=groups)
     answered, right = np.sum(answers.answered), np.trace(np.array(answers.answered))
     return {
         "n": len(places),
