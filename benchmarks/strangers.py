@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ import torch
 
 from benchmarks import stranger_images
 from benchmarks.common import SEEDS, data, keep, mean, mobilenet
-from benchmarks.frozen_features import SETS, Frozen, frozen
+from benchmarks.frozen_features import SETS, Frozen, Places, frozen
 from facevalue.data.dataset import ImageDataset
 from facevalue.evaluation.answer_limits import CalibrationChoices
-from facevalue.evaluation.calibration import calibrated
+from facevalue.evaluation.calibration import calibrated, novelty_limit
 from facevalue.evaluation.calibration_set import ORIGINAL
-from facevalue.evaluation.novelty import with_novelty
+from facevalue.evaluation.novelty import NoveltyData, scores_of, with_novelty
 from facevalue.evaluation.strangers import evaluate_strangers
 from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
@@ -43,6 +44,14 @@ CATS_AND_DOGS = frozenset("Leopards cougar_body cougar_face dalmatian wild_cat".
 ANIMALS = CATS_AND_DOGS | frozenset(
     "beaver elephant emu gerenuk hedgehog ibis kangaroo llama okapi panda platypus rhino".split()
 )
+FAMILIES = {
+    "pages and charts": "scatter pie code document heat_map sheet_music terminal handwriting screens".split(),
+    "drawings": "sketch stamps-cartoon stamps-symbols".split(),
+    "land and textures": "hills landscape wallpaper texture street_map aerial satellite".split(),
+    "medical": ["xray"],
+}
+"""Far sets that are alike, for ``--strangers``: what is given, and what is not."""
+FIT = 0.7  # share of a given set that novelty is fitted with, as in training
 DRAWN = 40  # images of each drawn kind
 EACH = 300  # most images of a photographed set
 
@@ -128,6 +137,11 @@ def run(
         "limit": limit,
         "own_kept": kept,
         "own_answered": report.answered_own,
+        **(
+            {"strangers_given": given_others(headed, images, facts, strangers, at)}
+            if task.startswith("human-or-object")
+            else {}
+        ),
         "sets": {
             one.name: {
                 "n": one.n,
@@ -139,6 +153,44 @@ def run(
             }
             for one in report.sets
         },
+    }
+
+
+def given_others(
+    headed: Classifier, images: Frozen, facts: NoveltyData, strangers: Mapping[str, torch.Tensor], at: dict[str, Places]
+) -> dict[str, Any]:
+    """What giving strangers in training (``--strangers``) would do.
+
+    ``others``: the far sets of a family are answered by a model that was given those of all other families.
+    ``same``: by one that was given 70 % of every set, the other 30 %.
+    """
+    train, held_out, test = (images.of(at[name]) for name in ("train", "calibration", "test"))
+
+    def shares(fit: Mapping[str, torch.Tensor], asked: Mapping[str, torch.Tensor]) -> tuple[dict[str, float], float]:
+        known = replace(facts, strangers={**facts.strangers, **fit}, scores=("contrast",))
+        model, unseen = with_novelty(headed, train, known, held_out)
+        scores = np.concatenate([held_out.novelty(model), unseen.scores])
+        limit = max(novelty_limit(scores, known.quantile), unseen.room)
+        far = {name: scores_of(model, model.novelty_score, x) for name, x in asked.items()}
+        return {name: float((x <= limit).mean()) for name, x in far.items()}, float(
+            (test.novelty(model) <= limit).mean()
+        )
+
+    others: dict[str, float] = {}
+    kept = []
+    for family in FAMILIES.values():
+        asked = {name: strangers[name] for name in family if name in strangers}
+        rest = (name for names in FAMILIES.values() if names is not family for name in names)
+        answered, own = shares({name: strangers[name] for name in rest if name in strangers}, asked)
+        others, kept = {**others, **answered}, [*kept, own]
+    ends = {name: round(FIT * len(x)) for name, x in strangers.items() if name in others}
+    shuffled = {name: strangers[name][np.random.default_rng(0).permutation(len(strangers[name]))] for name in ends}
+    same, own = shares(
+        {name: x[: ends[name]] for name, x in shuffled.items()}, {name: x[ends[name] :] for name, x in shuffled.items()}
+    )
+    return {
+        "others": {"own_kept": mean(kept), "answered": mean(list(others.values())), "by_set": others},
+        "same": {"own_kept": own, "answered": mean(list(same.values())), "by_set": same},
     }
 
 
@@ -156,6 +208,11 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "own_kept": mean([run["own_kept"][ORIGINAL] for run in runs]),
         "own_answered": mean([run["own_answered"] for run in runs]),
     }
+    if "strangers_given" in runs[0]:
+        found["strangers_given"] = {
+            which: {key: mean([run["strangers_given"][which][key] for run in runs]) for key in ("own_kept", "answered")}
+            for which in ("others", "same")
+        }
     for kind, goal in GOALS.items():
         names = [name for name, one in runs[0]["sets"].items() if one["kind"] == kind]
         if not names:
