@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks import stranger_images
-from benchmarks.common import SEEDS, data, keep, mean, mobilenet
+from benchmarks.common import SEEDS, data, keep, kept, mean, mobilenet
 from benchmarks.frozen_features import SETS, Frozen, Places, frozen
 from facevalue.data.dataset import ImageDataset
 from facevalue.evaluation.answer_limits import CalibrationChoices
@@ -127,7 +127,7 @@ def run(
     # The limit that would keep exactly 95 % of the test images: what the score alone is able to do.
     best = float(np.quantile(test.novelty(model), 0.95))
     novelty = {name: Features(part, np.zeros(len(part), np.int64)).novelty(model) for name, part in strangers.items()}
-    kept = {name: float((images.of(at["test"], name).novelty(model) <= limit).mean()) for name in images.features}
+    own_kept = {name: float((images.of(at["test"], name).novelty(model) <= limit).mean()) for name in images.features}
     return {
         "seed": seed,
         "n": {name: len(places) for name, places in at.items()},
@@ -135,7 +135,7 @@ def run(
         "score": model.card.novelty.score,
         "compared": model.card.novelty.compared,
         "limit": limit,
-        "own_kept": kept,
+        "own_kept": own_kept,
         "own_answered": report.answered_own,
         **(
             {"strangers_given": given_others(headed, images, facts, strangers, at)}
@@ -177,19 +177,19 @@ def given_others(
         )
 
     others: dict[str, float] = {}
-    kept = []
+    own_kept = []
     for family in FAMILIES.values():
         asked = {name: strangers[name] for name in family if name in strangers}
         rest = (name for names in FAMILIES.values() if names is not family for name in names)
         answered, own = shares({name: strangers[name] for name in rest if name in strangers}, asked)
-        others, kept = {**others, **answered}, [*kept, own]
+        others, own_kept = {**others, **answered}, [*own_kept, own]
     ends = {name: round(FIT * len(x)) for name, x in strangers.items() if name in others}
     shuffled = {name: strangers[name][np.random.default_rng(0).permutation(len(strangers[name]))] for name in ends}
     same, own = shares(
         {name: x[: ends[name]] for name, x in shuffled.items()}, {name: x[ends[name] :] for name, x in shuffled.items()}
     )
     return {
-        "others": {"own_kept": mean(kept), "answered": mean(list(others.values())), "by_set": others},
+        "others": {"own_kept": mean(own_kept), "answered": mean(list(others.values())), "by_set": others},
         "same": {"own_kept": own, "answered": mean(list(same.values())), "by_set": same},
     }
 
@@ -238,6 +238,7 @@ def main() -> None:
     parser.add_argument("--features", type=Path, help="folder of features from an earlier run, or to keep them in")
     parser.add_argument("--sets", type=Path, help="folder of further sets of strangers, each a folder of images")
     parser.add_argument("--scores", default="", help="compare these scores in place of the recipe's; all for all")
+    parser.add_argument("--tasks", help="measure these of the sets, and keep the others' results")
     given = parser.parse_args()
     torch.set_num_threads(1)
     scores = ",".join(SCORES) if given.scores == "all" else given.scores
@@ -245,8 +246,9 @@ def main() -> None:
     recipe = configured("probe", named={"network": "mobilenetv2_100", "weights": mobilenet()}, settings=settings)
     sets = strangers_of(given.sets)
     features: dict[str, torch.Tensor] = {}
-    table: dict[str, Any] = {}
-    for task, images in frozen(list(SETS), recipe, (ORIGINAL, *EVERYDAY), given.features):
+    table: dict[str, Any] = kept("strangers")["tasks"] if given.tasks else {}
+    names = given.tasks.split(",") if given.tasks else list(SETS)
+    for task, images in frozen(names, recipe, (ORIGINAL, *EVERYDAY), given.features):
         features = features or features_of_strangers(images.untrained, sets)
         mine = {name: x for name, x in features.items() if not (task == "horse-or-human" and name == "rendered people")}
         drawn = StrangerSplit.of((), images.untrained.card.preprocessing, images.manifest)
