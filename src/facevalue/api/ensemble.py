@@ -130,8 +130,8 @@ def ensemble(
         card = card.changed(abstention=limits, reference=reference)
         if inputs:
             settings = CalibrationSettings(stable=inputs, target=_target(members), damage=())
-            held_out = CalibrationSet(features["calibration"])
-            stable, unsure = with_stable_answers(classifier.changed(card), splits["calibration"], held_out, settings)
+            own = CalibrationSet(features["calibration"])
+            stable, unsure = with_stable_answers(classifier.changed(card), splits["calibration"], own, settings)
             card, warnings = stable.card, [*warnings, *unsure]
         card = card.changed(
             data=data_facts_of(manifest).changed(warnings=tuple(warnings)),
