@@ -139,7 +139,7 @@ def run(
         "own_answered": report.answered_own,
         **(
             {"strangers_given": given_others(headed, images, facts, strangers, at)}
-            if task.startswith("human-or-object")
+            if task == "human-or-object by folder"
             else {}
         ),
         "sets": {

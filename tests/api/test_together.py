@@ -30,11 +30,11 @@ def detector_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 drawings of each class: one in ten without a face, one in ten with two; faces of ``ai`` are half dark."""
+    """Sixty drawings of each class: one in ten without a face, one in ten with two; faces of ``ai`` are half dark."""
     folder = tmp_path_factory.mktemp("together") / "images"
     for c, label in enumerate(("ai", "real")):
         (folder / label).mkdir(parents=True)
-        for i in range(48):
+        for i in range(60):
             dots = [(60 + i % 5 * 8, 60)]
             dots = [] if i % 10 == 9 else dots + [(140, 60)] * (i % 10 == 8)
             image = drawn(*dots, seed=1000 * c + i)
