@@ -21,8 +21,8 @@ from benchmarks.frozen_features import SETS, Frozen, Places, frozen
 from facevalue.evaluation.answer_limits import CalibrationChoices
 from facevalue.evaluation.calibration import calibrated
 from facevalue.evaluation.calibration_set import ORIGINAL
-from facevalue.evaluation.evaluate import figures
 from facevalue.evaluation.exact_bounds import upper_bound
+from facevalue.evaluation.figures import figures
 from facevalue.evaluation.novelty import with_novelty
 from facevalue.evaluation.probability_figures import probability_figures
 from facevalue.models.classifier import Classifier

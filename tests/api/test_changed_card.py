@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 import facevalue as fv
 from facevalue.cli.common.shell import message_of
 from facevalue.errors import FaceValueError, ModelFolderError, UsageError
-from facevalue.evidence.card import CARD, ModelCard
-from facevalue.evidence.seals import changed_fields, seals_of
+from facevalue.evidence.card import CARD, ModelCard, Stability
+from facevalue.evidence.gate_facts import GateFacts
+from facevalue.evidence.seals import changed_fields, decides, seals_of
 from facevalue.models.classifier import Classifier
 
 Change = Callable[[dict[str, Any]], object]
@@ -103,6 +106,30 @@ def test_models_that_differ_in_one_limit_or_in_the_calibration_are_not_the_same(
         card.changed(calibration=card.calibration.changed(method="beta", parameters={"a": (1.0,)})),
     ]
     assert len({one.decision() for one in (card, *others)}) == 4
+
+
+def test_every_field_that_decides_is_in_the_hash(made: Classifier) -> None:
+    card = made.card
+    changes: dict[str, object] = {
+        "classes": card.classes[::-1],
+        "preprocessing": msgspec.structs.replace(card.preprocessing, face_margin=0.3),
+        "network": card.network.changed(name="other"),
+        "positive": next(c for c in card.classes if c != card.positive),
+        "threshold": 0.123,
+        "temperature": 9.0,
+        "calibration": card.calibration.changed(method="beta", parameters={"a": (1.0,)}),
+        "abstention": card.abstention.changed(confidence=0.987),
+        "novelty": card.novelty.changed(score="vim"),
+        "stability": Stability(inputs=3),
+        "gate": GateFacts(detector="yunet", sha256="0" * 64, licence="MIT"),
+        "files": {**card.files, "model.onnx": "other"},
+    }
+    assert {f.name for f in msgspec.structs.fields(ModelCard) if decides(f.name)} == set(changes)
+    for name, value in changes.items():
+        other = copy.copy(card)  # a gate and its margin come together only; here one field at a time is changed
+        msgspec.structs.force_setattr(other, name, value)
+        assert other.decision() != card.decision(), name
+    assert card.with_evidence().changed(seconds_per_epoch=99.0).decision() == card.decision()
 
 
 def test_calibrate_sets_a_threshold_and_fits_the_limits_to_it(model: Path, lfw: Path, tmp_path: Path) -> None:

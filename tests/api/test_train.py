@@ -44,6 +44,9 @@ def test_the_folder_has_every_documented_file(made: Classifier) -> None:
         "report.html",
         "manifest.parquet",
         "canaries.zip",
+        "outputs.parquet",
+        "README.md",
+        "bom.cdx.json",
     }
     card = ModelCard.load(made.folder)
     for name in names - {"card.json", "report.html"}:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ import facevalue as fv
 from facevalue.api.sign import sign
 from facevalue.api.verify import verify
 from facevalue.errors import UsageError
-from facevalue.evidence.card import CANARIES, CARD, MANIFEST, ONNX, REPORT, WEIGHTS, ModelCard
+from facevalue.evidence.card import CANARIES, CARD, MANIFEST, ONNX, OUTPUTS, REPORT, WEIGHTS, ModelCard
+from facevalue.evidence.outputs import read_outputs, write_outputs
+from facevalue.evidence.records import CorruptionReport
 from facevalue.evidence.signing import SIGNATURE, STATEMENTS
 from facevalue.evidence.signing.keys import hint_of, public_key
 from facevalue.evidence.verification import Verification
 from facevalue.models.classifier import Classifier
+from facevalue.support.files import sha256
 
 
 @pytest.fixture(scope="session")
@@ -72,11 +76,13 @@ def state(found: Verification) -> dict[str, bool | None]:
 def test_an_untouched_folder_passes_without_its_images(model: Path) -> None:
     found = verify(model)
     assert found.passed
-    assert state(found) == {"signature": None, "card": True, "files": True, "canaries": True}
-    assert "34 images predicted on this machine" in found.checks[-1].text
+    assert state(found) == {"signature": None, "card": True, "files": True, "canaries": True, "figures": True}
+    texts = {check.name: check.text for check in found.checks}
+    assert "34 images predicted on this machine" in texts["canaries"]
+    assert "test (" in texts["figures"]
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, ONNX, REPORT, CANARIES, MANIFEST, "history.jsonl"])
+@pytest.mark.parametrize("name", [WEIGHTS, ONNX, REPORT, CANARIES, MANIFEST, OUTPUTS, "history.jsonl"])
 def test_one_changed_byte_of_any_file_is_named(name: str, model: Path, keys: tuple[Path, Path]) -> None:
     sign(model, keys[0])
     data = bytearray((model / name).read_bytes())
@@ -141,12 +147,12 @@ def test_a_signature_holds_and_an_unsigned_evaluation_is_named(model: Path, keys
 def test_a_card_sealed_again_by_a_forger_fails_only_with_the_key(model: Path, keys: tuple[Path, Path]) -> None:
     sign(model, keys[0])
     card = ModelCard.load(model)
-    better = tuple(e.changed(accuracy=1.0) if isinstance(e, fv.Evaluation) else e for e in card.evidence)
+    better = tuple(e.changed(mean_accuracy=1.0) if isinstance(e, CorruptionReport) else e for e in card.evidence)
     card.changed(evidence=better).save(model)
     assert verify(model).passed
     text = problems(verify(model, key=keys[1]))
     assert "card.json was changed after signing" in text
-    assert "a signed statement (evaluation) is not on the card" in text
+    assert "a signed statement (corruptions) is not on the card" in text
 
 
 def test_removed_added_and_renamed_files_are_named(model: Path, keys: tuple[Path, Path]) -> None:
@@ -235,7 +241,7 @@ def test_evaluations_are_repeated_on_the_data(model: Path, lfw: Path, tmp_path: 
     (fewer / "face" / Path(rows[(rows["split"] == "test") & (rows["label"] == "face")]["path"].iloc[0]).name).unlink()
     found = verify(model, fewer)
     assert found.checks[-1].text.endswith("these images were not found in the data: test")
-    assert "test: accuracy" not in problems(found)
+    assert "test: accuracy" not in "".join(found.checks[-1].problems)
     shutil.rmtree(fewer / "face")
     assert "no evaluation on the card was made on these images" in problems(verify(model, fewer))
 
@@ -310,3 +316,56 @@ def foreign_python(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
         return python
 
     return make
+
+
+def test_a_figure_that_the_outputs_do_not_give_is_named_although_the_card_is_sealed_again(model: Path) -> None:
+    card = ModelCard.load(model)
+    test = card.evaluation("test")
+    assert test is not None
+    better = test.changed(accuracy=0.999, ece=test.ece / 2)
+    card.changed(evidence=tuple(better if e is test else e for e in card.evidence)).save(model)  # seals it again
+    found = verify(model)
+    assert state(found)["card"] is True
+    assert state(found)["figures"] is False
+    assert f"test: accuracy is {test.accuracy:.4g} now, 0.999 on the card" in problems(found)
+
+
+def test_outputs_that_give_other_figures_are_named(model: Path) -> None:
+    card = ModelCard.load(model)
+    outputs = read_outputs(model / OUTPUTS, card.classes)
+    flattered = [replace(each, y=each.p.argmax(1)) if each.split == "test" else each for each in outputs]
+    write_outputs(flattered, card.classes, model / OUTPUTS)
+    card.changed(files={**card.files, OUTPUTS: sha256(model / OUTPUTS)}).save(model)
+    found = verify(model)
+    assert state(found)["files"] is True
+    assert "test: accuracy is 1 now" in problems(found)
+
+
+def test_a_new_evaluation_adds_its_outputs_and_names_no_group(model: Path, made: Classifier) -> None:
+    source = Path(made.card.provenance.source)
+    before = read_outputs(model / OUTPUTS, made.classes)
+    few = fv.ImageDataset.from_folder(source, split="test").some(9)
+    report = fv.evaluate(model, few)
+    after = read_outputs(model / OUTPUTS, made.classes)
+    assert len(after) == len(before) + 1
+    assert after[-1].identity == report.identity()
+    assert len(after[-1].y) == report.n
+    again = fv.evaluate(model, few)
+    assert again.to_dict() | {"provenance": None} == report.to_dict() | {"provenance": None}
+    assert len(read_outputs(model / OUTPUTS, made.classes)) == len(after)
+    groups = {group for outputs in after for group in outputs.groups}
+    assert all(group == "" or group.isdigit() for group in groups)
+    assert verify(model).passed
+
+
+def test_without_the_train_extra_the_figures_are_not_checked_and_this_is_said(model: Path) -> None:
+    code = f"""
+import sys
+sys.modules["sklearn"] = None
+from facevalue.api.verify import verify
+check = {{c.name: c for c in verify({str(model)!r}).checks}}["figures"]
+assert check.passed is None, check
+print(check.text)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "pip install 'facevalue[train]'" in done.stdout

@@ -17,7 +17,7 @@ from facevalue.data.audit import audit
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.groups import with_groups
 from facevalue.data.scan import scan
-from facevalue.evaluation.evaluate import figures
+from facevalue.evaluation.figures import figures
 from facevalue.evaluation.slices import study
 from facevalue.evaluation.worst_classes import worst_classes
 from facevalue.evidence.card import DataFacts, ModelCard, NetworkFacts

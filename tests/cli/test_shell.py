@@ -198,6 +198,24 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(model: Path, lfw: Path, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("module", ["facevalue.cli.common.shell", "typer", "facevalue.cli.train"])
+def test_ctrl_c_while_the_command_line_is_imported_shows_no_traceback(module: str) -> None:
+    """The signal comes at the import of ``module``, as if it were pressed just then."""
+    code = f"""
+import os, runpy, signal, sys
+class Press:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Press())
+sys.argv = ["facevalue", "--version"]
+runpy.run_module("facevalue", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in {-signal.SIGINT, 130}
+    assert "Traceback" not in done.stderr
+
+
 def test_a_file_that_cannot_be_written_is_reported_before_the_work(
     shell: Shell, model: Path, lfw: Path, tmp_path: Path
 ) -> None:
@@ -265,3 +283,17 @@ def test_json_has_plain_values_alone() -> None:
     assert json.loads(as_json(value)) == {"p": 0.5, "n": 3, "nan": None, "path": "a", "t": [1, None, True], "3": {}}
     with pytest.raises(TypeError, match="object cannot be written as JSON"):
         plain(object())
+
+
+def test_a_policy_that_is_not_met_ends_with_1_and_the_model_is_kept(shell: Shell, lfw: Path, tmp_path: Path) -> None:
+    hard = tmp_path / "hard.toml"
+    hard.write_text("[require]\nn = 100000\n")
+    options = ("--recipe", "scratch", "--size", "32", "--epochs", "1", "--policy", str(hard), "--json", "out.json")
+    done = shell("train", lfw, "-o", tmp_path / "model", *options)
+    assert done.returncode == 1
+    assert "not met: n at least 100000" in done.stdout
+    assert done.stderr.splitlines()[-1] == "error: 1 requirement is not met"
+    from facevalue.evidence.card import ModelCard
+
+    assert ModelCard.load(tmp_path / "model").policy is not None
+    assert json.loads((tmp_path / "out.json").read_text())["policy"]["passed"] is False

@@ -10,7 +10,7 @@ import pytest
 
 import facevalue as fv
 from facevalue.evaluation.comparison import incomparable, worst_at
-from facevalue.evaluation.evaluate import figures
+from facevalue.evaluation.figures import figures
 from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import AttackFigures, AttackReport, CorruptionReport, Evaluation

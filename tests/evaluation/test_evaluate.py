@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as peer
 
-from facevalue.evaluation.evaluate import figures
+from facevalue.evaluation.figures import figures
 from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
 from facevalue.evidence.records import Evaluation
 from facevalue.images.preprocessing import Preprocessing

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from facevalue import decision
 from facevalue.errors import UsageError
-from facevalue.evaluation.evaluate import figures
+from facevalue.evaluation.figures import figures
 from facevalue.evaluation.stability import Pairs, support_limit
 from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts, Stability
 from facevalue.images.preprocessing import Preprocessing

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from facevalue.evaluation.evaluate import figures
+from facevalue.evaluation.figures import figures
 from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.reports.base_rate import BaseRateFigures, script, script_hash

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from facevalue.errors import ModelFolderError, UsageError
-from facevalue.evaluation.evaluate import figures, metrics
+from facevalue.evaluation.figures import figures, metrics
 from facevalue.evidence.card import Abstention, DataFacts, ModelCard, NetworkFacts
 from facevalue.evidence.findings import DOCS, Finding, finding
 from facevalue.evidence.provenance import Provenance
@@ -28,9 +28,12 @@ from facevalue.evidence.records import (
     ParityFigures,
     RuntimeReport,
 )
+from facevalue.evidence.registered import RegisteredPolicy, hash_of
 from facevalue.images.preprocessing import Preprocessing
+from facevalue.reports.annex import annex
 from facevalue.reports.base_rate import script, script_hash
 from facevalue.reports.model_page import commands_of, render, strongest, warnings_of, write_report
+from facevalue.support.formats import percent
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -294,7 +297,9 @@ def test_links_inside_the_page_lead_somewhere(page):
 def test_nothing_is_asked_of_the_network_and_only_the_base_rates_are_computed(full, tmp_path):
     Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
     full.save(tmp_path)
-    text = write_report(tmp_path, gallery=[(tmp_path / "a.png", "an image")]).read_text(encoding="utf-8")
+    text = write_report(tmp_path, tmp_path / "report.html", gallery=[(tmp_path / "a.png", "an image")]).read_text(
+        encoding="utf-8"
+    )
     found = Page(text)
     assert text.count("<script") == 1 == text.count(f"<script>{script()}</script>")
     assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{script_hash()}'" in text
@@ -379,7 +384,7 @@ def test_written_into_the_folder_whole_and_the_same_each_time(full, tmp_path):
     (tmp_path / "history.jsonl").write_text("\n".join(map(json.dumps, HISTORY)) + "\n")
     (tmp_path / "images").mkdir()
     Image.new("RGB", (2000, 100), "red").save(tmp_path / "images" / "wide.png")
-    first = write_report(tmp_path)
+    first = write_report(tmp_path, tmp_path / "report.html")
     assert first == tmp_path / "report.html"
     text = first.read_bytes()
     assert write_report(tmp_path, tmp_path / "elsewhere" / "page.html").read_bytes() == text
@@ -402,17 +407,17 @@ def test_a_probe_s_history_is_labelled_by_strength(full):
 
 def test_bad_folders_and_images(full, tmp_path):
     with pytest.raises(ModelFolderError, match="it does not exist"):
-        write_report(tmp_path / "none")
+        write_report(tmp_path / "none", tmp_path / "report.html")
     full.save(tmp_path)
     (tmp_path / "history.jsonl").write_text('{"epoch": 0}\n{"epo')
     with pytest.raises(ModelFolderError, match=r"history\.jsonl is damaged"):
-        write_report(tmp_path)
+        write_report(tmp_path, tmp_path / "report.html")
     (tmp_path / "history.jsonl").write_text("3\n")
     with pytest.raises(ModelFolderError, match="a line is not an object"):
-        write_report(tmp_path)
+        write_report(tmp_path, tmp_path / "report.html")
     (tmp_path / "history.jsonl").unlink()
     with pytest.raises(UsageError, match=r"the gallery's .*none\.png cannot be read"):
-        write_report(tmp_path, gallery=[(tmp_path / "none.png", "")])
+        write_report(tmp_path, tmp_path / "report.html", gallery=[(tmp_path / "none.png", "")])
     assert not (tmp_path / "report.html").exists()
 
 
@@ -491,3 +496,36 @@ def test_corruptions_and_certificates_are_described_in_plain_words() -> None:
         "everyday corruptions on test",
     ):
         assert told in page, told
+
+
+def test_a_registered_policy_is_shown_with_what_was_measured(full):
+    required = {"accuracy_lower": 0.01, "coverage": 1.5}
+    text = "[require]\naccuracy_lower = 0.01\ncoverage = 1.5\n"
+    policy = RegisteredPolicy(sha256=hash_of(required), registered="2026-11-27T08:00:00+00:00", text=text)
+    found = Page(render(full.changed(policy=policy)))
+    assert "policy" in found.ids
+    assert "registered at 2026-11-27T08:00:00+00:00 , before the test figures were computed" in found.text
+    assert "coverage at least 1.5" in found.text
+    assert "policy" not in Page(render(full)).ids
+
+
+def test_what_the_model_is_for_is_said_or_said_to_be_missing(full):
+    purpose = {"intended": "Tells cats from dogs.", "not_for": ["lions", "wolves"]}
+    found = Page(render(full.changed(recipe={"purpose": purpose})))
+    assert "For: Tells cats from dogs." in found.text
+    assert "Not for: lions; wolves." in found.text
+    assert "did not say what it is for" in Page(render(full.changed(recipe={}))).text
+
+
+def test_the_annex_says_where_each_clause_is_and_what_is_missing(full):
+    rows = {clause.number: clause for clause in annex(full)}
+    assert not rows["6.2"].missing
+    assert "always answering" in rows["5.3.13"].found
+    test = full.evaluation("test")
+    counts = [sum(row) for row in test.confusion]
+    assert percent(max(counts) / sum(counts)) in rows["5.3.13"].found
+    assert {number for number, clause in {c.number: c for c in annex(bare())}.items() if clause.missing} >= {
+        "5.2",
+        "6.2",
+    }
+    assert "annex" in Page(render(full)).ids

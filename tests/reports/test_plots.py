@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facevalue.evaluation.evaluate import figures, metrics
+from facevalue.evaluation.figures import figures, metrics
 from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import AttackFigures, AttackReport, Evaluation

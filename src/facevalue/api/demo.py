@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 from facevalue.api.attack import attack
+from facevalue.api.common.documents import write_documents
 from facevalue.api.explain import explain
 from facevalue.api.train import train
 from facevalue.data.embedded import write_lfw_subset
 from facevalue.errors import UsageError
 from facevalue.evidence.provenance import recorded
 from facevalue.models.classifier import Classifier, load
-from facevalue.reports.model_page import write_report
 from facevalue.training.recipe import Setting
 
 _SETTINGS: dict[str, Setting] = {
@@ -47,5 +47,5 @@ def demo(output: Path | str = "facevalue-demo") -> Classifier:
     (folder / "images").mkdir()
     for file in explained.files:
         shutil.copyfile(file, folder / "images" / file.name)  # the report shows the images in this folder
-    write_report(folder)
+    write_documents(folder)
     return load(folder)

@@ -27,7 +27,7 @@ from facevalue.errors import UsageError
 from facevalue.evaluation.answer_limits import choose_confidence
 from facevalue.evaluation.calibration import novelty_limit
 from facevalue.evaluation.calibration_set import CalibrationSet
-from facevalue.evaluation.evaluate import evaluate_dataset
+from facevalue.evaluation.evaluate import evaluated
 from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.evidence.findings import finding, say
 from facevalue.evidence.provenance import recorded
@@ -144,12 +144,14 @@ def ensemble(
         )
         classifier = classifier.changed(card)
         once = classifier.changed(card.with_inputs(0))
-        reports = [
-            evaluate_dataset(classifier if split == "test" else once, part, features=features[split])
+        evaluations = [
+            evaluated(classifier if split == "test" else once, part, features=features[split])
             for split, part in splits.items()
             if split != "test" or _complete(part, card)
         ]
-        classifier = classifier.changed(card.with_evidence(*reports), origin=Origin(manifest))
+        outputs = tuple(each.outputs for each in evaluations)
+        card = card.with_evidence(*(each.report for each in evaluations))
+        classifier = classifier.changed(card, origin=Origin(manifest, outputs=outputs))
         if folder is None:
             return classifier
         # Any image can be used to measure parity.

@@ -12,7 +12,7 @@ from facevalue.data.strangers import folders_of, read_strangers
 from facevalue.errors import UsageError
 from facevalue.evaluation.calibration_report import calibration_report
 from facevalue.evaluation.calibration_set import ORIGINAL
-from facevalue.evaluation.evaluate import evaluate_dataset
+from facevalue.evaluation.evaluate import evaluated
 from facevalue.evaluation.slices import study, values_of
 from facevalue.evaluation.stability import stable_answers
 from facevalue.evaluation.strangers import evaluate_strangers as evaluate_strangers_dataset
@@ -79,9 +79,10 @@ def evaluate(
     answers = stable_answers(classifier, dataset, features) if card.inputs > 1 else None
     p = features.probabilities(classifier) if answers is None else answers.p
     decided = decision.decide(p, card.positive_index, card.threshold)
-    report = evaluate_dataset(classifier, dataset, features=features, answers=answers)
+    done = evaluated(classifier, dataset, features=features, answers=answers)
+    report = done.report
     own = tuple(study(name, values, dataset.labels, decided, card.classes) for name, values in columns.items())
-    kept = context.finished(report.changed(slices=(*own, *_known_slices(card, report, set(columns)))))
+    kept = context.finished(report.changed(slices=(*own, *_known_slices(card, report, set(columns)))), done.outputs)
     return kept.changed(slices=own)
 
 

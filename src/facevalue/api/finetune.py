@@ -28,7 +28,7 @@ from facevalue.data.scan import Data
 from facevalue.data.strangers import DRAWN, folders_of
 from facevalue.data.training_data import HARD_IMAGES_ONLY, calibrated_on_hard_images_only, found_again, learned_manifest
 from facevalue.errors import DataError, UsageError
-from facevalue.evaluation.evaluate import evaluate_dataset
+from facevalue.evaluation.evaluate import evaluate_dataset, evaluated
 from facevalue.evaluation.paired_comparison import as_loss, compare_pairs, warnings_of
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import Finding, finding, say
@@ -245,8 +245,8 @@ def finetune(
         say(on_strangers.warnings)
         # Stable answers take several passes through the network: only the test figures are of them.
         plain = after if after.card.inputs == 1 else after.changed(after.card.with_inputs(0))
-        reports = [
-            evaluate_dataset(after if split == "test" else plain, mixed[split], features=features[split])
+        evaluations = [
+            evaluated(after if split == "test" else plain, mixed[split], features=features[split])
             for split in reversed(SPLITS)
         ]
         with progress.within("after"):
@@ -270,9 +270,9 @@ def finetune(
             provenance=provenance_of(whole, start, seed),
             seconds_per_epoch=float(np.mean([line["seconds"] for line in history])),
             files={},
-            evidence=(*reversed(reports), *after_reports.values(), on_strangers, report),
+            evidence=(*(each.report for each in reversed(evaluations)), *after_reports.values(), on_strangers, report),
         )
-        after = after.changed(card, origin=Origin(whole, tuple(history)))
+        after = after.changed(card, origin=Origin(whole, tuple(history), tuple(each.outputs for each in evaluations)))
         if folder is not None:
             after = load(save(after, folder, overwrite=overwrite, parity=mixed["test"], start=start))
             checkpoint_beside(folder, run).clear()

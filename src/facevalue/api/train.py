@@ -22,10 +22,13 @@ from facevalue.data.scan import Data
 from facevalue.data.strangers import folders_of
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration_report import calibration_report
-from facevalue.evidence.card import CARD
+from facevalue.evidence.card import CARD, ModelCard
 from facevalue.evidence.findings import say
+from facevalue.evidence.policy import check_policy
+from facevalue.evidence.policy.registering import register
 from facevalue.evidence.provenance import current_command, recorded
 from facevalue.evidence.records import Evaluation
+from facevalue.evidence.registered import RegisteredPolicy
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.origin import Origin
 from facevalue.support import files, progress
@@ -72,6 +75,7 @@ def train(
     max_error: float | None = None,
     max_false_positive: float | None = None,
     stable: int | None = None,
+    policy: Path | str | None = None,
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
     """Train a classifier on labelled images: split, train, calibrate, evaluate.
@@ -95,6 +99,8 @@ def train(
         Novelty is fitted with most of them and tested on the others. Drawn images are always used too.
     max_error, max_false_positive : what the model promises of its answers, see
         :class:`~facevalue.training.settings.CalibrationSettings`.
+    policy : a policy file, see :func:`facevalue.check`. It is registered on the card before the test images are looked
+        at. The model is written whether it meets the policy or not.
     settings : other recipe settings by dotted key: ``{"augment.flip": True}``.
 
     Returns
@@ -159,6 +165,7 @@ def train(
         classes = _class_order(data, manifest)
         chosen.calibration.choices().methods(len(classes))  # wrong use is told before the work
         classifier = new_classifier(chosen, classes)
+        registered = None if policy is None else _registered(Path(policy), classifier.card)
         run = identity(chosen, manifest.fingerprint(), classifier.card.network.weights_sha256)
         with _checkpoint(folder, run) as checkpoint:
             checkpoint.begin(resume=resume, fresh=fresh)
@@ -172,23 +179,33 @@ def train(
             calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
             say(calibration.warnings)
             fitted, unsure = with_stable_answers(fitted, splits["calibration"], trained.calibration, chosen.calibration)
-            classifier, reports = finished(fitted, trained, splits, refused)
-            _show_findings(reports[-1])
+            classifier, evaluations = finished(fitted, trained, splits, refused)
+            _show_findings(evaluations[-1].report)
             on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"])
             say(on_strangers.warnings)
             facts = data_facts_of(manifest)
             card = classifier.card.changed(
                 data=facts.changed(warnings=(*facts.warnings, *unsure)),
+                policy=registered,
                 seconds_per_epoch=trained.seconds_per_epoch,
                 provenance=provenance_of(manifest, start, chosen.seed),
-                evidence=(*reports, calibration, on_strangers),
+                evidence=(*(each.report for each in evaluations), calibration, on_strangers),
             )
-            classifier = classifier.changed(card, origin=Origin(manifest, tuple(trained.history)))
+            classifier = classifier.changed(
+                card,
+                origin=Origin(manifest, tuple(trained.history), tuple(each.outputs for each in evaluations)),
+            )
             if folder is None:
                 return classifier
             save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)
             checkpoint.clear()
         return load(folder)
+
+
+def _registered(policy: Path, card: ModelCard) -> RegisteredPolicy:
+    """The policy, registered now; a wrong key is told before the work."""
+    check_policy(card, policy)
+    return register(policy)
 
 
 def _class_order(data: Data, manifest: Manifest) -> tuple[str, ...]:

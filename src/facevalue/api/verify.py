@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facevalue.errors import FaceValueError, UsageError
-from facevalue.evidence.card import CANARIES, CARD, ONNX, ModelCard
+from facevalue.errors import FaceValueError, MissingExtraError, UsageError
+from facevalue.evidence.card import CANARIES, CARD, ONNX, OUTPUTS, ModelCard
 from facevalue.evidence.seals import changed_fields
 from facevalue.evidence.signing import SIGNATURE, STATEMENTS, problems_of, statement_problems
 from facevalue.evidence.verification import FolderCheck, Verification
@@ -80,6 +80,8 @@ def _checks(
     yield FolderCheck.of("files", text, broken)
     if ONNX in card.files and not any(ONNX in problem for problem in broken):
         yield _canaries(folder, card)
+    if not any(OUTPUTS in problem for problem in broken):
+        yield _figures(folder, card)
     if data is not None:
         from facevalue.api.common.repeated import repeated_evaluations
 
@@ -122,3 +124,19 @@ def _canaries(folder: Path, card: ModelCard) -> FolderCheck:
         return FolderCheck.of("canaries", CANARIES, [str(error)])
     text = f"{result.n} images predicted on this machine; largest difference {result.largest_difference:.1g}"
     return FolderCheck.of("canaries", text, result.differing)
+
+
+def _figures(folder: Path, card: ModelCard) -> FolderCheck:
+    """Compute the figures of the evaluations again from the stored outputs."""
+    if OUTPUTS not in card.files:
+        text = "the folder keeps no outputs of single images: it was never evaluated, or is of an earlier version"
+        return FolderCheck(name="figures", passed=None, text=text)
+    try:
+        from facevalue.api.common.recomputed import recomputed_figures
+
+        return recomputed_figures(folder, card)
+    except ModuleNotFoundError as error:  # pandas, pyarrow or scikit-learn
+        missing = MissingExtraError.of(error)
+        if missing is None:
+            raise
+        return FolderCheck(name="figures", passed=None, text=f"not computed again: {missing}")

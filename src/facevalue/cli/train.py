@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from typer import Option
 
 from facevalue.cli.calibrate import promise_lines
+from facevalue.cli.check import end_unless_met, requirement_lines
 from facevalue.cli.common.options import (
     Data,
     Fresh,
@@ -28,6 +29,7 @@ from facevalue.cli.common.output import Json, argument, deliver
 from facevalue.cli.common.parsing import one_fraction, settings_of, sizes_of
 from facevalue.cli.compare import side_by_side
 from facevalue.cli.evaluate import evaluation_table, stranger_table
+from facevalue.errors import UsageError
 
 EXAMPLE = "facevalue train images -o model --recipe probe --network mobilenetv2_100 --weights hub"
 
@@ -82,6 +84,10 @@ def run(
     strict: Annotated[
         bool, Option("--strict", help="Do not train if the images have a warning, such as a shortcut or a leak.")
     ] = False,
+    policy: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Register these requirements before the test images are used, then check them."),
+    ] = None,
     seed: RecipesSeed = None,
     json: Json = None,
 ) -> None:
@@ -104,8 +110,11 @@ def run(
         "max_error": max_error,
         "max_false_positive": max_false_positive,
     }
+    if policy is not None and len(sizes) > 1:
+        raise UsageError("`policy` is for one model; train the sizes one by one")
 
     from facevalue.api.train import train, train_sizes
+    from facevalue.evidence.policy import check_policy
     from facevalue.evidence.records import StrangerReport
     from facevalue.evidence.summary import TrainSummary
     from facevalue.training.recipe import SHORT
@@ -145,16 +154,21 @@ def run(
         overwrite=overwrite,
         strict=strict,
         size=sizes[0] if sizes else None,
+        policy=policy,
         strangers=strangers or (),
         settings=changed,
         **chosen,
     )
     summary = TrainSummary.of(model.card)
+    result = None if policy is None else check_policy(model.card, policy)
     deliver(
-        {"model": str(output), **summary.to_dict()},
+        {"model": str(output), **summary.to_dict(), **({} if result is None else {"policy": result.to_dict()})},
         json,
         evaluation_table([r for r in (summary.train, summary.validation, summary.test) if r is not None]),
         *map(stranger_table, model.card.of_kind(StrangerReport)),
         *promise_lines(model.card),
+        *([] if result is None else requirement_lines(result)),
         f"{output}: the model folder; next: facevalue predict {argument(output)} IMAGE…",
     )
+    if result is not None:
+        end_unless_met(result)

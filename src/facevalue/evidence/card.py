@@ -15,7 +15,9 @@ from facevalue.evidence.gate_facts import GateFacts
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.record import Record
 from facevalue.evidence.records import DISTILLATION, AnyEvidence, Evaluation, Evidence
+from facevalue.evidence.registered import RegisteredPolicy
 from facevalue.evidence.score_reference import ScoreReference
+from facevalue.evidence.seals import decides
 from facevalue.evidence.stated_limits import FalsePositives, StatedError
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.images.versions import MOST
@@ -26,7 +28,7 @@ E = TypeVar("E", bound=Evidence)
 FORMAT = 2
 """Format of the card. :mod:`facevalue.evidence.card_format_1` converts cards of format 1."""
 
-CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST, CANARIES = (
+CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST, CANARIES, OUTPUTS = (
     "card.json",
     "weights.safetensors",
     "model.onnx",
@@ -34,6 +36,7 @@ CARD, WEIGHTS, ONNX, HISTORY, REPORT, MANIFEST, CANARIES = (
     "report.html",
     "manifest.parquet",
     "canaries.zip",
+    "outputs.parquet",
 )
 
 
@@ -189,6 +192,7 @@ class ModelCard(Record, frozen=True):
     calibration : the method that makes probabilities of the divided logits.
     novelty : how the distance from the training data is measured.
     stability : how stable answers are made; ``None`` if an answer is made from one network input.
+    policy : the requirements that were registered before the test figures were computed; ``None`` if there were none.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
         was not trained on.
@@ -212,6 +216,7 @@ class ModelCard(Record, frozen=True):
     gate: GateFacts | None = None
     reference: ScoreReference | None = None
     data: DataFacts = DataFacts()
+    policy: RegisteredPolicy | None = None
     recipe: dict[str, Any] = {}
     seconds_per_epoch: float | None = None
     provenance: Provenance = Provenance()
@@ -286,23 +291,16 @@ class ModelCard(Record, frozen=True):
         return tuple(sorted(ways))
 
     def decision(self) -> str:
-        """SHA-256 over everything on the card that predictions depend on."""
-        sides, method = (self.abstention.upper, self.abstention.lower), self.calibration
-        values = {
-            "classes": self.classes,
-            "positive": self.positive,
-            "threshold": self.threshold,
-            "temperature": self.temperature,
-            "limits": (self.abstention.confidence, self.abstention.novelty),
-            **({} if sides == (None, None) else {"sides": sides}),
-            **({} if method.method == "temperature" else {"calibration": (method.method, method.parameters)}),
-            "preprocessing": _as_before_faces(self.preprocessing),
-            **({} if self.gate is None else {"gate": self.gate}),
-            **({} if self.stability is None else {"stability": self.stability}),
-            "network": (self.network.name, self.network.options, self.network.mean, self.network.std),
-            "files": {name: self.files[name] for name in (WEIGHTS, ONNX) if name in self.files},
-        }
-        return hashlib.sha256(msgspec.json.encode(values, order="deterministic")).hexdigest()
+        """SHA-256 over everything on the card that predictions depend on; see :func:`facevalue.evidence.seals.decides`.
+
+        Fields at their default and values of null are left out, so that a later version of facevalue with more fields
+        gives the same hash.
+        """
+        fields = (field for field in msgspec.structs.fields(type(self)) if decides(field.name))
+        values = {f.name: value for f in fields if (value := getattr(self, f.name)) != f.default}
+        values["files"] = {name: self.files[name] for name in (WEIGHTS, ONNX) if name in self.files}
+        plain = _without_nulls(msgspec.to_builtins(values))
+        return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()
 
     def with_evidence(self, *evidence: AnyEvidence) -> ModelCard:
         """A new card with more evidence at the end."""
@@ -400,6 +398,8 @@ class ModelCard(Record, frozen=True):
         return path
 
 
-def _as_before_faces(preprocessing: Preprocessing) -> msgspec.Raw:
-    """The JSON of a preprocessing; of one for whole images without ``face_margin``, which older cards do not have."""
-    return msgspec.Raw(msgspec.json.encode(preprocessing).replace(b',"face_margin":null', b""))
+def _without_nulls(plain: Any) -> Any:
+    """Plain JSON values without the keys of objects that are null."""
+    if isinstance(plain, dict):
+        return {key: _without_nulls(value) for key, value in plain.items() if value is not None}
+    return [_without_nulls(value) for value in plain] if isinstance(plain, list | tuple) else plain

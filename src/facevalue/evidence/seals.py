@@ -15,7 +15,9 @@ from typing import Any
 SEALS = "seals"
 """The card's field that holds them."""
 
-_DECIDE_NOTHING = frozenset({"data", "evidence", "provenance", "recipe", "reference", "seconds_per_epoch", "altered"})
+_DECIDE_NOTHING = frozenset(
+    "altered data evidence format policy provenance recipe reference seals seconds_per_epoch".split()
+)
 
 
 def seals_of(card: Mapping[str, Any]) -> dict[str, str]:

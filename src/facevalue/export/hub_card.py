@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import Finding
+from facevalue.evidence.purpose import purpose_of
 from facevalue.support.formats import interval, percent
 
 README = "README.md"
@@ -60,6 +61,13 @@ def _body(card: ModelCard, read_otherwise: Mapping[str, int] | None) -> Iterator
     yield f"An image classifier ({card.network.name}, {card.network.parameters:,} parameters) made with facevalue."
     yield f"Classes: {', '.join(card.classes)}."
     yield ""
+    purpose = purpose_of(card)
+    if purpose.intended:
+        yield f"For: {purpose.intended}"
+        yield ""
+    if purpose.not_for:
+        yield f"Not for: {'; '.join(purpose.not_for)}."
+        yield ""
     yield "## Figures"
     yield ""
     yield from _figures(card)

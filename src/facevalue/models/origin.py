@@ -12,7 +12,8 @@ import pandas as pd
 
 from facevalue.data.manifest import Manifest
 from facevalue.errors import ModelFolderError
-from facevalue.evidence.card import HISTORY, MANIFEST, ModelCard
+from facevalue.evidence.card import HISTORY, MANIFEST, OUTPUTS, ModelCard
+from facevalue.evidence.outputs import ImageOutputs, read_outputs
 
 
 @final
@@ -24,10 +25,12 @@ class Origin:
     ----------
     manifest : its images, with groups and splits.
     history : one line per epoch.
+    outputs : what it gave for each image of the evaluations on its card.
     """
 
     manifest: Manifest
     history: tuple[Mapping[str, Any], ...] = ()
+    outputs: tuple[ImageOutputs, ...] = ()
 
     def __deepcopy__(self, _memo: object) -> Origin:
         return self  # immutable, and may hold many images
@@ -48,4 +51,5 @@ class Origin:
             lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         except ValueError as error:
             raise ModelFolderError(f"{path} is damaged: {error}") from error
-        return cls(manifest, tuple(lines))
+        outputs = read_outputs(card.checked_file(folder, OUTPUTS), card.classes) if OUTPUTS in card.files else ()
+        return cls(manifest, tuple(lines), outputs)

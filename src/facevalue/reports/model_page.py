@@ -6,7 +6,6 @@ import base64
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ from PIL import Image
 
 from facevalue.errors import ImageError, MissingExtraError, ModelFolderError, UsageError
 from facevalue.evaluation.worst_classes import SHOWN, worst_classes
-from facevalue.evidence.card import HISTORY, REPORT, ModelCard
+from facevalue.evidence.card import HISTORY, ModelCard
 from facevalue.evidence.findings import Finding, finding
+from facevalue.evidence.policy.judging import checked
+from facevalue.evidence.purpose import purpose_of
 from facevalue.evidence.records import (
     AttackFigures,
     AttackReport,
@@ -31,6 +32,7 @@ from facevalue.evidence.records import (
 )
 from facevalue.images import decoding
 from facevalue.reports import plots
+from facevalue.reports.annex import annex
 from facevalue.reports.base_rate import RATES, BaseRateFigures, script, script_hash
 from facevalue.support import files
 from facevalue.support.formats import eps_text, interval, percent
@@ -43,7 +45,7 @@ _UNREADABLE = 50  # files listed at most
 _GALLERIES = ("images", "pictures")  # folders in a model folder; the second in those of card format 1
 
 
-def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tuple[Path, str]] = ()) -> Path:
+def write_report(folder: Path, output: Path, gallery: Sequence[tuple[Path, str]] = ()) -> Path:
     """Write a model folder's card as an HTML page without requests or other files.
 
     Its only script computes what a positive answer means at the base rate that the reader types.
@@ -51,12 +53,12 @@ def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tup
     Parameters
     ----------
     folder : a model folder. Its ``history.jsonl`` and ``images/*.png`` are shown if they exist.
-    output : file to write; by default ``report.html`` in the folder, whose SHA-256 is then put on the card.
+    output : file to write.
     gallery : more images with captions, for example from ``explain``.
 
     Returns
     -------
-    The page's path.
+    ``output``.
 
     Raises
     ------
@@ -69,10 +71,8 @@ def write_report(folder: Path, output: Path | None = None, gallery: Sequence[tup
     own = [path for name in _GALLERIES for path in sorted((folder / name).glob("*.png"))]
     images = [*((path, path.stem) for path in own), *gallery]
     page = render(card, _history(folder), [(_thumbnail(path), caption) for path, caption in images[:_GALLERY]])
-    files.write_text(folder / REPORT if output is None else output, page)
-    if output is None:  # the card knows its own page, so that a changed one is noticed
-        card.changed(files={**card.files, REPORT: files.sha256(folder / REPORT)}).save(folder)
-    return folder / REPORT if output is None else output
+    files.write_text(output, page)
+    return output
 
 
 def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: Sequence[tuple[str, str]] = ()) -> str:
@@ -95,14 +95,20 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         return Markup(plots.to_svg(figure, label))
 
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("facevalue.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, interval=interval, eps=eps_text, number=number, flat=flat)
-    source = (resources.files("facevalue.reports") / "templates" / "report.html.j2").read_text(encoding="utf-8")
     evaluations, test = card.of_kind(Evaluation), card.evaluation("test")
     base_rates = None if test is None else BaseRateFigures.of(test, card.positive)
-    return environment.from_string(source).render(
+    return environment.get_template("report.html.j2").render(
         card=card,
+        purpose=purpose_of(card),
+        policy=() if card.policy is None else tuple(checked(card, card.policy.required)),
+        annex=annex(card),
         test=test,
         base_rates=base_rates,
         rates=RATES,

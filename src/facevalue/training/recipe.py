@@ -26,6 +26,7 @@ from facevalue.training.settings import (
     NoveltySettings,
     OptimizerSettings,
     ProbeSettings,
+    PurposeSettings,
     ScheduleSettings,
     Settings,
     SplitSettings,
@@ -57,6 +58,7 @@ class Recipe(Settings, frozen=True):
     seed: int = 0
     refit: bool = False
     canaries: Literal["test", "drawn"] = "test"
+    purpose: PurposeSettings = PurposeSettings()
     network: NetworkSettings = NetworkSettings()
     gate: GateSettings = GateSettings()
     split: SplitSettings = SplitSettings()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.manifest import SPLITS
-from facevalue.evaluation.evaluate import evaluate_dataset
+from facevalue.evaluation.evaluate import Evaluated, evaluated
 from facevalue.evaluation.metrics import difference_of_paired_rates
 from facevalue.evidence.findings import Finding, finding, say
-from facevalue.evidence.records import Evaluation
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.support import progress
@@ -26,7 +26,7 @@ BEFORE = finding(
 
 def finished(
     first: Classifier, trained: Trained, splits: Mapping[str, ImageDataset], strangers: StrangerSplit
-) -> tuple[Classifier, tuple[Evaluation, ...]]:
+) -> tuple[Classifier, tuple[Evaluated, ...]]:
     """The model to keep, and its evaluations on all splits; with stable answers, only those on test are of them.
 
     Without ``refit`` that is ``first``. With it, the second model is kept, with the calibration and limits of the
@@ -48,15 +48,16 @@ def finished(
             classifier = classifier.changed(first.card.changed(reference=None), novelty_score=score)
         warned = worse((first, trained.features["train"]), (classifier, after["train"]))
     say(warned)
-    reports = []
+    evaluations = []
     for split in SPLITS:
         own, features = (classifier, after) if split in after else (first, trained.features)
         # Stable answers take several passes through the network: only the test figures are of them.
         asked = own if split == "test" or own.card.inputs == 1 else own.changed(own.card.with_inputs(0))
-        report = evaluate_dataset(asked, splits[split], features=features[split])
+        done = evaluated(asked, splits[split], features=features[split])
         own_warnings = warned if own is classifier else [BEFORE]
-        reports.append(report.changed(warnings=(*report.warnings, *own_warnings)))
-    return classifier, tuple(reports)
+        report = done.report.changed(warnings=(*done.report.warnings, *own_warnings))
+        evaluations.append(replace(done, report=report))
+    return classifier, tuple(evaluations)
 
 
 def worse(before: tuple[Classifier, Features], after: tuple[Classifier, Features]) -> list[Finding]:

@@ -16,6 +16,7 @@ from facevalue.data.evaluation_data import evaluation_data
 from facevalue.data.scan import Data
 from facevalue.errors import UsageError
 from facevalue.evidence.findings import Finding
+from facevalue.evidence.outputs import ImageOutputs
 from facevalue.evidence.records import (
     AttackReport,
     CalibrationReport,
@@ -132,9 +133,9 @@ class EvaluationContext:
             predictor=predictor,
         )
 
-    def finished(self, report: Measured) -> Measured:
+    def finished(self, report: Measured, *outputs: ImageOutputs) -> Measured:
         """The report with the warnings about the images; also written to the card unless ``save`` was false."""
         report = report.changed(warnings=(*self.warnings, *report.warnings))
         if self.folder is not None:
-            keep(self.folder, self.saved.card, report)
+            keep(self.folder, self.saved.card, report, outputs=outputs)
         return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from facevalue.api.common.canary_images import canary_images, may_be_copied
+from facevalue.api.common.documents import write_documents
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.face_boxes import with_faces, without_face
 from facevalue.data.manifest import Manifest
 from facevalue.errors import DataError, FaceValueError, UsageError
-from facevalue.evidence.card import CANARIES, CARD, HISTORY, MANIFEST, ONNX, DataFacts, ModelCard
+from facevalue.evidence.card import CANARIES, CARD, HISTORY, MANIFEST, ONNX, OUTPUTS, DataFacts, ModelCard
 from facevalue.evidence.findings import finding, say
 from facevalue.evidence.gate_facts import DETECTOR
+from facevalue.evidence.outputs import ImageOutputs, read_outputs, write_outputs
 from facevalue.evidence.provenance import Provenance
-from facevalue.evidence.records import AnyEvidence, ExportReport
+from facevalue.evidence.records import AnyEvidence, Evaluation, ExportReport
 from facevalue.evidence.store import keep_evidence
 from facevalue.export import EXPORTERS
 from facevalue.models.classifier import Classifier
-from facevalue.reports.model_page import write_report
 from facevalue.runtime import Predictor
 from facevalue.runtime.canaries import write_canaries
 from facevalue.support import files, locks, output_folder
@@ -68,7 +69,7 @@ def save(
     parity: ImageDataset | None = None,
     start: float | None = None,
 ) -> Path:
-    """Write a complete model folder: history, manifest, weights, graph with measured parity, card, report.
+    """Write a complete model folder: history, manifest, weights, graph with measured parity, card, documents.
 
     The caller has claimed the folder, see :func:`claimed`.
 
@@ -105,6 +106,9 @@ def save(
         predictor = Predictor(card, partial / ONNX, gate=classifier.gate)
         write_canaries(predictor, canary_images(images if copied else None), partial / CANARIES)
         written = [ONNX, HISTORY, MANIFEST, CANARIES]
+        if outputs := _of_evaluations(card, origin.outputs):
+            write_outputs(outputs, card.classes, partial / OUTPUTS)
+            written.append(OUTPUTS)
         if classifier.gate is not None:  # so that the folder answers alone
             (partial / DETECTOR).write_bytes(classifier.gate.detector.model)
             written.append(DETECTOR)
@@ -115,7 +119,7 @@ def save(
         others = [e for e in card.evidence if not (isinstance(e, ExportReport) and e.path == ONNX)]
         card = card.changed(files={**card.files, **made}, provenance=provenance, evidence=(*others, exported))
         card.save(partial)
-        write_report(partial)
+        write_documents(partial)
         updates.enter_context(updating(folder))  # held until the new folder is in place
     return folder
 
@@ -190,11 +194,12 @@ def updating(folder: Path) -> Iterator[None]:
         yield
 
 
-def keep(folder: Path, of: ModelCard, *evidence: AnyEvidence) -> None:
+def keep(folder: Path, of: ModelCard, *evidence: AnyEvidence, outputs: Sequence[ImageOutputs] = ()) -> None:
     """Add evidence to the card of a model folder and rewrite its report.
 
     Parameters
     ----------
+    outputs : what the model gave for each image of evaluations among the evidence.
     of : the card of the model that the evidence is about. If the folder holds another model by now, nothing is
         written, and a finding says so.
     """
@@ -207,4 +212,22 @@ def keep(folder: Path, of: ModelCard, *evidence: AnyEvidence) -> None:
             say([finding("model-replaced-meanwhile", text)])
             return
         keep_evidence(folder, *evidence)
-        write_report(folder)
+        if outputs:
+            _keep_outputs(folder, outputs)
+        write_documents(folder)
+
+
+def _keep_outputs(folder: Path, new: Sequence[ImageOutputs]) -> None:
+    """Add outputs to the model folder's file of them; they replace older ones of the same evaluation."""
+    card = ModelCard.load(folder)
+    before = read_outputs(card.checked_file(folder, OUTPUTS), card.classes) if OUTPUTS in card.files else ()
+    identities = {each.identity for each in new}
+    kept = [*(each for each in before if each.identity not in identities), *new]
+    write_outputs(_of_evaluations(card, kept), card.classes, folder / OUTPUTS)
+    card.changed(files={**card.files, OUTPUTS: files.sha256(folder / OUTPUTS)}).save(folder)
+
+
+def _of_evaluations(card: ModelCard, outputs: Sequence[ImageOutputs]) -> list[ImageOutputs]:
+    """Those that belong to an evaluation on the card."""
+    known = {evaluation.identity() for evaluation in card.of_kind(Evaluation)}
+    return [each for each in outputs if each.identity in known]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pandas as pd
 
 from facevalue.data.manifest import COLUMNS
 from facevalue.errors import UsageError
-from facevalue.evidence.card import HISTORY, MANIFEST, ONNX, WEIGHTS, ModelCard
+from facevalue.evidence import bom
+from facevalue.evidence.card import HISTORY, MANIFEST, ONNX, OUTPUTS, REPORT, WEIGHTS, ModelCard
 from facevalue.evidence.published import public_card
 from facevalue.evidence.record import Record
 from facevalue.export import EXPORTERS
@@ -45,8 +47,8 @@ def stage(classifier: Classifier, folder: Path, target: Path) -> str | None:
     """Fill an empty folder with what is published of a model folder.
 
     That is the model folder, with the card without local paths and commands, and the manifest without names
-    (:func:`nameless`); ``README.md``; and what timm and transformers open, if they can. The card has the SHA-256 of all
-    of them but the report. The canaries stay here, because they may be copies of the user's images.
+    (:func:`nameless`); ``README.md`` and ``bom.cdx.json``; and what timm and transformers open, if they can. The card
+    has the SHA-256 of all of them but the report. The canaries stay here: they may be copies of the user's images.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def stage(classifier: Classifier, folder: Path, target: Path) -> str | None:
     Why timm and transformers cannot open it; ``None`` if they can.
     """
     card = classifier.card
-    for name in (WEIGHTS, ONNX, HISTORY):
+    for name in (WEIGHTS, ONNX, HISTORY, *([OUTPUTS] if OUTPUTS in card.files else [])):
         shutil.copyfile(card.checked_file(folder, name), target / name)
     nameless(pd.read_parquet(card.checked_file(folder, MANIFEST))).to_parquet(target / MANIFEST, index=False)
     # As a server tells it: local paths and commands are nobody's business.
@@ -70,9 +72,10 @@ def stage(classifier: Classifier, folder: Path, target: Path) -> str | None:
     except UsageError as error:
         foreign = str(error)
         (target / README).write_text(readme(public), encoding="utf-8")
+    files.write_text(target / bom.FILE, json.dumps(bom.bom_of(public), indent=1, ensure_ascii=False) + "\n")
     made = {path.name: files.sha256(path) for path in sorted(target.iterdir())}
     public.changed(files=made).save(target)
-    write_report(target)
+    write_report(target, target / REPORT)
     return foreign
 
 

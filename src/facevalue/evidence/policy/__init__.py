@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.policy.judging import Check, checked
 from facevalue.evidence.policy.tables import read_policy
+from facevalue.evidence.registered import hash_of
 from facevalue.support.frames import frame_of
 from facevalue.support.html import ShownInNotebooks
 
@@ -23,9 +24,12 @@ class PolicyResult(ShownInNotebooks):
     Attributes
     ----------
     checked : every requirement with the card's figure, in the policy's order.
+    registered : when the policy was registered, before the model's test figures were computed; ``None`` if it was not,
+        or was changed since.
     """
 
     checked: tuple[Check, ...]
+    registered: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -38,8 +42,9 @@ class PolicyResult(ShownInNotebooks):
         return tuple(check for check in self.checked if not check.passed)
 
     def to_dict(self) -> dict[str, Any]:
-        """``passed``, ``failed`` and ``checked``."""
+        """``passed``, ``registered``, ``failed`` and ``checked``."""
         return {
+            "registered": self.registered,
             "passed": self.passed,
             "failed": [check.to_dict() for check in self.failed],
             "checked": [check.to_dict() for check in self.checked],
@@ -68,4 +73,6 @@ def check_policy(card: ModelCard, policy: Path) -> PolicyResult:
         The file cannot be read, requires nothing, or names a figure that does not exist; the message lists those that
         do.
     """
-    return PolicyResult(tuple(checked(card, read_policy(policy))))
+    required = read_policy(policy)
+    same = card.policy is not None and card.policy.sha256 == hash_of(required)
+    return PolicyResult(tuple(checked(card, required)), card.policy.registered if card.policy and same else None)

@@ -7,6 +7,7 @@ from facevalue.training.settings.data import GateSettings, SplitSettings
 from facevalue.training.settings.fit import FitSettings, OptimizerSettings, ScheduleSettings
 from facevalue.training.settings.methods import AdversarialSettings, DistillSettings, ProbeSettings
 from facevalue.training.settings.network import NetworkSettings
+from facevalue.training.settings.purpose import PurposeSettings
 
 __all__ = [
     "AdversarialSettings",
@@ -19,6 +20,7 @@ __all__ = [
     "NoveltySettings",
     "OptimizerSettings",
     "ProbeSettings",
+    "PurposeSettings",
     "ScheduleSettings",
     "Settings",
     "SplitSettings",
