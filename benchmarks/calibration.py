@@ -2,7 +2,7 @@
 
 Run from the project's root: ``python -m benchmarks.calibration [--features FOLDER]``.
 
-Three sets, one of them in two groupings, three seeds, a probe on MobileNetV2 with frozen features. 30 % of the images
+Four sets, one of them in two groupings, three seeds, a probe on MobileNetV2 with frozen features. 30 % of the images
 calibrate: with 10 %, two of the sets have fewer images than the 299 that a stated error of 1 % takes.
 """
 

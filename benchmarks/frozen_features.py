@@ -42,6 +42,7 @@ SETS: dict[str, tuple[str, str | None]] = {
     "human-or-object by folder": ("human-or-object", "parent"),
     "horse-or-human": ("horse-or-human-rgb300", STEM),
     "real-or-ai-face": ("real-or-ai-face", "image"),
+    "faces-by-source": ("faces-by-source", "image"),
 }
 """Folder and groups. By folder, which is the default of ``train``, no person and no category is in two splits."""
 
