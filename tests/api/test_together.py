@@ -66,13 +66,13 @@ def members(
             tmp_path_factory.mktemp("members") / "model" if saved else None,
             recipe="scratch",
             size=24,
-            epochs=epochs,
+            epochs=3,
             gate="face",
             gate_model=detector_file,
             stable=2,
             strangers=stripes,
             settings={
-                "network.options": {"widths": [8, 16]},
+                "network.options": {"widths": widths},
                 "optimizer.lr": 3e-3,
                 "fit.patience": 0,
                 "split.near": -1,
@@ -82,7 +82,7 @@ def members(
                 "calibration.max_false_positive": 0.4,
             },
         )
-        for saved, epochs in ((True, 3), (False, 2))
+        for saved, widths in ((True, [8, 16]), (False, [8, 12]))
     ]
 
 
