@@ -96,12 +96,12 @@ def abstentions(
     masks: dict[Reason, NDArray[np.bool_]] = {
         "novel": novelty > (np.inf if limits.novelty is None else limits.novelty),
         # In double precision, as in a browser: a float32 limit would be rounded.
-        "uncertain": np.asarray(leaning, np.float64) < _least(limits, positive),
+        "uncertain": np.asarray(leaning, np.float64) < least(limits, positive),
     }
     return masks if unstable is None else {**masks, "unstable": unstable}
 
 
-def _least(limits: Abstention, positive: NDArray[np.bool_] | None) -> Floats | float:
+def least(limits: Abstention, positive: NDArray[np.bool_] | None) -> Floats | float:
     """The probability of the predicted class from which it is answered: one for all, or (n,) one for each image."""
     if positive is None or (limits.upper is None and limits.lower is None):
         return limits.confidence

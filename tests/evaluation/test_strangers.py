@@ -22,7 +22,8 @@ def images(labels: list[str]) -> ImageDataset:
     return ImageDataset.from_arrays(arrays, labels).with_preprocessing(Preprocessing(size=16))
 
 
-def test_shares_and_areas_are_those_of_the_rule() -> None:
+def classifier_and_features() -> tuple[Classifier, Features, Features]:
+    """A classifier without limits, features of 40 own images, and of 40 strangers, half of them like class a."""
     torch.manual_seed(0)
     body = build("small-resnet", 2, 16, {"widths": [8, 16]})
     facts = NetworkFacts(name="small-resnet", options={"widths": [8, 16]}, pooled=True)
@@ -40,8 +41,13 @@ def test_shares_and_areas_are_those_of_the_rule() -> None:
     known = KnownImages.of(own_x, classifier.body.head(own_x).detach(), y, own_x[:0])
     classifier = classifier.changed(novelty_score=SCORES["neighbours"].fitted(known))
     own, far = Features(own_x, y), Features(far_x, np.zeros(40, np.int64))
+    return classifier, own, far
+
+
+def test_shares_and_areas_are_those_of_the_rule() -> None:
+    classifier, own, far = classifier_and_features()
     limit = float(np.quantile(own.novelty(classifier), 0.9))
-    classifier = classifier.changed(card.changed(abstention=Abstention(novelty=limit, confidence=0.6)))
+    classifier = classifier.changed(classifier.card.changed(abstention=Abstention(novelty=limit, confidence=0.6)))
     dataset, strangers = images(["a", "b"] * 20), images(["near"] * 20 + ["other"] * 20)
     report = evaluate_strangers(classifier, dataset, strangers, own_features=own, stranger_features=far)
 
@@ -62,3 +68,17 @@ def test_shares_and_areas_are_those_of_the_rule() -> None:
     assert report.answered_own == pytest.approx(0.9, abs=0.05)
     assert report.n == 40
     assert report.to_frame()["name"].tolist() == ["near", "other"]
+
+
+def test_both_thresholds_of_a_bound_on_false_positives_count() -> None:
+    classifier, own, far = classifier_and_features()
+    dataset, strangers = images(["a", "b"] * 20), images(["near"] * 20 + ["other"] * 20)
+    p = far.probabilities(classifier)
+    upper, lower = 0.9, float(np.median(p[:20, 1]))  # half of the images like a are answered
+    assert lower < 0.4
+    limits = Abstention(confidence=0.6, upper=upper, lower=lower)
+    bounded = classifier.changed(classifier.card.changed(abstention=limits))
+    report = evaluate_strangers(bounded, dataset, strangers, own_features=own, stranger_features=far)
+    answered = (p[:, 1] >= upper) | (p[:, 1] <= lower)
+    assert [one.answered for one in report.sets] == [answered[:20].mean(), answered[20:].mean()]
+    assert report.sets[0].answered == 0.5

@@ -221,6 +221,25 @@ def test_another_abstention_is_refused_unless_it_is_a_tie(reason: str, make: Mak
     assert problem_of(other) is not None
 
 
+def test_another_side_of_a_threshold_on_false_positives_is_another_answer(
+    make: Make, face_images: ImageDataset
+) -> None:
+    classifier, one = make(), face_images.take([0])
+    p, novelty = answer_of(classifier, one)
+    assert classifier.card.positive == "face"
+
+    def limited(by: float) -> Classifier:
+        """A model that is not sure by ``by`` of the probability of its answer, face or not."""
+        limits = Abstention(confidence=0.0, upper=p + by) if p > 0.5 else Abstention(confidence=0.0, lower=p - by)
+        return classifier.changed(card=classifier.card.changed(threshold=0.5, abstention=limits))
+
+    side = 1 if p > 0.5 else -1
+    tie = Reference(limited(1e-5), one).compared(always(p + 3e-5 * side, novelty))
+    assert (tie.answers_changed, tie.ties) == (0, 1)
+    other = Reference(limited(0.01), one).compared(always(p + 0.02 * side, novelty))
+    assert (other.labels_changed, other.answers_changed, other.ties) == (0, 1, 0)
+
+
 def test_lower_precision_is_judged_by_accuracy(make: Make, face_images: ImageDataset) -> None:
     figures = ParityFigures(
         precision="int8", n=400, accuracy=0.97, runtime_accuracy=0.965, labels_changed=12, answers_changed=20

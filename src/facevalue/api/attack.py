@@ -16,6 +16,7 @@ from facevalue.robustness.attacks.adversarial_images import check_free, saved
 from facevalue.robustness.attacks.base import Attack
 from facevalue.robustness.attacks.campaign import attack_dataset
 from facevalue.robustness.attacks.defended import attack_defended, defense_of
+from facevalue.robustness.attacks.single_inputs import scored_once
 from facevalue.robustness.defenses.base import Defense
 
 _EPS = {"linf": (1 / 255, 2 / 255, 4 / 255, 8 / 255), "l2": (0.25, 0.5, 1.0, 2.0)}
@@ -87,7 +88,7 @@ def attack(
             report, examples = attack_defended(
                 classifier, dataset, attacks, norm, eps, defense=defense, target=target, save_to=to, seed=seed
             )
-    report = context.finished(report)
+    report = context.finished(report.changed(warnings=(*report.warnings, *scored_once(classifier.card))))
     if plot is not None:
         plots.save_png(plots.accuracy_against_eps(report), Path(plot))
     if sheet is not None:

@@ -9,7 +9,9 @@ from typing import Any
 
 from facevalue import decision
 from facevalue.api.common.inputs import Model, opened
+from facevalue.api.common.members import lost_promises, shared_inputs
 from facevalue.api.common.model_folder import claimed, data_facts_of, expect_other, provenance_of, save
+from facevalue.api.common.stable_answers import with_stable_answers
 from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.face_boxes import with_faces
 from facevalue.data.manifest import SPLITS, Manifest
@@ -24,6 +26,7 @@ from facevalue.data.training_data import (
 from facevalue.errors import UsageError
 from facevalue.evaluation.answer_limits import choose_confidence
 from facevalue.evaluation.calibration import novelty_limit
+from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evaluation.evaluate import evaluated
 from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.evidence.findings import finding, say
@@ -33,6 +36,7 @@ from facevalue.models.averaging import averaged
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.features import Extractor
 from facevalue.models.origin import Origin
+from facevalue.training.settings import CalibrationSettings
 
 
 @recorded
@@ -47,7 +51,8 @@ def ensemble(
 
     Members keep their weights, normalisation and temperatures. The limits of abstention are fitted on calibration
     images that no member was trained on, and the test images are those that no member has seen. An image that is in
-    different splits of the members counts for the split that is nearest to training.
+    different splits of the members counts for the split that is nearest to training. Members with stable answers make
+    an ensemble with stable answers, whose limits are chosen on the same calibration images.
 
     Parameters
     ----------
@@ -59,7 +64,8 @@ def ensemble(
     Raises
     ------
     UsageError
-        There are fewer than two different models, their classes or preprocessing differ, or ``output`` exists already.
+        There are fewer than two different models; their classes, preprocessing, face gate or ``stable`` differ; they
+        make stable answers and there are no calibration images that are new to all; or ``output`` exists already.
     FaceValueError
         Another process is writing ``output``.
     DataError
@@ -71,6 +77,7 @@ def ensemble(
         names = [m.folder.name if m.folder is not None else f"model {i + 1}" for i, m in enumerate(members)]
         expect_other(folder, *(member.folder for member in members))
         _check_compatible(names, members)
+        inputs = shared_inputs(names, members)
         manifest = joined([_learned(name, member) for name, member in zip(names, members, strict=True)])
         classifier = averaged(members)
         manifest = with_faces(found_again(manifest, SPLITS, data, "data"), classifier.gate)
@@ -80,9 +87,15 @@ def ensemble(
             for split in SPLITS
             if not manifest.rows(split).empty
         }
+        if inputs and not _complete(splits.get("calibration"), card):
+            raise UsageError(
+                f"the members make stable answers from {inputs} network inputs, and no calibration images are new to "
+                "all of them, to choose the ensemble's limits on: train them on the same splits, or calibrate each "
+                "with `stable` 0"
+            )
         extractor = Extractor(classifier)
         features = {split: extractor.of(part) for split, part in splits.items()}
-        warnings = list(manifest.warnings)
+        warnings = [*manifest.warnings, *lost_promises(names, members)]
         if _complete(splits.get("calibration"), card):
             warnings += (
                 [HARD_IMAGES_ONLY] if any(calibrated_on_hard_images_only(member.card) for member in members) else []
@@ -114,9 +127,13 @@ def ensemble(
             text = "no test images are new to all members, so there is no test accuracy: train them on the same splits"
             warnings.append(finding("no-shared-test-images", text))
         say(warnings)
+        card = card.changed(abstention=limits, reference=reference)
+        if inputs:
+            settings = CalibrationSettings(stable=inputs, target=_target(members), damage=())
+            own = CalibrationSet(features["calibration"])
+            stable, unsure = with_stable_answers(classifier.changed(card), splits["calibration"], own, settings)
+            card, warnings = stable.card, [*warnings, *unsure]
         card = card.changed(
-            abstention=limits,
-            reference=reference,
             data=data_facts_of(manifest).changed(warnings=tuple(warnings)),
             recipe={
                 "method": "ensemble",
@@ -126,8 +143,9 @@ def ensemble(
             provenance=provenance_of(manifest, start, card.provenance.seed),
         )
         classifier = classifier.changed(card)
+        once = classifier.changed(card.with_inputs(0))
         evaluations = [
-            evaluated(classifier, part, features=features[split])
+            evaluated(classifier if split == "test" else once, part, features=features[split])
             for split, part in splits.items()
             if split != "test" or _complete(part, card)
         ]

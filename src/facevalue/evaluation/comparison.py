@@ -118,6 +118,13 @@ def incomparable(first: tuple[str, ModelCard], second: tuple[str, ModelCard]) ->
             f"{_short(card.classes)} against {_short(other_card.classes)}"
         )
         yield finding("models-differ-in-classes", text, models=(name, other))
+    if card.inputs != other_card.inputs:
+        text = (
+            f"{name} makes an answer from {card.inputs} network input{'s' * (card.inputs != 1)}, {other} from "
+            f"{other_card.inputs}: accuracy, coverage and time are of these answers, robust accuracy and certified "
+            "radius of single network inputs"
+        )
+        yield finding("models-differ-in-inputs", text, models=(name, other), inputs=(card.inputs, other_card.inputs))
     for what, images, other_images in (
         ("the test accuracies", _of(card.evaluation("test")), _of(other_card.evaluation("test"))),
         ("the accuracies under corruption", _last(card, CorruptionReport), _last(other_card, CorruptionReport)),

@@ -5,8 +5,9 @@ arXiv:1705.08500): limits are tested from the strictest on, each by an exact bin
 images is above the stated one».
 
 - Several limits are tried, so a limit that passes by luck must be unlikely: limits form at most :data:`STARTS`
-  sequences. A sequence stops at the first limit that fails (fixed-sequence testing), and the sequences share the
-  allowed risk (Bonferroni). The numbers of answers at which limits are tested depend only on the number of images.
+  sequences, which share the allowed risk. A sequence stops at the first limit that fails. One that has not failed when
+  the next begins adds its risk to it (fallback procedure: Wiens 2003, Pharmaceutical Statistics 2:211). The numbers of
+  answers at which limits are tested depend only on the number of images.
 - A limit passes only if it passes under every condition: on the images as they are and under every kind of damage.
 - Images of a group are alike: counts are divided by the design effect, see
   :func:`facevalue.evaluation.exact_bounds.design_effect`.
@@ -29,6 +30,9 @@ from facevalue.evidence.stated_limits import AnsweredImages, StatedError
 
 CERTAINTY = 0.95
 STARTS = 3
+"""Most sequences. Fewer answer a little more where the most certain answers are never wrong. Where one in 250 is, a
+single one ends the first sequence: of 1800 images under four conditions, three answer 42 % on average, two 7 %.
+"""
 NEVER = 2.0
 """A limit on a probability that no image reaches."""
 
@@ -75,14 +79,15 @@ def state_error(conditions: Mapping[str, Answers], error: float, certainty: floa
     n = min(int(np.isfinite(part.confidence).sum()) for part in conditions.values())
     sequences = sequences_of(n, effect, error, 1 - certainty)
     alpha = (1 - certainty) / max(1, len(sequences))
-    best = NEVER
-    for sequence in sequences:
-        for rank in sequence:
-            limit = _limit_at(rank, conditions)
-            counts = [part.count(limit) for part in conditions.values()]
-            if not all(p_value(wrong / effect, m / effect, error) <= alpha for m, wrong in counts):
-                break
-            best = min(best, limit)
+    best, best_risk, risk = NEVER, alpha, 0.0
+    for rank in sequences[0] if sequences else []:
+        risk += alpha * sum(sequence[0] == rank for sequence in sequences)
+        limit = _limit_at(rank, conditions)
+        counts = [part.count(limit) for part in conditions.values()]
+        if risk and all(p_value(wrong / effect, m / effect, error) <= risk for m, wrong in counts):
+            best, best_risk = limit, risk
+        else:
+            risk = 0.0
     kept = best < NEVER
     shown = {name: part.count(best if kept else -1.0) for name, part in conditions.items()}
     return StatedError(
@@ -98,7 +103,7 @@ def state_error(conditions: Mapping[str, Answers], error: float, certainty: floa
                 groups=len(np.unique(conditions[name].groups)),
                 answered=m,
                 wrong=wrong,
-                upper=upper_bound(wrong / effect, m / effect, alpha) if m else 1.0,
+                upper=upper_bound(wrong / effect, m / effect, best_risk) if m else 1.0,
             )
             for name, (m, wrong) in shown.items()
         },
@@ -107,7 +112,7 @@ def state_error(conditions: Mapping[str, Answers], error: float, certainty: floa
 
 
 def sequences_of(n: int, effect: float, error: float, alpha: float) -> list[list[int]]:
-    """Numbers of answers at which limits are tested, in at most :data:`STARTS` rising sequences.
+    """Numbers of answers at which limits are tested, in at most :data:`STARTS` rising sequences with a common end.
 
     A sequence has the numbers at which one more wrong answer is allowed, and at the end all images. The first begins
     at the smallest number that can pass, each next one at twice as many as the one before.

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from facevalue import decision
 from facevalue.data.dataset import ImageDataset
+from facevalue.data.face_boxes import is_unsure
 from facevalue.evaluation import metrics
+from facevalue.evaluation.stability import stable_answers
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.provenance import Provenance
@@ -35,6 +37,8 @@ def evaluate_strangers(
 ) -> StrangerReport:
     """The share of strangers that a classifier answers, by set, beside the share of its own images.
 
+    Stable answers are made for both where the card has them. Strangers are not looked at by a face gate.
+
     Parameters
     ----------
     own : images of the classes that it was not trained on.
@@ -45,8 +49,11 @@ def evaluate_strangers(
     extractor = Extractor(classifier)
     familiar = own_features or extractor.of(own)
     far = stranger_features or extractor.of(strangers, "computing features of strangers")
-    kept = ~_refused(classifier, familiar)
-    answered, decided = ~_refused(classifier, far), _decided(classifier, far)
+    own_refused, _ = _judged(classifier, own, familiar)
+    if classifier.card.gate is not None:
+        own_refused |= is_unsure(own.rows)
+    refused, decided = _judged(classifier, strangers, far)
+    kept, answered = ~own_refused, ~refused
     novelty, own_novelty = far.novelty(classifier), familiar.novelty(classifier)
     sets = []
     for number, name in enumerate(strangers.classes):
@@ -72,21 +79,35 @@ def evaluate_strangers(
         answered_own=float(kept.mean()),
         answered_own_ci=metrics.wilson(int(kept.sum()), len(kept)),
         sets=tuple(sets),
-        warnings=_answered_often(sets),
+        warnings=(*_without_gate(classifier.card), *_answered_often(sets)),
     )
 
 
-def _refused(classifier: Classifier, features: Features) -> NDArray[np.bool_]:
-    """(n,) whether the classifier abstains, for any reason."""
-    p, decided = features.probabilities(classifier), _decided(classifier, features)
-    why = decision.abstentions(classifier.card.abstention, p[np.arange(len(p)), decided], features.novelty(classifier))
-    refused: NDArray[np.bool_] = np.logical_or.reduce(list(why.values()))
-    return refused
-
-
-def _decided(classifier: Classifier, features: Features) -> NDArray[np.int64]:
+def _judged(
+    classifier: Classifier, dataset: ImageDataset, features: Features
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """(n,) whether the classifier abstains, for any reason, and (n,) the predicted class."""
     card = classifier.card
-    return decision.decide(features.probabilities(classifier), card.positive_index, card.threshold)
+    if card.inputs > 1:
+        answers = stable_answers(classifier, dataset, features)
+        p, unstable = answers.p, answers.unstable
+    else:
+        p, unstable = features.probabilities(classifier), None
+    decided = decision.decide(p, card.positive_index, card.threshold)
+    leaning, positive = p[np.arange(len(p)), decided], decided == card.positive_index
+    why = decision.abstentions(card.limits, leaning, features.novelty(classifier), positive, unstable)
+    refused: NDArray[np.bool_] = np.logical_or.reduce(list(why.values()))
+    return refused, decided
+
+
+def _without_gate(card: ModelCard) -> tuple[Finding, ...]:
+    if card.gate is None:
+        return ()
+    text = (
+        "strangers were scored as whole images, without looking for a face: the figures are of the network alone, and "
+        "in use the face gate refuses most images without a face before it"
+    )
+    return (finding("strangers-without-gate", text),)
 
 
 def _auroc(own: NDArray[np.float64], strangers: NDArray[np.float64]) -> float:

@@ -114,12 +114,14 @@ KINDS: dict[str, FindingKind] = {
     "forgotten": FindingKind("warning", "Accuracy on the old test images fell."),
     "no-gain-on-hard-images": FindingKind("warning", "There is no significant gain on the hard test images."),
     "hard-set-lacks-class": FindingKind("warning", "The hard test images lack a class."),
+    "ensemble-without-promise": FindingKind("warning", "The members' promises do not hold for the ensemble."),
     "models-differ-in-classes": FindingKind("warning", "Compared models have different classes."),
     "compared-on-different-images": FindingKind("warning", "Compared figures were measured on different images."),
     "strangers-answered": FindingKind("warning", "Images that the model must refuse are answered too often."),
     "novelty-from-scratch": FindingKind("warning", "Novelty uses features that were learned from the classes only."),
     "strangers-known": FindingKind("warning", "Stranger images are in the model's own data and were left out."),
     "strangers-unreadable": FindingKind("warning", "Stranger images cannot be read and are left out."),
+    "strangers-without-gate": FindingKind("info", "Strangers are scored without the face gate."),
     "strangers-not-tested": FindingKind("warning", "All images of a set of strangers are needed to fit novelty."),
     "strangers-thinned": FindingKind("info", "Only a part of a large folder of strangers is used."),
     "strangers-not-given-again": FindingKind(
@@ -158,6 +160,8 @@ KINDS: dict[str, FindingKind] = {
     "attributions-do-not-add-up": FindingKind("warning", "Attributions do not sum to what they explain."),
     "stability-not-calibrated": FindingKind("warning", "The limits of stable answers were not chosen for this number."),
     "few-images-for-stability": FindingKind("warning", "Too few calibration images to show how many answers flip."),
+    "attack-scores-once": FindingKind("info", "Attacks measure single network inputs, not stable answers."),
+    "models-differ-in-inputs": FindingKind("warning", "Compared models make answers from different numbers of inputs."),
     "export-scores-once": FindingKind("info", "An exported file alone does not make stable answers."),
     "smoothing-lowers-accuracy": FindingKind("warning", "Randomised smoothing lowers accuracy."),
     # Exported files.

@@ -222,14 +222,14 @@ def _counted(
     positive, limits = card.positive_index, card.abstention
     wanted, decided = (decision.decide(a, positive, card.threshold) for a in (p, q))
     rows = np.arange(len(p))
-    masks = decision.abstentions(limits, p[rows, wanted], far)
-    masks_too = decision.abstentions(limits, q[rows, decided], far_too)
+    masks = decision.abstentions(limits, p[rows, wanted], far, wanted == positive)
+    masks_too = decision.abstentions(limits, q[rows, decided], far_too, decided == positive)
     label_differs = wanted != decided
     reason_differs = {reason: masks[reason] != masks_too[reason] for reason in masks}
     excused = np.zeros(len(p), bool)
     if exact:
         label_tie = label_differs & (_margin(p, positive, card.threshold) <= TOLERANCE)
-        unsure_tie = np.abs(p[rows, wanted] - limits.confidence) <= TOLERANCE
+        unsure_tie = np.abs(p[rows, wanted] - decision.least(limits, wanted == positive)) <= TOLERANCE
         novel_tie = np.abs(far / (limits.novelty or np.inf) - 1) <= NOVELTY_TOLERANCE
         label_differs &= ~label_tie
         # The other label has another probability, so its confidence is not comparable either.

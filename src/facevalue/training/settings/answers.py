@@ -78,7 +78,7 @@ class NoveltySettings(Settings, frozen=True):
         set of strangers is left out of the fit in turn.
     """
 
-    scores: tuple[str, ...] = ("contrast", "neighbours", "mahalanobis")
+    scores: tuple[str, ...] = ("contrast", "exposure", "neighbours", "mahalanobis")
 
     def __post_init__(self) -> None:
         known = bool(self.scores) and set(self.scores) <= set(SCORES)
