@@ -167,19 +167,20 @@ def train(
             trained = train_method(classifier, splits, chosen, checkpoint)
             assert trained.calibration is not None
             fitted = refused.calibrated(
-                trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen
+                trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen, trained.extractor
             )
             calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
             say(calibration.warnings)
             fitted, unsure = with_stable_answers(fitted, splits["calibration"], trained.calibration, chosen.calibration)
             classifier, reports = finished(fitted, trained, splits, refused)
             _show_findings(reports[-1])
-            on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"])
+            on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"], trained.last_extractor)
             say(on_strangers.warnings)
             facts = data_facts_of(manifest)
             card = classifier.card.changed(
                 data=facts.changed(warnings=(*facts.warnings, *unsure)),
                 seconds_per_epoch=trained.seconds_per_epoch,
+                features_by=trained.last_extractor.computed_by,
                 provenance=provenance_of(manifest, start, chosen.seed),
                 evidence=(*reports, calibration, on_strangers),
             )

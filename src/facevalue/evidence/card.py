@@ -189,6 +189,8 @@ class ModelCard(Record, frozen=True):
     calibration : the method that makes probabilities of the divided logits.
     novelty : how the distance from the training data is measured.
     stability : how stable answers are made; ``None`` if an answer is made from one network input.
+    features_by : the engines that computed features for the head, the calibration and the novelty, with their versions;
+        empty on cards from before this was recorded.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
         was not trained on.
@@ -214,6 +216,7 @@ class ModelCard(Record, frozen=True):
     data: DataFacts = DataFacts()
     recipe: dict[str, Any] = {}
     seconds_per_epoch: float | None = None
+    features_by: str = ""
     provenance: Provenance = Provenance()
     files: dict[str, str] = {}
     evidence: tuple[AnyEvidence, ...] = ()

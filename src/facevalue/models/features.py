@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from itertools import islice
 from typing import Literal
 
@@ -16,12 +17,16 @@ from torch import Tensor
 from facevalue.data.dataset import ImageDataset
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.classifier import Classifier
+from facevalue.models.graphs.engines import Engine, opened
 from facevalue.models.graphs.record import Recordable, recorded
 from facevalue.models.novelty import NoveltyScore
-from facevalue.support import machine, progress
+from facevalue.support import progress
 
 MANY = 200
-"""Number of images from which it is faster to record a graph for ONNX Runtime than to stay with torch."""
+"""Number of images from which it is faster to record a graph for an engine than to stay with torch."""
+
+COMPARED = 4
+"""Number of images on which an engine is compared with torch before it is used."""
 
 Change = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
 """Takes network inputs (b, s, s, 3) and their positions in the dataset; returns changed network inputs."""
@@ -121,9 +126,12 @@ class _Features(Recordable):
 class Extractor:
     """Computes the features of one classifier for any number of splits; records its graph at most once.
 
-    On the CPU, large datasets go through ONNX Runtime, which is about twice as fast as torch. The first batch is
-    compared with torch; if the results differ, torch computes everything. With ``quarters`` the features of an image
-    are (5, d): its own, and those of the four quarters of its maps.
+    On the CPU, large datasets go through an engine (:mod:`facevalue.models.graphs.engines`), which is several times as
+    fast as torch. Its features of the first images are compared with torch's; if they differ, torch computes
+    everything. With ``quarters`` the features of an image are (5, d): its own, and those of the four quarters of its
+    maps.
+
+    Features do not depend on the last layer, so an extractor also serves classifiers that differ only there.
     """
 
     def __init__(
@@ -132,7 +140,14 @@ class Extractor:
         self._classifier, self._quarters = classifier, quarters
         self._of_batch = _in_torch(classifier, quarters)
         self._may_record = engine == "auto" and classifier.mean.device.type == "cpu"
-        self._quick: Callable[[NDArray[np.uint8]], Tensor] | None = None
+        self._quick: Engine | None = None
+        self._torch_computed = False
+
+    @property
+    def computed_by(self) -> str:
+        """The engines that have computed features so far, with their versions; for the card."""
+        names = [f"torch {version('torch')}"] if self._torch_computed else []
+        return ", ".join([*names, *([] if self._quick is None else [self._quick.name])])
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -151,11 +166,6 @@ class Extractor:
         return self._over(batches, n, what)
 
     def _over(self, batches: Iterable[NDArray[np.uint8]], n: int, what: str, change: Change | None = None) -> Tensor:
-        if self._may_record and n >= MANY:
-            with progress.work("preparing the network", 1, "networks") as work:
-                self._quick, self._may_record = _in_onnxruntime(self._classifier, self._quarters), False
-                work.advance()
-        quick = self._quick  # once recorded, it is used for small datasets too
         parts: list[Tensor] = []
         with progress.work(what, n) as work:
             done = 0
@@ -163,15 +173,29 @@ class Extractor:
                 if change is not None:
                     pixels = change(pixels, np.arange(done, done + len(pixels)))
                 done += len(pixels)
-                if quick is not None and not parts:
-                    expected, got = self._of_batch(pixels), quick(pixels)
-                    near = float(1e-3 * expected.abs().max())
-                    quick = quick if torch.allclose(got, expected, rtol=1e-3, atol=near) else None
-                    parts.append(expected)
-                else:
-                    parts.append((quick or self._of_batch)(pixels))
+                if self._may_record and n >= MANY:
+                    self._quick, self._may_record = self._engine(pixels[:COMPARED]), False
+                parts.append(self._of(pixels))
                 work.advance(len(pixels))
         return torch.cat(parts)
+
+    def _of(self, pixels: NDArray[np.uint8]) -> Tensor:
+        if self._quick is not None:  # once recorded, it is used for small datasets too
+            return torch.from_numpy(self._quick.run(pixels))
+        self._torch_computed = True
+        return self._of_batch(pixels)
+
+    def _engine(self, pixels: NDArray[np.uint8]) -> Engine | None:
+        """The engine for the recorded graph; ``None`` if there is none, or if it differs from torch on these images."""
+        engine = _recorded(self._classifier, self._quarters)
+        if engine is None:
+            return None
+        expected, got = self._of_batch(pixels), torch.from_numpy(engine.run(pixels))
+        near = float(1e-3 * expected.abs().max())
+        if torch.allclose(got, expected, rtol=1e-3, atol=near):
+            return engine
+        progress.note(f"the features of {engine.name} differ from torch's, so torch computes them, more slowly")
+        return None
 
     def of(self, dataset: ImageDataset, what: str = "") -> Features:
         """Features with their labels, and those of the quarters if this extractor computes them."""
@@ -196,23 +220,18 @@ def _in_torch(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.ui
     return features
 
 
-def _in_onnxruntime(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.uint8]], Tensor] | None:
-    """The same with ONNX Runtime; ``None`` if the network cannot be recorded."""
-    import onnxruntime
-
+def _recorded(classifier: Classifier, quarters: bool) -> Engine | None:
+    """An engine with the recorded graph; ``None`` if the network cannot be recorded."""
     model = copy.deepcopy(classifier).eval().requires_grad_(False)
     try:
         graph = recorded(_Features(model, quarters), model.card.preprocessing.size)
+        return opened(graph.SerializeToString())
     except Exception as error:  # each unsupported operator raises its own type; torch computes the same
         progress.note(
-            f"{model.card.network.name} cannot be recorded for ONNX Runtime ({type(error).__name__}); "
-            "torch computes the same, about half as fast"
+            f"{model.card.network.name} cannot be recorded for a faster engine ({type(error).__name__}); "
+            "torch computes the same, more slowly"
         )
         return None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = machine.threads()
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return lambda pixels: torch.from_numpy(session.run(["features"], {"pixels": pixels})[0])
 
 
 def features_of(

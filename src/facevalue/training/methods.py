@@ -38,20 +38,27 @@ class Trained:
 
     Attributes
     ----------
+    extractor : computes further features of ``classifier``.
     calibration : the calibration split as it is and after everyday damage; ``None`` if there is no such split.
     seconds : of training alone, without calibration, evaluation and export.
     seconds_per_epoch : of the training loop; for a probe, of one pass that computes the features.
-    refitted : with ``refit``, the classifier trained on all splits except test, and its features of ``train`` and
-        ``test``. Model choice and calibration use ``classifier``, which has not seen those images.
+    refitted : with ``refit``, the classifier trained on all splits except test, its features of ``train`` and
+        ``test``, and its extractor. Model choice and calibration use ``classifier``, which has not seen those images.
     """
 
     classifier: Classifier
     features: Mapping[str, Features]
+    extractor: Extractor
     calibration: CalibrationSet | None
     history: list[dict[str, Any]]
     seconds: float
     seconds_per_epoch: float
-    refitted: tuple[Classifier, Mapping[str, Features]] | None = None
+    refitted: tuple[Classifier, Mapping[str, Features], Extractor] | None = None
+
+    @property
+    def last_extractor(self) -> Extractor:
+        """Computes features of the classifier that is kept."""
+        return self.extractor if self.refitted is None else self.refitted[2]
 
     @property
     def last_features(self) -> Mapping[str, Features]:
@@ -141,7 +148,7 @@ def _loop(
     if refitted_model is not None:
         extractor = Extractor(refitted_model)
         with progress.within("after the second training"):
-            refitted = refitted_model, {name: extractor.of(splits[name]) for name in ("train", "test")}
+            refitted = refitted_model, {name: extractor.of(splits[name]) for name in ("train", "test")}, extractor
         if (
             not refitted[1]["train"].logits(refitted_model).isfinite().all()
         ):  # the first training checks the validation loss
@@ -151,6 +158,7 @@ def _loop(
     return Trained(
         classifier=once,
         features=features,
+        extractor=extractor,
         calibration=_held_out(extractor, splits, features, recipe),
         history=[*history, *lines],
         seconds=seconds,
@@ -183,11 +191,12 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     return Trained(
         classifier=once,
         features=own,
+        extractor=extractor,
         calibration=_held_out(extractor, splits, own, recipe),
         history=probe.history,
         seconds=seconds,
         seconds_per_epoch=computed - start,
-        refitted=None if refitted is None else (refitted, {name: own[name] for name in ("train", "test")}),
+        refitted=None if refitted is None else (refitted, {name: own[name] for name in ("train", "test")}, extractor),
     )
 
 

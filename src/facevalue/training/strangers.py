@@ -74,6 +74,7 @@ class StrangerSplit:
         train_features: Features,
         held_out: CalibrationSet,
         recipe: Recipe,
+        extractor: Extractor | None = None,
     ) -> Classifier:
         """The classifier with novelty, calibration and limits.
 
@@ -81,19 +82,24 @@ class StrangerSplit:
         ----------
         train, train_features : the training images.
         held_out : features of the calibration split.
+        extractor : of the classifier; a new one by default.
         """
-        data = self.novelty_data(classifier, train, recipe)
+        data = self.novelty_data(classifier, train, recipe, extractor)
         classifier, unseen = with_novelty(classifier, train_features, data, held_out.images)
         return calibrated(classifier, held_out, recipe.calibration.choices(), unseen)
 
-    def score_again(self, first: Classifier, second: Classifier, train_features: Features) -> NoveltyScore:
-        """The novelty score of ``first``, fitted to features of ``second``."""
-        x = Extractor(second).features(self.fit, "computing features of strangers")
+    def score_again(
+        self, first: Classifier, second: Classifier, train_features: Features, extractor: Extractor
+    ) -> NoveltyScore:
+        """The novelty score of ``first``, fitted to features of ``second`` by its extractor."""
+        x = extractor.features(self.fit, "computing features of strangers")
         return fitted_score(second, type(first.novelty_score), train_features, self._by_set(x))
 
-    def novelty_data(self, classifier: Classifier, train: ImageDataset, recipe: Recipe) -> NoveltyData:
+    def novelty_data(
+        self, classifier: Classifier, train: ImageDataset, recipe: Recipe, extractor: Extractor | None = None
+    ) -> NoveltyData:
         """What novelty of this classifier is fitted with."""
-        x = Extractor(classifier).features(self.fit, "computing features of strangers")
+        x = (extractor or Extractor(classifier)).features(self.fit, "computing features of strangers")
         groups = train.rows["group"].astype(str)
         return NoveltyData(
             strangers=self._by_set(x),
@@ -106,9 +112,14 @@ class StrangerSplit:
     def _by_set(self, x: Tensor) -> dict[str, Tensor]:
         return {name: x[torch.from_numpy(self.fit.labels == i)] for i, name in enumerate(self.fit.classes)}
 
-    def report(self, classifier: Classifier, own: ImageDataset, own_features: Features) -> StrangerReport:
+    def report(
+        self, classifier: Classifier, own: ImageDataset, own_features: Features, extractor: Extractor | None = None
+    ) -> StrangerReport:
         """The share of strangers answered, of those that novelty was not fitted with."""
         with progress.within("strangers held out"):
-            found = evaluate_strangers(classifier, own, self.test, own_features=own_features)
+            far = (extractor or Extractor(classifier)).of(self.test, "computing features of strangers")
+            found = evaluate_strangers(
+                classifier, own, self.test, own_features=own_features, stranger_features=far
+            )
         scratch = [FROM_SCRATCH] if classifier.card.network.weights == "none" else []
         return found.changed(warnings=(*self.warnings, *scratch, *found.warnings))
