@@ -76,6 +76,12 @@ def run(
     ] = None,
     max_error: MaxError = None,
     max_false_positive: MaxFalsePositive = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Option(help="Where to train; by default on a GPU if there is one.")
+    ] = None,
+    compile: Annotated[
+        bool | None, Option("--compile", help="Compile the network with torch.compile, for long trainings on a GPU.")
+    ] = None,
     resume: Resume = False,
     fresh: Fresh = False,
     overwrite: Overwrite = False,
@@ -100,6 +106,8 @@ def run(
         "distill_temperature": distill_temperature,
         "gate": gate,
         "stable": stable,
+        "device": device,
+        "compile": compile,
         "gate_model": None if gate_model is None else str(gate_model),
         "max_error": max_error,
         "max_false_positive": max_false_positive,
@@ -108,6 +116,7 @@ def run(
     from facevalue.api.train import train, train_sizes
     from facevalue.evidence.records import StrangerReport
     from facevalue.evidence.summary import TrainSummary
+    from facevalue.training.processes import Processes
     from facevalue.training.recipe import SHORT
 
     if len(sizes) > 1:
@@ -149,6 +158,8 @@ def run(
         settings=changed,
         **chosen,
     )
+    if not Processes.here().leads:
+        return
     summary = TrainSummary.of(model.card)
     deliver(
         {"model": str(output), **summary.to_dict()},

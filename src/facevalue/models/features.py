@@ -97,7 +97,10 @@ class Features:
 
 def to_tensor(pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
     """(n, s, s, 3) uint8 to (n, 3, s, s) float32 in [0, 1], channels last in memory (faster for convolutions)."""
-    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div_(255)
+    moved = torch.from_numpy(pixels)
+    if torch.device(device).type == "cuda":  # from pinned memory the copy does not hold up the processor
+        moved = moved.pin_memory()
+    return moved.to(device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
 
 
 def to_pixels(x: Tensor) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from facevalue.data.dataset import ImageDataset, held
-from facevalue.errors import FaceValueError
+from facevalue.errors import FaceValueError, UsageError
 from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.provenance import Provenance
@@ -29,6 +29,7 @@ from facevalue.training.loop import train_body
 from facevalue.training.plan import RefitPlan, ValidationPlan
 from facevalue.training.probe import Probe, fit_probe, refit
 from facevalue.training.probe_features import differences, probe_features
+from facevalue.training.processes import Processes
 from facevalue.training.recipe import Recipe
 
 
@@ -114,16 +115,45 @@ def train_method(
     splits : ``train``, ``validation``, ``calibration`` and ``test``. Only features are computed of the last two; with
         ``refit`` the second training also uses calibration.
     """
+    if Processes.here().count > 1:
+        _expect_loop(recipe)
     if recipe.method == "probe":
         return _probe(classifier, splits, recipe)
     return _loop(classifier, splits, recipe, checkpoint)
 
 
-def _loop(
+def follow(
     classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
-) -> Trained:
-    start = time.perf_counter()
-    splits = held(splits)
+) -> None:
+    """The part of :func:`train_method` in a process that does not lead: training alone, as the others do it.
+
+    Raises
+    ------
+    UsageError
+        The recipe trains no body, so there is nothing to share out.
+    """
+    _expect_loop(recipe)
+    own_random_state(_bodies)(classifier, held(splits), recipe, checkpoint)
+
+
+def _expect_loop(recipe: Recipe) -> None:
+    if recipe.method == "probe":
+        raise UsageError("a probe computes every image once and runs in one process; start it without torchrun")
+
+
+@dataclass(frozen=True, eq=False)
+class _Bodies:
+    """Trained classifiers: ``once`` on train, ``again`` on all splits except test with ``refit``."""
+
+    once: Classifier
+    again: Classifier | None
+    head: list[dict[str, Any]]
+    lines: list[dict[str, Any]]
+
+
+def _bodies(
+    classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
+) -> _Bodies:
     teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
     if recipe.method == "finetune":
@@ -136,22 +166,31 @@ def _loop(
         history = probe.history
     plan = ValidationPlan(recipe, splits["validation"], 1.0 if teacher is None else teacher.softening)
     once, lines = train_body(classifier, splits["train"], plan, recipe, checkpoint, teacher)
-    refitted_model = None
+    again = None
     if recipe.refit:
         every = splits["train"].joined(splits["validation"], splits["calibration"], name="train")
-        refitted_model, _ = train_body(
+        again, _ = train_body(
             classifier, every, RefitPlan(lines, recipe.fit), recipe, checkpoint.inside("again"), teacher
         )
+    return _Bodies(once, again, history, lines)
+
+
+def _loop(
+    classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
+) -> Trained:
+    start = time.perf_counter()
+    splits = held(splits)
+    bodies = _bodies(classifier, splits, recipe, checkpoint)
+    once, lines = bodies.once, bodies.lines
     seconds = time.perf_counter() - start
 
     refitted = None
-    if refitted_model is not None:
-        extractor = Extractor(refitted_model)
+    if bodies.again is not None:
+        extractor = Extractor(bodies.again)
         with progress.within("after the second training"):
-            refitted = refitted_model, {name: extractor.of(splits[name]) for name in ("train", "test")}, extractor
-        if (
-            not refitted[1]["train"].logits(refitted_model).isfinite().all()
-        ):  # the first training checks the validation loss
+            again = {name: extractor.of(splits[name]) for name in ("train", "test")}
+        refitted = bodies.again, again, extractor
+        if not again["train"].logits(bodies.again).isfinite().all():  # the first training checks the validation loss
             raise FaceValueError("the second training (refit) ended with NaN or infinite logits; try a lower `lr`")
     extractor = Extractor(once)
     features = {name: extractor.of(dataset) for name, dataset in splits.items()}
@@ -160,7 +199,7 @@ def _loop(
         features=features,
         extractor=extractor,
         calibration=_held_out(extractor, splits, features, recipe),
-        history=[*history, *lines],
+        history=[*bodies.head, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
         refitted=refitted,
