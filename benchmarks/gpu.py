@@ -27,7 +27,7 @@ from typing import Any
 
 NEEDED = (
     "torch torchvision timm lightning_fabric numpy PIL pandas pyarrow scipy sklearn safetensors msgspec filelock "
-    "platformdirs onnx onnxruntime"
+    "platformdirs"
 ).split()
 PACK_BYTES, PACK = 24_000_000, ("human-or-object", "human", "object")
 LR, DECAY, SIDE = 1e-4, 0.01, 224

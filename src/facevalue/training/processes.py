@@ -52,13 +52,14 @@ class Processes:
         """
         import torch
         from lightning_fabric import Fabric
-        from lightning_fabric.strategies import DDPStrategy
 
         if settings.device == "cuda" and not torch.cuda.is_available():
             raise UsageError("`device` is cuda, but PyTorch finds no such GPU; leave it out, or choose cpu")
         precision = _precision(settings)
         if self.count == 1:
             return Fabric(accelerator=settings.device, devices=1, precision=precision)
+        from lightning_fabric.strategies import DDPStrategy
+
         fabric = Fabric(
             accelerator=settings.device,
             devices=self.on_this_machine,
