@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from facevalue.models.calibration.temperature import fit_temperature
-from facevalue.training.probe import Differences, fit_probe, refit
+from facevalue.training.consistent_fit import Differences
+from facevalue.training.probe import fit_probe, refit
 from facevalue.training.settings import ProbeSettings
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
@@ -28,6 +28,14 @@ MANY = 200
 COMPARED = 4
 """Number of images on which an engine is compared with torch before it is used."""
 
+CONTRASTS = torch.tensor([[1, -1, 0, 0], [1, 1, -2, 0], [1, 1, 1, -3]]) / torch.tensor([2, 6, 12]).sqrt()[:, None]
+"""(3, 4) orthonormal differences between four quarters (Helmert).
+
+For every linear score, the sum of their squares is that of the four quarters' deviations from their mean.
+"""
+
+_NUMBERS = 2**24  # numbers of features that a novelty score takes at once
+
 Change = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
 """Takes network inputs (b, s, s, 3) and their positions in the dataset; returns changed network inputs."""
 
@@ -40,16 +48,15 @@ class Features:
     ----------
     x : (n, d) float32 features.
     y : (n,) int64 labels.
-    quarters : (n, 4, d) features of the images' quarters, if requested.
-    copies : (m, d) features of changed copies, which should get the same scores as their originals.
-    originals : (m,) row of the original of each copy.
+    contrasts : (n, 3, d) differences between the features of the images' quarters, if requested; see :data:`CONTRASTS`.
+    changes : (m, d) features of changed copies, which should get the scores of their originals, minus those of the
+        originals.
     """
 
     x: Tensor
     y: NDArray[np.int64]
-    quarters: Tensor | None = None
-    copies: Tensor | None = None
-    originals: Tensor | None = None
+    contrasts: Tensor | None = None
+    changes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -71,28 +78,46 @@ class Features:
         score = classifier.novelty_score if score is None else score
         parts = []
         with torch.inference_mode():
-            for part in torch.split(self.x, 1024):
+            for part in torch.split(self.x, max(16, min(1024, _NUMBERS // self.x.shape[1]))):
                 logits = classifier.body.head(part)
                 parts.append(score(part, logits, classifier.decide(logits)).double())
         joined: NDArray[np.float64] = torch.cat(parts).numpy() if parts else np.empty(0)
         return joined
 
     def rows(self, start: int, end: int | None = None) -> Features:
-        """The features and labels of these rows, without quarters and copies."""
+        """The features and labels of these rows, without differences."""
         return Features(self.x[start:end], self.y[start:end])
 
+    def alone(self) -> Features:
+        """These rows without differences, in memory of their own: that of a larger tensor can then be freed."""
+        return Features(self.x.clone(), self.y)
+
     def joined(self, *others: Features) -> Features:
-        """These rows followed by those of ``others``, which must have no copies."""
+        """These rows followed by those of ``others``, which must have no ``changes``.
+
+        Rows that follow each other in memory already are not copied.
+        """
         if not others:
             return self
         parts = (self, *others)
-        quarters = [part.quarters for part in parts if part.quarters is not None]
+        contrasts = [part.contrasts for part in parts if part.contrasts is not None]
         return replace(
             self,
-            x=torch.cat([part.x for part in parts]),
+            x=_joined([part.x for part in parts]),
             y=np.concatenate([part.y for part in parts]),
-            quarters=torch.cat(quarters) if quarters else None,
+            contrasts=_joined(contrasts) if contrasts else None,
         )
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """The rows of all parts: one view if they lie in one tensor one after the other, else a copy."""
+    first, place = parts[0], parts[0].storage_offset()
+    for part in parts:
+        here = part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        if not here or part.stride() != first.stride() or part.storage_offset() != place:
+            return torch.cat(list(parts))
+        place += len(part) * part.stride(0)
+    return first.as_strided((sum(map(len, parts)), *first.shape[1:]), first.stride())
 
 
 def to_tensor(pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
@@ -168,19 +193,31 @@ class Extractor:
         batches = (np.stack(list(islice(inputs, size))) for _ in range(0, n, size))
         return self._over(batches, n, what)
 
-    def _over(self, batches: Iterable[NDArray[np.uint8]], n: int, what: str, change: Change | None = None) -> Tensor:
-        parts: list[Tensor] = []
+    def _over(
+        self,
+        batches: Iterable[NDArray[np.uint8]],
+        n: int,
+        what: str,
+        change: Change | None = None,
+        kept: Callable[[Tensor], Tensor] = lambda features: features,
+        into: Tensor | None = None,
+    ) -> Tensor:
+        """What ``kept`` makes of the features of each batch, in ``into`` if that is given."""
         with progress.work(what, n) as work:
             done = 0
             for pixels in batches:
                 if change is not None:
                     pixels = change(pixels, np.arange(done, done + len(pixels)))
-                done += len(pixels)
                 if self._may_record and n >= MANY:
                     self._quick, self._may_record = self._engine(pixels[:COMPARED]), False
-                parts.append(self._of(pixels))
+                part = kept(self._of(pixels))
+                # In place: parts that are joined afterwards would take twice the memory.
+                into = torch.empty(n, *part.shape[1:]) if into is None else into
+                into[done : done + len(pixels)] = part
+                done += len(pixels)
                 work.advance(len(pixels))
-        return torch.cat(parts)
+        assert into is not None, "there is no image"
+        return into
 
     def _of(self, pixels: NDArray[np.uint8]) -> Tensor:
         if self._quick is not None:  # once recorded, it is used for small datasets too
@@ -200,10 +237,25 @@ class Extractor:
         progress.note(f"the features of {engine.name} differ from torch's, so torch computes them, more slowly")
         return None
 
-    def of(self, dataset: ImageDataset, what: str = "") -> Features:
-        """Features with their labels, and those of the quarters if this extractor computes them."""
-        x = self.features(dataset, what)
+    def of(
+        self, dataset: ImageDataset, what: str = "", change: Change | None = None, into: Tensor | None = None
+    ) -> Features:
+        """Features with their labels, and the contrasts of their quarters if this extractor computes them.
+
+        Parameters
+        ----------
+        change : applied to the images first.
+        into : (n, d), or (n, 4, d) with contrasts: where the features are put.
+        """
+        batches = (pixels for pixels, _ in dataset.batches(self._classifier.body.batch))
+        kept = _with_contrasts if self._quarters else lambda features: features
+        x = self._over(batches, len(dataset), what or f"computing features of {dataset.name}", change, kept, into)
         return Features(x[:, 0], dataset.labels, x[:, 1:]) if self._quarters else Features(x, dataset.labels)
+
+
+def _with_contrasts(features: Tensor) -> Tensor:
+    """(n, 5, d) features of images and their quarters, to (n, 4, d) features and contrasts."""
+    return torch.cat([features[:, :1], CONTRASTS @ features[:, 1:]], dim=1)
 
 
 def _features(classifier: Classifier, x: Tensor, quarters: bool) -> Tensor:

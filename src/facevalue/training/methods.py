@@ -222,10 +222,14 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
             ignored = differences(every, recipe.probe)
             refitted = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, ignored))
             work.advance()
+        del every, ignored
     seconds = time.perf_counter() - start
 
-    # Rows of copies come after those of the images themselves.
+    # Rows of copies come after those of the images themselves. What was only for the fit may be gigabytes.
     own = {name: part.rows(0, len(splits[name])) for name, part in parts.items()}
+    if any(part.contrasts is not None for part in parts.values()):
+        own = {name: part.alone() for name, part in own.items()}
+    del parts
 
     return Trained(
         classifier=once,
