@@ -72,9 +72,8 @@ def ours(options: argparse.Namespace, compiled: bool) -> dict[str, Any]:
         "device": options.device,
         "compile": compiled,
     }
-    precision = "bf16" if options.device == "cuda" else "32"
     more = {
-        "fit.precision": precision,
+        "fit.precision": options.precision,
         "fit.patience": 0,
         "fit.head_lr_factor": 1.0,
         "fit.class_weights": "none",
@@ -151,7 +150,7 @@ def timms(options: argparse.Namespace, compiled: bool) -> dict[str, Any]:
         **common,
     )
     held_out = create_loader(validation, is_training=False, crop_pct=1.0, **common)
-    precision = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16")
     seconds, accuracy = [], 0.0
     for _ in range(options.epochs):
         start = time.perf_counter()
@@ -231,7 +230,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         "batch": options.batch,
         "repeat": options.repeat,
         "workers_of_timm": options.workers,
-        "precision": "bfloat16, automatic" if options.device == "cuda" else "float32",
+        "precision": options.precision,
         "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
         "cores": len(os.sched_getaffinity(0)),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
@@ -250,9 +249,11 @@ def plan(
     options: argparse.Namespace,
 ) -> Iterator[tuple[str, Callable[[argparse.Namespace, bool], dict[str, Any]], bool]]:
     """The sides, the most telling ones first."""
-    yield "facevalue", ours, False
-    yield "timm", timms, False
-    if options.compile:
+    if options.side in ("both", "facevalue"):
+        yield "facevalue", ours, False
+    if options.side in ("both", "timm"):
+        yield "timm", timms, False
+    if options.compile and options.side == "both":
         yield "facevalue, compiled", ours, True
         yield "timm, compiled", timms, True
 
@@ -272,8 +273,11 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=8)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seconds", type=float, default=170.0)
+    parser.add_argument("--precision", choices=("bf16", "32"))
+    parser.add_argument("--side", choices=("both", "facevalue", "timm"), default="both")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
+    options.precision = options.precision or ("bf16" if options.device == "cuda" else "32")
     if importlib.util.find_spec("lightning_fabric") is None and importlib.util.find_spec("lightning") is not None:
         sys.modules["lightning_fabric"] = importlib.import_module("lightning.fabric")
     missing = [name for name in NEEDED if name not in sys.modules and importlib.util.find_spec(name) is None]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.manifest import Manifest
-from facevalue.data.strangers import DRAWN, drawn_strangers, read_strangers, together
+from facevalue.data.strangers import DRAWN, drawn_set, drawn_strangers, read_strangers, together
 from facevalue.evaluation.calibration import calibrated
 from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evaluation.novelty import NoveltyData, fitted_score, with_novelty
@@ -53,12 +53,9 @@ class StrangerSplit:
         """The drawn images, and those of ``folders`` that are not the model's own (``known``)."""
         preprocessing = preprocessing.whole  # strangers need not show a face; the network must refuse them too
         given = read_strangers(folders, preprocessing, known)
-        parts = {part: [drawn_strangers(part, preprocessing), given.split(part)] for part in ("fit", "test")}
+        drawn = {"fit": drawn_strangers("fit", preprocessing), "test": drawn_set(preprocessing)}
+        parts = {part: [drawn[part], given.split(part)] for part in ("fit", "test")}
         fit, test = ([one for one in parts[part] if one is not None] for part in ("fit", "test"))
-        drawn = test[0]
-        test[0] = ImageDataset.from_arrays(drawn.images, [DRAWN] * len(drawn), name=DRAWN).with_preprocessing(
-            preprocessing
-        )
         fitted, tested = together(fit, "strangers"), together(test, "strangers held out")
         warnings = list(given.warnings)
         untested = [name for name in fitted.classes if not name.startswith(DRAWN) and name not in tested.classes]
