@@ -1,8 +1,8 @@
 """Fine-tuning on a CPU: images per second and accuracy of ``facevalue``'s loop beside timm's usual loop, in one run.
 
-Each side is a process of its own (``benchmarks/gpu.py`` with ``--device cpu``) and trains MobileNetV2 at 224 pixels from
-the same weights on the same photographs of people and objects. ``facevalue`` runs with glibc told to keep memory, as
-its command line does; timm runs with and without, and the better one counts.
+Each side is a process of its own (``benchmarks/gpu.py`` with ``--device cpu``) and trains MobileNetV2 at 224 pixels
+from the same weights on the same photographs of people and objects. ``facevalue`` runs with glibc told to keep memory,
+as its command line does; timm runs with and without, and the better one counts.
 
 Run from the project's root: ``python -m benchmarks.finetune_speed [IMAGES] [ROUNDS]``.
 """

@@ -39,8 +39,8 @@ def pack(out: Path) -> None:
 
     left = {name: sorted(data(PACK[0], name).rglob("*.jpg"))[::2] for name in PACK[1:]}
     for name, files in left.items():
-        room, number = PACK_BYTES // len(left), 0
-        for path in files:
+        room = PACK_BYTES // len(left)
+        for number, path in enumerate(files):
             size = path.stat().st_size
             if size > room:
                 break
@@ -48,7 +48,6 @@ def pack(out: Path) -> None:
             folder = out / ("validation" if number % 5 == 4 else "train") / name
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / f"{number:04d}.jpg")
-            number += 1
 
 
 def ours(options: argparse.Namespace, compiled: bool) -> dict[str, Any]:

@@ -91,9 +91,9 @@ def test_two_processes_equal_one_with_the_double_batch(lfw: Path, tmp_path: Path
 @pytest.mark.slow
 def test_a_killed_worker_is_started_again_and_goes_on(lfw: Path, tmp_path: Path) -> None:
     output, state = tmp_path / "model", tmp_path / "model.training" / "state.json"
+    start = [*TORCHRUN, "--max-restarts=2", "--monitor-interval=0.5", "-m", "facevalue", "train", str(lfw)]
     process = subprocess.Popen(
-        [*TORCHRUN, "--max-restarts=2", "--monitor-interval=0.5"]
-        + ["-m", "facevalue", "train", str(lfw), "-o", str(output), *SMALL, "--epochs", "12", "--batch-size", "8"],
+        [*start, "-o", str(output), *SMALL, "--epochs", "12", "--batch-size", "8"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -74,7 +74,7 @@ def train(
     max_false_positive: float | None = None,
     stable: int | None = None,
     device: str | None = None,
-    compile: bool | None = None,
+    compile: bool | None = None,  # noqa: A002 - torch's name for it
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
     """Train a classifier on labelled images: split, train, calibrate, evaluate.
@@ -183,14 +183,21 @@ def train(
             trained = train_method(classifier, splits, chosen, checkpoint)
             assert trained.calibration is not None
             fitted = refused.calibrated(
-                trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen, trained.extractor
+                trained.classifier,
+                splits["train"],
+                trained.features["train"],
+                trained.calibration,
+                chosen,
+                trained.extractor,
             )
             calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
             say(calibration.warnings)
             fitted, unsure = with_stable_answers(fitted, splits["calibration"], trained.calibration, chosen.calibration)
             classifier, reports = finished(fitted, trained, splits, refused)
             _show_findings(reports[-1])
-            on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"], trained.last_extractor)
+            on_strangers = refused.report(
+                classifier, splits["test"], trained.last_features["test"], trained.last_extractor
+            )
             say(on_strangers.warnings)
             facts = data_facts_of(manifest)
             card = classifier.card.changed(

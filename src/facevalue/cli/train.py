@@ -79,7 +79,7 @@ def run(
     device: Annotated[
         Literal["auto", "cpu", "cuda"] | None, Option(help="Where to train; by default on a GPU if there is one.")
     ] = None,
-    compile: Annotated[
+    compile: Annotated[  # noqa: A002 - the flag's name
         bool | None, Option("--compile", help="Compile the network with torch.compile, for long trainings on a GPU.")
     ] = None,
     resume: Resume = False,

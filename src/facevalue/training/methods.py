@@ -122,9 +122,7 @@ def train_method(
     return _loop(classifier, splits, recipe, checkpoint)
 
 
-def follow(
-    classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
-) -> None:
+def follow(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint) -> None:
     """The part of :func:`train_method` in a process that does not lead: training alone, as the others do it.
 
     Raises

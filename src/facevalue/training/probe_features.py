@@ -16,8 +16,8 @@ from facevalue.evidence.findings import say
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Change, Extractor, Features, to_pixels
 from facevalue.training.augmentation import augment
-from facevalue.training.foreground import foreground_of
 from facevalue.training.consistent_fit import Differences
+from facevalue.training.foreground import foreground_of
 from facevalue.training.probe_memory import bytes_needed, short_memory
 from facevalue.training.recipe import Recipe
 from facevalue.training.settings import ProbeSettings

@@ -115,8 +115,6 @@ class StrangerSplit:
         """The share of strangers answered, of those that novelty was not fitted with."""
         with progress.within("strangers held out"):
             far = (extractor or Extractor(classifier)).of(self.test, "computing features of strangers")
-            found = evaluate_strangers(
-                classifier, own, self.test, own_features=own_features, stranger_features=far
-            )
+            found = evaluate_strangers(classifier, own, self.test, own_features=own_features, stranger_features=far)
         scratch = [FROM_SCRATCH] if classifier.card.network.weights == "none" else []
         return found.changed(warnings=(*self.warnings, *scratch, *found.warnings))

@@ -59,10 +59,8 @@ def find_copies(table: pd.DataFrame, near: int = NEAR) -> Copies:
         found = clusters(hashes, near)
     # As numbers: there may be ten thousands of groups in a million rows.
     file, label = (pd.factorize(table[column])[0] for column in ("sha256", "label"))
-    alike, contradictions = [], []
-    for members in found.groups:
-        if np.ptp(file[members]):
-            alike.append(tuple(table["path"].iloc[members]))
+    alike = [tuple(table["path"].iloc[members]) for members in found.groups if np.ptp(file[members])]
+    contradictions = []
     for members in found.chained:
         if np.ptp(label[members]):
             rows = table.iloc[members]
