@@ -58,7 +58,7 @@ class Processes:
         precision = _precision(settings)
         if self.count == 1:
             return Fabric(accelerator=settings.device, devices=1, precision=precision)
-        from lightning_fabric.strategies import DDPStrategy
+        from lightning_fabric.strategies.ddp import DDPStrategy
 
         fabric = Fabric(
             accelerator=settings.device,
