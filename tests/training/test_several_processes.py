@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.evidence.card import CARD, ModelCard
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.training.batches import shuffled
+from facevalue.training.loop import _share
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 SMALL = (
@@ -60,6 +62,21 @@ def test_processes_share_out_each_step_of_one_process_with_a_larger_batch(n: int
         assert all((one.step == step.labels).all() for one in shared)
     left = n - sum(len(part[k].labels) for part in parts for k in range(len(parts[0])))
     assert left < 2 * processes
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_the_mean_loss_of_uneven_processes_is_that_of_all_images(weighted: bool) -> None:
+    data = ImageDataset.from_arrays([np.zeros((8, 8, 3), np.uint8)] * 7, [0, 0, 1, 1, 1, 1, 1], classes=("a", "b"))
+    data = data.with_preprocessing(Preprocessing(size=8))
+    weights = torch.tensor([1.75, 0.7])
+    losses = torch.rand(7, generator=torch.Generator().manual_seed(0))
+    of_image = weights[torch.from_numpy(data.labels)] if weighted else torch.ones(7)
+    mean = 0.0
+    for process in range(3):
+        (batch,) = shuffled(data, 3, (0, 0), process, 3)
+        w = of_image[batch.indices]
+        mean += _share(batch, weights if weighted else None) * float((w * losses[batch.indices]).sum() / w.sum()) / 3
+    assert mean == pytest.approx(float((of_image * losses).sum() / of_image.sum()), rel=1e-5)
 
 
 @pytest.mark.slow

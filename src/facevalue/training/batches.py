@@ -25,12 +25,14 @@ class Batch:
     labels : (n,).
     indices : (n,) positions in the dataset.
     step : (m,) labels of the images that all processes together learn from in this step, m >= n.
+    processes : their number.
     """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
     step: NDArray[np.int64]
+    processes: int = 1
 
 
 def shuffled(
@@ -56,7 +58,7 @@ def shuffled(
     else:
         batches = (next(train.batches(len(part), part)) for part in parts)
     for (pixels, labels), part, step in zip(batches, parts, steps, strict=True):
-        yield Batch(pixels, labels, part, train.labels[step])
+        yield Batch(pixels, labels, part, train.labels[step], processes)
 
 
 def one_ahead(items: Iterator[T]) -> Iterator[T]:

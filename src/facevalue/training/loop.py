@@ -68,6 +68,8 @@ def train_body(
         optimizer.load_state_dict(dict(state.optimizer))
         kept = dict(state.kept)
         progress.note(f"{plan.title}: resuming after epoch {len(history)}")
+    if fabric.broadcast(len(history)) != len(history):
+        raise FaceValueError(f"{checkpoint.folder} is not the same on all machines; give an `output` that all share")
     rates = [group["initial_lr"] for group in optimizer.param_groups]
     say(_of_processes(processes, body, settings))
     model, optimizer = fabric.setup(torch.compile(body) if settings.compile else body, optimizer)
@@ -137,6 +139,7 @@ def train_body(
             total, right, seen = fabric.all_reduce(learned, reduce_op="sum").tolist()
             _same_everywhere(fabric, body)
             held_out = plan.held_out(plain, adversary, history, _seed_of(seed, epoch, 2) % 2**31, looked_at)
+            held_out = fabric.broadcast(held_out)  # all must agree on the best epoch and on the last
             line = {
                 "epoch": epoch,
                 "phase": "fit",
@@ -173,7 +176,7 @@ def _same_everywhere(fabric: Any, body: Body) -> None:
     """Give all processes the first one's batch norm statistics, so that they validate the same network."""
     if fabric.world_size > 1:
         for buffer in body.buffers():
-            buffer.copy_(fabric.broadcast(buffer))
+            torch.distributed.broadcast(buffer, src=0)
 
 
 def _learn(
@@ -225,7 +228,7 @@ def _learn(
             total += loss.detach() * len(batch.labels)
             right += (logits.argmax(1) == y).sum()
             seen += len(batch.labels)
-        unreported += len(batch.labels)
+        unreported += len(batch.step)
         if (number + 1) % every == 0:
             learned_from(unreported, _finite(total, epoch) / seen)
             unreported = 0
@@ -238,13 +241,12 @@ def _share(batch: Batch, weights: Tensor | None) -> float:
 
     Gradients are averaged over processes, but these may have different numbers of images, or different class weights.
     """
-    if len(batch.step) == len(batch.labels):
+    if batch.processes == 1:
         return 1.0
-    processes = round(len(batch.step) / len(batch.labels))
     if weights is None:
-        return processes * len(batch.labels) / len(batch.step)
+        return batch.processes * len(batch.labels) / len(batch.step)
     of_class = weights.cpu().numpy()
-    return float(processes * of_class[batch.labels].sum() / of_class[batch.step].sum())
+    return float(batch.processes * of_class[batch.labels].sum() / of_class[batch.step].sum())
 
 
 def _finite(total: Tensor, epoch: int) -> float:
