@@ -225,7 +225,7 @@ def _learn(
 
         for loss, logits in adversary.batch_losses(network, x, target, loss_of):
             step(loss * share if share != 1 else loss)
-            total += loss.detach() * len(batch.labels)
+            total += loss.detach() * (share * len(batch.step) / batch.processes)
             right += (logits.argmax(1) == y).sum()
             seen += len(batch.labels)
         unreported += len(batch.step)

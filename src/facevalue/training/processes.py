@@ -64,7 +64,7 @@ class Processes:
             accelerator=settings.device,
             devices=self.on_this_machine,
             num_nodes=self.count // self.on_this_machine,
-            strategy=DDPStrategy(timeout=_PATIENCE, broadcast_buffers=False),
+            strategy=DDPStrategy(timeout=_PATIENCE, forward_sync_buffers=False),
             precision=precision,
         )
         fabric.launch()
