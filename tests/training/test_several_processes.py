@@ -26,7 +26,14 @@ from facevalue.training.loop import _share
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 SMALL = (
     *("--recipe", "scratch", "--network", "small-resnet", "--size", "24", "--device", "cpu"),
-    *("--set", "network.options={widths = [8, 16], dropout = 0.0}", "--set", "fit.patience=0", "--set", "fit.keep=last"),
+    *(
+        "--set",
+        "network.options={widths = [8, 16], dropout = 0.0}",
+        "--set",
+        "fit.patience=0",
+        "--set",
+        "fit.keep=last",
+    ),
 )
 
 
