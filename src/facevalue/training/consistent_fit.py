@@ -63,9 +63,9 @@ class Rows:
 
     @classmethod
     def of(cls, x: Tensor, weights: Floats, unit: Floats, differences: Sequence[Differences]) -> Self:
-        """The rows for features and the weights (n,) of images."""
+        """The rows for features and the weights (n,) of images; ``unit`` may be one number."""
         middle = np.concatenate([(weights / weights.sum()) @ x[:, part].double().numpy() for part in _parts(x)])
-        return cls(x, np.sqrt(weights), middle, unit, differences)
+        return cls(x, np.sqrt(weights), middle, np.broadcast_to(unit, middle.shape), differences)
 
     def __len__(self) -> int:
         return len(self.x) + sum(map(len, self.differences))
