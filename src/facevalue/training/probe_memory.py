@@ -30,9 +30,10 @@ def bytes_needed(features: int, images: Mapping[str, int], recipe: Recipe) -> in
         fit = 2 * 4 * side**2  # products of rows or of features, in single precision, twice
     else:
         fit = 3 * 8 * rows * features  # the rows in double precision, centred and projected
-    # Novelty takes the training features in double precision, when those of the other rows are gone.
-    later = 3 * 8 * train * features
-    return 4 * features * (rows + others) + max(fit, later) + _REST
+    at_the_fit = 4 * features * (rows + others) + fit
+    # Novelty takes the training features in double precision, when the differences are gone.
+    after_it = 4 * features * (learned + others) + 3 * 8 * train * features
+    return max(at_the_fit, after_it) + _REST
 
 
 def short_memory(needed: int) -> Iterator[Finding]:
