@@ -1,5 +1,6 @@
-"""Features of images: ONNX Runtime gives torch's values, and torch is used where it does not."""
+"""Features of images: the engines give torch's values, and torch is used where they do not."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models import features, networks
 from facevalue.models.classifier import Classifier
+from facevalue.models.graphs import engines
 from facevalue.models.networks.base import Body
 
 CLASSES = ("face", "not-face")
@@ -33,21 +35,29 @@ def all_of(lfw: Path) -> ImageDataset:
     return dataset_of(scan(lfw), Preprocessing(size=32), CLASSES)
 
 
-def test_onnx_runtime_gives_torchs_features_in_order(all_of: ImageDataset) -> None:
+@pytest.mark.parametrize("engine", [engines._in_onnxruntime, engines._in_openvino])
+def test_an_engine_gives_torchs_features_in_order(
+    all_of: ImageDataset, monkeypatch: pytest.MonkeyPatch, engine: Callable[[bytes], engines.Engine]
+) -> None:
+    if engine is engines._in_openvino:
+        pytest.importorskip("openvino")
+    monkeypatch.setattr(features, "opened", engine)
     assert len(all_of) >= features.MANY
     model = classifier()
-    quick = features.Extractor(model).features(all_of)
+    extractor = features.Extractor(model)
+    quick = extractor.features(all_of)
     slow = features.Extractor(model, "torch").features(all_of)
     assert torch.allclose(quick, slow, atol=1e-4)
+    assert extractor.computed_by.startswith(engine.__name__.removeprefix("_in_"))
     assert not torch.equal(quick, slow)  # it really was another engine
 
 
 def test_few_images_use_a_recorded_graph_if_there_is_one(all_of: ImageDataset) -> None:
     extractor = features.Extractor(classifier())
     many, few = extractor.features(all_of), extractor.features(all_of.take(range(32)))
-    # The first batch is torch's own, which the others are compared with.
-    assert torch.equal(few[16:], many[16:32])
-    assert not torch.equal(few[16:], features.Extractor(classifier(), "torch").features(all_of.take(range(32)))[16:])
+    assert torch.equal(few, many[:32])
+    assert not torch.equal(few, features.Extractor(classifier(), "torch").features(all_of.take(range(32))))
+    assert extractor.computed_by.split()[0] in ("openvino", "onnxruntime")
 
 
 def test_logits_and_probabilities_are_the_classifiers_own(all_of: ImageDataset) -> None:
@@ -87,7 +97,32 @@ class Moody(Body):
 def test_torch_is_used_if_the_recorded_graph_differs(all_of: ImageDataset) -> None:
     model = classifier(Moody())
     slow = features.Extractor(model, "torch").features(all_of)
-    assert torch.equal(features.Extractor(model).features(all_of), slow)
+    extractor = features.Extractor(model)
+    assert torch.equal(extractor.features(all_of), slow)
+    assert extractor.computed_by.startswith("torch")
+
+
+def test_features_of_all_learned_splits_lie_in_one_tensor(all_of: ImageDataset) -> None:
+    """Joined, they are a view; from other tensors, a copy with the same rows."""
+    extractor, parts = (
+        features.Extractor(classifier(), quarters=True),
+        [all_of.take(range(8)), all_of.take(range(8, 13))],
+    )
+    d = extractor._classifier.body.head.in_features
+    room = torch.empty(13, 4, d)
+    first, second = (extractor.of(part, into=room[a:b]) for part, a, b in zip(parts, (0, 8), (8, 13), strict=True))
+    joined = first.joined(second)
+    assert joined.x.data_ptr() == room.data_ptr()
+    assert joined.contrasts is not None
+    assert torch.equal(joined.contrasts, room[:, 1:])
+    assert torch.equal(joined.x, room[:, 0])
+    apart = extractor.of(parts[0]).joined(extractor.of(parts[1]))
+    assert torch.equal(apart.x, joined.x)
+    assert joined.y.tolist() == all_of.labels[:13].tolist()
+    quarters = extractor.features(all_of.take(range(13)))[:, 1:]
+    away = quarters - quarters.mean(1, keepdim=True)
+    w = torch.randn(d, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close((joined.contrasts @ w).square().sum(1), (away @ w).square().sum(1), rtol=1e-3, atol=1e-5)
 
 
 def test_the_input_is_rgb_in_the_unit_range() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,28 @@ def test_a_run_that_was_stopped_and_went_on_ends_with_the_same_weights(
     for (name, a), (_, b) in zip(whole.state_dict().items(), resumed.state_dict().items(), strict=True):
         assert torch.equal(a, b), name
     assert [line["train_loss"] for line in lines] == [line["train_loss"] for line in resumed_lines]
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same(
+    splits: dict[str, ImageDataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The network is captured and run as a graph; the C++ code of the usual backend takes minutes to compile."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    changes = {"fit.epochs": 2, "optimizer.name": "sgd"}
+    plain, lines = run(splits, tmp_path / "plain", recipe(**changes))
+    fast, fast_lines = run(splits, tmp_path / "fast", recipe(**changes, **{"fit.compile": True}))
+    for (name, a), (other, b) in zip(plain.state_dict().items(), fast.state_dict().items(), strict=True):
+        assert name == other
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-2)
+    assert fast_lines[-1]["train_loss"] == pytest.approx(lines[-1]["train_loss"], rel=1e-2)
+
+
+def test_a_device_that_is_not_there_is_said(splits: dict[str, ImageDataset], tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        return
+    with pytest.raises(UsageError, match="`device` is cuda, but PyTorch finds no such GPU"):
+        run(splits, tmp_path / "a", recipe(**{"fit.device": "cuda"}))
 
 
 def test_it_learns_and_another_seed_gives_other_weights(splits: dict[str, ImageDataset], tmp_path: Path) -> None:

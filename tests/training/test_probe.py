@@ -9,7 +9,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from facevalue.models.calibration.temperature import fit_temperature
-from facevalue.training.probe import Differences, fit_probe, refit
+from facevalue.training.consistent_fit import Differences
+from facevalue.training.probe import fit_probe, refit
 from facevalue.training.settings import ProbeSettings
 
 
@@ -167,6 +168,17 @@ def test_differences_of_two_kinds_are_the_closed_form_together() -> None:
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
     again = refit(probe, x, y, settings, differences=[Differences(*kind) for kind in kinds])
     torch.testing.assert_close(again.weight, probe.weight, atol=1e-5, rtol=1e-4)
+
+
+def test_differences_also_go_with_one_scale_for_all_features() -> None:
+    """All features divided by one number: the same head as when the features were divided before."""
+    x, y = blobs(60, 2, 0.3, 0)
+    apart = torch.randn(30, 20, generator=torch.Generator().manual_seed(0))
+    settings = ProbeSettings(strengths=(5.0,), scale="whole", loss="squared")
+    first, second = (
+        fit_probe((x / by, y), (x / by, y), 2, settings, differences=[Differences(apart / by, 0.1)]) for by in (1, 8)
+    )
+    torch.testing.assert_close(second.weight / 8, first.weight, atol=1e-5, rtol=1e-3)
 
 
 def test_noise_gets_a_strong_penalty_and_separable_classes_not_the_weakest() -> None:

@@ -46,6 +46,7 @@ from facevalue.training.head import moved_head
 from facevalue.training.loop import train_body
 from facevalue.training.methods import checkpoint_beside, identity
 from facevalue.training.plan import ValidationPlan
+from facevalue.training.processes import expect_alone
 from facevalue.training.recipe import Recipe, Setting, read
 from facevalue.training.strangers import StrangerSplit
 
@@ -145,6 +146,7 @@ def finetune(
     DataError
         The model's own images are no longer where they were, or the hard images have unknown classes or are too few.
     """
+    expect_alone("finetune")
     start = time.perf_counter()
     before = opened(model)
     if stages not in ("head", "all") and not (isinstance(stages, int) and stages >= 1):

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ from facevalue.support import files, progress
 from facevalue.support.output_folder import free_folder, locked, resumable
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import resolved
-from facevalue.training.methods import checkpoint_beside, identity, new_classifier, train_method
+from facevalue.training.methods import checkpoint_beside, follow, identity, new_classifier, train_method
+from facevalue.training.processes import Processes, expect_alone
 from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.refit import finished
 from facevalue.training.source_controls import controls_of_training
@@ -77,6 +78,8 @@ def train(
     max_false_positive: float | None = None,
     stable: int | None = None,
     policy: Path | str | None = None,
+    device: str | None = None,
+    compile: bool | None = None,  # noqa: A002 - torch's name for it
     settings: Mapping[str, Setting] | None = None,
 ) -> Classifier:
     """Train a classifier on labelled images: split, train, calibrate, evaluate.
@@ -95,7 +98,7 @@ def train(
     overwrite : replace an existing model folder.
     strict : do not train if there is a warning about the images.
     network, weights, size, epochs, batch_size, lr, optimizer, positive, adversarial, eps, teacher,
-    distill_temperature, gate, gate_model, stable : recipe settings.
+    distill_temperature, gate, gate_model, stable, device, compile : recipe settings.
     strangers : folders of images that the model must refuse, such as cats and dogs for a model of horses and humans.
         Novelty is fitted with most of them and tested on the others. Drawn images are always used too.
     max_error, max_false_positive : what the model promises of its answers, see
@@ -136,6 +139,8 @@ def train(
         "distill_temperature": distill_temperature,
         "gate": gate,
         "stable": stable,
+        "device": device,
+        "compile": compile,
         "gate_model": None if gate_model is None else str(gate_model),
         "max_error": max_error,
         "max_false_positive": max_false_positive,
@@ -148,7 +153,12 @@ def train(
     if output is None and resume:
         raise UsageError("`resume` continues the training whose checkpoint is beside `output`; name that `output`")
     looking = chosen.gate.opened()  # before the long work: the face detector may be missing
-    with claimed(output, overwrite) as folder:
+    processes = Processes.here()
+    if processes.count > 1 and output is None:
+        raise UsageError("several processes train one model folder; name it with `output`")
+    # Only the leading process writes and reports, so only it claims the folder.
+    heard = nullcontext() if processes.leads else progress.using(progress.Silent())
+    with heard, claimed(output if processes.leads else None, overwrite) as folder:
         expect_other(folder, Path(chosen.distill.teacher) if chosen.distill.teacher else None)
         manifest = _prepared(data, chosen, groups)
         if looking is not None:
@@ -165,6 +175,12 @@ def train(
         classifier = new_classifier(chosen, classes)
         registered = None if policy is None else _registered(Path(policy), classifier.card)
         run = identity(chosen, manifest.fingerprint(), classifier.card.network.weights_sha256)
+        if not processes.leads:
+            assert output is not None
+            splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
+            follow(classifier, splits, chosen, checkpoint_beside(Path(output), run))
+            processes.wait()
+            return load(output)
         with _checkpoint(folder, run) as checkpoint:
             checkpoint.begin(resume=resume, fresh=fresh)
             splits = {s: dataset_of(manifest, classifier.card.preprocessing, classes, s) for s in SPLITS}
@@ -175,20 +191,28 @@ def train(
             say(by_source.findings)
             _expect_none([one for one in by_source.findings if one.severity != "info"], strict)
             fitted = refused.calibrated(
-                trained.classifier, splits["train"], trained.features["train"], trained.calibration, chosen
+                trained.classifier,
+                splits["train"],
+                trained.features["train"],
+                trained.calibration,
+                chosen,
+                trained.extractor,
             )
             calibration = calibration_report(fitted, trained.calibration, splits["calibration"])
             say(calibration.warnings)
             fitted, unsure = with_stable_answers(fitted, splits["calibration"], trained.calibration, chosen.calibration)
             classifier, evaluations = finished(fitted, trained, splits, refused)
             _show_findings(evaluations[-1].report)
-            on_strangers = refused.report(classifier, splits["test"], trained.last_features["test"])
+            on_strangers = refused.report(
+                classifier, splits["test"], trained.last_features["test"], trained.last_extractor
+            )
             say(on_strangers.warnings)
             facts = data_facts_of(manifest)
             card = classifier.card.changed(
                 data=facts.changed(warnings=(*facts.warnings, *unsure)),
                 policy=registered,
                 seconds_per_epoch=trained.seconds_per_epoch,
+                features_by=trained.last_extractor.computed_by,
                 provenance=provenance_of(manifest, start, chosen.seed),
                 evidence=(
                     *(each.report for each in evaluations),
@@ -205,6 +229,7 @@ def train(
                 return classifier
             save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)
             checkpoint.clear()
+        processes.wait()
         return load(folder)
 
 
@@ -296,6 +321,7 @@ def train_sizes(
     """
     if len(set(sizes)) < len(sizes) or not sizes:
         raise UsageError(f"expected sizes that are all different, but got {', '.join(map(str, sizes))}")
+    expect_alone("a study of sizes")
     folder = Path(output)
     # The recipe's contents, not its name: a recipe file may change before the study is resumed.
     whole = configured(recipe, seed=seed, settings=settings)

@@ -29,6 +29,7 @@ from facevalue.support.html import ShownInNotebooks
 from facevalue.support.output_folder import locked, resumable
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.methods import Trained, identity, new_classifier, train_method
+from facevalue.training.processes import expect_alone
 from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.search_space import Between, Search, check_comparable, default_space, plain, typed, value_at
 from facevalue.training.split_data import split_manifest
@@ -113,6 +114,7 @@ def tune(
         FaceValueError
             No trial could be trained.
     """
+    expect_alone("tune")
     try:
         import optuna
         from optuna.storages import JournalStorage

@@ -79,6 +79,12 @@ def run(
     ] = None,
     max_error: MaxError = None,
     max_false_positive: MaxFalsePositive = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, Option(help="Where to train; by default on a GPU if there is one.")
+    ] = None,
+    compile: Annotated[  # noqa: A002 - the flag's name
+        bool | None, Option("--compile", help="Compile the network with torch.compile, for long trainings on a GPU.")
+    ] = None,
     resume: Resume = False,
     fresh: Fresh = False,
     overwrite: Overwrite = False,
@@ -107,6 +113,8 @@ def run(
         "distill_temperature": distill_temperature,
         "gate": gate,
         "stable": stable,
+        "device": device,
+        "compile": compile,
         "gate_model": None if gate_model is None else str(gate_model),
         "max_error": max_error,
         "max_false_positive": max_false_positive,
@@ -118,6 +126,7 @@ def run(
     from facevalue.evidence.policy import check_policy
     from facevalue.evidence.records import SourceReport, StrangerReport
     from facevalue.evidence.summary import TrainSummary
+    from facevalue.training.processes import Processes
     from facevalue.training.recipe import SHORT
 
     if len(sizes) > 1:
@@ -160,6 +169,8 @@ def run(
         settings=changed,
         **chosen,
     )
+    if not Processes.here().leads:
+        return
     summary = TrainSummary.of(model.card)
     result = None if policy is None else check_policy(model.card, policy)
     deliver(

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from facevalue.data.hashes import NEAR, unpack
@@ -51,7 +52,7 @@ def with_groups(manifest: Manifest, how: str | None = None, near: int | None = N
         how = "parent" if (table["group"] != "").any() else "image"
     names = _group_names(manifest, how)
     # An image without a group name is its own group.
-    keys = np.where(names == "", "file:" + table["key"].to_numpy(str), names)
+    keys = np.where(names == "", ("file:" + table["key"]).to_numpy(object), names)
     readable = (table["error"] == "").to_numpy()
     if near is None:
         return manifest.changed(groups=how, group=keys)
@@ -134,14 +135,14 @@ def check_groups(manifest: Manifest, how: str | None, shares: Collection[str]) -
             )
 
 
-def _group_names(manifest: Manifest, how: str) -> NDArray[np.str_]:
+def _group_names(manifest: Manifest, how: str) -> NDArray[np.object_]:
     table = manifest.table
     if how == "image":
-        return np.full(len(table), "", dtype=object).astype(str)
+        return np.full(len(table), "", dtype=object)
     if how == "parent":
         if (table["group"] == "").all():
             raise DataError(f"`groups` parent: no image of {manifest.source} lies in a folder below its class")
-        return table["group"].to_numpy(str)
+        return table["group"].to_numpy(object)
     if how.startswith("stem:"):
         try:
             pattern = re.compile(how.removeprefix("stem:"))
@@ -150,13 +151,13 @@ def _group_names(manifest: Manifest, how: str) -> NDArray[np.str_]:
         found = [pattern.search(PurePosixPath(key).stem) for key in table["key"]]
         if not any(found):
             raise DataError(f"`groups` {how}: the pattern matches no file name, e.g. {table['key'].iloc[0]}")
-        return np.array([(m.group(1) if m.groups() else m.group(0)) or "" if m else "" for m in found], dtype=str)
+        return np.array([(m.group(1) if m.groups() else m.group(0)) or "" if m else "" for m in found], dtype=object)
     if how in table.columns:
-        return table[how].to_numpy(str)
+        return table[how].astype(str).to_numpy(object)
     raise UsageError(f"`groups` {how}: expected parent, image, stem:REGEX or a column of the manifest")
 
 
-def _joined(keys: NDArray[np.str_], found: Clusters) -> NDArray[np.str_]:
+def _joined(keys: NDArray[np.object_], found: Clusters) -> NDArray[np.object_]:
     """Keys after joining the groups of near-duplicates.
 
     A joined group takes the most frequent name among its images; of several, the shortest, then the first. A new image,
@@ -165,13 +166,16 @@ def _joined(keys: NDArray[np.str_], found: Clusters) -> NDArray[np.str_]:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    names, group = np.unique(keys, return_inverse=True)
+    group, names = pd.factorize(keys)
     # Link each image's group with the group of the first image in its cluster.
     pairs = np.stack([group, group[found.labels]])
     links = coo_matrix((np.ones(len(group)), (pairs[0], pairs[1])), shape=(len(names), len(names)))
     _, component = connected_components(links, directed=False)
-    order = np.lexsort((names, np.char.str_len(names), -np.bincount(group, minlength=len(names))))
-    first = np.full(component.max() + 1, len(names))
-    np.minimum.at(first, component[order], np.arange(len(names)))
-    joined: NDArray[np.str_] = names[order[first[component[group]]]]
+    size = np.bincount(group, minlength=len(names))
+    first = np.empty(component.max() + 1, np.int64)
+    first[component] = np.arange(len(names))
+    several = np.flatnonzero(np.bincount(component)[component] > 1)
+    for one in sorted(several, key=lambda i: (-size[i], len(names[i]), names[i]), reverse=True):
+        first[component[one]] = one  # the last one written is the best
+    joined: NDArray[np.object_] = names[first[component[group]]]
     return joined

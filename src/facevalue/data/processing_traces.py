@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -185,14 +186,19 @@ def noise_spectrum(g: Floats) -> list[float]:
     neighbours; the logarithm of the noise's standard deviation in levels of 255.
     """
     height, width = g.shape
-    window = np.outer(np.hanning(height), np.hanning(width))
+    window, band = _window_and_bands(height, width)
     power = np.square(np.abs(np.fft.rfft2((g - g.mean()) * window)))
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-    band = np.digitize(frequency, _BANDS)
     total = np.bincount(band.ravel(), power.ravel(), len(_BANDS) + 1)
     count = np.bincount(band.ravel(), minlength=len(_BANDS) + 1)
     level = np.log(total[1:-1] / np.maximum(count[1:-1], 1) + height * width * 1e-3)
     return [*np.diff(level).tolist(), *_flat_noise(g)]
+
+
+@lru_cache(maxsize=4)
+def _window_and_bands(height: int, width: int) -> tuple[Floats, NDArray[np.intp]]:
+    """(h, w) window, and (h, w / 2 + 1) number of the band of each frequency."""
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    return np.outer(np.hanning(height), np.hanning(width)), np.digitize(frequency, _BANDS)
 
 
 def _flat_noise(g: Floats) -> Sequence[float]:

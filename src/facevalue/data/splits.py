@@ -187,43 +187,41 @@ def _assigned(
     """The split of every row: fixed for its group, else by the group's position, else a split that lacks groups."""
     names = ["train", *shares]
     ends = np.cumsum([1 - sum(shares.values()), *shares.values()])
-    middle = dict(zip(names, ends - np.diff(ends, prepend=0) / 2, strict=True))
-    pairs = table[["group", "label"]].drop_duplicates()
-    labels: dict[str, list[str]] = {}
-    for group, label in pairs.itertuples(index=False):
-        labels.setdefault(group, []).append(label)
-    position = {g: _position(g, seed) for g in labels}
-    where = {
-        g: fixed.get(g, names[min(int(np.searchsorted(ends, at, side="right")), len(names) - 1)])
-        for g, at in position.items()
-    }
-    held = {label: dict.fromkeys(names, 0) for label in sorted(pairs["label"].unique())}
-    for group, label in pairs.itertuples(index=False):
-        held[label][where[group]] += 1
-    for label, counts in held.items():
-        mine = sorted(pairs["group"][pairs["label"] == label], key=position.__getitem__)
+    middle = ends - np.diff(ends, prepend=0) / 2
+    # As numbers: a table may have a million groups.
+    group, groups = pd.factorize(table["group"])
+    label, labels = pd.factorize(table["label"])
+    position = np.array([_position(str(name), seed) for name in groups])
+    where = np.minimum(np.searchsorted(ends, position, side="right"), len(names) - 1)
+    known = np.isin(groups, [*fixed]) if fixed else np.zeros(len(groups), bool)
+    where[known] = [names.index(fixed[str(name)]) for name in groups[known]]
+    pairs = np.unique(np.stack([group, label]), axis=1)
+    held = np.zeros((len(labels), len(names)), np.int64)
+    np.add.at(held, (pairs[1], where[pairs[0]]), 1)
+    for c in np.argsort(labels.to_numpy(object)):
+        mine = pairs[0][pairs[1] == c]
         if len(mine) < len(names):
-            rows = int((table["label"] == label).sum())
+            rows = int((label == c).sum())
             advice = (
                 "; for more groups, set `groups` to image, or a smaller radius of near-duplicates (split.near)"
                 if rows >= len(names)
                 else ""
             )
             raise DataError(
-                f"class {label!r} has {rows} readable image{'s' * (rows != 1)} in {len(mine)} independent"
+                f"class {labels[c]!r} has {rows} readable image{'s' * (rows != 1)} in {len(mine)} independent"
                 f" group{'s' * (len(mine) != 1)}; at least {len(names)} are needed, one for each split{advice}"
             )
         # With few groups a split can be empty by chance. It takes the nearest group that leaves no other split empty,
         # from train if possible, so that held-out images stay held out.
-        for name in names:
-            if counts[name]:
-                continue
-            spare = [g for g in mine if g not in fixed and all(held[c][where[g]] > 1 for c in labels[g])]
+        for split in np.flatnonzero(held[c] == 0):
+            free = [g for g in mine[np.argsort(position[mine], kind="stable")] if not known[g]]
+            classes_of = {g: pairs[1][slice(*np.searchsorted(pairs[0], [g, g + 1]))] for g in free}
+            spare = [g for g in free if (held[classes_of[g], where[g]] > 1).all()]
             if not spare:
                 continue  # no group can move; the caller raises an error that names class and split
-            moved = min(spare, key=lambda g: (where[g] != "train", abs(position[g] - middle[name])))
-            for other in labels[moved]:
-                held[other][where[moved]] -= 1
-                held[other][name] += 1
-            where[moved] = name
-    return table["group"].map(where).to_numpy(object)
+            moved = min(spare, key=lambda g: (where[g] != 0, abs(position[g] - middle[split])))
+            held[classes_of[moved], where[moved]] -= 1
+            held[classes_of[moved], split] += 1
+            where[moved] = split
+    found: NDArray[np.object_] = np.array(names, dtype=object)[where[group]]
+    return found

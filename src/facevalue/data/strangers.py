@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ FIT, TEST = 20, 6
 
 TEST_SHARE = 0.3
 """Share of the images of a folder that scores are tested on."""
+
+_HELD_BYTES = 2**26  # of the network inputs of one part of the drawn images
 
 MOST = 1000
 """Most images that are used of one folder."""
@@ -75,13 +78,26 @@ def _draw(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
+@lru_cache(maxsize=4)
 def drawn_strangers(part: str, preprocessing: Preprocessing) -> ImageDataset:
-    """Drawn images, the same on every call, to ``fit`` scores with or to ``test`` them on; labels are their kinds."""
+    """Drawn images, the same on every call, to ``fit`` scores with or to ``test`` them on; labels are their kinds.
+
+    They are drawn once in a process, and their network inputs are kept if they are small.
+    """
     first, n = (0, FIT) if part == "fit" else (FIT, TEST)
     images = [image for kind in KINDS for image in drawn(kind, n, first)]
     classes = [f"{DRAWN} {kind}" for kind in KINDS]
     labels = np.repeat(np.arange(len(KINDS)), n)
-    return ImageDataset.from_arrays(images, labels, classes=classes, name=DRAWN).with_preprocessing(preprocessing)
+    drawings = ImageDataset.from_arrays(images, labels, classes=classes, name=DRAWN)
+    return drawings.with_preprocessing(preprocessing).held(room=_HELD_BYTES)
+
+
+@lru_cache(maxsize=4)
+def drawn_set(preprocessing: Preprocessing) -> ImageDataset:
+    """The drawn images to test on, as one set called :data:`DRAWN`; the same on every call."""
+    images = drawn_strangers("test", preprocessing).images
+    drawings = ImageDataset.from_arrays(images, [DRAWN] * len(images), name=DRAWN)
+    return drawings.with_preprocessing(preprocessing).held(room=_HELD_BYTES)
 
 
 def folders_of(given: Path | str | Sequence[Path | str]) -> tuple[Path | str, ...]:

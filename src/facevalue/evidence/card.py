@@ -193,6 +193,8 @@ class ModelCard(Record, frozen=True):
     novelty : how the distance from the training data is measured.
     stability : how stable answers are made; ``None`` if an answer is made from one network input.
     policy : the requirements that were registered before the test figures were computed; ``None`` if there were none.
+    features_by : the engines that computed features for the head, the calibration and the novelty, with their versions;
+        empty on cards from before this was recorded.
     provenance : the images it was made from, the command, the versions, the time, and the seed of every draw.
     reference : the calibration split's scores, for the server's drift alarm; ``None`` where no image is left that
         was not trained on.
@@ -219,6 +221,7 @@ class ModelCard(Record, frozen=True):
     policy: RegisteredPolicy | None = None
     recipe: dict[str, Any] = {}
     seconds_per_epoch: float | None = None
+    features_by: str = ""
     provenance: Provenance = Provenance()
     files: dict[str, str] = {}
     evidence: tuple[AnyEvidence, ...] = ()

@@ -79,6 +79,10 @@ KINDS: dict[str, FindingKind] = {
     # Training.
     "eps-ramp-too-long": FindingKind("warning", "Adversarial training ends before eps is reached."),
     "one-step-training-collapsed": FindingKind("warning", "One-step adversarial training collapsed; PGD goes on."),
+    "batch-norm-per-process": FindingKind(
+        "warning", "Each process takes the statistics of batch norm from its own images."
+    ),
+    "memory-short": FindingKind("warning", "A probe needs more memory than is available."),
     "trial-failed": FindingKind("warning", "A trial of a search failed."),
     "refit-fits-worse": FindingKind("warning", "After the refit on more images, the model fits its images less well."),
     "figures-before-refit": FindingKind("warning", "A figure was measured before the refit."),

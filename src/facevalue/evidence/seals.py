@@ -16,7 +16,7 @@ SEALS = "seals"
 """The card's field that holds them."""
 
 _DECIDE_NOTHING = frozenset(
-    "altered data evidence format policy provenance recipe reference seals seconds_per_epoch".split()
+    "altered data evidence features_by format policy provenance recipe reference seals seconds_per_epoch".split()
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import sys
@@ -23,6 +22,7 @@ from facevalue.export.int8 import Operation, eight_bit
 from facevalue.export.onnx import OnnxExporter, facts
 from facevalue.models.classifier import Classifier
 from facevalue.support import machine
+from facevalue.support.openvino import openvino
 
 XML = "model.xml"
 _NAMES = "facevalue"  # where the card's facts are in the file's runtime information
@@ -90,18 +90,6 @@ def compiled_model(xml: Path, precision: str) -> Any:
     """The model for this processor, in ``f32`` or ``bf16``, with the threads that this process may use."""
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": machine.threads(), "NUM_STREAMS": 1}
     return _core().compile_model(_core().read_model(xml), "CPU", settings)
-
-
-def openvino() -> Any:
-    """The package, imported without its telemetry: importing it would send an event to its makers."""
-    telemetry = openvino_program.TELEMETRY
-    if "openvino" not in sys.modules and telemetry not in sys.modules:
-        sys.modules[telemetry] = None  # type: ignore[assignment]
-        try:
-            importlib.import_module("openvino")
-        finally:
-            del sys.modules[telemetry]
-    return importlib.import_module("openvino")
 
 
 def _core() -> Any:

@@ -9,6 +9,7 @@ import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -65,6 +66,23 @@ def cores() -> int:
     except (OSError, ValueError):  # no container, or one without a limit
         pass
     return max(1, found)
+
+
+MEMORY_INFO = Path("/proc/meminfo")
+MEMORY_LIMIT, MEMORY_USED = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
+"""A container's limit in bytes, or ``max``, and what it has taken of it."""
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that a process can still take, by the system and the container; ``None`` where neither says."""
+    found = []
+    with suppress(OSError, ValueError, StopIteration):
+        lines = MEMORY_INFO.read_text(encoding="utf-8").splitlines()
+        found.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]))
+    with suppress(OSError, ValueError):  # no container, or one without a limit
+        limit, used = (int(path.read_text(encoding="utf-8")) for path in (MEMORY_LIMIT, MEMORY_USED))
+        found.append(max(0, limit - used))
+    return min(found, default=None)
 
 
 _ARITHMETIC = tuple("avx2 avx512f avx512_vnni avx_vnni avx512_bf16 amx_bf16 amx_int8 asimddp i8mm bf16".split())

@@ -32,6 +32,7 @@ def augment(
     epoch: int,
     indices: NDArray[np.int64],
     foreground: ForegroundMasks | None = None,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
     """Augmented images: (n, s, s, 3) uint8 to (n, 3, s, s) float in [0, 1]; ``noise`` may go slightly beyond.
 
@@ -39,14 +40,15 @@ def augment(
     ----------
     indices : (n,) positions of the images in the training split.
     foreground : masks of the whole training split; needed for ``background``.
+    device : where the images are changed, except for what Pillow does.
     """
     rngs = [np.random.default_rng((seed, epoch, int(i))) for i in indices]
-    x = to_tensor(pixels)
+    x = to_tensor(pixels, device)
     masks = None
     if settings.background:
         if foreground is None:
             raise ValueError("augment.background needs the foreground masks of the training split")
-        masks = torch.from_numpy(foreground.masks(indices, x.shape[-1])).unsqueeze(1)
+        masks = torch.from_numpy(foreground.masks(indices, x.shape[-1])).unsqueeze(1).to(device)
     if any((settings.flip, settings.rotation, settings.zoom, settings.shift, settings.height, settings.width)):
         x, masks = _warped(x, masks, settings, rngs)
     if masks is not None:
@@ -62,7 +64,7 @@ def augment(
         x = _remade(x, settings.remake, (seed, epoch), indices)
     if settings.noise:
         noise = np.stack([rng.standard_normal(x.shape[1:], np.float32) for rng in rngs])
-        x = x + settings.noise * torch.from_numpy(noise)
+        x = x + settings.noise * torch.from_numpy(noise).to(device)
     return x
 
 
@@ -70,7 +72,7 @@ def _alone(x: Tensor, masks: Tensor, share: float, run: tuple[int, int], indices
     """Replace the background of some images by a uniform grey; levels near black and white are drawn more often."""
     # A separate random stream, so that this setting does not alter the other changes of an image.
     draws = np.array([np.random.default_rng((*run, int(i), 1)).random(2) for i in indices], np.float32)
-    chosen, grey = (torch.from_numpy(column).view(-1, 1, 1, 1) for column in draws.T.copy())
+    chosen, grey = (torch.from_numpy(column).to(x.device).view(-1, 1, 1, 1) for column in draws.T.copy())
     return torch.lerp(x, 0.5 - 0.5 * torch.cos(torch.pi * grey), (1 - masks) * (chosen < share))
 
 
@@ -88,32 +90,34 @@ def _warped(
         # From output to input coordinates, both in [-1, 1]; a shift by the whole side is 2.
         row[:, :2] = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) * [wide, high]
         row[:, 2] = 2 * settings.shift * np.array([right, down])
-    grid = torch.nn.functional.affine_grid(torch.from_numpy(maps), list(x.shape), align_corners=False)
+    grid = torch.nn.functional.affine_grid(torch.from_numpy(maps).to(x.device), list(x.shape), align_corners=False)
     if masks is not None:
         masks = torch.nn.functional.grid_sample(masks, grid, padding_mode="zeros", align_corners=False)
     if settings.fill == "mirror":
         return torch.nn.functional.grid_sample(x, grid, padding_mode="reflection", align_corners=False), masks
-    plain = torch.tensor([rng.random() for rng in rngs], dtype=x.dtype).view(-1, 1, 1, 1)
+    plain = torch.tensor([rng.random() for rng in rngs], dtype=x.dtype, device=x.device).view(-1, 1, 1, 1)
     warped = torch.nn.functional.grid_sample(x - plain, grid, padding_mode="zeros", align_corners=False) + plain
     return warped, masks
 
 
 def _grey(x: Tensor) -> Tensor:
     """(n, 3, h, w) to (n, 1, h, w)."""
-    return (x * torch.tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (x * torch.tensor(_GREY, device=x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _greyed(x: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.int64]) -> Tensor:
     """Remove the colour of some images. Grey images stay identical, bit for bit."""
     draws = np.array([np.random.default_rng((*run, int(i), 2)).random() for i in indices])  # a separate random stream
     coloured = (x != x[:, :1]).flatten(1).any(1)
-    return torch.where((torch.from_numpy(draws < share) & coloured).view(-1, 1, 1, 1), _grey(x), x)
+    return torch.where((torch.from_numpy(draws < share).to(x.device) & coloured).view(-1, 1, 1, 1), _grey(x), x)
 
 
 def _coloured(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Generator]) -> Tensor:
     draws = np.array([rng.uniform(-1, 1, 3) for rng in rngs], np.float32)
     by = 1 + draws * np.array([settings.brightness, settings.contrast, settings.saturation], np.float32)
-    brightness, contrast, saturation = (torch.from_numpy(column).view(-1, 1, 1, 1) for column in by.T.copy())
+    brightness, contrast, saturation = (
+        torch.from_numpy(column).to(x.device).view(-1, 1, 1, 1) for column in by.T.copy()
+    )
     x = x * brightness
     grey = _grey(x)
     x = grey + (x - grey) * saturation
@@ -127,7 +131,7 @@ def _per_image(x: Tensor, settings: AugmentSettings, rngs: list[np.random.Genera
     if settings.randaugment:
         images = [_randaugmented(image, settings.randaugment, rng) for image, rng in zip(images, rngs, strict=True)]
     done = in_order(lambda pair: corruption(pair[0], settings, pair[1]), list(zip(images, rngs, strict=True)))
-    return to_tensor(np.stack([np.asarray(image) for image in done]))
+    return to_tensor(np.stack([np.asarray(image) for image in done]), x.device)
 
 
 def corruption(image: Image.Image, settings: AugmentSettings, rng: np.random.Generator) -> Image.Image:
@@ -154,7 +158,7 @@ def _remade(x: Tensor, share: float, run: tuple[int, int], indices: NDArray[np.i
     rngs = [np.random.default_rng((*run, int(i), 3)) for i in indices]
     images = list(zip(map(Image.fromarray, to_pixels(x)), rngs, strict=True))
     done = in_order(lambda pair: random_remaking(*pair) if pair[1].random() < share else pair[0], images)
-    return to_tensor(np.stack([np.asarray(image) for image in done]))
+    return to_tensor(np.stack([np.asarray(image) for image in done]), x.device)
 
 
 def random_remaking(image: Image.Image, rng: np.random.Generator) -> Image.Image:

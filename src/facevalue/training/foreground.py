@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -71,6 +70,8 @@ def foreground_mask(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
     The whole image if it has almost no contrast or the foreground found is almost empty.
     """
+    import cv2
+
     small = np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX))
     whole = np.ones((SIDE, SIDE), np.bool_)
     if int(np.ptp(small)) < _CONTRAST:
@@ -89,6 +90,8 @@ def foreground_mask(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def _start() -> NDArray[np.uint8]:
     """The initial GrabCut mask, the same for every image: sure and probable foreground and background."""
+    import cv2
+
     mask = np.full((SIDE, SIDE), cv2.GC_PR_BGD, np.uint8)
     mask[_ellipse(*_LIKELY)] = cv2.GC_PR_FGD
     # Without sure foreground, GrabCut found none in a third of the images.
@@ -117,6 +120,8 @@ def _channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     On 48 renderings turned grey, the mask overlaps with that of the colour image by 0.77.
     """
+    import cv2
+
     if int(np.ptp(pixels.astype(np.int16), axis=2).max()) > 2:
         return pixels
     grey = np.ascontiguousarray(pixels[..., 0])

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from facevalue.data.dataset import ImageDataset, held
-from facevalue.errors import FaceValueError
+from facevalue.errors import FaceValueError, UsageError
 from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.provenance import Provenance
@@ -29,6 +29,7 @@ from facevalue.training.loop import train_body
 from facevalue.training.plan import RefitPlan, ValidationPlan
 from facevalue.training.probe import Probe, fit_probe, refit
 from facevalue.training.probe_features import differences, probe_features
+from facevalue.training.processes import Processes
 from facevalue.training.recipe import Recipe
 
 
@@ -38,20 +39,27 @@ class Trained:
 
     Attributes
     ----------
+    extractor : computes further features of ``classifier``.
     calibration : the calibration split as it is and after everyday damage; ``None`` if there is no such split.
     seconds : of training alone, without calibration, evaluation and export.
     seconds_per_epoch : of the training loop; for a probe, of one pass that computes the features.
-    refitted : with ``refit``, the classifier trained on all splits except test, and its features of ``train`` and
-        ``test``. Model choice and calibration use ``classifier``, which has not seen those images.
+    refitted : with ``refit``, the classifier trained on all splits except test, its features of ``train`` and
+        ``test``, and its extractor. Model choice and calibration use ``classifier``, which has not seen those images.
     """
 
     classifier: Classifier
     features: Mapping[str, Features]
+    extractor: Extractor
     calibration: CalibrationSet | None
     history: list[dict[str, Any]]
     seconds: float
     seconds_per_epoch: float
-    refitted: tuple[Classifier, Mapping[str, Features]] | None = None
+    refitted: tuple[Classifier, Mapping[str, Features], Extractor] | None = None
+
+    @property
+    def last_extractor(self) -> Extractor:
+        """Computes features of the classifier that is kept."""
+        return self.extractor if self.refitted is None else self.refitted[2]
 
     @property
     def last_features(self) -> Mapping[str, Features]:
@@ -107,16 +115,43 @@ def train_method(
     splits : ``train``, ``validation``, ``calibration`` and ``test``. Only features are computed of the last two; with
         ``refit`` the second training also uses calibration.
     """
+    if Processes.here().count > 1:
+        _expect_loop(recipe)
     if recipe.method == "probe":
         return _probe(classifier, splits, recipe)
     return _loop(classifier, splits, recipe, checkpoint)
 
 
-def _loop(
+def follow(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint) -> None:
+    """The part of :func:`train_method` in a process that does not lead: training alone, as the others do it.
+
+    Raises
+    ------
+    UsageError
+        The recipe trains no body, so there is nothing to share out.
+    """
+    _expect_loop(recipe)
+    own_random_state(_bodies)(classifier, held(splits), recipe, checkpoint)
+
+
+def _expect_loop(recipe: Recipe) -> None:
+    if recipe.method == "probe":
+        raise UsageError("a probe computes every image once and runs in one process; start it without torchrun")
+
+
+@dataclass(frozen=True, eq=False)
+class _Bodies:
+    """Trained classifiers: ``once`` on train, ``again`` on all splits except test with ``refit``."""
+
+    once: Classifier
+    again: Classifier | None
+    head: list[dict[str, Any]]
+    lines: list[dict[str, Any]]
+
+
+def _bodies(
     classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
-) -> Trained:
-    start = time.perf_counter()
-    splits = held(splits)
+) -> _Bodies:
     teacher = open_teacher(recipe.distill, classifier.card.classes)
     history: list[dict[str, Any]] = []
     if recipe.method == "finetune":
@@ -129,30 +164,40 @@ def _loop(
         history = probe.history
     plan = ValidationPlan(recipe, splits["validation"], 1.0 if teacher is None else teacher.softening)
     once, lines = train_body(classifier, splits["train"], plan, recipe, checkpoint, teacher)
-    refitted_model = None
+    again = None
     if recipe.refit:
         every = splits["train"].joined(splits["validation"], splits["calibration"], name="train")
-        refitted_model, _ = train_body(
+        again, _ = train_body(
             classifier, every, RefitPlan(lines, recipe.fit), recipe, checkpoint.inside("again"), teacher
         )
+    return _Bodies(once, again, history, lines)
+
+
+def _loop(
+    classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe, checkpoint: Checkpoint
+) -> Trained:
+    start = time.perf_counter()
+    splits = held(splits)
+    bodies = _bodies(classifier, splits, recipe, checkpoint)
+    once, lines = bodies.once, bodies.lines
     seconds = time.perf_counter() - start
 
     refitted = None
-    if refitted_model is not None:
-        extractor = Extractor(refitted_model)
+    if bodies.again is not None:
+        extractor = Extractor(bodies.again)
         with progress.within("after the second training"):
-            refitted = refitted_model, {name: extractor.of(splits[name]) for name in ("train", "test")}
-        if (
-            not refitted[1]["train"].logits(refitted_model).isfinite().all()
-        ):  # the first training checks the validation loss
+            again = {name: extractor.of(splits[name]) for name in ("train", "test")}
+        refitted = bodies.again, again, extractor
+        if not again["train"].logits(bodies.again).isfinite().all():  # the first training checks the validation loss
             raise FaceValueError("the second training (refit) ended with NaN or infinite logits; try a lower `lr`")
     extractor = Extractor(once)
     features = {name: extractor.of(dataset) for name, dataset in splits.items()}
     return Trained(
         classifier=once,
         features=features,
+        extractor=extractor,
         calibration=_held_out(extractor, splits, features, recipe),
-        history=[*history, *lines],
+        history=[*bodies.head, *lines],
         seconds=seconds,
         seconds_per_epoch=sum(line["seconds"] for line in lines) / len(lines),
         refitted=refitted,
@@ -175,19 +220,24 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
             ignored = differences(every, recipe.probe)
             refitted = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, ignored))
             work.advance()
+        del every, ignored
     seconds = time.perf_counter() - start
 
-    # Rows of copies come after those of the images themselves.
+    # Rows of copies come after those of the images themselves. What was only for the fit may be gigabytes.
     own = {name: part.rows(0, len(splits[name])) for name, part in parts.items()}
+    if any(part.contrasts is not None for part in parts.values()):
+        own = {name: part.alone() for name, part in own.items()}
+    del parts
 
     return Trained(
         classifier=once,
         features=own,
+        extractor=extractor,
         calibration=_held_out(extractor, splits, own, recipe),
         history=probe.history,
         seconds=seconds,
         seconds_per_epoch=computed - start,
-        refitted=None if refitted is None else (refitted, {name: own[name] for name in ("train", "test")}),
+        refitted=None if refitted is None else (refitted, {name: own[name] for name in ("train", "test")}, extractor),
     )
 
 

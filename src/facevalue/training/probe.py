@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.models.eigen import eigh
 from facevalue.support import progress
 from facevalue.support.few_images import sure_of_classes
+from facevalue.training.consistent_fit import BLOCK, Differences, Rows, Solver
 from facevalue.training.settings import ProbeSettings
 
 
@@ -81,20 +83,25 @@ def fit_probe(
     temperature is fitted later; otherwise the sharpest probe would win on separable validation images.
     """
     space = _Space.of(train[0], settings, kinds, within=not differences)
-    fitted, held_out = space.inside(train[0]), space.inside(validation[0])
     history: list[dict[str, Any]] = []
     tried: list[tuple[float, float, NDArray[np.float64], Linear]] = []
     y = train[1]
-    fits = _fits(settings, space, fitted, y, balanced, differences)
+    if differences:
+        fits = _squared_with_differences(train[0], y, balanced, differences, space)
+        fitted, held_out = (partial(space.scores, features) for features in (train[0], validation[0]))
+    else:
+        inside = space.inside(train[0]), space.inside(validation[0])
+        fits = _fits(settings, inside[0], y, balanced)
+        fitted, held_out = (partial(_scores, x) for x in inside)
     for epoch, strength in enumerate(progress.track(sorted(settings.strengths), "fitting the head", unit="strengths")):
         start = time.perf_counter()
         head = fits(strength)
         assert head.weight.shape[0] == classes
-        sharpness = 1.0
+        sharpness, scores = 1.0, held_out(head)
         if settings.loss == "squared":
-            sharpness = 1 / fit_temperature(torch.from_numpy(head.scores(held_out)), validation[1])
-            head = head.times(sharpness)
-        p, q = (softmax(head.scores(part), 1) for part in (fitted, held_out))
+            sharpness = 1 / fit_temperature(torch.from_numpy(scores), validation[1])
+            head, scores = head.times(sharpness), sharpness * scores
+        p, q = softmax(fitted(head), 1), softmax(scores, 1)
         losses = _losses(q, validation[1])
         history.append(
             {
@@ -127,28 +134,14 @@ def refit(
 ) -> Probe:
     """Fit the head again on other (usually more) images, with the strength and sharpness of ``probe``."""
     space = _Space.of(x, settings, kinds, within=not differences)
-    head = _fits(settings, space, space.inside(x), y, balanced, differences)(probe.strength).times(probe.sharpness)
+    fits = (
+        _squared_with_differences(x, y, balanced, differences, space)
+        if differences
+        else _fits(settings, space.inside(x), y, balanced)
+    )
+    head = fits(probe.strength).times(probe.sharpness)
     weight, bias = space.outside(head)
     return replace(probe, weight=weight, bias=bias)
-
-
-@dataclass(frozen=True)
-class Differences:
-    """Differences between features that should not change the scores.
-
-    Attributes
-    ----------
-    features : (m, d), one row per difference.
-    weight : of the squared score of each row in the loss, relative to the squared error of one image.
-    """
-
-    features: Tensor
-    weight: float
-
-    @classmethod
-    def between_quarters(cls, quarters: Tensor, weight: float) -> Differences:
-        """Differences of each image's quarters (n, 4, d) from their mean; ``weight`` is for the four together."""
-        return cls((quarters - quarters.mean(1, keepdim=True)).flatten(0, 1).float(), weight / 4)
 
 
 @dataclass(frozen=True)
@@ -178,18 +171,27 @@ class _Space:
     @classmethod
     def of(cls, features: Tensor, settings: ProbeSettings, kinds: Sequence[int], within: bool) -> _Space:
         """The space of training features; ``within`` projects to their span, which differences may lie outside of."""
-        x = features.double().numpy()
-        mean, variances = x.mean(0), x.var(0)
+        n, d = features.shape
+        moments = [_moments(features[:, start : start + BLOCK]) for start in range(0, d, BLOCK)]
+        mean, variances = (np.concatenate(parts) for parts in zip(*moments, strict=True))
         floor = 1e-6 * variances.mean() + 1e-24  # a constant feature must not be scaled up
         unit = np.sqrt((variances.mean() if settings.scale == "whole" else variances) + floor)
         if settings.scale == "kind" and kinds:
             unit = unit * np.repeat(np.power(kinds, 0.25), kinds)
-        n, d = x.shape
-        return cls(mean, unit, _span((x - mean) / unit) if n < d and within else None)
+        whole = cls(mean, unit, None)
+        return replace(whole, basis=_span(whole.inside(features))) if n < d and within else whole
 
     def inside(self, features: Tensor) -> NDArray[np.float64]:
         x: NDArray[np.float64] = (features.double().numpy() - self.mean) / self.unit
         return x if self.basis is None else x @ self.basis
+
+    def scores(self, features: Tensor, head: Linear) -> NDArray[np.float64]:
+        """(n, k) scores of features, some at a time: in double precision all may not fit into memory."""
+        return np.concatenate([head.scores(self.inside(part)) for part in _some_rows(features)])
+
+    def mean_squared_length(self, features: Tensor) -> float:
+        """Of the features inside this space."""
+        return sum(float(np.square(self.inside(part)).sum()) for part in _some_rows(features)) / len(features)
 
     def outside(self, head: Linear) -> tuple[Tensor, Tensor]:
         """Weight and bias for the original features."""
@@ -198,19 +200,25 @@ class _Space:
 
 
 def _fits(
-    settings: ProbeSettings,
-    space: _Space,
-    x: NDArray[np.float64],
-    y: NDArray[np.int64],
-    balanced: bool,
-    differences: Sequence[Differences],
+    settings: ProbeSettings, x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool
 ) -> Callable[[float], Linear]:
-    """A function that fits a head in this space for a strength; call it with growing strengths."""
-    if settings.loss == "logistic":
-        return _logistic(x, y, balanced)
-    if not differences:
-        return _squared(x, y, balanced)
-    return _squared_with_differences(x, y, balanced, differences, space.unit)
+    """A function that fits a head to features for a strength; call it with growing strengths."""
+    return _logistic(x, y, balanced) if settings.loss == "logistic" else _squared(x, y, balanced)
+
+
+def _scores(x: NDArray[np.float64], head: Linear) -> NDArray[np.float64]:
+    return head.scores(x)
+
+
+def _some_rows(features: Tensor) -> Sequence[Tensor]:
+    """Parts of (n, d) features, a few megabytes each in double precision."""
+    return torch.split(features, max(1, 2**19 // features.shape[1]))
+
+
+def _moments(x: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(b,) means and variances of features (n, b)."""
+    values = x.double().numpy()
+    return values.mean(0), values.var(0)
 
 
 def _logistic(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Callable[[float], Linear]:
@@ -255,34 +263,18 @@ def _squared(x: NDArray[np.float64], y: NDArray[np.int64], balanced: bool) -> Ca
 
 
 def _squared_with_differences(
-    x: NDArray[np.float64],
-    y: NDArray[np.int64],
-    balanced: bool,
-    differences: Sequence[Differences],
-    unit: NDArray[np.float64],
+    x: Tensor, y: NDArray[np.int64], balanced: bool, differences: Sequence[Differences], space: _Space
 ) -> Callable[[float], Linear]:
     """As :func:`_squared`, plus one row per difference with target 0 and no intercept."""
-    from sklearn.linear_model import Ridge
-
     targets, weights = _goals(y, balanced)
-    x_mean, mean = (np.average(part, axis=0, weights=weights) for part in (x, targets))
-    roots = np.sqrt(weights)[:, None]
-    # Single precision and few copies: there may be six times as many rows as images, and they are not projected to
-    # the images' span.
-    rows = np.empty((len(x) + sum(len(part.features) for part in differences), x.shape[1]), np.float32)
-    rows[: len(x)] = roots * (x - x_mean)
-    end = len(x)
-    for part in differences:
-        start, end = end, end + len(part.features)
-        np.multiply(part.features.numpy(), np.sqrt(part.weight) / unit, out=rows[start:end], casting="same_kind")
-    goals = np.zeros((len(rows), targets.shape[1]), np.float32)
-    goals[: len(x)] = roots * (targets - mean)
-    length = float(np.mean((x**2).sum(1)))
+    mean = np.average(targets, axis=0, weights=weights)
+    rows = Rows.of(x, weights, space.unit, differences)
+    solver = Solver.of(rows, targets - mean)
+    length = space.mean_squared_length(x)
 
     def fit(strength: float) -> Linear:
-        ridge = Ridge(alpha=length / strength, fit_intercept=False, copy_X=False).fit(rows, goals)
-        weight = ridge.coef_.astype(np.float64)
-        return Linear(weight, mean - weight @ x_mean)
+        weight = solver.weight(length / strength)
+        return Linear(weight, mean - weight @ ((rows.middle - space.mean) / space.unit))
 
     return fit
 

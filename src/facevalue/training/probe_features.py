@@ -9,15 +9,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import UsageError
+from facevalue.evidence.findings import say
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Change, Extractor, Features, to_pixels
 from facevalue.training.augmentation import augment
+from facevalue.training.consistent_fit import Differences
 from facevalue.training.foreground import foreground_of
-from facevalue.training.probe import Differences
+from facevalue.training.probe_memory import bytes_needed, short_memory
 from facevalue.training.recipe import Recipe
 from facevalue.training.settings import ProbeSettings
 
@@ -25,10 +26,11 @@ from facevalue.training.settings import ProbeSettings
 def differences(features: Features, settings: ProbeSettings) -> list[Differences]:
     """The feature differences that the recipe penalises for changing the scores."""
     found = []
-    if settings.quarter_consistency and features.quarters is not None:
-        found.append(Differences.between_quarters(features.quarters, settings.quarter_consistency))
-    if settings.copy_consistency and features.copies is not None and features.originals is not None:
-        found.append(Differences(features.copies - features.x[features.originals], settings.copy_consistency))
+    if settings.quarter_consistency and features.contrasts is not None:
+        # The weight is for the four quarters together.
+        found.append(Differences(features.contrasts, settings.quarter_consistency / 4))
+    if settings.copy_consistency and features.changes is not None:
+        found.append(Differences(features.changes, settings.copy_consistency))
     return found
 
 
@@ -55,24 +57,37 @@ def probe_features(
             raise UsageError(
                 f"probe.quarter_consistency cannot be used with {recipe.network.name} at {size} pixels: {error}"
             ) from error
+    d = classifier.body.head.in_features
+    say(short_memory(bytes_needed(d, {name: len(part) for name, part in splits.items()}, recipe)))
     extractor = Extractor(classifier, quarters=True) if settings.quarter_consistency else plain
-    learned = {"train", "validation", "calibration"} if recipe.refit else {"train"}
-    found = {name: (extractor if name in learned else plain).of(dataset) for name, dataset in splits.items()}
+    learned = [name for name in ("train", "validation", "calibration") if name in splits and _is_learned(name, recipe)]
+    # One tensor, so that a fit on all of them needs no copy.
+    n = sum(len(splits[name]) for name in learned)
+    room = torch.empty((n, 4, d) if settings.quarter_consistency else (n, d))
+    start, found = 0, dict[str, Features]()
+    for name in learned:
+        end = start + len(splits[name])
+        found[name] = extractor.of(splits[name], into=room[start:end])
+        start = end
+    found |= {name: plain.of(dataset) for name, dataset in splits.items() if name not in found}
     train = splits["train"]
-    copies = list(_copies(plain if settings.copy_consistency else extractor, train, recipe))
     if settings.copy_consistency:
-        found["train"] = replace(
-            found["train"],
-            copies=torch.cat([features for _, features in copies]),
-            originals=torch.from_numpy(np.concatenate([places for places, _ in copies])),
-        )
+        changes = []
+        for places, copies in _copies(plain, train, recipe):
+            for row, place in zip(copies.x, places, strict=True):  # in place: there may be gigabytes of them
+                row -= found["train"].x[place]
+            changes.append(copies.x)
+        found["train"] = replace(found["train"], changes=changes[0] if len(changes) == 1 else torch.cat(changes))
     else:
-        learned_copies = [_with_labels(features, train.labels[places]) for places, features in copies]
-        found["train"] = found["train"].joined(*learned_copies)
-    return found
+        found["train"] = found["train"].joined(*(copies for _, copies in _copies(extractor, train, recipe)))
+    return {name: found[name] for name in splits}
 
 
-def _copies(extractor: Extractor, train: ImageDataset, recipe: Recipe) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+def _is_learned(split: str, recipe: Recipe) -> bool:
+    return split == "train" or recipe.refit
+
+
+def _copies(extractor: Extractor, train: ImageDataset, recipe: Recipe) -> Iterator[tuple[NDArray[np.int64], Features]]:
     """For each round: the positions of the copied images, and the features of their augmented copies."""
     rounds = math.ceil(recipe.probe.copies)
     if not rounds:
@@ -90,9 +105,4 @@ def _copies(extractor: Extractor, train: ImageDataset, recipe: Recipe) -> Iterat
         rng = np.random.default_rng((recipe.seed, number))
         places = np.sort(rng.permutation(len(train))[: max(1, round(share * len(train)))])
         what = f"computing changed copy {number + 1} of {rounds}"
-        yield places, extractor.features(train.take(places), what, changed(number, places))
-
-
-def _with_labels(x: Tensor, labels: NDArray[np.int64]) -> Features:
-    """Features from (n, d), or from (n, 5, d) with those of the quarters."""
-    return Features(x, labels) if x.ndim == 2 else Features(x[:, 0], labels, x[:, 1:])
+        yield places, extractor.of(train.take(places), what, changed(number, places))

@@ -139,6 +139,8 @@ SHORT = {
     "max_error": "calibration.max_error",
     "max_false_positive": "calibration.max_false_positive",
     "stable": "calibration.stable",
+    "device": "fit.device",
+    "compile": "fit.compile",
 }
 """Settings with their own parameter and flag: short name to dotted key."""
 

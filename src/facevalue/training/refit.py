@@ -41,10 +41,10 @@ def finished(
     classifier, warned = first, list[Finding]()
     after: Mapping[str, Features] = {}
     if trained.refitted is not None:
-        classifier, after = trained.refitted
+        classifier, after, extractor = trained.refitted
         # It has learned from the calibration images: their scores say nothing of other images.
         with progress.within("after the second training"):
-            score = strangers.score_again(first, classifier, after["train"])
+            score = strangers.score_again(first, classifier, after["train"], extractor)
             classifier = classifier.changed(first.card.changed(reference=None), novelty_score=score)
         warned = worse((first, trained.features["train"]), (classifier, after["train"]))
     say(warned)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.manifest import Manifest
-from facevalue.data.strangers import DRAWN, drawn_strangers, read_strangers, together
+from facevalue.data.strangers import DRAWN, drawn_set, drawn_strangers, read_strangers, together
 from facevalue.evaluation.calibration import calibrated
 from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evaluation.novelty import NoveltyData, fitted_score, with_novelty
@@ -53,12 +53,9 @@ class StrangerSplit:
         """The drawn images, and those of ``folders`` that are not the model's own (``known``)."""
         preprocessing = preprocessing.whole  # strangers need not show a face; the network must refuse them too
         given = read_strangers(folders, preprocessing, known)
-        parts = {part: [drawn_strangers(part, preprocessing), given.split(part)] for part in ("fit", "test")}
+        drawn = {"fit": drawn_strangers("fit", preprocessing), "test": drawn_set(preprocessing)}
+        parts = {part: [drawn[part], given.split(part)] for part in ("fit", "test")}
         fit, test = ([one for one in parts[part] if one is not None] for part in ("fit", "test"))
-        drawn = test[0]
-        test[0] = ImageDataset.from_arrays(drawn.images, [DRAWN] * len(drawn), name=DRAWN).with_preprocessing(
-            preprocessing
-        )
         fitted, tested = together(fit, "strangers"), together(test, "strangers held out")
         warnings = list(given.warnings)
         untested = [name for name in fitted.classes if not name.startswith(DRAWN) and name not in tested.classes]
@@ -74,6 +71,7 @@ class StrangerSplit:
         train_features: Features,
         held_out: CalibrationSet,
         recipe: Recipe,
+        extractor: Extractor | None = None,
     ) -> Classifier:
         """The classifier with novelty, calibration and limits.
 
@@ -81,19 +79,24 @@ class StrangerSplit:
         ----------
         train, train_features : the training images.
         held_out : features of the calibration split.
+        extractor : of the classifier; a new one by default.
         """
-        data = self.novelty_data(classifier, train, recipe)
+        data = self.novelty_data(classifier, train, recipe, extractor)
         classifier, unseen = with_novelty(classifier, train_features, data, held_out.images)
         return calibrated(classifier, held_out, recipe.calibration.choices(), unseen)
 
-    def score_again(self, first: Classifier, second: Classifier, train_features: Features) -> NoveltyScore:
-        """The novelty score of ``first``, fitted to features of ``second``."""
-        x = Extractor(second).features(self.fit, "computing features of strangers")
+    def score_again(
+        self, first: Classifier, second: Classifier, train_features: Features, extractor: Extractor
+    ) -> NoveltyScore:
+        """The novelty score of ``first``, fitted to features of ``second`` by its extractor."""
+        x = extractor.features(self.fit, "computing features of strangers")
         return fitted_score(second, type(first.novelty_score), train_features, self._by_set(x))
 
-    def novelty_data(self, classifier: Classifier, train: ImageDataset, recipe: Recipe) -> NoveltyData:
+    def novelty_data(
+        self, classifier: Classifier, train: ImageDataset, recipe: Recipe, extractor: Extractor | None = None
+    ) -> NoveltyData:
         """What novelty of this classifier is fitted with."""
-        x = Extractor(classifier).features(self.fit, "computing features of strangers")
+        x = (extractor or Extractor(classifier)).features(self.fit, "computing features of strangers")
         groups = train.rows["group"].astype(str)
         return NoveltyData(
             strangers=self._by_set(x),
@@ -106,9 +109,12 @@ class StrangerSplit:
     def _by_set(self, x: Tensor) -> dict[str, Tensor]:
         return {name: x[torch.from_numpy(self.fit.labels == i)] for i, name in enumerate(self.fit.classes)}
 
-    def report(self, classifier: Classifier, own: ImageDataset, own_features: Features) -> StrangerReport:
+    def report(
+        self, classifier: Classifier, own: ImageDataset, own_features: Features, extractor: Extractor | None = None
+    ) -> StrangerReport:
         """The share of strangers answered, of those that novelty was not fitted with."""
         with progress.within("strangers held out"):
-            found = evaluate_strangers(classifier, own, self.test, own_features=own_features)
+            far = (extractor or Extractor(classifier)).of(self.test, "computing features of strangers")
+            found = evaluate_strangers(classifier, own, self.test, own_features=own_features, stranger_features=far)
         scratch = [FROM_SCRATCH] if classifier.card.network.weights == "none" else []
         return found.changed(warnings=(*self.warnings, *scratch, *found.warnings))

@@ -67,7 +67,9 @@ class FitSettings(Settings, frozen=True):
     monitor : the validation figure that chooses the epoch. Adversarial training uses robust accuracy instead.
     keep : weights of the ``best`` epoch on validation, or of the ``last``. If validation is small or differs from the
         images in use, the best epoch is mostly chance.
-    precision : of the arithmetic; ``auto`` is 32 bits on a CPU.
+    precision : of the arithmetic; ``auto`` is 32 bits on a CPU, and bfloat16 where a GPU has it.
+    device : ``auto`` is a GPU if there is one.
+    compile : whether ``torch.compile`` makes the network faster: worth it for long trainings on a GPU.
     stages : how many of the network's last stages ``finetune`` trains.
     head_lr_factor : the last layer's learning rate, as a multiple of ``optimizer.lr``.
     freeze_batchnorm : batch norm keeps its initial statistics.
@@ -81,6 +83,8 @@ class FitSettings(Settings, frozen=True):
     monitor: Literal["loss", "accuracy"] = "loss"
     keep: Literal["best", "last"] = "best"
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = False
     stages: int | Literal["all"] = "all"
     head_lr_factor: float = 1.0
     freeze_batchnorm: bool = False

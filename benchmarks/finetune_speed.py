@@ -1,0 +1,79 @@
+"""Fine-tuning on a CPU: images per second and accuracy of ``facevalue``'s loop beside timm's usual loop, in one run.
+
+Each side is a process of its own (``benchmarks/gpu.py`` with ``--device cpu``) and trains MobileNetV2 at 224 pixels
+from the same weights on the same photographs of people and objects. ``facevalue`` runs with glibc told to keep memory,
+as its command line does; timm runs with and without, and the better one counts.
+
+Run from the project's root: ``python -m benchmarks.finetune_speed [IMAGES] [ROUNDS]``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import ROOT, keep, mobilenet
+from benchmarks.gpu import pack
+from benchmarks.probe_speed import KEEP
+
+SIDES: dict[str, tuple[str, str, dict[str, str]]] = {
+    "facevalue": ("facevalue", "32", KEEP),
+    "timm": ("timm", "32", {}),
+    "timm, kept memory": ("timm", "32", KEEP),
+    "facevalue, bfloat16": ("facevalue", "bf16", KEEP),
+}
+
+
+def some_of(whole: Path, out: Path, images: int) -> None:
+    """The first images of each class and part, so that there are ``images`` in all."""
+    for folder in sorted(whole.glob("*/*")):
+        share = images * (1 if folder.parent.name == "validation" else 4) // 10
+        (out / folder.relative_to(whole)).mkdir(parents=True)
+        for path in sorted(folder.iterdir())[:share]:
+            shutil.copyfile(path, out / path.relative_to(whole))
+
+
+def measured(side: str, data: Path) -> dict[str, Any]:
+    """The figures of one side."""
+    name, precision, extra = SIDES[side]
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), str(data), str(result), "--side", name]
+        command += ["--weights", mobilenet(), "--device", "cpu", "--precision", precision, "--no-compile"]
+        command += ["--epochs", "3", "--batch", "16", "--repeat", "1", "--seconds", "3600"]
+        subprocess.run(command, check=True, env={**os.environ, **extra}, stdout=subprocess.DEVNULL)
+        return dict(json.loads(result.read_text())["sides"][name])
+
+
+def main(images: int = 200, rounds: int = 1) -> None:
+    runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    with tempfile.TemporaryDirectory() as folder:
+        whole, data = Path(folder) / "whole", Path(folder) / "data"
+        pack(whole)
+        some_of(whole, data, images)
+        for _ in range(rounds):
+            for side in SIDES:
+                runs[side].append(measured(side, data))
+    rate = {side: statistics.median(run["images_per_second"] for run in found) for side, found in runs.items()}
+    better = max(rate["timm"], rate["timm, kept memory"])
+    keep(
+        "finetune_speed",
+        {
+            "images": images,
+            "images_per_second": rate,
+            "ratio_to_better_timm": {side: rate[side] / better for side in rate},
+            "validation_accuracy": {s: [run["validation_accuracy"] for run in found] for s, found in runs.items()},
+            "runs": runs,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
