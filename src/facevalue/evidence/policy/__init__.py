@@ -60,7 +60,8 @@ def check_policy(card: ModelCard, policy: Path) -> PolicyResult:
         those of :data:`facevalue.evidence.policy.figures.FIGURES`; ``[require.attack.NAME]``, ``[require.corruption]``,
         ``[require.remade]``, ``[require.calibration]``, ``[require.promise]``, ``[require.certificate]`` and
         ``[require.export.TARGET]`` are about attacks, everyday corruptions, re-made images, calibration, promises,
-        certificates and exports. A required figure that the card lacks counts as failed.
+        certificates and exports, ``[require.runtimes.PRECISION]`` about what ``certify_runtimes`` measured. A required
+        figure that the card lacks counts as failed.
 
     Raises
     ------
