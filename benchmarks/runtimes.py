@@ -1,8 +1,9 @@
 """One model on every runtime: the same answers, size, and time per image.
 
-    python -m benchmarks.runtimes [--images 200] [--models DIR]
+    python -m benchmarks.runtimes [NAME ...] [--images 200] [--models DIR]
 
-Trains three models, or takes them from ``--models`` where they are there. Each is measured as ``certify-runtimes`` does
+Trains three models, or takes them from ``--models`` where they are there; with names only these, beside the others of
+an earlier run. Each is measured as ``certify-runtimes`` does
 on its own test images and all drawn files, and as a site in headless Chromium (:mod:`benchmarks.browser`). Times are of
 one image after another, in rounds in which all runtimes take turns, with one thread each: read the ratios. It needs
 Chromium with its driver, npm once, and for LiteRT ``FACEVALUE_LITERT_PYTHON``.
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import browser
-from benchmarks.common import data, keep, mobilenet, shown, train
+from benchmarks.common import data, keep, kept, mobilenet, shown, train
 from facevalue.api.common.export_images import labelled_images, ranges_images
 from facevalue.evidence.records import ParityFigures
 from facevalue.export import EXPORTERS
@@ -51,21 +52,24 @@ def main() -> None:
     import torch
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="only these models")
     parser.add_argument("--images", type=int, default=200, help="most labelled images")
     parser.add_argument("--models", type=Path, help="a folder with the models, or for them")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = kept("runtimes")["models"] if options.names else {}
     with tempfile.TemporaryDirectory() as folder:
         for name, arguments in recipes().items():
+            if options.names and name not in options.names:
+                continue
             place = (options.models or Path(folder)) / name.replace(" ", "-")
             if not place.is_dir():
                 train(place, *arguments)
             files = Path(folder) / f"{place.name}-files"
             files.mkdir()
             figures[name] = {"training": shown(shlex.join(arguments)), **measured(place, files, options.images)}
-            keep("runtimes", {"images": options.images, "timed": TIMED, "rounds": ROUNDS, "models": figures})
+            keep("runtimes", {"timed": TIMED, "rounds": ROUNDS, "models": figures})
 
 
 def measured(model: Path, folder: Path, most: int) -> dict[str, Any]:

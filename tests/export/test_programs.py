@@ -15,7 +15,10 @@ from facevalue.export import programs
 @pytest.mark.parametrize(
     ("told", "shown"),
     [
-        ("raise RuntimeError('Lowering not found: aten.some\\n\\nUse tlparse to see it.')", "RuntimeError: Lowering not"),
+        (
+            "raise RuntimeError('Lowering not found: aten.some\\n\\nUse tlparse to see it.')",
+            "RuntimeError: Lowering not",
+        ),
         ("raise SystemExit('no room\\n')", "no room"),
         ("raise SystemExit(3)", "no message"),
     ],

@@ -148,6 +148,7 @@ KINDS: dict[str, FindingKind] = {
     "smoothing-lowers-accuracy": FindingKind("warning", "Randomised smoothing lowers accuracy."),
     # Exported files.
     "runtime-answers-otherwise": FindingKind("error", "A runtime does not give the model's answers."),
+    "abstains-otherwise": FindingKind("warning", "A file of lower precision abstains on other images than the model."),
     "read-otherwise": FindingKind("warning", "A target reads some images otherwise than facevalue does."),
     # Older cards.
     "unclassified": FindingKind("warning", "A warning from a card of format 1, which had no codes."),

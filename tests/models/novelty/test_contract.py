@@ -105,6 +105,7 @@ def test_it_knows_strangers_only_if_it_says_so(world: World, kind: type[NoveltyS
     assert np.isfinite(world.scores(without, world.strangers)).all()
 
 
+@pytest.mark.filterwarnings("ignore")  # torch.export uses what torch deprecates
 def test_its_graph_checks_no_values(world: World, kind: type[NoveltyScore]) -> None:
     """LiteRT has no operation for a check such as that of one_hot."""
     logits = world.logits(world.new)
