@@ -1,21 +1,17 @@
-"""The web app in headless Chromium beside Python: the same answers, time per image, cold start, size.
+"""A site in headless Chromium beside Python: the same answers, time per image, cold start. See benchmarks.runtimes.
 
-    python -m benchmarks.browser
-
-Trains three models, exports each to web, and compares in the page's own way: the site's canaries are all drawn files
-that browsers can read and the model's test images. Times are of one file after another, in rounds that take turns, with
-one thread everywhere. It needs Chromium with its driver, npm once, and for LiteRT ``FACEVALUE_LITERT_PYTHON``.
+It compares in the page's own way: the site's canaries are all drawn files that browsers can read, and the model's test
+images.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import statistics
 import sys
-import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +19,15 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from tests.web.browsing import chromium, hosting, run
 
-from benchmarks.common import data, keep, mobilenet, train
-from facevalue.api.export import export
+from facevalue.export.base import Pixels
 from facevalue.images.parity import ParityFile, parity_files
+from facevalue.images.preprocessing import Preprocessing
 from facevalue.runtime import Predictor, open_folder
 from facevalue.web.canaries import Canary, answered
 from facevalue.web.engine_files import EngineName, engine_folder
 from facevalue.web.site import MODELS, unpacked_network, write_site
 
-TIMED = 40
-ROUNDS = 3
+STARTS = 3
 WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--ignore-gpu-blocklist")
 
 OPEN = """
@@ -58,53 +53,34 @@ return times;
 """
 
 
-def main() -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    grey, own = data("horse-or-human-grey100"), ["--groups", r"stem:^([a-z]+\d+)", "--seed", "0"]
-    probe = ["--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet()]
-    models = {
-        "human-or-object mobilenetv2": [str(data("human-or-object")), *probe, "--groups", "parent", "--seed", "0"],
-        "horse-or-human mobilenetv2": [str(grey), *probe, *own],
-        "horse-or-human small-cnn": [str(grey), "--recipe", "horse-or-human/cnn", *own],
-    }
-    figures: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, arguments in models.items():
-            place = Path(folder) / name.replace(" ", "-")
-            figures[name] = {"training": train(place, *arguments)["arguments"], **measured(place, place / "site")}
-            print(name, figures[name], flush=True)
-    keep("runtimes.browser", {"models": figures})
-
-
-def measured(model: Path, site: Path) -> dict[str, Any]:
-    report = export(model, site, to="web")
+def compared(model: Path, site: Path, most: int) -> dict[str, Any]:
+    """The page's answers to all drawn files and at most ``most`` test images beside Python's, by engine."""
     predictor = open_folder(model)
     files = [file for file in parity_files() if not file.kind.startswith("tiff")]
-    tested = test_images(model)
+    tested = test_images(model, most)
     known = answered(predictor, [*files, *tested])
     engines: list[EngineName] = [name for name in MODELS if unpacked_network(site, name) is not None]
     wide = site.with_name("compared")
     rebuilt(site, wide, predictor, known, engines)
-    found: dict[str, Any] = {"site_bytes": report.bytes, "drawn": len(files), "test_images": len(tested)}
+    found: dict[str, Any] = {"drawn": len(files), "test_images": len(tested)}
     found["near_a_limit"] = len(files) + len(tested) - len(known)
     with chromium() as browser, hosting(wide) as url:
-        found["version"] = browser.capabilities["browserVersion"]
+        found["chromium"] = browser.capabilities["browserVersion"]
         browser.get(f"{url}/static/icon.svg")
         browser.set_script_timeout(600)
         found["engines"] = {name: run(browser, COMPARE, name, "wasm") for name in engines}
-    found["milliseconds"] = times(site, predictor, tested, engines)
     found["start_seconds"] = start_seconds(site)
     found["webgpu_on_swiftshader"] = on_webgpu(site, predictor, known)
     return found
 
 
-def test_images(model: Path) -> list[ParityFile]:
-    """The model's own test images that can be read, at most 200."""
+def test_images(model: Path, most: int) -> list[ParityFile]:
+    """The model's own test images, at most ``most``, drawn evenly from the manifest."""
     import pandas as pd
 
     table = pd.read_parquet(model / "manifest.parquet")
     paths = table[table["split"] == "test"]["path"].tolist()
-    chosen = paths[:: max(1, len(paths) // 200)][:200]
+    chosen = [paths[i * len(paths) // most] for i in range(most)] if len(paths) > most else paths
     return [ParityFile(Path(path).name, "test image", Path(path).read_bytes()) for path in chosen]
 
 
@@ -122,37 +98,44 @@ def rebuilt(site: Path, target: Path, predictor: Predictor, known: list[Canary],
     write_site(target, predictor.card, networks, engine_folder(), numbered)
 
 
-def times(site: Path, predictor: Predictor, tested: list[ParityFile], engines: list[EngineName]) -> dict[str, Any]:
-    """Milliseconds from file bytes to answer, the median, and of the network alone; and ratios to Python."""
-    files = tested[:TIMED]
+def times(
+    site: Path, runs: Mapping[str, Callable[[Pixels], object]], reading: Preprocessing, files: list[bytes], rounds: int
+) -> dict[str, Any]:
+    """Milliseconds of an image, the median: of the network alone and from file bytes; and their ratios to torch."""
+    engines: list[EngineName] = [name for name in MODELS if unpacked_network(site, name) is not None]
     (site / "timed").mkdir()
     for i, file in enumerate(files):
-        (site / "timed" / f"{i}.jpg").write_bytes(file.data)
-    paths = [f"/timed/{i}.jpg" for i in range(len(files))]
-    whole: dict[str, list[float]] = {}
+        (site / "timed" / str(i)).write_bytes(file)
+    paths = [f"/timed/{i}" for i in range(len(files))]
     network: dict[str, list[float]] = {}
+    whole: dict[str, list[float]] = {}
     with chromium() as browser, hosting(site) as url:
         browser.get(f"{url}/static/icon.svg")
         browser.set_script_timeout(600)
-        for _ in range(ROUNDS):
-            for name in engines:
-                for total, inside in run(browser, TIME, name, "wasm", paths):
-                    whole.setdefault(f"browser {name}", []).append(total)
-                    network.setdefault(f"browser {name}", []).append(inside)
-            for file in files:
-                start = time.perf_counter()
-                predictor.predict_bytes(file.data)
-                whole.setdefault("python onnxruntime", []).append(time.perf_counter() - start)
+        for runner in runs.values():
+            runner(reading.of(files[0])[None])  # warm
+        for _ in range(rounds):
+            for name, runner in runs.items():
+                for file in files:
+                    start = time.perf_counter()
+                    pixels = reading.of(file)[None]
+                    read = time.perf_counter()
+                    runner(pixels)
+                    end = time.perf_counter()
+                    network.setdefault(name, []).append(end - read)
+                    whole.setdefault(name, []).append(end - start)
+            for engine in engines:
+                for total, inside in run(browser, TIME, engine, "wasm", paths):
+                    network.setdefault(f"browser {engine}", []).append(inside)
+                    whole.setdefault(f"browser {engine}", []).append(total)
     shutil.rmtree(site / "timed")
-    found = {name: round(1000 * statistics.median(values), 2) for name, values in whole.items()}
-    base = found["python onnxruntime"]
-    return {
-        "file_to_answer": found,
-        "network_alone": {name: round(1000 * statistics.median(values), 2) for name, values in network.items()},
-        "ratio_to_python": {name: round(value / base, 2) for name, value in found.items()},
-        "images": len(files),
-        "rounds": ROUNDS,
-    }
+    return {"images": len(files), "network_alone": _medians(network), "file_to_answer": _medians(whole)}
+
+
+def _medians(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    found = {name: 1000 * statistics.median(values) for name, values in seconds.items()}
+    base = found["torch fp32"]
+    return {name: {"median": round(value, 2), "of_torch": round(value / base, 2)} for name, value in found.items()}
 
 
 def ready(browser: webdriver.Chrome, url: str) -> float:
@@ -168,7 +151,7 @@ def ready(browser: webdriver.Chrome, url: str) -> float:
 def start_seconds(site: Path) -> dict[str, float]:
     """From the address to a page that has checked itself: the first visit, and the next one from the cache."""
     first, next_ = [], []
-    for _ in range(ROUNDS):
+    for _ in range(STARTS):
         with chromium() as browser, hosting(site) as url:
             first.append(ready(browser, url))
             run(browser, "await navigator.serviceWorker.ready; return true;")
@@ -189,7 +172,3 @@ def on_webgpu(site: Path, predictor: Predictor, known: list[Canary]) -> dict[str
         browser.set_script_timeout(600)
         found: dict[str, Any] | None = run(browser, COMPARE, "litert", "webgpu")
         return found
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ import pytest
 from facevalue.errors import UsageError
 from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
 from facevalue.evidence.policy import check_policy
-from facevalue.evidence.policy.figures import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES
+from facevalue.evidence.policy.figures import ATTACK_FIGURES, EXPORT_FIGURES, FIGURES, RUNTIME_FIGURES
 from facevalue.evidence.provenance import Provenance
 from facevalue.evidence.records import (
     DISTILLATION,
@@ -24,10 +24,12 @@ from facevalue.evidence.records import (
     CorruptionReport,
     Evaluation,
     ExportReport,
+    ParityFigures,
     PipelineFigures,
     ProbabilityFigures,
     RateGap,
     RemadeReport,
+    RuntimeReport,
 )
 from facevalue.evidence.stated_limits import FalsePositives, StatedError
 from facevalue.images.preprocessing import Preprocessing
@@ -273,6 +275,10 @@ def test_exports(hold):
         ("[require]\nattack = 3", r"Expected \[require\.attack\.NAME\] to be a table"),
         ("[require.export.onnx]", r"\[require\.export\.onnx\] needs a figure"),
         ("[require.export.onnx]\nsize = 1", r"the keys are: n, label_agreement, max_probability_difference"),
+        ("[require.runtimes]\nfp32 = 1", r"Expected \[require\.runtimes\.NAME\] to be a table"),
+        ("[require.runtimes.fp32]\nsize = 1", r"the keys are: targets, n, label_agreement, accuracy, accuracy_lost"),
+        ('[require.runtimes.fp32]\ntargets = ["onnx"]', "needs a figure"),
+        ("[require.runtimes.fp32]\ntargets = 'onnx'\nn = 1", "targets to be a list of names, but got 'onnx'"),
         ('[require]\naccuracy = "high"', "Expected accuracy to be a number, but got 'high'"),
         ("[require]\naccuracy = true", "to be a number"),
         ("[require]\naccuracy = nan", "to be a number"),
@@ -303,8 +309,47 @@ def test_every_figure_and_its_direction_stand_in_the_documentation(root: Path):
     text = (root / "docs" / "guides" / "policies.md").read_text(encoding="utf-8")
     for key, figure in FIGURES.items():
         assert f"| `{key}` | {figure.direction} | {figure.meaning} |" in text
-    for key in (*ATTACK_FIGURES, *EXPORT_FIGURES):
+    for key in (*ATTACK_FIGURES, *EXPORT_FIGURES, *RUNTIME_FIGURES):
         assert f"`{key}`" in text
+
+
+def certified_runtimes(split: str, *rows: ParityFigures) -> RuntimeReport:
+    return RuntimeReport(provenance=Provenance(split=split, n=200), runtimes=rows)
+
+
+def test_runtimes(hold, card):
+    onnx = ParityFigures(target="onnx", n=200, max_probability_difference=1e-6, accuracy=0.97, runtime_accuracy=0.97)
+    litert = onnx.changed(target="litert", max_probability_difference=2e-5, pixel_differences=1)
+    small = onnx.changed(
+        precision="int8", runtime_accuracy=0.955, label_agreement=0.98, answers_changed=7, labels_changed=4
+    )
+    measured = card.with_evidence(certified_runtimes("test", onnx.changed(label_agreement=0.5)))
+    measured = measured.with_evidence(
+        certified_runtimes("test", onnx, litert, small), certified_runtimes("other", small.changed(n=3))
+    )
+    fp32 = "[require.runtimes.fp32]\nlabel_agreement = 1.0\nmax_probability_difference = 1e-4\nn = 200\n"
+    assert hold(fp32, measured)["passed"]
+    assert hold(fp32 + 'targets = ["litert", "onnx"]', measured)["passed"]
+    worst = "max_probability_difference = 1e-5\npixel_differences = 0\nanswers_changed = 0"
+    failed = hold(f"[require.runtimes.fp32]\n{worst}", measured)["failed"]
+    assert [(f["figure"], f["got"]) for f in failed] == [
+        ("runtimes.fp32.max_probability_difference", 2e-5),
+        ("runtimes.fp32.pixel_differences", 1),
+    ]
+    assert hold(f'[require.runtimes.fp32]\ntargets = ["onnx"]\n{worst}', measured)["passed"]
+    lost = hold("[require.runtimes.int8]\naccuracy_lost = 0.005\naccuracy = 0.95\nanswers_changed = 6", measured)
+    assert [(f["figure"], f["got"]) for f in lost["failed"]] == [
+        ("runtimes.int8.accuracy_lost", pytest.approx(0.015)),
+        ("runtimes.int8.answers_changed", 7),
+    ]
+    for text, words in (
+        ('[require.runtimes.fp32]\ntargets = ["onnx", "openvino"]\nn = 1', "no openvino fp32 among the runtimes"),
+        ("[require.runtimes.bf16]\nn = 1", "no runtime with bf16 among the runtimes certified on 'test'"),
+    ):
+        [one] = hold(text, measured)["failed"]
+        assert one["got"] is None
+        assert words in one["reason"]
+    assert not hold(fp32)["passed"]  # nothing was certified
 
 
 def corrupted(split: str, *accuracies: float) -> CorruptionReport:

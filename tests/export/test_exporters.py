@@ -253,6 +253,34 @@ def test_lower_precision_is_judged_by_accuracy(make: Make, face_images: ImageDat
     assert problem_of(figures.changed(precision="fp32")) is not None
 
 
+@pytest.mark.parametrize(("factor", "told"), [(1.0, []), (1e-9, ["abstains-otherwise"])])
+def test_lower_precision_that_abstains_otherwise_is_said_to(
+    factor: float, told: list[str], make: Make, face_images: ImageDataset, tmp_path: Path
+) -> None:
+    """A file whose novelty is 0 answers where the model abstains, with the same labels."""
+
+    class Familiar(Altered):
+        precisions = ("fp32", "bf16")
+
+        def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
+            runtime = super().open(card, path, precision)
+
+            def run(pixels: Pixels) -> dict[str, np.ndarray]:
+                found = runtime.run(pixels)
+                return {**found, "novelty": found["novelty"] * factor}
+
+            return Runtime(run, runtime.versions)
+
+    strict = make().card.changed(abstention=Abstention(novelty=1e-6))
+    figures = Familiar(0.0).measure(
+        Reference(make().changed(card=strict), face_images), tmp_path / "file", precision="bf16"
+    )
+    assert figures.labels_changed == 0
+    assert (figures.answers_changed == len(face_images)) == bool(told)
+    assert [w.code for w in figures.warnings] == told
+    assert figures.problem is None
+
+
 def test_a_target_that_reads_otherwise_is_said_to(make: Make, face_images: ImageDataset) -> None:
     """As a program that ignores the EXIF orientation and cannot read TIFF."""
     classifier = make()

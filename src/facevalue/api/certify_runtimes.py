@@ -11,16 +11,15 @@ from facevalue.api.common.export_images import ACCURACY_IMAGES, labelled_images,
 from facevalue.api.common.inputs import Model, opened
 from facevalue.api.common.model_folder import keep
 from facevalue.data.scan import Data
-from facevalue.errors import FaceValueError
 from facevalue.evidence.findings import Finding, distinct, finding
 from facevalue.evidence.provenance import Provenance, recorded
 from facevalue.evidence.records import ParityFigures, RuntimeReport
 from facevalue.evidence.store import check_writable
 from facevalue.export import EXPORTERS, find
+from facevalue.export.every_runtime import measure_all
 from facevalue.export.parity import Reference
 from facevalue.images.parity import parity_files
 from facevalue.models.classifier import Classifier
-from facevalue.support import progress
 
 
 @recorded
@@ -69,23 +68,13 @@ def certify_runtimes(
     images = labelled_images(classifier, data, limit, classes)
     ranges = ranges_images(classifier, calibration)
     reference = Reference(classifier, images, parity_files())
-    rows: list[ParityFigures] = []
-    left_out: dict[str, str] = {}
-    jobs = [(exporter, precision) for exporter in exporters for precision in exporter.precisions]
-    for exporter, precision in progress.track(jobs, "certifying", unit="runtimes"):
-        try:
-            exporter.check(precision)
-            with tempfile.TemporaryDirectory(prefix="facevalue-") as temporary:
-                path = Path(temporary) / exporter.name
-                path.mkdir() if exporter.folder else path.touch()
-                rows.append(exporter.measure(reference, path, precision=precision, calibration=ranges))
-        except FaceValueError as error:
-            left_out[f"{exporter.name} {precision}"] = str(error)
+    with tempfile.TemporaryDirectory(prefix="facevalue-") as temporary:
+        found = measure_all(exporters, reference, Path(temporary), ranges)
     report = RuntimeReport(
-        runtimes=tuple(rows),
-        left_out=left_out,
+        runtimes=tuple(found.rows),
+        left_out=found.left_out,
         provenance=Provenance.of(images, start),
-        warnings=distinct([*(w for row in rows for w in row.warnings), *_failed(rows)]),
+        warnings=distinct([*(w for row in found.rows for w in row.warnings), *_failed(found.rows)]),
     )
     if folder is not None:
         keep(folder, classifier.card, report)

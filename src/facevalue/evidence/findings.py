@@ -173,6 +173,7 @@ KINDS: dict[str, FindingKind] = {
     "engine-answers-otherwise": FindingKind(
         "warning", "The faster engine does not give the model's answers, so another is used."
     ),
+    "abstains-otherwise": FindingKind("warning", "A file of lower precision abstains on other images than the model."),
     "read-otherwise": FindingKind("warning", "A target reads some images otherwise than facevalue does."),
     # Older cards.
     "unclassified": FindingKind("warning", "A warning from a card of format 1, which had no codes."),

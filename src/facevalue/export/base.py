@@ -34,6 +34,9 @@ Pixels = NDArray[np.uint8]
 CALIBRATION_IMAGES = 200
 """Most images that the ranges of 8-bit numbers are measured on."""
 
+MOST_ABSTENTIONS = 0.01
+"""Share of images on which a file of lower precision may abstain otherwise without a finding."""
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -181,7 +184,19 @@ class Exporter(ABC):
             engine={**versions, **runtime.versions},
             processor=machine.processor(),
         )
-        return figures.changed(problem=problem_of(figures))
+        return figures.changed(problem=problem_of(figures), warnings=(*figures.warnings, *_abstentions(figures)))
+
+
+def _abstentions(figures: ParityFigures) -> tuple[Finding, ...]:
+    """A finding if a file of lower precision keeps the labels, but often abstains where the model does not."""
+    only, n = figures.answers_changed - figures.labels_changed, figures.n + figures.drawn
+    if figures.precision == "fp32" or only <= MOST_ABSTENTIONS * n:
+        return ()
+    text = (
+        f"on {only} of {n} images {figures.target} {figures.precision} gives the model's label, but abstains where the "
+        "model answers or answers where the model abstains"
+    )
+    return (finding("abstains-otherwise", text, target=figures.target, precision=figures.precision, n=only),)
 
 
 def _scores_once(card: ModelCard) -> tuple[Finding, ...]:

@@ -83,6 +83,8 @@ def _width(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> int | 
     if node.op_type not in _LAYERS or len(node.input) < 2 or node.input[1] not in weights:
         return None
     shape = weights[node.input[1]].dims
+    if len(shape) < 2:  # a weighted sum, as of neighbours' distances
+        return None
     if node.op_type == "Conv":
         return int(shape[0])
     turned = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)

@@ -106,7 +106,8 @@ def _floating(model: Any, classes: int) -> list[str]:
 
 def _operation(node: Any) -> Operation:
     sources = [node.input_value(i) for i in range(node.get_input_size())]
-    is_layer = node.get_type_name() in _LAYERS and _is_constant(sources[1])
+    # Of one dimension they are a weighted sum, as of neighbours' distances.
+    is_layer = node.get_type_name() in _LAYERS and _is_constant(sources[1]) and len(sources[1].get_partial_shape()) > 1
     return Operation(
         name=node.get_friendly_name(),
         inputs=tuple(_tensor(source) for source in sources),

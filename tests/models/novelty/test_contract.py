@@ -105,6 +105,15 @@ def test_it_knows_strangers_only_if_it_says_so(world: World, kind: type[NoveltyS
     assert np.isfinite(world.scores(without, world.strangers)).all()
 
 
+@pytest.mark.filterwarnings("ignore")  # torch.export uses what torch deprecates
+def test_its_graph_checks_no_values(world: World, kind: type[NoveltyScore]) -> None:
+    """LiteRT has no operation for a check such as that of one_hot."""
+    logits = world.logits(world.new)
+    program = torch.export.export(kind.fitted(world.known), (world.new, logits, logits.argmax(1)))
+    operations = [str(node.target) for node in program.run_decompositions().graph.nodes]
+    assert [name for name in operations if "_assert_async" in name or "_assert_scalar" in name] == []
+
+
 def test_it_is_the_same_in_onnx_runtime_and_from_the_folder(kind: type[NoveltyScore], tmp_path: Path) -> None:
     torch.manual_seed(0)
     size, classes = 16, ("cat", "dog")

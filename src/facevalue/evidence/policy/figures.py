@@ -15,6 +15,7 @@ from facevalue.evidence.records import (
     ExplanationFigures,
     ExportReport,
     LeftOutFigures,
+    ParityFigures,
     RemadeReport,
     SourceReport,
     StrangerReport,
@@ -92,6 +93,17 @@ EXPORT_FIGURES: dict[str, tuple[Callable[[ExportReport], float], Direction]] = {
     "max_probability_difference": (lambda e: e.max_probability_difference, "at most"),
 }
 """Keys of ``[require.export.TARGET]``."""
+
+RUNTIME_FIGURES: dict[str, tuple[Callable[[ParityFigures], float], Direction]] = {
+    "n": (lambda f: f.n, "at least"),
+    "label_agreement": (lambda f: f.label_agreement, "at least"),
+    "accuracy": (lambda f: f.runtime_accuracy, "at least"),
+    "accuracy_lost": (lambda f: f.accuracy - f.runtime_accuracy, "at most"),
+    "answers_changed": (lambda f: f.answers_changed, "at most"),
+    "pixel_differences": (lambda f: f.pixel_differences, "at most"),
+    "max_probability_difference": (lambda f: f.max_probability_difference, "at most"),
+}
+"""Keys of ``[require.runtimes.PRECISION]`` besides ``targets``: those of the worst runtime."""
 
 CORRUPTION_FIGURES: dict[str, Callable[[CorruptionReport], float | None]] = {
     "n": lambda r: r.n,

@@ -19,6 +19,7 @@ from facevalue.evidence.policy.figures import (
     LEFT_OUT_FIGURES,
     PROMISES,
     REMADE_FIGURES,
+    RUNTIME_FIGURES,
     SOURCE_FIGURES,
     STRANGER_FIGURES,
     Direction,
@@ -33,13 +34,14 @@ from facevalue.evidence.records import (
     ExportReport,
     LeftOutReport,
     RemadeReport,
+    RuntimeReport,
     SourceReport,
     StrangerReport,
 )
 from facevalue.support.formats import eps_text
 
 _TABLES = """
-    attack export corruption remade strangers calibration promise explanations sources left_out certificate
+    attack export runtimes corruption remade strangers calibration promise explanations sources left_out certificate
 """.split()
 
 _SAME_EPS = 1e-4  # of the network input's range: 0.0157 in a policy is 4/255
@@ -98,6 +100,9 @@ def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
         elif key == "export":
             for name, wanted in tables(key, value):
                 yield from _export_checks(card, name, wanted)
+        elif key == "runtimes":
+            for precision, wanted in tables(key, value):
+                yield from _runtime_checks(card, split, precision, wanted)
         elif key == "corruption":
             yield from _corruption_checks(card, split, table(key, value))
         elif key == "strangers":
@@ -165,6 +170,31 @@ def _export_checks(card: ModelCard, target: str, wanted: Mapping[str, Any]) -> I
         of, direction = EXPORT_FIGURES[key]
         reason = None if found else f"no export to {target} on the card"
         yield Check(f"{where}.{key}", direction, number(key, value), of(found[-1]) if found else None, reason)
+
+
+def _runtime_checks(card: ModelCard, split: str, precision: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
+    where, targets = f"runtimes.{precision}", wanted.get("targets", [])
+    figures = {key: value for key, value in wanted.items() if key != "targets"}
+    for key in figures:
+        if key not in RUNTIME_FIGURES:
+            raise unknown(f"{where}.{key}", ["targets", *RUNTIME_FIGURES])
+    if not figures:
+        raise UsageError(f"[require.{where}] needs a figure ({', '.join(RUNTIME_FIGURES)})")
+    if not isinstance(targets, list) or not all(isinstance(name, str) for name in targets):
+        raise UsageError(f"Expected {where}.targets to be a list of names, but got {targets!r}")
+    reports = [r for r in card.of_kind(RuntimeReport) if r.split == split]
+    measured = [f for f in reports[-1].runtimes if f.precision == precision] if reports else []
+    absent = [name for name in targets if name not in {f.target for f in measured}]
+    rows = [f for f in measured if f.target in targets or not targets]
+    reason = None
+    if not rows or absent:
+        missing = ", ".join(f"{name} {precision}" for name in absent) or f"runtime with {precision}"
+        reason = f"no {missing} among the runtimes certified on {split!r}"
+    for key, value in figures.items():
+        of, direction = RUNTIME_FIGURES[key]
+        worst = min if direction == "at least" else max
+        got = None if reason else worst(of(row) for row in rows)
+        yield Check(f"{where}.{key}", direction, number(f"{where}.{key}", value), got, reason)
 
 
 def _corruption_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:

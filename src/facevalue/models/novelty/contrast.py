@@ -56,7 +56,9 @@ class Contrast(NoveltyScore):
 
     def forward(self, features: Tensor, logits: Tensor, decided: Tensor) -> Tensor:
         unit = bank.projected(features, self.projection)
-        predicted = nn.functional.one_hot(decided, self.of_class.shape[0]).to(unit.dtype)
+        # Not one_hot, which looks at the values: a graph that is captured for LiteRT cannot.
+        classes = torch.arange(self.of_class.shape[0], device=decided.device)
+        predicted = (decided[:, None] == classes).to(unit.dtype)
         near = bank.distance(unit, self.own, self.own_share, predicted @ self.of_class)
         if not self.strangers.shape[0]:
             return near
