@@ -51,12 +51,14 @@ class Features:
     contrasts : (n, 3, d) differences between the features of the images' quarters, if requested; see :data:`CONTRASTS`.
     changes : (m, d) features of changed copies, which should get the scores of their originals, minus those of the
         originals.
+    originals : (m,) row of the original of each of the ``changes``.
     """
 
     x: Tensor
     y: NDArray[np.int64]
     contrasts: Tensor | None = None
     changes: Tensor | None = None
+    originals: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)

@@ -134,7 +134,7 @@ class OwnImages:
         return [torch.softmax((x @ probe.weight.T + probe.bias).double() / temperature, 1).numpy() for x in asked]
 
     def _dealt(self, chosen: Mapping[str, Features], kept: Masks, seed: int) -> dict[str, Features]:
-        if any(part.copies is not None for part in chosen.values()):
+        if any(part.changes is not None for part in chosen.values()):
             raise UsageError("`seeds`: only one seed is possible for a probe with `probe.copy_consistency`")
         sizes = [len(chosen[name]) for name in LEARNED]
         every = _together([chosen[name] for name in LEARNED])
@@ -158,9 +158,9 @@ class OwnImages:
 
 
 def _together(parts: Sequence[Features]) -> Features:
-    """One table; quarters only if all parts have them."""
-    quarters = [part.quarters for part in parts]
-    known = [q for q in quarters if q is not None]
+    """One table; contrasts only if all parts have them."""
+    contrasts = [part.contrasts for part in parts]
+    known = [c for c in contrasts if c is not None]
     return Features(
         torch.cat([part.x for part in parts]),
         np.concatenate([part.y for part in parts]),
@@ -169,12 +169,13 @@ def _together(parts: Sequence[Features]) -> Features:
 
 
 def _rows(features: Features, places: NDArray[np.int64]) -> Features:
-    """The features of some images, with their quarters and copies."""
+    """The features of some images, with their contrasts and the changes of their copies."""
     at = torch.from_numpy(places)
-    found = Features(features.x[at], features.y[places], None if features.quarters is None else features.quarters[at])
-    if features.copies is None or features.originals is None:
+    contrasts = None if features.contrasts is None else features.contrasts[at]
+    found = Features(features.x[at], features.y[places], contrasts)
+    if features.changes is None or features.originals is None:
         return found
     new = torch.full((len(features.x),), -1, dtype=torch.int64)
     new[at] = torch.arange(len(places))
     originals = new[features.originals]
-    return replace(found, copies=features.copies[originals >= 0], originals=originals[originals >= 0])
+    return replace(found, changes=features.changes[originals >= 0], originals=originals[originals >= 0])

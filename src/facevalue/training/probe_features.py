@@ -72,12 +72,14 @@ def probe_features(
     found |= {name: plain.of(dataset) for name, dataset in splits.items() if name not in found}
     train = splits["train"]
     if settings.copy_consistency:
-        changes = []
+        changes, originals = [], []
         for places, copies in _copies(plain, train, recipe):
             for row, place in zip(copies.x, places, strict=True):  # in place: there may be gigabytes of them
                 row -= found["train"].x[place]
             changes.append(copies.x)
-        found["train"] = replace(found["train"], changes=changes[0] if len(changes) == 1 else torch.cat(changes))
+            originals.append(torch.from_numpy(places))
+        changed = changes[0] if len(changes) == 1 else torch.cat(changes)
+        found["train"] = replace(found["train"], changes=changed, originals=torch.cat(originals))
     else:
         found["train"] = found["train"].joined(*(copies for _, copies in _copies(extractor, train, recipe)))
     return {name: found[name] for name in splits}
