@@ -117,6 +117,9 @@ KINDS: dict[str, FindingKind] = {
     "strangers-not-given-again": FindingKind(
         "warning", "Strangers that the model was trained with were not given to fine-tuning."
     ),
+    "unknown-sources-answered": FindingKind("warning", "Images of unknown sources are often answered as if known."),
+    "source-not-learned": FindingKind("warning", "After `adapt`, the new source is still answered wrongly too often."),
+    "old-images-not-found": FindingKind("warning", "The change on the old test images could not be measured."),
     # Faces.
     "images-without-face": FindingKind("warning", "Images in which no face was found are left out."),
     "export-takes-faces": FindingKind("info", "An exported file takes crops of faces, and the detector is beside it."),

@@ -15,7 +15,7 @@ RANK = 384
 """Most dimensions of a space."""
 
 NUMBERS = 2**22
-"""Most numbers in its basis (16 MiB), which therefore has fewer dimensions where features are very many; at least 64."""
+"""Most numbers in its basis (16 MiB), so it has fewer dimensions where features are very many; at least 64."""
 
 SHRINKAGE = 0.03
 """Share of the mean variance in the covariance within sources. From 0.03 to 0.3 little changes; 1 loses most of it."""

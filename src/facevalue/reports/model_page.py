@@ -17,6 +17,7 @@ from facevalue.evaluation.worst_classes import SHOWN, worst_classes
 from facevalue.evidence.card import HISTORY, REPORT, ModelCard
 from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.records import (
+    AdaptReport,
     AttackFigures,
     AttackReport,
     CalibrationReport,
@@ -116,6 +117,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
         attacks=card.of_kind(AttackReport),
         finetuned=card.of_kind(FinetuneReport),
+        adapted=card.of_kind(AdaptReport),
         corruptions=card.of_kind(CorruptionReport),
         strangers=card.of_kind(StrangerReport),
         remade=card.of_kind(RemadeReport),

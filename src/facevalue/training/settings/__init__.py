@@ -7,6 +7,7 @@ from facevalue.training.settings.data import GateSettings, SplitSettings
 from facevalue.training.settings.fit import FitSettings, OptimizerSettings, ScheduleSettings
 from facevalue.training.settings.methods import AdversarialSettings, DistillSettings, ProbeSettings
 from facevalue.training.settings.network import NetworkSettings
+from facevalue.training.settings.sources import SourceSettings
 
 __all__ = [
     "AdversarialSettings",
@@ -21,6 +22,7 @@ __all__ = [
     "ProbeSettings",
     "ScheduleSettings",
     "Settings",
+    "SourceSettings",
     "SplitSettings",
     "expect",
 ]
