@@ -40,15 +40,56 @@ class NewImages:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """A change of the margin: ``coordinates @ u + shift``."""
+class Reach:
+    """How changes for new images spread: a step is ``spread @ a`` for one number ``a`` per new image.
 
-    u: Tensor
-    shift: float
+    Attributes
+    ----------
+    spread : (r + 1, n) change of the margin's slope and shift for each new image.
+    gram : (n, n) change of each new image's margin for each.
+    """
 
-    def of(self, z: Tensor) -> Tensor:
-        """(n,) change for images at coordinates (n, r)."""
-        return z @ self.u + self.shift
+    spread: Tensor
+    gram: Tensor
+
+    @classmethod
+    def of(cls, moments: Moments, z: Tensor) -> Reach:
+        """For new images at coordinates (n, r), with the metric of the images that ``moments`` are of."""
+        r = z.shape[1]
+        known = torch.zeros(r + 1, r + 1, dtype=z.dtype)
+        second = moments.second
+        known[:r, :r] = second + RIDGE * second.diagonal().mean() * torch.eye(r, dtype=z.dtype)
+        # The mean of the coordinates: 0 for the images of the training, but not after sources were added.
+        mean = (moments.means * (moments.counts / moments.counts.sum())[:, None]).sum(0)
+        known[:r, r] = known[r, :r] = mean
+        known[r, r] = 1 + RIDGE
+        rows = torch.cat([z, torch.ones(len(z), 1, dtype=z.dtype)], 1)
+        spread = torch.linalg.solve(known, rows.T)
+        return cls(spread, rows @ spread)
+
+    def amounts(self, rows: NDArray[np.bool_], residuals: Tensor, sources: NDArray[np.int64], weight: float) -> Tensor:
+        """(m,) amounts for the chosen images, that bring them to their wanted margins.
+
+        They minimise the mean squared change of the margin of known images, by their second moments, plus ``weight``
+        times the mean squared error of each new source. It is recursive least squares (Plackett 1950, *Some theorems
+        in least squares*), which needs no known image.
+
+        Parameters
+        ----------
+        rows : (n,) the chosen images.
+        residuals : (m,) wanted changes of their margins.
+        sources : (n,) number of each image's new source, from 0.
+        """
+        chosen = torch.from_numpy(rows)
+        size = np.bincount(sources[rows])[sources[rows]]
+        penalty = torch.from_numpy(size / weight)
+        amounts: Tensor = torch.linalg.solve(self.gram[chosen][:, chosen] + torch.diag(penalty), residuals)
+        return amounts
+
+    def changes(self, rows: NDArray[np.bool_], amounts: Tensor) -> Tensor:
+        """(n,) change of every new image's margin, for amounts of the chosen ones."""
+        changes: Tensor = self.gram[:, torch.from_numpy(rows)] @ amounts
+        return changes
 
 
 def margins(classifier: Classifier, features: Tensor) -> Tensor:
@@ -69,34 +110,6 @@ def threshold_margin(classifier: Classifier) -> float:
         logits = torch.tensor([[-middle / 2, middle / 2]], dtype=torch.float64) * classifier.card.temperature
         low, high = (low, middle) if int(classifier.decide(logits)[0]) == 1 else (middle, high)
     return (low + high) / 2
-
-
-def step_for(moments: Moments, z: Tensor, residuals: Tensor, sources: NDArray[np.int64], weight: float) -> Step:
-    """The step that brings new images to their wanted margins.
-
-    Minimises the mean squared change of the margin of known images, by their second moments, plus ``weight`` times the
-    mean squared error of each new source. It is recursive least squares (Plackett 1950, *Some theorems in least
-    squares*), which needs no known image, only their moments.
-
-    Parameters
-    ----------
-    z : (n, r) coordinates of the new images.
-    residuals : (n,) wanted changes of the margin.
-    sources : (n,) number of each image's new source, from 0.
-    """
-    r = z.shape[1]
-    ones = torch.ones(len(z), 1, dtype=z.dtype)
-    rows = torch.cat([z, ones], 1)
-    known = torch.zeros(r + 1, r + 1, dtype=z.dtype)
-    known[:r, :r] = moments.second + RIDGE * moments.second.diagonal().mean() * torch.eye(r, dtype=z.dtype)
-    # The mean of the coordinates of known images: near 0, but not where sources were added.
-    mean = (moments.means * (moments.counts / moments.counts.sum())[:, None]).sum(0)
-    known[:r, r] = known[r, :r] = mean
-    known[r, r] = 1 + RIDGE
-    share = torch.from_numpy(weight / np.bincount(sources)[sources])
-    system = known + (rows * share[:, None]).T @ rows
-    solved = torch.linalg.solve(system, (rows * share[:, None]).T @ residuals)
-    return Step(solved[:r], float(solved[r]))
 
 
 def residuals(margin: Tensor, labels: NDArray[np.int64]) -> Tensor:
@@ -124,21 +137,22 @@ def cross_validated(classifier: Classifier, new: Sequence[NewImages], folds: int
     score = _score(classifier)
     z, margin, labels, sources = _joined(classifier, score.space, new)
     fold = _folds(sources, folds)
+    reach, wanted = Reach.of(score.moments, z), residuals(margin, labels)
     found, novelty = np.empty(len(z)), np.empty(len(z))
     every = torch.cat([part.features for part in new])
     for i in range(folds):
         out = fold == i
         if not out.any():
             continue
-        weight = _chosen(score.moments, z[~out], margin[~out], labels[~out], sources[~out])
-        step = step_for(score.moments, z[~out], residuals(margin[~out], labels[~out]), sources[~out], weight)
-        found[out] = (margin[out] + step.of(z[out])).numpy()
-        moments = _with_sources(score.moments, z[~out], sources[~out])
+        weight = _chosen(reach, margin, labels, sources, ~out)
+        changes = reach.changes(~out, reach.amounts(~out, wanted[torch.from_numpy(~out)], sources, weight))
+        found[out] = (margin + changes).numpy()[out]
+        moments = _with_sources(score.moments, z[torch.from_numpy(~out)], sources[~out])
         with torch.no_grad():
             rows = every[torch.from_numpy(out)]
             logits = classifier.body.head(rows)
             novelty[out] = SourceDistance.of(score.space, moments)(rows, logits, logits.argmax(1)).numpy()
-    return Fold(_chosen(score.moments, z, margin, labels, sources), found, novelty)
+    return Fold(_chosen(reach, margin, labels, sources, np.ones(len(z), bool)), found, novelty)
 
 
 def with_sources(classifier: Classifier, new: Sequence[NewImages], weight: float) -> Classifier:
@@ -146,10 +160,11 @@ def with_sources(classifier: Classifier, new: Sequence[NewImages], weight: float
     score = _score(classifier)
     space = score.space
     z, margin, labels, sources = _joined(classifier, space, new)
-    step = step_for(score.moments, z, residuals(margin, labels), sources, weight)
+    reach = Reach.of(score.moments, z)
+    step = reach.spread @ reach.amounts(np.ones(len(z), bool), residuals(margin, labels), sources, weight)
     # The step is of the tempered margin, which is the difference of two logits.
-    scaled = classifier.card.temperature * (space.basis.double() @ step.u) / space.unit.double()
-    shift = classifier.card.temperature * step.shift - float(scaled @ space.centre.double())
+    scaled = classifier.card.temperature * (space.basis.double() @ step[:-1]) / space.unit.double()
+    shift = classifier.card.temperature * float(step[-1]) - float(scaled @ space.centre.double())
     after = classifier.changed(novelty_score=SourceDistance.of(space, _with_sources(score.moments, z, sources)))
     head = copy.deepcopy(after.body.head)
     side = torch.tensor([-0.5, 0.5], dtype=torch.float64)
@@ -192,17 +207,19 @@ def _folds(sources: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
 
 
 def _chosen(
-    moments: Moments, z: Tensor, margin: Tensor, labels: NDArray[np.int64], sources: NDArray[np.int64]
+    reach: Reach, margin: Tensor, labels: NDArray[np.int64], sources: NDArray[np.int64], rows: NDArray[np.bool_]
 ) -> float:
-    """The smallest weight whose cross-validated accuracy on the new images is within a point of the best."""
-    fold = _folds(sources, 5)
+    """The smallest weight whose cross-validated accuracy on the chosen images is within a point of the best."""
+    fold = np.full(len(labels), -1)
+    fold[rows] = _folds(sources[rows], 5)
     side = np.where(labels == 1, 1.0, -1.0)
+    wanted = residuals(margin, labels)
     rates = []
     for weight in WEIGHTS:
-        right = np.empty(len(z), bool)
+        right = np.zeros(len(labels), bool)
         for i in range(5):
-            out = fold == i
-            step = step_for(moments, z[~out], residuals(margin[~out], labels[~out]), sources[~out], weight)
-            right[out] = side[out] * (margin[out] + step.of(z[out])).numpy() > 0
-        rates.append(float(np.mean([right[sources == number].mean() for number in np.unique(sources)])))
+            out, used = fold == i, rows & (fold != i)
+            changes = reach.changes(used, reach.amounts(used, wanted[torch.from_numpy(used)], sources, weight))
+            right[out] = (side * (margin + changes).numpy() > 0)[out]
+        rates.append(float(np.mean([right[rows & (sources == number)].mean() for number in np.unique(sources)])))
     return next(weight for weight, rate in zip(WEIGHTS, rates, strict=True) if rate >= max(rates) - 0.01)

@@ -17,6 +17,9 @@ RANK = 384
 NUMBERS = 2**22
 """Most numbers in its basis (16 MiB), so it has fewer dimensions where features are very many; at least 64."""
 
+IMAGES = 4
+"""Fewest images for each dimension: with fewer, the covariance is that of these very images."""
+
 SHRINKAGE = 0.03
 """Share of the mean variance in the covariance within sources. From 0.03 to 0.3 little changes; 1 loses most of it."""
 
@@ -43,7 +46,7 @@ class Space:
         # The floor keeps a nearly constant feature from being scaled up.
         unit = (deviation.square() + 1e-6 * deviation.square().mean() + 1e-24).sqrt()
         n, d = x.shape
-        rank = max(1, min(RANK, max(64, NUMBERS // d), d, n - 1))
+        rank = max(1, min(RANK, max(64, NUMBERS // d), d, n // IMAGES))
         basis = principal((x - centre) / unit, rank)[1]
         return cls(centre.float(), unit.float(), basis.contiguous().float())
 

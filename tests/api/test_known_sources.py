@@ -21,12 +21,18 @@ COLOURS = {
     "real/green": (60, 200, 60),
     "ai/blue": (60, 60, 200),
     "ai/grey": (130, 130, 130),
-    "real/yellow": (210, 210, 40),
-    "ai/pink": (220, 90, 200),
+    "real/yellow": (150, 150, 60),
+    "ai/pink": (150, 70, 150),
 }
 """Mean colour of each source; the last two are unknown to the model."""
 KNOWN = list(COLOURS)[:4]
-SETTINGS = {"sources.known": "on", "network.name": "small-cnn", "network.weights": "none", "network.size": 32}
+SETTINGS = {
+    "sources.known": "on",
+    "split.near": -1,
+    "network.name": "small-cnn",
+    "network.weights": "none",
+    "network.size": 32,
+}
 
 
 def write(folder: Path, name: str, n: int, seed: int = 0) -> Path:
@@ -53,7 +59,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
-    return fv.train(images / "train", tmp_path_factory.mktemp("made") / "model", settings=SETTINGS)
+    return fv.train(images / "train", tmp_path_factory.mktemp("made") / "model", groups="image", settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +110,7 @@ def test_the_reason_is_told_in_words(images: Path, model: Classifier) -> None:
 
 def test_without_the_setting_or_a_gate_no_source_is_asked_for(images: Path) -> None:
     settings = {**SETTINGS, "sources.known": "auto"}
-    made = fv.train(images / "train", settings=settings)
+    made = fv.train(images / "train", groups="image", settings=settings)
     assert made.card.sources is None
     assert made.card.abstention.source is None
     assert made.card.novelty.score != "sources"
@@ -116,7 +122,7 @@ def test_images_without_sources_are_refused(images: Path, tmp_path: Path) -> Non
     for name in ("real/red", "ai/blue"):
         write(tmp_path / name.partition("/")[0], name, 20)
     with pytest.raises(UsageError, match="have no sources"):
-        fv.train(tmp_path, settings=SETTINGS)
+        fv.train(tmp_path, groups="image", settings=SETTINGS)
 
 
 def test_a_learned_source_is_known_and_right(images: Path, model: Classifier, adapted: AdaptResult) -> None:
