@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.common import SEEDS, keep
-from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.evaluation.calibration import novelty_limit
 from facevalue.evaluation.metrics import auroc
+from facevalue.evidence.card import ModelCard, NetworkFacts
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.added_source import NewImages, cross_validated, margins, with_sources
 from facevalue.models.calibration.temperature import fit_temperature
@@ -117,7 +117,9 @@ def trained(data: Cached, train: NDArray[np.bool_], held_out: NDArray[np.bool_])
     names = sorted(set(data.source[train]))
     numbers = np.array([names.index(one) for one in data.source[train]], np.int64)
     space = Space.of(features[0])
-    score = SourceDistance.of(space, Moments.of(space.inside(features[0]), numbers, len(names)))
+    labels = torch.tensor([int(data.y[data.source == name][0]) for name in names])
+    moments = Moments.of(space.inside(features[0]), numbers, len(names))
+    score = SourceDistance.of(space, moments, nn.functional.one_hot(labels, 2).T.float())
     return Classifier(body, card, score).eval()
 
 
@@ -125,7 +127,7 @@ def distances(model: Classifier, x: Tensor) -> NDArray[np.float64]:
     """(n,) distances to the nearest source."""
     with torch.no_grad():
         logits = model.body.head(x)
-        found: NDArray[np.float64] = model.novelty_score(x, logits, logits.argmax(1)).double().numpy()
+        found: NDArray[np.float64] = model.novelty_score(x, logits, model.decide(logits)).double().numpy()
     return found
 
 
@@ -207,6 +209,7 @@ def learning(data: Cached, families: NDArray[np.str_], real: str, ai: str, seed:
                 "auroc": auroc(y, np.stack([-joined, joined], 1), 1),
                 "false_accusations": float((score[real] < 0).mean()),
                 "ai_found": float((score[ai] < 0).mean()),
+                "accused_answered": float(((score[real] < 0) & (distances(after, fresh[real]) <= limit)).mean()),
                 "known_share": float((distances(after, fresh[real]) <= limit).mean()),
                 "old_accuracy_before": float(before.mean()),
                 "old_accuracy": float((now == test_y).mean()),
@@ -257,7 +260,9 @@ def summary(rows: list[dict[str, Any]], curves: list[dict[str, Any]]) -> dict[st
         },
         "learning": [
             {
-                **{"size": size, "added": added, "runs": len(chosen)},
+                "size": size,
+                "added": added,
+                "runs": len(chosen),
                 **mean_of([{k: v for k, v in one.items() if k != "size"} for one in chosen]),
                 "reach": {
                     "balanced .80": float(np.mean([one["balanced"] >= 0.8 for one in chosen])),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from facevalue.models.classifier import Classifier
 from facevalue.models.novelty.sources import SourceDistance
@@ -140,6 +140,7 @@ def cross_validated(classifier: Classifier, new: Sequence[NewImages], folds: int
     reach, wanted = Reach.of(score.moments, z), residuals(margin, labels)
     found, novelty = np.empty(len(z)), np.empty(len(z))
     every = torch.cat([part.features for part in new])
+    of_class = _with_classes(score.of_class, new)
     for i in range(folds):
         out = fold == i
         if not out.any():
@@ -147,11 +148,14 @@ def cross_validated(classifier: Classifier, new: Sequence[NewImages], folds: int
         weight = _chosen(reach, margin, labels, sources, ~out)
         changes = reach.changes(~out, reach.amounts(~out, wanted[torch.from_numpy(~out)], sources, weight))
         found[out] = (margin + changes).numpy()[out]
+        decided = (found >= 0).astype(np.int64)
         moments = _with_sources(score.moments, z[torch.from_numpy(~out)], sources[~out])
         with torch.no_grad():
             rows = every[torch.from_numpy(out)]
             logits = classifier.body.head(rows)
-            novelty[out] = SourceDistance.of(score.space, moments)(rows, logits, logits.argmax(1)).numpy()
+            novelty[out] = SourceDistance.of(score.space, moments, of_class)(
+                rows, logits, torch.from_numpy(decided[out])
+            ).numpy()
     return Fold(_chosen(reach, margin, labels, sources, np.ones(len(z), bool)), found, novelty)
 
 
@@ -165,7 +169,11 @@ def with_sources(classifier: Classifier, new: Sequence[NewImages], weight: float
     # The step is of the tempered margin, which is the difference of two logits.
     scaled = classifier.card.temperature * (space.basis.double() @ step[:-1]) / space.unit.double()
     shift = classifier.card.temperature * float(step[-1]) - float(scaled @ space.centre.double())
-    after = classifier.changed(novelty_score=SourceDistance.of(space, _with_sources(score.moments, z, sources)))
+    after = classifier.changed(
+        novelty_score=SourceDistance.of(
+            space, _with_sources(score.moments, z, sources), _with_classes(score.of_class, new)
+        )
+    )
     head = copy.deepcopy(after.body.head)
     side = torch.tensor([-0.5, 0.5], dtype=torch.float64)
     with torch.no_grad():
@@ -194,6 +202,12 @@ def _with_sources(moments: Moments, z: Tensor, sources: NDArray[np.int64]) -> Mo
     for number in np.unique(sources):
         moments = moments.with_source(z[torch.from_numpy(sources == number)])
     return moments
+
+
+def _with_classes(of_class: Tensor, new: Sequence[NewImages]) -> Tensor:
+    """(k, s) with one more column for each new source."""
+    labels = torch.tensor([part.label for part in new])
+    return torch.cat([of_class, nn.functional.one_hot(labels, len(of_class)).T.to(of_class.dtype)], 1)
 
 
 def _folds(sources: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
