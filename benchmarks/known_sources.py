@@ -1,7 +1,9 @@
 """Known source or silence, and learning a source: the goals, with each family left out in turn and three seeds.
 
-Features are cached in a folder as ``FEATURES.npz`` (``x`` (n, v, d), ``top``, ``label``, ``source``, ``versions``): see
-:func:`cached`. Then a run takes minutes. Run from the project's root:
+FOLDER holds ``texture.npz`` and ``clip.npz`` with features of the images, computed before: ``x`` (n, v, d), ``label``,
+``source`` and ``top`` (n,), and ``versions`` (v,), among them ``clean``, ``q60`` and ``q40``. Texture features are those
+of ``real-or-ai/texture``, standardised and projected at random to 1024 numbers; CLIP features are of ViT-B/16. A run
+then takes minutes. Run from the project's root:
 ``python -m benchmarks.known_sources FOLDER``.
 """
 
@@ -45,7 +47,15 @@ FAMILIES = {"stable-diffusion-2.1-saved": "stable-diffusion-2.1"}
 
 @dataclass(frozen=True, eq=False)
 class Cached:
-    """Features of all images: ``x`` (n, v, d) by version, labels (n,), sources (n,), and whether only tested on (n,)."""
+    """Features of all images.
+
+    Attributes
+    ----------
+    x : (n, v, d) by image and version.
+    y, source : (n,) label and source of each image.
+    unseen : (n,) whether it is of ``unseen-faces``, which is not used here.
+    versions : names of the v versions.
+    """
 
     x: Tensor
     y: NDArray[np.int64]
@@ -59,7 +69,7 @@ class Cached:
 
 
 def cached(folder: Path, which: str) -> Cached:
-    """Features that were computed before, of ``texture`` (projected at random to 1024 numbers), ``clip`` or ``both``."""
+    """Features that were computed before: ``texture`` (projected at random to 1024 numbers), ``clip`` or ``both``."""
     names = ("texture", "clip") if which == "both" else (which,)
     parts = []
     for name in names:
@@ -132,7 +142,7 @@ def distances(model: Classifier, x: Tensor) -> NDArray[np.float64]:
 
 
 def split(data: Cached, families: NDArray[np.str_], left_out: str, seed: int) -> dict[str, NDArray[np.bool_]]:
-    """Masks: 60 % of the known sources' images for training, 20 % to choose on, 20 % to test; and the left-out family."""
+    """Masks: of known sources' images 60 % for training, 20 % to choose on, 20 % to test; and the left-out family."""
     rng = np.random.default_rng(seed)
     part = np.full(len(data.y), 3)
     for source in sorted(set(data.source)):

@@ -19,8 +19,8 @@ PLUGINS = {
     "models.calibration": "METHODS",
 }
 VERBS = """
-    train evaluate predict compare attack explain export certify_runtimes report check calibrate ensemble finetune adapt tune
-    serve demo push pull sign verify
+    train evaluate predict compare attack explain export certify_runtimes report check calibrate ensemble finetune tune
+    adapt serve demo push pull sign verify
 """.split()
 DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `facevalue data scan`
 # facevalue.certify(…) is `facevalue evaluate --certify`
