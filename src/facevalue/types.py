@@ -20,6 +20,7 @@ IN_WORDS: dict[Reason, str] = {
     "novel": "novel (unlike the training images)",
     "unknown_source": "unknown_source (from no camera, collection or generator that the model learned from)",
     "uncertain": "uncertain (the probability is below the limit)",
+    "unstable": "unstable (the answer changes when the image is changed a little)",
     "no_face": "no_face (the image shows no face)",
     "gate_unsure": "gate_unsure (the face is small, turned, faint, or one of several)",
 }

@@ -119,6 +119,7 @@ KINDS: dict[str, FindingKind] = {
     ),
     "unknown-sources-answered": FindingKind("warning", "Images of unknown sources are often answered as if known."),
     "source-not-learned": FindingKind("warning", "After `adapt`, the new source is still answered wrongly too often."),
+    "sources-not-combined": FindingKind("warning", "An ensemble does not abstain on unknown sources."),
     "old-images-not-found": FindingKind("warning", "The change on the old test images could not be measured."),
     # Faces.
     "images-without-face": FindingKind("warning", "Images in which no face was found are left out."),

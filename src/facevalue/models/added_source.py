@@ -115,7 +115,8 @@ def threshold_margin(classifier: Classifier) -> float:
 def residuals(margin: Tensor, labels: NDArray[np.int64]) -> Tensor:
     """(n,) change to the wanted margin; 0 for an image that has it already."""
     side = torch.from_numpy(np.where(labels == 1, 1.0, -1.0))
-    return side * (SURE - side * margin).clamp_min(0)
+    wanted: Tensor = side * (SURE - side * margin).clamp_min(0)
+    return wanted
 
 
 @dataclass(frozen=True, eq=False)
