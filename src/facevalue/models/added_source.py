@@ -97,8 +97,8 @@ def margins(classifier: Classifier, features: Tensor) -> Tensor:
     card = classifier.card
     with torch.no_grad():
         logits = classifier.body.head(features).double() / card.temperature
-    own = logits[:, 1] - logits[:, 0]
-    return own - threshold_margin(classifier)
+    own: Tensor = logits[:, 1] - logits[:, 0] - threshold_margin(classifier)
+    return own
 
 
 def threshold_margin(classifier: Classifier) -> float:
