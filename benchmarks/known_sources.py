@@ -2,8 +2,8 @@
 
 FOLDER holds ``texture.npz`` and ``clip.npz`` with features of the images, computed before: ``x`` (n, v, d), ``label``,
 ``source`` and ``top`` (n,), and ``versions`` (v,), among them ``clean``, ``q60`` and ``q40``. Texture features are
-those of ``real-or-ai/texture``, standardised and projected at random to 1024 numbers; CLIP features are of ViT-B/16. A run
-then takes minutes. Run from the project's root:
+those of ``real-or-ai/texture``, standardised and projected at random to 1024 numbers; CLIP features are of ViT-B/16.
+A run then takes minutes. Run from the project's root:
 ``python -m benchmarks.known_sources FOLDER``.
 """
 
