@@ -14,7 +14,10 @@ import facevalue as fv
 from facevalue.api.adapt import AdaptResult
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.card import CARD, ModelCard
+from facevalue.evidence.gate_facts import GateFacts
 from facevalue.models.classifier import Classifier, load
+from facevalue.training.known_sources import TrainingSources
+from facevalue.training.settings.sources import SourceSettings
 
 COLOURS = {
     "real/red": (200, 60, 60),
@@ -202,3 +205,19 @@ def test_cards_from_before_there_were_sources_load(model: Classifier, tmp_path: 
     assert card.sources is None
     assert card.abstention.source is None
     assert msgspec.json.decode(card.to_json(), type=ModelCard) == card
+
+
+def test_auto_is_on_for_faces_with_two_sources_in_each_class(images: Path, model: Classifier) -> None:
+    data = fv.ImageDataset.from_folder(images / "train")
+    found = TrainingSources.of(model, data, SourceSettings())
+    assert found is None  # it does not look for faces
+    card = model.card
+    gate = GateFacts(detector="yunet", sha256="0" * 64, licence="MIT")
+    face = msgspec.structs.replace(card.preprocessing, face_margin=0.3)
+    of_faces = model.changed(card.changed(gate=gate, preprocessing=face, evidence=()))
+    found = TrainingSources.of(of_faces, data, SourceSettings())
+    assert found is not None
+    assert ["/".join(name) for name in found.names] == sorted(KNOWN)
+    assert TrainingSources.of(of_faces, data, SourceSettings(known="off")) is None
+    fewer = data.take([i for i, source in enumerate(data.rows["key"]) if "grey" not in source])
+    assert TrainingSources.of(of_faces, fewer, SourceSettings()) is None
