@@ -46,6 +46,7 @@ NEEDS = {
     "compare": "compare model",
     "calibrate": "calibrate model images -o new",
     "finetune": "finetune model images -o new",
+    "adapt": "adapt model --add face/new=images -o new",
     "tune": "tune images -o new",
     "ensemble": "ensemble model model -o new",
     "attack": "attack model images",

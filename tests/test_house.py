@@ -20,7 +20,7 @@ PLUGINS = {
 }
 VERBS = """
     train evaluate predict compare attack explain export certify_runtimes report check calibrate ensemble finetune tune
-    serve demo push pull sign verify
+    adapt serve demo push pull sign verify
 """.split()
 DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `facevalue data scan`
 # facevalue.certify(…) is `facevalue evaluate --certify`

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _VERBS = (
-    "train evaluate predict compare attack explain export certify_runtimes report check calibrate tune finetune"
+    "train evaluate predict compare attack explain export certify_runtimes report check calibrate tune finetune adapt"
     " ensemble serve demo push pull sign verify"
 ).split()
 _DATA_VERBS = "scan prepare augment get".split()

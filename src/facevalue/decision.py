@@ -95,6 +95,7 @@ def abstentions(
     """
     masks: dict[Reason, NDArray[np.bool_]] = {
         "novel": novelty > (np.inf if limits.novelty is None else limits.novelty),
+        **({} if limits.source is None else {"unknown_source": novelty > limits.source}),
         # In double precision, as in a browser: a float32 limit would be rounded.
         "uncertain": np.asarray(leaning, np.float64) < least(limits, positive),
     }

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from facevalue.marks.record import OriginMarks
 from facevalue.support.html import ShownInNotebooks
 
-Reason = Literal["novel", "uncertain", "unstable", "no_face", "gate_unsure"]
-"""Why a model abstains: the image is far from its training data, the probability is below the limit, versions of the
-image disagree, the image shows no face, or a face that is too small, turned, faint, or one of several."""
+Reason = Literal["novel", "unknown_source", "uncertain", "unstable", "no_face", "gate_unsure"]
+"""Why a model abstains: the image is far from its training data, it is unlike the images of every source that the model
+learned from, the probability is below the limit, versions of the image disagree, the image shows no face, or a face
+that is too small, turned, faint, or one of several."""
 
 IN_WORDS: dict[Reason, str] = {
     "novel": "novel (unlike the training images)",
+    "unknown_source": "unknown_source (from no camera, collection or generator that the model learned from)",
     "uncertain": "uncertain (the probability is below the limit)",
+    "unstable": "unstable (the answer changes when the image is changed a little)",
     "no_face": "no_face (the image shows no face)",
     "gate_unsure": "gate_unsure (the face is small, turned, faint, or one of several)",
 }

@@ -29,7 +29,7 @@ from facevalue.evaluation.calibration import novelty_limit
 from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evaluation.evaluate import evaluated
 from facevalue.evidence.card import Abstention, ModelCard
-from facevalue.evidence.findings import finding, say
+from facevalue.evidence.findings import Finding, finding, say
 from facevalue.evidence.provenance import recorded
 from facevalue.evidence.score_reference import ScoreReference
 from facevalue.models.averaging import averaged
@@ -95,7 +95,7 @@ def ensemble(
             )
         extractor = Extractor(classifier)
         features = {split: extractor.of(part) for split, part in splits.items()}
-        warnings = [*manifest.warnings, *lost_promises(names, members)]
+        warnings = [*manifest.warnings, *lost_promises(names, members), *_forgotten_sources(members)]
         if _complete(splits.get("calibration"), card):
             warnings += (
                 [HARD_IMAGES_ONLY] if any(calibrated_on_hard_images_only(member.card) for member in members) else []
@@ -201,6 +201,14 @@ def _preprocessing(card: ModelCard) -> str:
 
 def _complete(part: ImageDataset | None, card: ModelCard) -> bool:
     return part is not None and len(set(part.labels.tolist())) == len(card.classes)
+
+
+def _forgotten_sources(members: Sequence[Classifier]) -> list[Finding]:
+    """A finding if a member asks for known sources, which the ensemble does not."""
+    if all(member.card.sources is None for member in members):
+        return []
+    text = "a member abstains on images of unknown sources, and the ensemble does not: it asks for novelty only"
+    return [finding("sources-not-combined", text)]
 
 
 def _target(members: Sequence[Classifier]) -> float:

@@ -315,6 +315,7 @@ def _recipe(
         "schedule.warmup_epochs": 0,
         "positive": card.positive,
         "calibration": own.get("calibration"),
+        "sources": own.get("sources"),
         "novelty": own.get("novelty"),
         "gate": own.get("gate"),
         # Keep the model's augmentation, so that the invariance it has learned is not lost.

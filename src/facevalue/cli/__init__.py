@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from facevalue.cli import (
+    adapt,
     attack,
     calibrate,
     certify_runtimes,
@@ -47,6 +48,7 @@ VERBS = {
     "calibrate": calibrate,
     "tune": tune,
     "finetune": finetune,
+    "adapt": adapt,
     "ensemble": ensemble,
     "attack": attack,
     "explain": explain,

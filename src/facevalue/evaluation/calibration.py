@@ -81,6 +81,8 @@ def calibrated(
     limit = max(novelty_limit(np.concatenate([novelty, unseen.scores]), choices.quantile), unseen.room)
     far = np.concatenate([part.features.novelty(classifier) for part in held_out.conditions]) > limit
     part = Answerable(rows.take(limiting), fitted.probabilities(rows.logits[limiting]), far[limiting], held_out.sources)
-    abstention = answer_limits(card, part, choices).changed(novelty=limit, n=len(held_out.images))
+    abstention = answer_limits(card, part, choices).changed(
+        novelty=limit, source=classifier.card.abstention.source, n=len(held_out.images)
+    )
     reference = ScoreReference.of("calibration", novelty, held_out.images.logits(classifier).double().numpy())
     return classifier.changed(card.changed(abstention=abstention, reference=reference))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.models.novelty import SCORES, KnownImages, NoveltyScore
 from facevalue.models.novelty.bank import projected, thinned
+from facevalue.models.novelty.base import SourceImages
 from facevalue.support import progress
 
 STRANGERS = 1000
@@ -42,12 +43,14 @@ class NoveltyData:
     groups : (n,) group of each training image.
     scores : names of the scores to compare, the preferred ones first.
     quantile : share of images of the classes that must not count as novel.
+    sources : (n,) number of each training image's source; ``None`` if the score does not ask for it.
     """
 
     groups: NDArray[np.str_]
     strangers: Mapping[str, Tensor] = field(default_factory=dict)
     scores: Sequence[str] = ("contrast",)
     quantile: float = 0.95
+    sources: NDArray[np.int64] | None = None
 
 
 def with_novelty(
@@ -63,7 +66,7 @@ def with_novelty(
     -------
     The classifier, whose limit is still to be set, and what images that its score does not know reach.
     """
-    known = _known(classifier, train, data.strangers)
+    known = known_images(classifier, train, data.strangers, data.sources)
     left_out = {}
     with progress.work("comparing novelty scores", len(data.scores), "scores") as work:
         for name in data.scores:
@@ -82,14 +85,27 @@ def with_novelty(
         scores=out_of_fold(classifier, kind, known, data.groups),
         room=_room(classifier, kind, known, left_out[chosen], data.quantile),
     )
-    return classifier.changed(classifier.card.changed(novelty=facts), novelty_score=kind.fitted(known)), unseen
+    # Facts and limit of another score's sources do not fit this one.
+    card = classifier.card.changed(
+        novelty=facts, sources=None, abstention=classifier.card.abstention.changed(source=None)
+    )
+    return classifier.changed(card, novelty_score=kind.fitted(known)), unseen
 
 
 def fitted_score(
-    classifier: Classifier, kind: type[NoveltyScore], train: Features, strangers: Mapping[str, Tensor]
+    classifier: Classifier,
+    kind: type[NoveltyScore],
+    train: Features,
+    strangers: Mapping[str, Tensor],
+    sources: NDArray[np.int64] | None = None,
 ) -> NoveltyScore:
-    """A score of this kind for a classifier, fitted to the features of its training split."""
-    return kind.fitted(_known(classifier, train, strangers))
+    """A score of this kind for a classifier, fitted to the features of its training split.
+
+    Parameters
+    ----------
+    sources : (n,) number of each training image's source, if the score asks for it.
+    """
+    return kind.fitted(known_images(classifier, train, strangers, sources))
 
 
 def left_out_strangers(
@@ -187,8 +203,15 @@ def scores_of(classifier: Classifier, score: NoveltyScore, features: Tensor) -> 
     return Features(features, np.zeros(len(features), np.int64)).novelty(classifier, score)
 
 
-def _known(classifier: Classifier, train: Features, strangers: Mapping[str, Tensor]) -> KnownImages:
-    return KnownImages.of(train.x, train.logits(classifier), train.y, _joined(strangers, train.x))
+def known_images(
+    classifier: Classifier,
+    train: Features,
+    strangers: Mapping[str, Tensor],
+    sources: NDArray[np.int64] | None = None,
+) -> KnownImages:
+    """What a score is fitted to; ``sources`` is (n,) the number of each training image's source."""
+    known = KnownImages.of(train.x, train.logits(classifier), train.y, _joined(strangers, train.x))
+    return known if sources is None else replace(known, sources=SourceImages.of(train.x, sources))
 
 
 def _joined(strangers: Mapping[str, Tensor], like: Tensor) -> Tensor:

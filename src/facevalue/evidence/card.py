@@ -18,6 +18,7 @@ from facevalue.evidence.records import DISTILLATION, AnyEvidence, Evaluation, Ev
 from facevalue.evidence.registered import RegisteredPolicy
 from facevalue.evidence.score_reference import ScoreReference
 from facevalue.evidence.seals import decides
+from facevalue.evidence.source_facts import SourceFacts
 from facevalue.evidence.stated_limits import FalsePositives, StatedError
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.images.versions import MOST
@@ -77,6 +78,8 @@ class Abstention(Record, frozen=True):
     confidence : if the calibrated probability of the predicted class is below this, the prediction is ``uncertain``;
         above 1, every prediction is.
     novelty : if the distance from the training data is above this, the image is ``novel``; ``None`` switches this off.
+    source : if the distance from the nearest source is above this, the image is of an ``unknown_source``; ``None``
+        switches this off. At most ``novelty``, which limits the same distance.
     target : accuracy on answered images that ``confidence`` was chosen for.
     n : number of calibration images used.
     upper : with two classes, a predicted positive class is ``uncertain`` if its probability is below this.
@@ -87,6 +90,7 @@ class Abstention(Record, frozen=True):
 
     confidence: float = 0.0
     novelty: float | None = None
+    source: float | None = None
     target: float | None = None
     n: int = 0
     upper: float | None = None
@@ -191,6 +195,7 @@ class ModelCard(Record, frozen=True):
     temperature : divides the logits; fitted on the calibration split.
     calibration : the method that makes probabilities of the divided logits.
     novelty : how the distance from the training data is measured.
+    sources : where its images are from, and how well it knows them from others; ``None`` if it does not ask.
     stability : how stable answers are made; ``None`` if an answer is made from one network input.
     policy : the requirements that were registered before the test figures were computed; ``None`` if there were none.
     features_by : the engines that computed features for the head, the calibration and the novelty, with their versions;
@@ -214,6 +219,7 @@ class ModelCard(Record, frozen=True):
     calibration: Calibration = Calibration()
     abstention: Abstention = Abstention()
     novelty: NoveltyFacts = NoveltyFacts()
+    sources: SourceFacts | None = None
     stability: Stability | None = None
     gate: GateFacts | None = None
     reference: ScoreReference | None = None

@@ -134,6 +134,10 @@ KINDS: dict[str, FindingKind] = {
     # Marks of origin.
     "credentials-not-checked": FindingKind("warning", "Content Credentials of files were not checked."),
     "marks-removed": FindingKind("info", "Encoding images again removes what they say of their origin."),
+    "unknown-sources-answered": FindingKind("warning", "Images of unknown sources are often answered as if known."),
+    "source-not-learned": FindingKind("warning", "After `adapt`, the new source is still answered wrongly too often."),
+    "sources-not-combined": FindingKind("warning", "An ensemble does not abstain on unknown sources."),
+    "old-images-not-found": FindingKind("warning", "The change on the old test images could not be measured."),
     # Faces.
     "images-without-face": FindingKind("warning", "Images in which no face was found are left out."),
     "export-takes-faces": FindingKind("info", "An exported file takes crops of faces, and the detector is beside it."),

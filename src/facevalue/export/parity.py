@@ -235,12 +235,15 @@ def _counted(
         # The other label has another probability, so its confidence is not comparable either.
         uncertain_tie = reason_differs["uncertain"] & (unsure_tie | label_tie)
         far_tie = reason_differs["novel"] & novel_tie
+        source_tie = np.abs(far / (limits.source or np.inf) - 1) <= NOVELTY_TOLERANCE
+        unknown_tie = reason_differs.get("unknown_source", np.zeros(len(p), bool)) & source_tie
         reason_differs = {
             "uncertain": reason_differs["uncertain"] & ~uncertain_tie,
             "novel": reason_differs["novel"] & ~far_tie,
+            "unknown_source": reason_differs.get("unknown_source", np.zeros(len(p), bool)) & ~unknown_tie,
         }
-        excused = label_tie | uncertain_tie | far_tie
-    differs = label_differs | reason_differs["uncertain"] | reason_differs["novel"]
+        excused = label_tie | uncertain_tie | far_tie | unknown_tie
+    differs = np.logical_or.reduce([label_differs, *reason_differs.values()])
     # Novelty may be relative to the predicted class, so it is compared where that is the same.
     away = np.abs(far - far_too) / (limits.novelty or 1) * (wanted == decided)
     n = len(labels)

@@ -18,6 +18,7 @@ from facevalue.evidence.findings import Finding, finding
 from facevalue.evidence.policy.judging import checked
 from facevalue.evidence.purpose import purpose_of
 from facevalue.evidence.records import (
+    AdaptReport,
     AttackFigures,
     AttackReport,
     CalibrationReport,
@@ -126,6 +127,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
         attacks=card.of_kind(AttackReport),
         finetuned=card.of_kind(FinetuneReport),
+        adapted=card.of_kind(AdaptReport),
         corruptions=card.of_kind(CorruptionReport),
         strangers=card.of_kind(StrangerReport),
         remade=card.of_kind(RemadeReport),

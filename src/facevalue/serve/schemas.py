@@ -69,7 +69,9 @@ class PredictionRow(Shape):
         description="Calibrated, by class; they sum to 1. Empty beside an error, and where there is no face."
     )
     abstained: bool
-    reasons: list[str] = Field(description="Why the model abstains: novel, uncertain, unstable, no_face, gate_unsure.")
+    reasons: list[str] = Field(
+        description="Why the model abstains: novel, unknown_source, uncertain, unstable, no_face, gate_unsure."
+    )
     leaning: str | None = Field(description="The class that the model leans to where it abstains, else the label.")
     threshold: float | None = Field(description="Probability of the positive class from which it is the label.")
     novelty: float | None = Field(description="Distance from the training images; above 1 the image is novel.")

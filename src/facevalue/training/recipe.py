@@ -29,6 +29,7 @@ from facevalue.training.settings import (
     PurposeSettings,
     ScheduleSettings,
     Settings,
+    SourceSettings,
     SplitSettings,
     expect,
 )
@@ -71,6 +72,7 @@ class Recipe(Settings, frozen=True):
     probe: ProbeSettings = ProbeSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     novelty: NoveltySettings = NoveltySettings()
+    sources: SourceSettings = SourceSettings()
 
     def __post_init__(self) -> None:
         expect(self.seed >= 0, "seed", "at least 0", self.seed)

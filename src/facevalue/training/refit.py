@@ -44,7 +44,7 @@ def finished(
         classifier, after, extractor = trained.refitted
         # It has learned from the calibration images: their scores say nothing of other images.
         with progress.within("after the second training"):
-            score = strangers.score_again(first, classifier, after["train"], extractor)
+            score = strangers.score_again(first, classifier, splits["train"], after["train"], extractor)
             classifier = classifier.changed(first.card.changed(reference=None), novelty_score=score)
         warned = worse((first, trained.features["train"]), (classifier, after["train"]))
     say(warned)

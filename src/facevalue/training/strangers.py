@@ -23,7 +23,9 @@ from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Extractor, Features
 from facevalue.models.novelty import NoveltyScore
+from facevalue.models.novelty.sources import SourceDistance
 from facevalue.support import progress
+from facevalue.training.known_sources import TrainingSources, with_known_sources
 from facevalue.training.recipe import Recipe
 
 FROM_SCRATCH = finding(
@@ -83,14 +85,20 @@ class StrangerSplit:
         """
         data = self.novelty_data(classifier, train, recipe, extractor)
         classifier, unseen = with_novelty(classifier, train_features, data, held_out.images)
-        return calibrated(classifier, held_out, recipe.calibration.choices(), unseen)
+        classifier = calibrated(classifier, held_out, recipe.calibration.choices(), unseen)
+        sources = TrainingSources.of(classifier, train, recipe.sources)
+        return (
+            classifier if sources is None else with_known_sources(classifier, sources, train_features, data, held_out)
+        )
 
     def score_again(
-        self, first: Classifier, second: Classifier, train_features: Features, extractor: Extractor
+        self, first: Classifier, second: Classifier, train: ImageDataset, train_features: Features, extractor: Extractor
     ) -> NoveltyScore:
         """The novelty score of ``first``, fitted to features of ``second`` by its extractor."""
         x = extractor.features(self.fit, "computing features of strangers")
-        return fitted_score(second, type(first.novelty_score), train_features, self._by_set(x))
+        sources = TrainingSources.of(first, train, None) if first.card.sources is not None else None
+        numbers = None if sources is None else sources.numbers
+        return fitted_score(second, type(first.novelty_score), train_features, self._by_set(x), numbers)
 
     def novelty_data(
         self, classifier: Classifier, train: ImageDataset, recipe: Recipe, extractor: Extractor | None = None
@@ -98,12 +106,14 @@ class StrangerSplit:
         """What novelty of this classifier is fitted with."""
         x = (extractor or Extractor(classifier)).features(self.fit, "computing features of strangers")
         groups = train.rows["group"].astype(str)
+        sources = TrainingSources.of(classifier, train, recipe.sources)
         return NoveltyData(
             strangers=self._by_set(x),
             # An image without a group is its own.
             groups=np.array([group or f"image {i}" for i, group in enumerate(groups)]),
-            scores=recipe.novelty.scores,
+            scores=recipe.novelty.scores if sources is None else (SourceDistance.name,),
             quantile=recipe.calibration.quantile,
+            sources=None if sources is None else sources.numbers,
         )
 
     def _by_set(self, x: Tensor) -> dict[str, Tensor]:

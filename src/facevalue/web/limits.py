@@ -9,7 +9,7 @@ from facevalue.evidence.card import Abstention, ModelCard
 from facevalue.images.preprocessing import Preprocessing
 
 FOLLOWED = {
-    Abstention: {"confidence", "novelty", "upper", "lower"},
+    Abstention: {"confidence", "novelty", "source", "upper", "lower"},
     ModelCard: {"classes", "positive", "threshold", "abstention", "preprocessing"},
     Preprocessing: {"size", "fit", "filter", "crop_fraction"},
 }
@@ -21,7 +21,7 @@ WITHOUT_EFFECT = {
     ModelCard: {
         *("network", "temperature", "reference", "data", "recipe", "seconds_per_epoch", "provenance", "files"),
         *("evidence", "format", "altered", "seals"),
-        *("calibration", "novelty"),  # how they were fitted; both are in the exported file too
+        *("calibration", "novelty", "sources"),  # how they were fitted; both are in the exported file too
     },
     Preprocessing: set[str](),
 }

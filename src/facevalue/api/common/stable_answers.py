@@ -40,7 +40,9 @@ def with_stable_answers(
 
     def limits(p: NDArray[np.float64]) -> Abstention:
         part = Answerable(rows.take(limiting), p[limiting], far[limiting], held_out.sources)
-        return answer_limits(card, part, choices).changed(novelty=card.abstention.novelty, n=len(rows))
+        return answer_limits(card, part, choices).changed(
+            novelty=card.abstention.novelty, source=card.abstention.source, n=len(rows)
+        )
 
     classifier, findings = with_stability(classifier, images, held_out.images, settings.stable, limits)
     say(findings)

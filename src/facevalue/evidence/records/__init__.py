@@ -1,5 +1,6 @@
 """Evidence: measurements of a model, as frozen records with n, intervals and provenance."""
 
+from facevalue.evidence.records.adapt import AdaptedSource, AdaptReport
 from facevalue.evidence.records.all_evidence import AnyEvidence
 from facevalue.evidence.records.attack import DISTILLATION, AttackFigures, AttackReport, NoiseFigures
 from facevalue.evidence.records.base import Evidence, Identity, Interval
@@ -25,6 +26,8 @@ from facevalue.evidence.records.strangers import StrangerFigures, StrangerReport
 
 __all__ = [
     "DISTILLATION",
+    "AdaptReport",
+    "AdaptedSource",
     "AnyEvidence",
     "AttackFigures",
     "AttackReport",

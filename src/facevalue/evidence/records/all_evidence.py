@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     pass
+from facevalue.evidence.records.adapt import AdaptReport
 from facevalue.evidence.records.attack import AttackReport
 from facevalue.evidence.records.calibration import CalibrationReport
 from facevalue.evidence.records.certificate import CertificateReport
@@ -27,6 +28,7 @@ AnyEvidence = (
     | RemadeReport
     | CertificateReport
     | FinetuneReport
+    | AdaptReport
     | StrangerReport
     | ExplanationReport
     | ExportReport

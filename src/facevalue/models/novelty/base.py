@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facevalue.models.eigen import principal
+from facevalue.models.source_space import Space
 
 LEAST = 1e-3
 """Smallest distance between two directions: nearer ones count as equal, since engines round differently below it."""
@@ -26,6 +27,36 @@ NUMBERS = 2**18
 
 
 @dataclass(frozen=True, eq=False)
+class SourceImages:
+    """The source of each training image, and its coordinates.
+
+    Attributes
+    ----------
+    space : that the sources are compared in.
+    z : (n, r) coordinates of the images in it.
+    numbers : (n,) number of each image's source.
+    """
+
+    space: Space
+    z: Tensor
+    numbers: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, features: Tensor, numbers: NDArray[np.int64]) -> SourceImages:
+        """Of (n, d) features."""
+        space = Space.of(features)
+        return cls(space, space.inside(features), numbers)
+
+    def rows(self, chosen: NDArray[np.bool_]) -> SourceImages:
+        """Some of the images, in the same space, which needs no labels."""
+        return replace(self, z=self.z[torch.from_numpy(chosen)], numbers=self.numbers[chosen])
+
+    def renumbered(self, order: Mapping[int, int]) -> NDArray[np.int64]:
+        """(n,) the new number of each image's source."""
+        return np.array([order[number] for number in self.numbers.tolist()], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
 class KnownImages:
     """What a score is fitted to: features of training images, and of strangers.
 
@@ -36,6 +67,7 @@ class KnownImages:
     labels : (n,) int.
     strangers : (m, d) features of images that must be refused; m may be 0.
     projection : (d, r) directions that hold most of the images of the classes; (0, 0) where d is small already.
+    sources : where the images of the classes are from, if that is known.
     """
 
     features: Tensor
@@ -43,6 +75,7 @@ class KnownImages:
     labels: NDArray[np.int64]
     strangers: Tensor
     projection: Tensor
+    sources: SourceImages | None = None
 
     @classmethod
     def of(cls, features: Tensor, logits: Tensor, labels: NDArray[np.int64], strangers: Tensor) -> KnownImages:
@@ -57,7 +90,13 @@ class KnownImages:
     def rows(self, chosen: NDArray[np.bool_]) -> KnownImages:
         """The same strangers, and these training images."""
         mask = torch.from_numpy(chosen)
-        return replace(self, features=self.features[mask], logits=self.logits[mask], labels=self.labels[chosen])
+        return replace(
+            self,
+            features=self.features[mask],
+            logits=self.logits[mask],
+            labels=self.labels[chosen],
+            sources=None if self.sources is None else self.sources.rows(chosen),
+        )
 
     def against(self, strangers: Tensor) -> KnownImages:
         """The same training images, and other strangers."""

@@ -8,6 +8,7 @@ from facevalue.training.settings.fit import FitSettings, OptimizerSettings, Sche
 from facevalue.training.settings.methods import AdversarialSettings, DistillSettings, ProbeSettings
 from facevalue.training.settings.network import NetworkSettings
 from facevalue.training.settings.purpose import PurposeSettings
+from facevalue.training.settings.sources import SourceSettings
 
 __all__ = [
     "AdversarialSettings",
@@ -23,6 +24,7 @@ __all__ = [
     "PurposeSettings",
     "ScheduleSettings",
     "Settings",
+    "SourceSettings",
     "SplitSettings",
     "expect",
 ]

@@ -1,7 +1,7 @@
 // From a network's outputs to an answer or an abstention: the same rule as facevalue/decision.py.
 
 /** Fields of the card's `abstention` that are followed here. Export refuses a model that has others (web/limits.py). */
-export const LIMITS = ["confidence", "novelty", "upper", "lower"];
+export const LIMITS = ["confidence", "novelty", "source", "upper", "lower"];
 
 /** The class: the most probable; with a positive class, that one where its probability is at least the threshold. */
 export function decide(card, probabilities) {
@@ -17,6 +17,7 @@ export function decide(card, probabilities) {
 export function reasonsToAbstain(limits, leaning, novelty, isPositive) {
   const reasons = [];
   if (limits.novelty !== null && novelty > limits.novelty) reasons.push("novel");
+  if ((limits.source ?? null) !== null && novelty > limits.source) reasons.push("unknown_source");
   if (leaning < least(limits, isPositive)) reasons.push("uncertain");
   return reasons;
 }
