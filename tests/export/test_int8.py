@@ -16,10 +16,7 @@ from facevalue.models.novelty import SCORES, KnownImages
 
 from .conftest import Make
 
-FORMATS = [
-    ("onnx", "int8"),
-    *(pytest.param(*f, marks=pytest.mark.slow) for f in [("openvino", "int8"), ("litert", "int8")]),
-]
+FORMATS = [("onnx", "int8"), pytest.param("openvino", "int8", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("score", sorted(SCORES))

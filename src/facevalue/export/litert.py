@@ -110,11 +110,21 @@ def converter() -> str | None:
 
 
 def signature(path: Path) -> Any:
-    """What runs the file: a function of ``pixels`` (1, s, s, 3) uint8 that returns arrays by name."""
+    """What runs the file: a function of ``pixels`` (1, s, s, 3) uint8 that returns arrays by name.
+
+    Raises
+    ------
+    UsageError
+        LiteRT lacks an operation of the network.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path), num_threads=machine.threads())
-    interpreter.allocate_tensors()
+    try:
+        interpreter = Interpreter(str(path), num_threads=machine.threads())
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:  # it lacks an operation, such as the sorting of neighbours
+        first = str(error).splitlines()[0]
+        raise UsageError(f"LiteRT cannot run this network; export to onnx instead. It says: {first}") from error
     return interpreter.get_signature_runner()
 
 

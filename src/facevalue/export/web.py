@@ -11,7 +11,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue.errors import ParityError
+from facevalue.errors import FaceValueError, ParityError
 from facevalue.evidence.card import ModelCard
 from facevalue.export.base import Exporter, Pixels, Precision, Runtime
 from facevalue.export.litert import LitertExporter
@@ -60,8 +60,17 @@ class WebExporter(Exporter):
                 if missing is not None:
                     progress.note(f"the site runs on ONNX Runtime Web alone, which is slower: {missing}")
                     continue
-                networks[engine] = Path(folder) / MODELS[engine]
-                versions |= exporter.write(copy.deepcopy(classifier), networks[engine], precision)
+                network = Path(folder) / MODELS[engine]
+                try:
+                    used = exporter.write(copy.deepcopy(classifier), network, precision)
+                    exporter.open(classifier.card, network, precision)
+                except FaceValueError as error:
+                    if engine == "onnxruntime":
+                        raise
+                    progress.note(f"the site runs on ONNX Runtime Web alone, which is slower: {error}")
+                    continue
+                networks[engine] = network
+                versions |= used
             predictor = Predictor(classifier.card, networks["onnxruntime"])
             write_site(path, classifier.card, networks, engines, canaries(predictor))
         return {**versions, **engine_files.versions()}
