@@ -94,21 +94,27 @@ def test_faithfulness_on_the_card_in_a_policy_and_in_the_report(model: Path, lfw
         check_policy(ModelCard.load(model), policy)
 
 
+def exit_code(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
 def test_on_the_command_line(model: Path, lfw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    figures = tmp_path / "figures.json"
-    image = str(lfw / "face" / "face-000.png")
-    asked = ["explain", str(model), image, str(tmp_path / "gone.png"), "-o", str(tmp_path / "out")]
-    assert main([*asked, "--method", "gradcam,heat", "--faithfulness", "--json", str(figures)]) == 0
+    figures, out = tmp_path / "figures.json", tmp_path / "out"
+    image, gone = lfw / "face" / "face-000.png", tmp_path / "gone.png"
+    both = ["--method", "gradcam,heat", "--faithfulness", "--json", figures]
+    assert exit_code("explain", model, image, gone, "-o", out, *both) == 0
     told = capsys.readouterr().out
     assert "explained 1 of 2 images" in told
     assert "rank correlation" in told
     found = json.loads(figures.read_text(encoding="utf-8"))
     assert len(found["files"]) == 1
     assert set(found["faithfulness"]["heat"]) >= {"drop_hot", "drop_random", "n", "insertion", "deletion", "gain"}
-    assert main([*asked[:3], *asked[4:], "--method", "attention-rollout"]) == 2
+    assert exit_code("explain", model, image, "-o", out, "--method", "attention-rollout") == 2
     assert "needs a vision transformer" in capsys.readouterr().err
 
-    assert main(["evaluate", str(model), str(lfw), "--explanations", "--limit", "4", "--json", str(figures)]) == 0
+    assert exit_code("evaluate", model, lfw, "--explanations", "--limit", "4", "--json", figures) == 0
     assert "method left out: attention-rollout" in capsys.readouterr().out
     found = json.loads(figures.read_text(encoding="utf-8"))
     assert [r["method"] for r in found["explanations"]["results"]] == ON_RESNETS
