@@ -24,7 +24,9 @@ VERBS = """
 """.split()
 DATA_VERBS = "scan prepare augment get".split()  # facevalue.scan_data(…) is `facevalue data scan`
 # facevalue.certify(…) is `facevalue evaluate --certify`
-FLAGS = "certify evaluate_calibration evaluate_corruptions evaluate_remade evaluate_strangers predict_to_parquet".split()
+FLAGS = """
+    certify evaluate_calibration evaluate_corruptions evaluate_remade evaluate_strangers predict_to_parquet
+""".split()
 FUNCTIONS = [*VERBS, *FLAGS, *(f"{verb}_data" for verb in DATA_VERBS)]
 TYPES = """
     AttackReport Classifier Evaluation FaceValueError ImageDataset ModelCard Prediction Predictor Preprocessing Threat
