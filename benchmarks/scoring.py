@@ -37,7 +37,7 @@ from benchmarks.predict_start import measured
 
 WARM = 32
 IN_MEMORY = 256
-LOADER = 400
+LOADER = 96
 """Images for the usual loop, whose rate does not depend on their number."""
 
 
@@ -76,6 +76,9 @@ def inference(model: Path, files: list[str]) -> float:
 
 def loader(_: Path, files: list[str]) -> float:
     """What most scripts do."""
+    from facevalue.models.networks import torchvision_ready
+
+    torchvision_ready.ready()
     import timm
     import torch
     from PIL import Image
