@@ -1,14 +1,13 @@
-"""Controls of sources for the four tasks of the measuring set: classes, or only sources?
+"""Controls of sources for the tasks of the measuring set: classes, or only sources?
 
-Heads on MobileNetV2 features of at most 800 images a task, evenly from its sources; for faces also on the features of
-``real-or-ai/texture``. Run from the project's root: ``python -m benchmarks.source_controls [PART OF A NAME]``.
+Heads on MobileNetV2 features of at most 800 images a task, evenly from its sources. Run from the
+project's root: ``python -m benchmarks.source_controls [PART OF A NAME]``.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,16 +56,15 @@ def faces() -> Iterator[Row]:
 
 
 TASKS = {
-    "human-or-object, by person and category": (lambda: _folders(data("human-or-object")), "probe"),
-    "horse-or-human, by official set": (_by_set, "probe"),
-    "horse-or-human, by rendered figure": (_by_figure, "probe"),
-    "real-or-ai-face, by source": (faces, "probe"),
-    "real-or-ai-face, by source, texture features": (faces, "real-or-ai/texture"),
+    "human-or-object, by person and category": lambda: _folders(data("human-or-object")),
+    "horse-or-human, by official set": _by_set,
+    "horse-or-human, by rendered figure": _by_figure,
+    "real-or-ai-face, by source": faces,
 }
 
 
-def measure(rows: list[Row], recipe: str) -> dict[str, object]:
-    """The report of a task, and the seconds without those of the features."""
+def measure(rows: list[Row]) -> dict[str, object]:
+    """The report and the findings of a task."""
     labels, sources = [label for _, label, _ in rows], [source for *_, source in rows]
     drawn = sample(labels, sources)
     chosen = [rows[i] for i in drawn.places]
@@ -74,20 +72,17 @@ def measure(rows: list[Row], recipe: str) -> dict[str, object]:
     table.columns = pd.Index(["path", "label", "source"])
     manifest = scan(table)
     classes = tuple(sorted(set(labels)))
-    classifier = new_classifier(read(recipe, {"network.weights": mobilenet(), "gate.kind": "none"}), classes)
+    classifier = new_classifier(read("probe", {"network.weights": mobilenet(), "gate.kind": "none"}), classes)
     images: ImageDataset = dataset_of(manifest, classifier.card.preprocessing, classes)
     features = Extractor(classifier).features(images).numpy()
-    start = time.perf_counter()
     own = manifest.readable
     found = audit_sources(manifest, own, features, f"features of {classifier.card.network.name}", classes=classes)
-    seconds = time.perf_counter() - start
     assert found.report is not None
     simple = audit_sources(manifest, own, classes=classes)
     assert simple.report is not None
     return {
         "images": len(rows),
         "not_used": list(drawn.untold),
-        "seconds_of_controls": round(seconds, 1),
         "controls": found.report.changed(warnings=()).to_dict(),
         "findings": [one.to_dict() for one in found.findings],
         "findings_of_simple_measures": [one.to_dict() for one in simple.findings],
@@ -97,9 +92,9 @@ def measure(rows: list[Row], recipe: str) -> dict[str, object]:
 
 def main(tasks: str = "") -> None:
     found = kept(NAME)["tasks"] if tasks and (RESULTS / f"{NAME}.json").exists() else {}
-    for name, (rows, recipe) in TASKS.items():
+    for name, rows in TASKS.items():
         if tasks in name:
-            found[name] = measure(list(rows()), recipe)
+            found[name] = measure(list(rows()))
             keep(NAME, {"tasks": found})
 
 
