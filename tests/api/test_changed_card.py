@@ -19,7 +19,6 @@ from facevalue.errors import FaceValueError, ModelFolderError, UsageError
 from facevalue.evidence.card import CARD, ModelCard, Stability
 from facevalue.evidence.gate_facts import GateFacts
 from facevalue.evidence.seals import changed_fields, decides, seals_of
-from facevalue.evidence.source_facts import SourceFacts
 from facevalue.models.classifier import Classifier
 
 Change = Callable[[dict[str, Any]], object]
