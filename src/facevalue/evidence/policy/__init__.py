@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.policy.judging import Check, checked
+from facevalue.evidence.policy.check import Check
+from facevalue.evidence.policy.judging import checked
 from facevalue.evidence.policy.tables import read_policy
 from facevalue.evidence.registered import hash_of
 from facevalue.support.frames import frame_of
