@@ -89,10 +89,10 @@ def _drawn(kinds: dict[str, Kind], first: int) -> list[ParityFile]:
 
 def _large_kinds() -> dict[str, Kind]:
     turned: Draw = partial(
-        _picture, "JPEG", size=(4032, 3024), turned=8, progressive=True, quality=80, subsampling="4:2:0"
+        _image, "JPEG", size=(4032, 3024), turned=8, progressive=True, quality=80, subsampling="4:2:0"
     )
     return {
-        "12 megapixels jpeg": ("jpg", 1, partial(_picture, "JPEG", size=(4000, 3000), quality=85)),
+        "12 megapixels jpeg": ("jpg", 1, partial(_image, "JPEG", size=(4000, 3000), quality=85)),
         "12 megapixels jpeg progressive EXIF orientation 8": ("jpg", 1, turned),
     }
 
@@ -104,23 +104,23 @@ def _kinds() -> dict[str, Kind]:
         kinds[kind] = (ending, n, partial(draw, *more, **settings))
 
     for kind, settings in _JPEG.items():
-        add(f"jpeg {kind}", "jpg", _picture, "JPEG", **settings)
+        add(f"jpeg {kind}", "jpg", _image, "JPEG", **settings)
     for mode in ("L", "CMYK"):
-        add(f"jpeg {'grey' if mode == 'L' else 'CMYK'}", "jpg", _picture, "JPEG", mode=mode)
+        add(f"jpeg {'grey' if mode == 'L' else 'CMYK'}", "jpg", _image, "JPEG", mode=mode)
     for orientation in range(2, 9):
-        add(f"jpeg EXIF orientation {orientation}", "jpg", _picture, "JPEG", turned=orientation, n=2)
+        add(f"jpeg EXIF orientation {orientation}", "jpg", _image, "JPEG", turned=orientation, n=2)
     spaces: tuple[Space, ...] = ("srgb", "display-p3", "adobe-rgb", "prophoto-rgb")
     for space in spaces:
-        add(f"jpeg ICC {space}", "jpg", _picture, "JPEG", icc_profile=profile(space))
-    add("jpeg ICC grey-1.8", "jpg", _picture, "JPEG", mode="L", icc_profile=profile("grey-1.8"), n=2)
+        add(f"jpeg ICC {space}", "jpg", _image, "JPEG", icc_profile=profile(space))
+    add("jpeg ICC grey-1.8", "jpg", _image, "JPEG", mode="L", icc_profile=profile("grey-1.8"), n=2)
     add("jpeg with pixel lines", "jpg", _lines, "JPEG", n=3)
 
     for mode, name in {"RGB": "RGB", "L": "grey", "P": "palette", "1": "1 bit", "LA": "grey alpha"}.items():
-        add(f"png {name}", "png", _picture, "PNG", mode=mode)
-    add("png alpha", "png", _picture, "PNG", mode="RGBA")
+        add(f"png {name}", "png", _image, "PNG", mode=mode)
+    add("png alpha", "png", _image, "PNG", mode="RGBA")
     add("png palette transparent", "png", _transparent_palette, "PNG")
-    add("png ICC display-p3", "png", _picture, "PNG", icc_profile=profile("display-p3"), n=2)
-    add("png EXIF orientation 6", "png", _picture, "PNG", turned=6, n=2)
+    add("png ICC display-p3", "png", _image, "PNG", icc_profile=profile("display-p3"), n=2)
+    add("png EXIF orientation 6", "png", _image, "PNG", turned=6, n=2)
     add("png with pixel lines", "png", _lines, "PNG", n=3)
     for bits in (2, 4):
         add(f"png grey {bits} bits", "png", _few_bits, bits, n=2)
@@ -131,34 +131,34 @@ def _kinds() -> dict[str, Kind]:
     add("png interlaced", "png", _interlaced, n=3)
     add("png gamma", "png", _with_gamma, n=2)
 
-    add("webp lossy", "webp", _picture, "WEBP", quality=80)
-    add("webp lossless", "webp", _picture, "WEBP", lossless=True, quality=0)
-    add("webp alpha", "webp", _picture, "WEBP", mode="RGBA", quality=80)
-    add("webp lossless alpha", "webp", _picture, "WEBP", mode="RGBA", lossless=True, quality=0)
-    add("webp ICC display-p3", "webp", _picture, "WEBP", icc_profile=profile("display-p3"), n=2)
-    add("webp EXIF orientation 6", "webp", _picture, "WEBP", turned=6, n=2)
+    add("webp lossy", "webp", _image, "WEBP", quality=80)
+    add("webp lossless", "webp", _image, "WEBP", lossless=True, quality=0)
+    add("webp alpha", "webp", _image, "WEBP", mode="RGBA", quality=80)
+    add("webp lossless alpha", "webp", _image, "WEBP", mode="RGBA", lossless=True, quality=0)
+    add("webp ICC display-p3", "webp", _image, "WEBP", icc_profile=profile("display-p3"), n=2)
+    add("webp EXIF orientation 6", "webp", _image, "WEBP", turned=6, n=2)
     add("webp animated", "webp", _animated, "WEBP", n=2)
     if features.check("avif"):
-        add("avif", "avif", _picture, "AVIF", speed=10)
-        add("avif 4:4:4", "avif", _picture, "AVIF", subsampling="4:4:4", speed=10)
-        add("avif alpha", "avif", _picture, "AVIF", mode="RGBA", speed=10)
-        add("avif EXIF orientation 6", "avif", _picture, "AVIF", turned=6, speed=10, n=2)
+        add("avif", "avif", _image, "AVIF", speed=10)
+        add("avif 4:4:4", "avif", _image, "AVIF", subsampling="4:4:4", speed=10)
+        add("avif alpha", "avif", _image, "AVIF", mode="RGBA", speed=10)
+        add("avif EXIF orientation 6", "avif", _image, "AVIF", turned=6, speed=10, n=2)
 
-    add("gif", "gif", _picture, "GIF", mode="P")
+    add("gif", "gif", _image, "GIF", mode="P")
     add("gif transparent", "gif", _transparent_palette, "GIF")
     add("gif animated", "gif", _animated, "GIF", n=2)
     for mode, name in {"RGB": "RGB", "L": "grey", "P": "palette", "1": "1 bit"}.items():
-        add(f"bmp {name}", "bmp", _picture, "BMP", mode=mode, n=3)
+        add(f"bmp {name}", "bmp", _image, "BMP", mode=mode, n=3)
     for mode, name in {"RGB": "RGB", "L": "grey", "P": "palette", "RGBA": "alpha", "CMYK": "CMYK"}.items():
-        add(f"tiff {name}", "tif", _picture, "TIFF", mode=mode, compression="tiff_lzw", n=3)
-    add("tiff deflate", "tif", _picture, "TIFF", compression="tiff_adobe_deflate", n=2)
-    add("tiff EXIF orientation 6", "tif", _picture, "TIFF", turned=6, n=2)
+        add(f"tiff {name}", "tif", _image, "TIFF", mode=mode, compression="tiff_lzw", n=3)
+    add("tiff deflate", "tif", _image, "TIFF", compression="tiff_adobe_deflate", n=2)
+    add("tiff EXIF orientation 6", "tif", _image, "TIFF", turned=6, n=2)
     add("tiff grey 16 bits", "tif", _deep_tiff, n=2)
 
     for size in ((1, 1), (1, 37), (53, 1)):
         for name, ending in {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}.items():
             kind = f"{name.lower()} {size[0]} x {size[1]} pixels"
-            add(kind, ending, _picture, name, size=size, n=1)
+            add(kind, ending, _image, name, size=size, n=1)
     return kinds
 
 
@@ -175,20 +175,20 @@ _JPEG: dict[str, dict[str, Any]] = {
 
 
 def _size(rng: Random) -> tuple[int, int]:
-    """Mostly small, of any shape; a few as large as pictures on the web."""
+    """Mostly small, of any shape; a few as large as images on the web."""
     if rng.integers(12) == 0:
         return 640, 480
     width, height = rng.integers(17, 260, 2)
     return int(width), int(height)
 
 
-def _saved(picture: Image.Image, form: str, **settings: Any) -> bytes:
+def _saved(image: Image.Image, form: str, **settings: Any) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, form, **settings)
+    image.save(buffer, form, **settings)
     return buffer.getvalue()
 
 
-def _picture(
+def _image(
     form: str,
     rng: Random,
     *,
@@ -199,14 +199,14 @@ def _picture(
 ) -> bytes:
     """A scene in one of Pillow's formats and modes."""
     width, height = size or _size(rng)
-    picture: Image.Image = scene(rng, width, height)
+    image: Image.Image = scene(rng, width, height)
     if mode in ("LA", "RGBA"):
-        picture.putalpha(opacity(rng, width, height))
-    if picture.mode != mode:
-        picture = picture.convert(mode)
+        image.putalpha(opacity(rng, width, height))
+    if image.mode != mode:
+        image = image.convert(mode)
     if turned != 1:
         settings["exif"] = _exif(turned)
-    return _saved(picture, form, **settings)
+    return _saved(image, form, **settings)
 
 
 def _exif(orientation: int) -> Image.Exif:
@@ -235,10 +235,10 @@ def _few_bits(bits: int, rng: Random) -> bytes:
 
 def _sixteen_bits(mode: str, rng: Random) -> bytes:
     width, height = _size(rng)
-    picture = scene(rng, width, height)
+    image = scene(rng, width, height)
     if mode.endswith("A"):
-        picture.putalpha(opacity(rng, width, height))
-    return png(wide(picture.convert(mode), rng), 16)
+        image.putalpha(opacity(rng, width, height))
+    return png(wide(image.convert(mode), rng), 16)
 
 
 def _one_transparent(bits: int, rng: Random) -> bytes:
