@@ -209,6 +209,20 @@ def hosting_is_over(url: str) -> None:
 
 
 @pytest.mark.slow
+def test_where_litert_cannot_load_the_network_onnx_runtime_answers(
+    build: Build, browser: webdriver.Chrome, tiny: Path, tmp_path: Path, images: list[Path]
+) -> None:
+    (tmp_path / "bad.tflite").write_bytes((tiny / "model.tflite").read_bytes()[:300])
+    both = {"litert": tmp_path / "bad.tflite", "onnxruntime": tiny / "model.onnx"}
+    with hosting(build(both)) as url:
+        assert opened(browser, url) == "good"
+        note = browser.find_element(By.ID, "engine-note").get_attribute("textContent")
+        assert "LiteRT on the processor cannot run here" in str(note)
+        (article,) = picked(browser, images[1])
+        assert of(article, "h3") == "cold"
+
+
+@pytest.mark.slow
 def test_a_network_that_answers_otherwise_is_not_used(
     build: Build, browser: webdriver.Chrome, tiny: Path, tmp_path: Path, images: list[Path]
 ) -> None:
