@@ -289,17 +289,17 @@ def test_a_browser_without_webassembly(site: Path) -> None:
 def test_every_limit_of_the_model_is_told(
     tiny: Path, engines: Path, browser: webdriver.Chrome, images: list[Path], tmp_path: Path
 ) -> None:
-    card = ModelCard.load(tiny).changed(abstention=Abstention(confidence=0.6, novelty=20.0, source=2.0, upper=0.99))
+    card = ModelCard.load(tiny).changed(abstention=Abstention(confidence=0.6, novelty=20.0, source=2.0, upper=0.999))
     network = tiny / "model.onnx"
     write_site(tmp_path, card, {"onnxruntime": network}, engines, canaries(Predictor(card, network)))
     with hosting(tmp_path) as url:
         assert opened(browser, url) == "good"
         assert (
-            "below 99.0 % sure of “warm”; below 60.0 % sure of “cold”; images unlike its training data; "
+            "below 99.9 % sure of “warm”; below 60.0 % sure of “cold”; images unlike its training data; "
             "images from a source that it does not know"
         ) in text(browser, "#model-facts")
         warm, far = picked(browser, images[0], images[3])
-        assert re.search(r"it answers from 99\.0 %, and here it is at 9\d\.\d %", of(warm, ".why"))
+        assert re.search(r"it answers from 99\.9 %, and here it is at 9\d\.\d %", of(warm, ".why"))
         assert "The image comes from a source that the model does not know." in of(far, ".why")
 
 
