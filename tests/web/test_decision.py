@@ -55,7 +55,7 @@ def case(rng: np.random.Generator) -> tuple[ModelCard, np.ndarray, float]:
     limits = Abstention(
         confidence=float(p.max() + nudge) if rng.random() < 0.5 else rng.random(),
         novelty=far,
-        source=None if far is None or rng.random() < 0.5 else far * rng.choice([0.5, 1]),
+        source=None if far is None or rng.random() < 0.5 else far * float(rng.choice([0.5, 1])),
         upper=None if positive is None or rng.random() < 0.7 else float(p[positive] + nudge),
         lower=None if positive is None or rng.random() < 0.7 else float(p[positive] * rng.choice([0.9, 1, 1.1])),
     )
