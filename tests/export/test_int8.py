@@ -16,7 +16,10 @@ from facevalue.models.novelty import SCORES, KnownImages
 
 from .conftest import Make
 
-FORMATS = [("onnx", "int8"), pytest.param("openvino", "int8", marks=pytest.mark.slow)]
+FORMATS = [
+    ("onnx", "int8"),
+    *(pytest.param(target, "int8", marks=pytest.mark.slow) for target in ("openvino", "litert")),
+]
 
 
 @pytest.mark.parametrize("score", sorted(SCORES))

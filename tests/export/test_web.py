@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,24 @@ def test_without_the_converter_the_site_has_onnx_runtime_alone_and_says_so(
     with pytest.raises(UsageError, match="already exists and is not a folder of the target web"):
         WebExporter()(classifier, tmp_path / "mine", agreed(classifier))
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+@pytest.mark.slow
+def test_a_network_that_litert_refuses_gets_a_site_with_onnx_runtime_alone(
+    make: Make,
+    agreed: Callable[[Classifier], ImageDataset],
+    notes: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The converter is a Python that has none, so it ends as one that cannot convert a network."""
+    monkeypatch.setenv(PYTHON, sys.executable)
+    classifier = make()
+    report = WebExporter()(classifier, tmp_path / "site", agreed(classifier))
+    (note,) = [note for note in notes if "runs on ONNX Runtime Web alone" in note]
+    assert "cannot convert this network: ModuleNotFoundError" in note
+    assert list(json.loads((tmp_path / "site" / SITE).read_text("utf-8"))["engines"]) == ["onnxruntime"]
+    assert report.answers_changed == 0
 
 
 def test_what_a_browser_cannot_do_is_refused_and_nothing_is_written(

@@ -51,9 +51,11 @@ def case(rng: np.random.Generator) -> tuple[ModelCard, np.ndarray, float]:
     at = float(p[positive or 0]) if rng.random() < 0.5 else rng.random()
     # Python's limits have double precision, the network's outputs single.
     nudge = float(rng.choice([0, 1e-9, -1e-9]))
+    far = None if rng.random() < 0.2 else float(novelty + nudge) if rng.random() < 0.5 else rng.gamma(2)
     limits = Abstention(
         confidence=float(p.max() + nudge) if rng.random() < 0.5 else rng.random(),
-        novelty=None if rng.random() < 0.2 else float(novelty + nudge) if rng.random() < 0.5 else rng.gamma(2),
+        novelty=far,
+        source=None if far is None or rng.random() < 0.5 else far * float(rng.choice([0.5, 1])),
         upper=None if positive is None or rng.random() < 0.7 else float(p[positive] + nudge),
         lower=None if positive is None or rng.random() < 0.7 else float(p[positive] * rng.choice([0.9, 1, 1.1])),
     )
@@ -96,7 +98,8 @@ def test_random_cards_and_outputs(scripts: webdriver.Chrome) -> None:
     )
     assert found == expected
     reasons = [tuple(one["reasons"]) for one in expected]
-    assert set(reasons) == {(), ("novel",), ("uncertain",), ("novel", "uncertain")}
+    near, unsure = [(), ("unknown_source",), ("novel",), ("novel", "unknown_source")], ("uncertain",)
+    assert set(reasons) == {*near, *(why + unsure for why in near)}
 
 
 @pytest.mark.parametrize("top", [3.7, 0.0])

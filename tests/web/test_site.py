@@ -23,11 +23,11 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
-from facevalue.evidence.card import NetworkFacts
+from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
 from facevalue.images.parity import parity_files
 from facevalue.runtime import Predictor, open_folder
 from facevalue.web import engine_files
-from facevalue.web.canaries import KINDS, answered
+from facevalue.web.canaries import KINDS, answered, canaries
 from facevalue.web.site import SITE, write_site
 
 from ..serve.conftest import until
@@ -209,6 +209,20 @@ def hosting_is_over(url: str) -> None:
 
 
 @pytest.mark.slow
+def test_where_litert_cannot_load_the_network_onnx_runtime_answers(
+    build: Build, browser: webdriver.Chrome, tiny: Path, tmp_path: Path, images: list[Path]
+) -> None:
+    (tmp_path / "bad.tflite").write_bytes((tiny / "model.tflite").read_bytes()[:300])
+    both = {"litert": tmp_path / "bad.tflite", "onnxruntime": tiny / "model.onnx"}
+    with hosting(build(both)) as url:
+        assert opened(browser, url) == "good"
+        note = browser.find_element(By.ID, "engine-note").get_attribute("textContent")
+        assert "LiteRT on the processor cannot run here" in str(note)
+        (article,) = picked(browser, images[1])
+        assert of(article, "h3") == "cold"
+
+
+@pytest.mark.slow
 def test_a_network_that_answers_otherwise_is_not_used(
     build: Build, browser: webdriver.Chrome, tiny: Path, tmp_path: Path, images: list[Path]
 ) -> None:
@@ -269,6 +283,24 @@ def test_a_browser_without_webassembly(site: Path) -> None:
         assert opened(browser, url) == "bad"
         assert text(browser, "#status").startswith("This browser has no WebAssembly")
         assert complaints(browser) == []
+
+
+@pytest.mark.slow
+def test_every_limit_of_the_model_is_told(
+    tiny: Path, engines: Path, browser: webdriver.Chrome, images: list[Path], tmp_path: Path
+) -> None:
+    card = ModelCard.load(tiny).changed(abstention=Abstention(confidence=0.6, novelty=20.0, source=2.0, upper=0.999))
+    network = tiny / "model.onnx"
+    write_site(tmp_path, card, {"onnxruntime": network}, engines, canaries(Predictor(card, network)))
+    with hosting(tmp_path) as url:
+        assert opened(browser, url) == "good"
+        assert (
+            "below 99.9 % sure of “warm”; below 60.0 % sure of “cold”; images unlike its training data; "
+            "images from a source that it does not know"
+        ) in text(browser, "#model-facts")
+        warm, far = picked(browser, images[0], images[3])
+        assert re.search(r"it answers from 99\.9 %, and here it is at 9\d\.\d %", of(warm, ".why"))
+        assert "The image comes from a source that the model does not know." in of(far, ".why")
 
 
 def test_bad_files_get_one_clear_line_each(page: webdriver.Chrome, images: list[Path], tmp_path: Path) -> None:

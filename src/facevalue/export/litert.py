@@ -122,7 +122,7 @@ def signature(path: Path) -> Any:
     try:
         interpreter = Interpreter(str(path), num_threads=machine.threads())
         interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:  # it lacks an operation, such as the sorting of neighbours
+    except (ValueError, RuntimeError) as error:  # it lacks an operation, such as sorting
         first = str(error).splitlines()[0]
         raise UsageError(f"LiteRT cannot run this network; export to onnx instead. It says: {first}") from error
     return interpreter.get_signature_runner()

@@ -43,7 +43,7 @@ def eight_bit_operations(path: Path, classes: int) -> dict[str, list[str]]:
     from ai_edge_litert import schema_py_generated as schema
 
     model = _read(path)
-    # Others hold what an operation is made of, as the sorting of neighbours is.
+    # Others hold what an operation is made of.
     graph = model.subgraphs[model.signatureDefs[0].subgraphIndex]
     names = [tensor.name.decode() for tensor in graph.tensors]
     constant = [model.buffers[tensor.buffer].data is not None for tensor in graph.tensors]

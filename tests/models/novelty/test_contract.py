@@ -21,7 +21,7 @@ from facevalue.models.classifier import Classifier, load
 from facevalue.models.graphs.record import recorded
 from facevalue.models.networks import build
 from facevalue.models.novelty import SCORES, KnownImages
-from facevalue.models.novelty.bank import thinned
+from facevalue.models.novelty.bank import largest, thinned
 from facevalue.models.novelty.base import NoveltyScore, positive, projection_of
 from facevalue.models.novelty.contrast import WEIGHT
 
@@ -257,6 +257,12 @@ def test_positive_keeps_the_order_and_never_reaches_0() -> None:
     found = positive(values)
     assert (found > 0).all()
     assert (found.diff() > 0).all()
+
+
+def test_the_largest_are_those_of_topk_where_several_are_equal_too() -> None:
+    values = torch.randint(-3, 3, (200, 7), generator=torch.Generator().manual_seed(0)).float()
+    for count in (1, 2, 5, 7):
+        torch.testing.assert_close(largest(values, count), torch.topk(values, count, dim=1).values, rtol=0, atol=0)
 
 
 def test_thinning_is_even_over_classes_and_always_the_same() -> None:

@@ -50,8 +50,21 @@ def distance(unit: Tensor, stored: Tensor, share: Tensor, of: Tensor | None = No
     likeness = unit @ stored.T
     if of is not None:
         likeness = likeness + 4 * (of - 1)  # below every cosine
-    nearest = torch.topk(likeness, share.shape[0], dim=1).values
+    nearest = largest(likeness, share.shape[0])
     return (1 - nearest @ share).clamp_min(LEAST)
+
+
+def largest(values: Tensor, count: int) -> Tensor:
+    """(n, count) largest of each row of (n, m) values, in descending order; equal ones count singly, as in torch.topk.
+
+    One maximum after the other, because LiteRT cannot sort; ``count`` is at least 1 and small.
+    """
+    places = torch.arange(values.shape[1], device=values.device)
+    found = [values.amax(1)]
+    for _ in range(count - 1):
+        values = torch.where(places == values.argmax(1, keepdim=True), -torch.inf, values)
+        found.append(values.amax(1))
+    return torch.stack(found, 1)
 
 
 def shares(count: int) -> Tensor:

@@ -115,9 +115,9 @@ def projection_of(features: Tensor) -> Tensor:
 class NoveltyScore(nn.Module, ABC):
     """A fitted score; its buffers are all that it knows.
 
-    A subclass implements :meth:`fitted` and :meth:`forward`, from products, sums and sorting only, so that every engine
-    can run it. Scores are at least 0, higher for images that are less like the training images, and have no unit: the
-    limit on the card makes them comparable.
+    A subclass implements :meth:`fitted` and :meth:`forward`, from products, sums and maxima only, so that every engine
+    can run it; LiteRT cannot sort. Scores are at least 0, higher for images that are less like the training images, and
+    have no unit: the limit on the card makes them comparable.
 
     Attributes
     ----------
@@ -168,6 +168,15 @@ class NoveltyScore(nn.Module, ABC):
 def directions(features: Tensor) -> Tensor:
     """(n, d) features divided by their lengths; a zero row stays zero."""
     return features / (features.square().sum(1, keepdim=True) + 1e-12).sqrt()
+
+
+def of_decided(members: Tensor, decided: Tensor) -> Tensor:
+    """(n, m) rows of (k, m) members at the (n,) decided classes.
+
+    Not with ``one_hot``, which looks at the values: a graph that is captured for LiteRT cannot.
+    """
+    classes = torch.arange(members.shape[0], device=decided.device)
+    return (decided[:, None] == classes).to(members.dtype) @ members
 
 
 def evidence(logits: Tensor) -> Tensor:

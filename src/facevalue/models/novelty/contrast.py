@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from facevalue.models.novelty import bank
-from facevalue.models.novelty.base import KnownImages, NoveltyScore
+from facevalue.models.novelty.base import KnownImages, NoveltyScore, of_decided
 
 NEIGHBOURS, STRANGERS = 5, 3
 """Nearest images that count: of the predicted class, and of the strangers."""
@@ -56,10 +56,7 @@ class Contrast(NoveltyScore):
 
     def forward(self, features: Tensor, logits: Tensor, decided: Tensor) -> Tensor:
         unit = bank.projected(features, self.projection)
-        # Not one_hot, which looks at the values: a graph that is captured for LiteRT cannot.
-        classes = torch.arange(self.of_class.shape[0], device=decided.device)
-        predicted = (decided[:, None] == classes).to(unit.dtype)
-        near = bank.distance(unit, self.own, self.own_share, predicted @ self.of_class)
+        near = bank.distance(unit, self.own, self.own_share, of_decided(self.of_class, decided))
         if not self.strangers.shape[0]:
             return near
         return near / bank.distance(unit, self.strangers, self.strangers_share) ** WEIGHT

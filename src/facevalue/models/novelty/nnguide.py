@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Self, final
 
-import torch
 from torch import Tensor
 
 from facevalue.models.novelty import bank
@@ -33,5 +32,5 @@ class NNGuide(NoveltyScore):
 
     def forward(self, features: Tensor, logits: Tensor, decided: Tensor) -> Tensor:
         likeness = bank.projected(features, self.projection) @ self.own.T
-        guidance = torch.topk(likeness, self.share.shape[0], dim=1).values @ self.share
+        guidance = bank.largest(likeness, self.share.shape[0]) @ self.share
         return positive(-guidance * evidence(logits))

@@ -7,7 +7,8 @@ from typing import ClassVar, Self, final
 import torch
 from torch import Tensor, nn
 
-from facevalue.models.novelty.base import KnownImages, NoveltyScore, SourceImages, positive
+from facevalue.models.novelty.bank import largest
+from facevalue.models.novelty.base import KnownImages, NoveltyScore, SourceImages, of_decided, positive
 from facevalue.models.source_space import Moments, Space
 
 FAR = 1e6
@@ -91,8 +92,8 @@ class SourceDistance(NoveltyScore):
 
     def forward(self, features: Tensor, logits: Tensor, decided: Tensor) -> Tensor:
         distances = self.distances(features)
-        nearest = torch.topk(distances, 2, dim=1, largest=False).values
-        predicted = nn.functional.one_hot(decided, self.of_class.shape[0]).to(distances.dtype) @ self.of_class
+        nearest = -largest(-distances, 2)
+        predicted = of_decided(self.of_class, decided)
         own = (distances + FAR * (1 - predicted)).amin(1)
         next_one = torch.where(own <= nearest[:, 0], nearest[:, 1], nearest[:, 0])
         return positive(own - NEXT * (next_one - own).clamp_max(MOST))

@@ -18,12 +18,12 @@ export function reasonsToAbstain(limits, leaning, novelty, isPositive) {
   const reasons = [];
   if (limits.novelty !== null && novelty > limits.novelty) reasons.push("novel");
   if ((limits.source ?? null) !== null && novelty > limits.source) reasons.push("unknown_source");
-  if (leaning < least(limits, isPositive)) reasons.push("uncertain");
+  if (leaning < leastSure(limits, isPositive)) reasons.push("uncertain");
   return reasons;
 }
 
-/** The probability of the leaning from which it is answered. */
-function least({ confidence, upper = null, lower = null }, isPositive) {
+/** The probability of the leaning from which it is answered. isPositive: as in reasonsToAbstain. */
+export function leastSure({ confidence, upper = null, lower = null }, isPositive) {
   if (isPositive === null) return confidence;
   const own = isPositive ? upper : lower === null ? null : 1 - lower;
   return own === null ? confidence : Math.max(confidence, own);

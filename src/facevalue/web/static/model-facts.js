@@ -1,5 +1,6 @@
 // What the page tells of the model, from its card: what it was made for and from, how good it is, and its limits.
 
+import { leastSure } from "./decision.js";
 import { say } from "./text.js";
 import { alternatives, capital, percent } from "./words.js";
 
@@ -20,7 +21,7 @@ export function showModel(card, links) {
     ...(test ? measured(test) : [fact(say("model.accuracy"), say("model.not_measured"), say("model.care"))]),
     ...madeFrom(card),
     ...sources(card),
-    fact(say("model.abstains"), abstains(card.abstention)),
+    fact(say("model.abstains"), abstains(card)),
   );
   byId("model-limits").replaceChildren(...limits(card, test).map((text) => element("li", text)));
   byId("model-links").replaceChildren(...links.map(({ text, href }) => Object.assign(element("a", text), { href })));
@@ -62,10 +63,18 @@ function sources(card) {
   });
 }
 
-function abstains({ confidence, novelty }) {
+function abstains({ abstention, classes, positive, stability = null }) {
   const when = [];
-  if (confidence > 0) when.push(say("model.below", { limit: percent(confidence) }));
-  if (novelty !== null) when.push(say("model.unlike"));
+  const { upper = null, lower = null, source = null } = abstention;
+  if (positive !== null && (upper ?? lower) !== null) {
+    for (const label of classes) {
+      const limit = percent(leastSure(abstention, label === positive));
+      when.push(say("model.below_of", { limit, label }));
+    }
+  } else if (abstention.confidence > 0) when.push(say("model.below", { limit: percent(abstention.confidence) }));
+  if (abstention.novelty !== null) when.push(say("model.unlike"));
+  if (source !== null) when.push(say("model.unknown_source"));
+  if (stability !== null) when.push(say("model.unstable"));
   return when.join("; ") || say("model.never");
 }
 

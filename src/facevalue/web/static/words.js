@@ -1,5 +1,6 @@
 // Figures and answers in words.
 
+import { leastSure } from "./decision.js";
 import { isKnown, language, say } from "./text.js";
 
 /** A share as a percentage: never "100 %" or "0 %" for what is only near it. */
@@ -21,7 +22,8 @@ export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 /** Why the model does not answer. */
 export function whyNot(prediction, card) {
   const p = prediction.leaning === null ? "" : percent(prediction.probabilities[prediction.leaning]);
-  const limit = percent(card.abstention.confidence);
+  const isPositive = card.positive === null ? null : prediction.leaning === card.positive;
+  const limit = percent(leastSure(card.abstention, isPositive));
   const reasons = prediction.reasons.map((reason) => {
     const key = `reasons.${reason}`;
     return isKnown(key) ? say(key, { p, limit, detail: prediction.detail ?? "" }) : `${reason}.`;
