@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trust_list : see :class:`facevalue.marks.MarkReader`.
     poll_seconds : how often to look whether a model folder was replaced.
     grace_seconds : how long requests under way may take after the server was told to stop.
+    traces : send OpenTelemetry traces by OTLP over HTTP; the variables ``OTEL_…`` say where. Needs the extra ``otel``.
     log_format : ``plain`` lines, or one JSON object a line.
     log_level : ``debug``, ``info``, ``warning`` or ``error``.
     """
@@ -79,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trust_list: str | None = None
     poll_seconds: float = 1.0
     grace_seconds: int = 10
+    traces: bool = False
     log_format: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
