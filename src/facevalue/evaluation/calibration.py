@@ -82,5 +82,6 @@ def calibrated(
     far = np.concatenate([part.features.novelty(classifier) for part in held_out.conditions]) > limit
     part = Answerable(rows.take(limiting), fitted.probabilities(rows.logits[limiting]), far[limiting], held_out.sources)
     abstention = answer_limits(card, part, choices).changed(novelty=limit, n=len(held_out.images))
-    reference = ScoreReference.of("calibration", novelty, held_out.images.logits(classifier).double().numpy())
+    logits = held_out.images.logits(classifier).double().numpy()
+    reference = ScoreReference.of("calibration", novelty, logits, held_out.detail, held_out.jpeg_quality)
     return classifier.changed(card.changed(abstention=abstention, reference=reference))

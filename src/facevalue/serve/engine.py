@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from facevalue import decision
 from facevalue.evidence.score_reference import margins
 from facevalue.faces.gate import WhichFaces
+from facevalue.data.input_facts import detail, jpeg_quality
 from facevalue.runtime.base import Input
+from facevalue.runtime.drift import Watched
 from facevalue.runtime.predictor import Outputs
 from facevalue.serve.answers import Refusal
 from facevalue.serve.figures import Figures
@@ -82,6 +84,7 @@ class Job:
         self.inputs: tuple[Input, ...] = ()
         self.answers: dict[int, Judged] = {}
         self.dropped = False
+        self.jpeg_quality: int | None = None
         self._note = note
         self.decoded = 0.0
         self.since = time.perf_counter()
@@ -90,6 +93,7 @@ class Job:
         """Decode the image, look for faces if the model does, and answer what needs no network."""
         given, self.given = self.given, None
         assert given is not None
+        self.jpeg_quality = jpeg_quality(given) if isinstance(given, bytes) else None
         inputs = self.model.predictor.inputs_of((None, given), self.faces) if isinstance(given, bytes) else None
         self.inputs = (Input(None, given),) if inputs is None else inputs  # type: ignore[arg-type]
         for place, one in enumerate(self.inputs):
@@ -257,7 +261,10 @@ class Engine:
         jobs = {id(piece.job): piece.job for piece in batch}.values()
         _deliver(loop, [job for job in jobs if len(job.answers) == len(job.inputs)])
         self._figures.judged(model.name, found)
-        model.drift.observe(zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), strict=True))
+        facts = zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), batch, strict=True)
+        model.drift.observe(
+            Watched(novelty, margin, detail(piece.pixels), piece.job.jpeg_quality) for novelty, margin, piece in facts
+        )
 
     def _next(self) -> list[Piece]:
         """The next batch, of one model, first come first served; empty, and the network free, where nothing waits."""
