@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, final
 
 from facevalue.evidence.score_reference import ScoreReference
+from facevalue.runtime.accuracy_estimate import AccuracyEstimate
 from facevalue.runtime.drift import ALARM, DriftMonitor, Watched
 
 log = logging.getLogger("facevalue.serve")
@@ -29,14 +30,15 @@ class DriftWatch:
         self.name = name
         self.reference = reference
         self.monitor = DriftMonitor(reference)
+        self.accuracy = AccuracyEstimate()
         self.repeated = 0
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def observe(self, images: Iterable[Watched]) -> None:
-        """Take in some images."""
+    def observe(self, images: Iterable[tuple[Watched, float]]) -> None:
+        """Take in some images, each with its calibrated probability of the predicted class."""
         with self._lock:
-            for seen in images:
+            for seen, confidence in images:
                 key = f"{seen.novelty:.5g} {seen.margin:.5g}"
                 if key in self._seen:
                     self._seen.move_to_end(key)
@@ -45,6 +47,7 @@ class DriftWatch:
                 self._seen[key] = None
                 if len(self._seen) > REMEMBERED:
                     self._seen.popitem(last=False)
+                self.accuracy.add(confidence)
                 for alarm in self.monitor.observe(seen):
                     log.warning(
                         "drift alarm for model %s: images are %s than before, told after %d images; "
@@ -68,6 +71,7 @@ class DriftWatch:
             "repeated": self.repeated,
             "wealth": monitor.wealth,
             "alarm_at": ALARM,
+            "accuracy_estimate": self.accuracy.to_dict(),
             "reference": "stream" if self.reference is None else self.reference.split,
             "reference_images": monitor.calibration,
         }

@@ -261,9 +261,10 @@ class Engine:
         jobs = {id(piece.job): piece.job for piece in batch}.values()
         _deliver(loop, [job for job in jobs if len(job.answers) == len(job.inputs)])
         self._figures.judged(model.name, found)
-        facts = zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), batch, strict=True)
+        rows = zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), batch, found, strict=True)
         model.drift.observe(
-            Watched(novelty, margin, detail(piece.pixels), piece.job.jpeg_quality) for novelty, margin, piece in facts
+            (Watched(novelty, margin, detail(piece.pixels), piece.job.jpeg_quality), prediction.confidence or 0.0)
+            for novelty, margin, piece, prediction in rows
         )
 
     def _next(self) -> list[Piece]:

@@ -119,6 +119,14 @@ class DriftAlarm(Shape):
     image: int = Field(description="How many images had been seen.")
 
 
+class AccuracyEstimateShape(Shape):
+    """An estimate of accuracy without labels. It is no measurement: a change moves it less than the accuracy."""
+
+    value: float | None = Field(description="In [0, 1]; null before the first image.")
+    method: str = Field(description="average confidence: the mean calibrated probability of the predicted class.")
+    images: int = Field(description="The latest images, that it is of.")
+
+
 class DriftState(Shape):
     """Whether traffic is still like the calibration images."""
 
@@ -131,6 +139,7 @@ class DriftState(Shape):
     repeated: int = Field(description="Images that were sent again and not counted.")
     wealth: float = Field(description="Evidence of drift, the largest of a statistic; 1 at the start.")
     alarm_at: float
+    accuracy_estimate: AccuracyEstimateShape
     reference: str = Field(description="calibration, or stream where the card has no scores to compare with.")
     reference_images: int
 
