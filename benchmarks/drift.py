@@ -87,7 +87,7 @@ def referenced(predictor: Predictor, calibration: list[Scored]) -> ScoreReferenc
 
 
 def estimates(calibration: list[Scored], shifted: list[Scored]) -> dict[str, float]:
-    """Three estimates of accuracy: average confidence, difference of confidences, and a threshold on confidence (ATC)."""
+    """Estimates of accuracy: average confidence, difference of confidences, and a threshold on confidence (ATC)."""
     before = np.array([one.confidence for one in calibration])
     now = np.array([one.confidence for one in shifted])
     right = float(np.mean([one.right for one in calibration]))

@@ -1,10 +1,10 @@
 """A long load on the server while its model is replaced every 20 s: errors, latency, and whether memory grows.
 
-Run from the project's root: ``python -m benchmarks.serving_soak [--minutes M] [--every S] [--clients N] [--model A B]``.
+Run from the project's root: ``python -m benchmarks.serving_soak [--minutes M] [--every S] [--clients N]``.
 
 Keep-alive clients on loopback ask without a pause. Two models take turns under one name, by renaming a folder into
-place. Memory is the proportional memory of the server's processes, once a second; its slope is a line fitted to the last
-three quarters of the time. The first quarter warms up.
+place. Memory is the proportional memory of the server's processes, once a second; its slope is of a line through the
+last three quarters of the time. The first quarter warms up.
 """
 
 from __future__ import annotations

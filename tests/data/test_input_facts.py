@@ -9,10 +9,10 @@ from PIL import Image, ImageFilter
 from facevalue.data.input_facts import detail, jpeg_quality
 
 
-def saved(format: str, **options: object) -> bytes:
+def saved(kind: str, **options: int) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format, **options)
+    Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
 
 

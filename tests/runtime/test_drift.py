@@ -98,7 +98,8 @@ def streams_with_alarm(n: int, length: int, seed: int) -> int:
     for i in range(n):
         monitor = DriftMonitor(reference(rng), seed=i)
         alarms += any(
-            monitor.observe(Watched(a, b)) for a, b in zip(rng.gamma(4, 1, length), rng.gamma(3, 1, length), strict=True)
+            monitor.observe(Watched(a, b))
+            for a, b in zip(rng.gamma(4, 1, length), rng.gamma(3, 1, length), strict=True)
         )
     return alarms
 

@@ -80,7 +80,9 @@ def test_refusals_failures_and_probes(folder: Path) -> None:
         {"method": "GET", "url": "/no/such/path"},
     ]
     with collected(folder, *requests) as spans:
-        found = [(span.name, (span.attributes or {})["http.response.status_code"]) for span in spans if span.parent is None]
+        found = [
+            (span.name, (span.attributes or {})["http.response.status_code"]) for span in spans if span.parent is None
+        ]
     assert found == [("POST /predict", 422), ("GET other", 404)]
     assert all(span.status.status_code is not StatusCode.ERROR for span in spans)
 

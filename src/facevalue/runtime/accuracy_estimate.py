@@ -15,10 +15,11 @@ METHOD = "average confidence"
 class AccuracyEstimate:
     """The mean calibrated probability of the predicted class over the latest images. Not safe to share by threads.
 
-    It is the accuracy while the probabilities are calibrated for these images, and that is what a change takes away: the
-    estimate moves less than the accuracy does. ``benchmarks/drift.py`` has its error on changed images, beside two other
-    methods: average thresholded confidence (Garg et al. 2022, arXiv:2201.04234), which was further off, and the difference
-    of confidences (Guillory et al. 2021, arXiv:2107.03315), which was as far off and needs the calibration images as well.
+    It is the accuracy while the probabilities are calibrated for these images, and that is what a change takes away:
+    the estimate moves less than the accuracy does. ``benchmarks/drift.py`` has its error on changed images, beside two
+    other methods: average thresholded confidence (Garg et al. 2022, arXiv:2201.04234), which was further off, and the
+    difference of confidences (Guillory et al. 2021, arXiv:2107.03315), which was as far off and needs the calibration
+    images as well.
     """
 
     def __init__(self) -> None:

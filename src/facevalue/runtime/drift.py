@@ -3,9 +3,9 @@
 Four statistics are watched: an image's novelty, its logits' margin, the detail in the network input, and the JPEG
 quality of the file. Each gets a p-value: the image's rank among the calibration images and all images seen before it,
 ties broken at random (a conformal p-value, Vovk et al. 2005). While calibration images and traffic are exchangeable,
-the p-values of a statistic are independent and uniform. A test martingale bets against that: its wealth starts at 1 and
-is not expected to grow, so by Ville's inequality it ever reaches 400 with probability at most 1/400, and any of the four
-does with at most 1/100 (union bound). Each statistic has an alarm of its own, so that a harmless one hides no other.
+the p-values of a statistic are independent and uniform. A test martingale bets against that: its wealth starts at 1
+and is not expected to grow, so by Ville's inequality it ever reaches 400 with probability at most 1/400, and any of the
+four does with at most 1/100 (union bound). Each has an alarm of its own, so that a harmless one hides no other.
 Money is put aside for bets that start later, so that a change after a long calm is found as well (a mixture over
 change points, as in Shafer et al. 2011, arXiv:0912.4269, and Ramdas et al. 2023, arXiv:2210.01948).
 
@@ -133,8 +133,8 @@ class DriftMonitor:
 
     Parameters
     ----------
-    reference : the calibration split's scores. A statistic that it does not have, or all with ``None``, is compared with
-        the stream's own beginning.
+    reference : the calibration split's scores. A statistic that it does not have, or all with ``None``, is compared
+        with the stream's own beginning.
     seed : for breaking ties; drawn from the system by default.
 
     Attributes

@@ -53,7 +53,8 @@ def open_folder(
         for one. By default as the card says. An answer takes so many times as long.
     engine : ``onnxruntime``, ``openvino``, or ``auto``: OpenVINO where it is installed. OpenVINO is only used if its
         answers on drawn network inputs are ONNX Runtime's.
-    precision : ``fp32``, or ``bf16`` with OpenVINO if the card says that it gives the model's answers on this processor.
+    precision : ``fp32``, or ``bf16`` with OpenVINO if the card says that it gives the model's answers on this
+        processor.
 
     Raises
     ------

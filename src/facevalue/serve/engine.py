@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue import decision
+from facevalue.data.input_facts import detail, jpeg_quality
 from facevalue.evidence.score_reference import margins
 from facevalue.faces.gate import WhichFaces
-from facevalue.data.input_facts import detail, jpeg_quality
 from facevalue.runtime.base import Input
 from facevalue.runtime.drift import Watched
 from facevalue.runtime.predictor import Outputs

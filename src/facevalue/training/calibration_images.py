@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from facevalue.data.dataset import ImageDataset
+from facevalue.data.input_facts import detail
 from facevalue.data.sources import sources_of
 from facevalue.evaluation.calibration_set import CalibrationSet, Condition
-from facevalue.data.input_facts import detail
 from facevalue.models.features import Extractor, Features
 from facevalue.robustness.corruptions.damage import Damage
 from facevalue.training.settings import CalibrationSettings
