@@ -202,6 +202,9 @@ def commands(model: Path, litserve: str) -> dict[str, list[str]]:
         "facevalue-2-workers": [
             *(FACEVALUE, "serve", str(model), "--port", "{port}", "--log-level", "warning", "--workers", "2")
         ],
+        "facevalue-openvino": [
+            *(FACEVALUE, "serve", str(model), "--port", "{port}", "--log-level", "warning", "--engine", "openvino")
+        ],
         "fastapi-onnxruntime": script("fastapi_onnxruntime"),
         "fastapi-pytorch": script("fastapi_pytorch"),
         "litserve-onnxruntime": script("litserve_onnxruntime", litserve),

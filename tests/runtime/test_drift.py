@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from facevalue.evidence.card import ModelCard
 from facevalue.evidence.score_reference import HIGHEST, LOWEST, STEP, ScoreReference, bin_of, counted, margins
-from facevalue.runtime.drift import ALARM, DriftMonitor, Ranks, bets, money_left
+from facevalue.runtime.drift import ALARM, STATISTICS, DriftMonitor, Ranks, Watched, bets, money_left
 
 
 def reference(rng: np.random.Generator, n: int = 200) -> ScoreReference:
@@ -86,9 +86,10 @@ def test_wealth_is_a_martingale() -> None:
     for i in range(600):
         monitor = DriftMonitor(reference(rng, 60), seed=i)
         for a, b in zip(rng.gamma(4, 1, 15), rng.gamma(3, 1, 15), strict=True):
-            monitor.observe(a, b)
-        wealth.append(monitor.wealth)
-    assert abs(np.mean(wealth) - 1) < 4 * np.std(wealth) / math.sqrt(len(wealth))
+            monitor.observe(Watched(a, b))
+        shares = monitor.shares()
+        wealth.append(shares["novelty"] + shares["confidence"])
+    assert abs(np.mean(wealth) - 2) < 4 * np.std(wealth) / math.sqrt(len(wealth))
 
 
 def streams_with_alarm(n: int, length: int, seed: int) -> int:
@@ -97,7 +98,8 @@ def streams_with_alarm(n: int, length: int, seed: int) -> int:
     for i in range(n):
         monitor = DriftMonitor(reference(rng), seed=i)
         alarms += any(
-            monitor.observe(a, b) for a, b in zip(rng.gamma(4, 1, length), rng.gamma(3, 1, length), strict=True)
+            monitor.observe(Watched(a, b))
+            for a, b in zip(rng.gamma(4, 1, length), rng.gamma(3, 1, length), strict=True)
         )
     return alarms
 
@@ -123,24 +125,78 @@ def test_true_alarms(calm: int, novelty: float, margin: float, statistic: str, c
     rng = np.random.default_rng(calm)
     monitor = DriftMonitor(reference(rng, 300), seed=1)
     for a, b in zip(rng.gamma(4, 1, calm), rng.gamma(3, 1, calm), strict=True):
-        assert not monitor.observe(a, b)
+        assert not monitor.observe(Watched(a, b))
     for a, b in zip(rng.gamma(4, 1, 300), rng.gamma(3, 1, 300), strict=True):
-        if monitor.observe(a + novelty, max(b + margin, b / 4)):
+        if monitor.observe(Watched(a + novelty, max(b + margin, b / 4))):
             break
     assert monitor.alarm is not None
     assert monitor.alarm.statistic == statistic
     assert monitor.alarm.change == change
     assert monitor.alarm.image == monitor.images > calm
     assert monitor.wealth >= ALARM
-    assert not monitor.observe(100.0, 0.0)  # it stays, and is told once
+    assert statistic not in [alarm.statistic for alarm in monitor.observe(Watched(100.0, 0.0))]  # it is told once
+    assert monitor.alarm.statistic == statistic  # and stays
+
+
+@pytest.mark.parametrize(
+    ("statistic", "place", "higher", "change"),
+    [
+        ("detail", 2, True, "richer in detail"),
+        ("detail", 2, False, "poorer in detail"),
+        ("jpeg_quality", 3, True, "of higher JPEG quality"),
+        ("jpeg_quality", 3, False, "of lower JPEG quality"),
+    ],
+)
+def test_alarms_of_the_input(statistic: str, place: int, higher: bool, change: str) -> None:
+    """Each has its own, and hides no later one of the scores."""
+    rng = np.random.default_rng(0)
+    known = ScoreReference.of(
+        "calibration",
+        rng.gamma(4, 1, 300),
+        np.stack([rng.gamma(3, 1, 300), np.zeros(300)], axis=1),
+        rng.gamma(4, 1, 300),
+        [75.0] * 200 + [90.0] * 100,
+    )
+    monitor = DriftMonitor(known, seed=1)
+
+    def drawn() -> list[float]:
+        return [*rng.gamma(4, 1, 1), *rng.gamma(3, 1, 1), *rng.gamma(4, 1, 1), float(rng.choice([75.0, 75.0, 90.0]))]
+
+    for _ in range(500):
+        assert not monitor.observe(Watched(*drawn()))
+    for _ in range(100):
+        image = drawn()
+        image[place] = image[place] * 3 if higher else image[place] / 3
+        monitor.observe(Watched(*image))
+    assert [(alarm.statistic, alarm.change) for alarm in monitor.alarms.values()] == [(statistic, change)]
+    for _ in range(100):
+        image = drawn()
+        image[0] *= 3
+        monitor.observe(Watched(*image))
+    assert list(monitor.alarms) == [statistic, "novelty"]
+    assert monitor.alarm is not None
+    assert monitor.alarm.statistic == statistic
+
+
+def test_what_is_not_known_is_not_bet_on() -> None:
+    monitor = DriftMonitor(reference(np.random.default_rng(0)), seed=0)
+    for _ in range(50):
+        monitor.observe(Watched(4.0, 3.0))
+    assert monitor.shares()["detail"] == pytest.approx(1)
+    assert monitor.shares()["jpeg_quality"] == pytest.approx(1)
+
+
+def test_wealth_at_which_the_alarms_are_raised() -> None:
+    """Ville's inequality for each statistic and the union bound: one stream in a hundred."""
+    assert len(STATISTICS) / ALARM == pytest.approx(0.01)
 
 
 def test_without_a_reference_the_stream_is_compared_with_its_beginning() -> None:
     rng = np.random.default_rng(0)
     monitor = DriftMonitor(None, seed=0)
     for x in rng.gamma(4, 1, 1000):
-        assert not monitor.observe(x, x)
-    assert any(monitor.observe(x + 3, 1.0) for x in rng.gamma(4, 1, 300))
+        assert not monitor.observe(Watched(x, x))
+    assert any(monitor.observe(Watched(x + 3, 1.0)) for x in rng.gamma(4, 1, 300))
 
 
 def test_the_state_has_one_size() -> None:
@@ -154,8 +210,8 @@ def test_the_state_has_one_size() -> None:
 
     before = size()
     for x in rng.gamma(4, 1, 2000):
-        monitor.observe(x, x)
-    assert size() == before < 50_000
+        monitor.observe(Watched(x, x))
+    assert size() == before < 100_000
 
 
 def test_the_reference_survives_the_card(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from facevalue.models.averaging import averaged
 from facevalue.models.classifier import Classifier, load
 from facevalue.models.features import Extractor
 from facevalue.models.origin import Origin
+from facevalue.training.calibration_images import facts_of_inputs
 from facevalue.training.settings import CalibrationSettings
 
 
@@ -102,7 +103,8 @@ def ensemble(
             )
             held_out = features["calibration"]
             logits = held_out.logits(classifier).double().numpy()
-            reference = ScoreReference.of("calibration", held_out.novelty(classifier), logits)
+            facts = facts_of_inputs(splits["calibration"])
+            reference = ScoreReference.of("calibration", held_out.novelty(classifier), logits, *facts)
             novelty = novelty_limit(held_out.novelty(classifier)) if card.abstention.novelty is not None else None
             p = held_out.probabilities(classifier)
             decided = decision.decide(p, card.positive_index, card.threshold)

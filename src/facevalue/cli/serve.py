@@ -36,7 +36,17 @@ def run(
     gate: Gate = None,
     gate_model: GateModel = None,
     stable: Stable = None,
+    engine: Annotated[
+        Literal["onnxruntime", "openvino", "auto"],
+        Option(help="What computes the network; auto is OpenVINO where it is installed."),
+    ] = "onnxruntime",
+    precision: Annotated[
+        Literal["fp32", "bf16"], Option(help="bf16: with OpenVINO, if the card says that answers stay the same.")
+    ] = "fp32",
     trust_list: TrustList = None,
+    traces: Annotated[
+        bool, Option("--traces", help="Send OpenTelemetry traces; OTEL_EXPORTER_OTLP_ENDPOINT says where.")
+    ] = False,
     log_format: Annotated[Literal["plain", "json"], Option(help="Lines for people, or JSON.")] = "plain",
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Option(help="What is logged.")] = "info",
 ) -> None:
@@ -60,7 +70,10 @@ def run(
         gate=gate,
         gate_model=None if gate_model is None else str(gate_model),
         stable=stable,
+        engine=engine,
+        precision=precision,
         trust_list=None if trust_list is None else str(trust_list),
+        traces=traces,
         log_format=log_format,
         log_level=log_level,
     )

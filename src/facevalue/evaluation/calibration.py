@@ -84,5 +84,6 @@ def calibrated(
     abstention = answer_limits(card, part, choices).changed(
         novelty=limit, source=classifier.card.abstention.source, n=len(held_out.images)
     )
-    reference = ScoreReference.of("calibration", novelty, held_out.images.logits(classifier).double().numpy())
+    logits = held_out.images.logits(classifier).double().numpy()
+    reference = ScoreReference.of("calibration", novelty, logits, held_out.detail, held_out.jpeg_quality)
     return classifier.changed(card.changed(abstention=abstention, reference=reference))

@@ -42,12 +42,15 @@ class CalibrationSet:
     damaged : some or all of them after everyday damage.
     groups : (n,) group of each image; "" where it is its own. Empty where no groups are known.
     sources : (n,) where each image is from; "" where it is not known. Empty where no sources are known.
+    detail, jpeg_quality : (n,) of each image, see :mod:`facevalue.data.input_facts`. Empty where they are not known.
     """
 
     images: Features
     damaged: tuple[Condition, ...] = ()
     groups: Sequence[str] = ()
     sources: Sequence[str] = ()
+    detail: Sequence[float] = ()
+    jpeg_quality: Sequence[float] = ()
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

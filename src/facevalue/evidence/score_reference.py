@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,19 +67,32 @@ class ScoreReference(Record, frozen=True):
     n : how many.
     novelty : distances from the training data, by :func:`bin_of`.
     margin : :func:`margins` of the logits, by :func:`bin_of`.
+    detail : :func:`facevalue.data.input_facts.detail`, by :func:`bin_of`; empty if it was not measured.
+    jpeg_quality : :func:`facevalue.data.input_facts.jpeg_quality`, by :func:`bin_of`; empty if it was not measured,
+        or if there were no files.
     """
 
     split: str
     n: int
     novelty: Counts
     margin: Counts
+    detail: Counts = {}
+    jpeg_quality: Counts = {}
 
     @staticmethod
-    def of(split: str, novelty: NDArray[np.floating], logits: NDArray[np.floating]) -> ScoreReference:
-        """From (n,) distances and (n, k) logits, before the temperature."""
+    def of(
+        split: str,
+        novelty: NDArray[np.floating],
+        logits: NDArray[np.floating],
+        detail: Sequence[float] = (),
+        jpeg_quality: Sequence[float] = (),
+    ) -> ScoreReference:
+        """From (n,) distances, (n, k) logits before the temperature, and facts of the images where they are known."""
         return ScoreReference(
             split=split,
             n=len(novelty),
             novelty=counted(map(float, novelty)),
             margin=counted(map(float, margins(logits))),
+            detail=counted(detail),
+            jpeg_quality=counted(jpeg_quality),
         )

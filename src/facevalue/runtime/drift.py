@@ -1,9 +1,11 @@
 """An alarm for traffic that is not like the calibration images. Needs no labels, and rarely cries wolf.
 
-Each image gets two p-values: the rank of its novelty and of its logits' margin among the calibration images and all
-images seen before it, ties broken at random (a conformal p-value, Vovk et al. 2005). While calibration images and
-traffic are exchangeable, these are independent and uniform. A test martingale bets against that: its wealth
-starts at 1 and is not expected to grow, so by Ville's inequality it ever reaches 100 with probability at most 1/100.
+Four statistics are watched: an image's novelty, its logits' margin, the detail in the network input, and the JPEG
+quality of the file. Each gets a p-value: the image's rank among the calibration images and all images seen before it,
+ties broken at random (a conformal p-value, Vovk et al. 2005). While calibration images and traffic are exchangeable,
+the p-values of a statistic are independent and uniform. A test martingale bets against that: its wealth starts at 1
+and is not expected to grow, so by Ville's inequality it ever reaches 400 with probability at most 1/400, and any of the
+four does with at most 1/100 (union bound). Each has an alarm of its own, so that a harmless one hides no other.
 Money is put aside for bets that start later, so that a change after a long calm is found as well (a mixture over
 change points, as in Shafer et al. 2011, arXiv:0912.4269, and Ramdas et al. 2023, arXiv:2210.01948).
 
@@ -21,8 +23,15 @@ from numpy.typing import NDArray
 
 from facevalue.evidence.score_reference import HIGHEST, LOWEST, Counts, ScoreReference, bin_of
 
-ALARM = 100.0
-"""Wealth at which the alarm is raised: at most one stream in this many raises it without cause, ever."""
+Statistic = Literal["novelty", "confidence", "detail", "jpeg_quality"]
+
+STATISTICS: tuple[Statistic, ...] = ("novelty", "confidence", "detail", "jpeg_quality")
+
+STREAMS = 100
+"""At most one stream in this many raises any alarm without cause, ever."""
+
+ALARM = float(STREAMS * len(STATISTICS))
+"""Wealth of a statistic at which its alarm is raised."""
 
 CALM = 100.0
 """Images after which about half of the money for later bets is spent."""
@@ -30,8 +39,42 @@ CALM = 100.0
 SLOPES = (-0.9, -0.5, 0.5, 0.9)
 POWERS = (0.25, 0.5)
 
-Statistic = Literal["novelty", "confidence"]
-Change = Literal["more novel", "less novel", "less confident", "more confident"]
+Change = Literal[
+    "more novel",
+    "less novel",
+    "less confident",
+    "more confident",
+    "richer in detail",
+    "poorer in detail",
+    "of higher JPEG quality",
+    "of lower JPEG quality",
+]
+
+_CHANGES: dict[Statistic, tuple[Change, Change]] = {
+    "novelty": ("more novel", "less novel"),
+    "confidence": ("more confident", "less confident"),
+    "detail": ("richer in detail", "poorer in detail"),
+    "jpeg_quality": ("of higher JPEG quality", "of lower JPEG quality"),
+}
+"""What it means that a statistic's scores are higher, and that they are lower."""
+
+
+@final
+class Watched(NamedTuple):
+    """What is watched of one image.
+
+    Attributes
+    ----------
+    novelty : distance from the training data.
+    margin : see :func:`facevalue.evidence.score_reference.margins`.
+    detail : see :func:`facevalue.data.input_facts.detail`; ``None`` if it is not known.
+    jpeg_quality : see :func:`facevalue.data.input_facts.jpeg_quality`; ``None`` if there was no file.
+    """
+
+    novelty: float
+    margin: float
+    detail: float | None = None
+    jpeg_quality: float | None = None
 
 
 @final
@@ -86,62 +129,73 @@ class Ranks:
 
 @final
 class DriftMonitor:
-    """The alarm over one stream of images. Not safe to share by threads.
+    """The alarms over one stream of images. Not safe to share by threads.
 
     Parameters
     ----------
-    reference : the calibration split's scores; with ``None`` the stream is compared with its own beginning.
+    reference : the calibration split's scores. A statistic that it does not have, or all with ``None``, is compared
+        with the stream's own beginning.
     seed : for breaking ties; drawn from the system by default.
+
+    Attributes
+    ----------
+    alarms : raised so far, the first one first. An alarm stays.
     """
 
     def __init__(self, reference: ScoreReference | None, seed: int | None = None) -> None:
         self.calibration = 0 if reference is None else reference.n
-        self._ranks: dict[Statistic, Ranks] = {
-            "novelty": Ranks(reference.novelty if reference else {}),
-            "confidence": Ranks(reference.margin if reference else {}),
-        }
+        known: dict[Statistic, Counts] = {}
+        if reference is not None:
+            known = {
+                "novelty": reference.novelty,
+                "confidence": reference.margin,
+                "detail": reference.detail,
+                "jpeg_quality": reference.jpeg_quality,
+            }
+        self._ranks = {name: Ranks(known.get(name, {})) for name in STATISTICS}
         self._random = random.Random(seed)
-        self._stakes: dict[Statistic, NDArray[np.float64]] = {name: np.zeros(8) for name in self._ranks}
+        self._stakes = {name: np.zeros(8) for name in STATISTICS}
         self.images = 0
-        self.wealth = 1.0
-        self.most = 1.0
-        self.alarm: Alarm | None = None
+        self.alarms: dict[Statistic, Alarm] = {}
 
-    def observe(self, novelty: float, margin: float) -> bool:
-        """Take in one image's scores; whether the alarm is raised by it. Once raised it stays, and betting ends."""
-        if self.alarm is not None:
-            return False
+    @property
+    def alarm(self) -> Alarm | None:
+        """The first alarm."""
+        return next(iter(self.alarms.values()), None)
+
+    @property
+    def wealth(self) -> float:
+        """The largest wealth of a statistic."""
+        return max(self.shares().values())
+
+    def observe(self, seen: Watched) -> tuple[Alarm, ...]:
+        """Take in one image; the alarms that it raises. A statistic whose alarm was raised is not watched any more."""
         fresh = money_left(self.images) - money_left(self.images + 1)
         self.images += 1
-        # Small p-values: far from the training data, or between two classes.
-        p_novelty = self._ranks["novelty"].add(novelty, self._tie())
-        p_margin = 1 - self._ranks["confidence"].add(margin, self._tie())
-        for name, p in (("novelty", p_novelty), ("confidence", p_margin)):
-            stakes = self._stakes[name]  # type: ignore[index]
+        raised = []
+        for name, score in zip(STATISTICS, seen, strict=True):
+            if name in self.alarms:
+                continue
+            stakes = self._stakes[name]
             stakes += fresh
+            if score is None:
+                continue
+            # A small p-value means a high score.
+            p = self._ranks[name].add(score, self._tie())
             stakes *= bets(max(p, 1e-12))
-        self.wealth = money_left(self.images) + float(np.mean([s.mean() for s in self._stakes.values()]))
-        self.most = max(self.most, self.wealth)
-        if self.wealth < ALARM:
-            return False
-        self.alarm = self._found()
-        return True
+            if self._wealth(name) >= ALARM:
+                higher = stakes[:4].sum() >= stakes[4:].sum()
+                self.alarms[name] = Alarm(name, _CHANGES[name][0 if higher else 1], self.images)
+                raised.append(self.alarms[name])
+        return tuple(raised)
 
     def shares(self) -> dict[Statistic, float]:
-        """Wealth of each statistic's bets alone: which one moved."""
-        left = money_left(self.images)
-        return {name: left + float(stakes.mean()) for name, stakes in self._stakes.items()}
+        """Wealth of each statistic's bets. After its alarm it stands still."""
+        return {name: self._wealth(name) for name in STATISTICS}
+
+    def _wealth(self, name: Statistic) -> float:
+        alarm = self.alarms.get(name)
+        return money_left(self.images if alarm is None else alarm.image) + float(self._stakes[name].mean())
 
     def _tie(self) -> float:
         return 1 - self._random.random()  # in (0, 1]
-
-    def _found(self) -> Alarm:
-        shares = self.shares()
-        statistic: Statistic = "novelty" if shares["novelty"] >= shares["confidence"] else "confidence"
-        stakes = self._stakes[statistic]
-        small = stakes[:4].sum() >= stakes[4:].sum()
-        changes: dict[Statistic, tuple[Change, Change]] = {
-            "novelty": ("more novel", "less novel"),
-            "confidence": ("less confident", "more confident"),
-        }
-        return Alarm(statistic, changes[statistic][0 if small else 1], self.images)

@@ -18,6 +18,8 @@ from facevalue.faces.gate import FaceGate
 from facevalue.runtime.base import Answer, ImagePredictor
 from facevalue.runtime.gate import GateChoice, gate_of
 from facevalue.runtime.hub import local_folder
+from facevalue.runtime.openvino_network import network_of
+from facevalue.runtime.scoring.engines import EngineChoice, Precision
 from facevalue.support import machine
 from facevalue.types import Prediction
 
@@ -34,6 +36,8 @@ def open_folder(
     gate: GateChoice | None = None,
     gate_model: PathLike | None = None,
     stable: int | None = None,
+    engine: EngineChoice = "onnxruntime",
+    precision: Precision = "fp32",
 ) -> Predictor:
     """Open a model folder.
 
@@ -47,24 +51,32 @@ def open_folder(
     gate_model : file of the face detector, where the folder has none.
     stable : make each answer from so many versions of the network input, 2 to 7, and abstain where they disagree; 0
         for one. By default as the card says. An answer takes so many times as long.
+    engine : ``onnxruntime``, ``openvino``, or ``auto``: OpenVINO where it is installed. OpenVINO is only used if its
+        answers on drawn network inputs are ONNX Runtime's.
+    precision : ``fp32``, or ``bf16`` with OpenVINO if the card says that it gives the model's answers on this
+        processor.
 
     Raises
     ------
     ModelFolderError
         The folder or a file in it is missing, changed, damaged, or not readable by this version.
     UsageError
-        ``gate`` is something else, there is no face detector, or there are not so many versions.
+        ``gate`` is something else, there is no face detector, there are not so many versions, or the engine or
+        precision is unknown or not certified for this model.
+    MissingExtraError
+        OpenVINO is asked for and not installed.
     """
     folder = local_folder(folder)
     saved = ModelCard.load(folder)
     card, opened = gate_of(folder, saved.with_inputs(stable), gate, gate_model)
     say(stability_findings(saved, card))
-    return Predictor(card, card.checked_file(folder, ONNX), max_pixels=max_pixels, gate=opened)
+    model = card.checked_file(folder, ONNX)
+    return Predictor(card, model, max_pixels=max_pixels, gate=opened, engine=engine, precision=precision)
 
 
 @final
 class Predictor(ImagePredictor):
-    """A network in ONNX Runtime with its card. Needs no torch. Thread-safe.
+    """A network in ONNX Runtime or OpenVINO with its card. Needs no torch. Thread-safe.
 
     Parameters
     ----------
@@ -73,15 +85,31 @@ class Predictor(ImagePredictor):
         where the network is pooled, ``heat``.
     max_pixels : images with more pixels are not decoded.
     gate : looks for faces; needed if the card has a gate.
+    engine, precision : see :func:`open_folder`.
+
+    Attributes
+    ----------
+    engine : that is used, and its precision: ``onnxruntime fp32``.
 
     Raises
     ------
     ModelFolderError
         ONNX Runtime cannot run ``model``, or it does not fit this card.
+    UsageError
+        The engine or precision is unknown, or not certified for this model.
+    MissingExtraError
+        OpenVINO is asked for and not installed.
     """
 
     def __init__(
-        self, card: ModelCard, model: Path, *, max_pixels: int | None = None, gate: FaceGate | None = None
+        self,
+        card: ModelCard,
+        model: Path,
+        *,
+        max_pixels: int | None = None,
+        gate: FaceGate | None = None,
+        engine: EngineChoice = "onnxruntime",
+        precision: Precision = "fp32",
     ) -> None:
         self.card = card
         self.gate = gate
@@ -94,6 +122,10 @@ class Predictor(ImagePredictor):
         ] or not {"logits", "probabilities", "novelty"} <= set(self._outputs):
             raise ModelFolderError(f"{model} is not a network for {side} x {side} images that facevalue exported")
         _check_same_decision(card, self._session.get_modelmeta().custom_metadata_map, model)
+        self.engine = "onnxruntime fp32"
+        other = network_of(card, model, self._session, engine, precision)
+        if other is not None:
+            self._session, self.engine = other, other.name
 
     @property
     def has_heat(self) -> bool:

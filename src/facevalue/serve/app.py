@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -27,13 +27,19 @@ from facevalue.serve.schemas import completed
 from facevalue.serve.served_model import Models, named_folders
 from facevalue.serve.service import ClientGoneError, Service
 from facevalue.serve.settings import Settings
+from facevalue.serve.tracing import Tracing, to_collector
 from facevalue.support import machine
 from facevalue.web.page import STATIC, page
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
 DOCS_STYLE = Path(__file__).with_name("docs.css")
 
 
-def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
+def create_app(
+    folders: Models, settings: Settings | None = None, tracer_provider: TracerProvider | None = None
+) -> FastAPI:
     """The server's application, for any ASGI server.
 
     Starts whether or not the folders can be opened; until they can, ``/v2/health/ready`` and ``/predict`` answer 503.
@@ -42,9 +48,19 @@ def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
     ----------
     folders : a model folder, several, or several by name; each may be replaced while the application runs.
     settings : limits; address, workers, connections and logs are for :func:`facevalue.serve.run`.
+    tracer_provider : of OpenTelemetry, takes the traces instead of the collector that ``settings.traces`` sends to.
+        It is shut down with the application.
+
+    Raises
+    ------
+    MissingExtraError
+        Traces are asked for, and the extra ``otel`` is not installed.
     """
     settings = settings or Settings()
-    service = Service(named_folders(folders), settings)
+    tracing = Tracing(tracer_provider) if tracer_provider is not None else None
+    if tracing is None and settings.traces:
+        tracing = to_collector()
+    service = Service(named_folders(folders), settings, tracing)
 
     async def watch() -> None:
         while True:
@@ -63,6 +79,8 @@ def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await watcher
         service.close()
+        if tracing is not None:
+            await run_in_threadpool(tracing.close)
 
     app = FastAPI(
         title="facevalue",
@@ -87,7 +105,7 @@ def create_app(folders: Models, settings: Settings | None = None) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Request-ID", "X-Model-Name", "X-Model-Version", "X-Leaning", "Retry-After"],
         )
-    app.add_middleware(Observed, figures=service.figures)
+    app.add_middleware(Observed, figures=service.figures, tracing=tracing)
     _say_errors_in_json(app)
     for part in (predict, models, protocol):
         app.include_router(part.router(service))

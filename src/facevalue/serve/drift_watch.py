@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import Any, final
 
 from facevalue.evidence.score_reference import ScoreReference
-from facevalue.runtime.drift import ALARM, DriftMonitor
+from facevalue.runtime.accuracy_estimate import AccuracyEstimate
+from facevalue.runtime.drift import ALARM, DriftMonitor, Watched
 
 log = logging.getLogger("facevalue.serve")
 
@@ -29,15 +30,16 @@ class DriftWatch:
         self.name = name
         self.reference = reference
         self.monitor = DriftMonitor(reference)
+        self.accuracy = AccuracyEstimate()
         self.repeated = 0
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def observe(self, scores: Iterable[tuple[float, float]]) -> None:
-        """Take in the novelty and the logits' margin of some images."""
+    def observe(self, images: Iterable[tuple[Watched, float]]) -> None:
+        """Take in some images, each with its calibrated probability of the predicted class."""
         with self._lock:
-            for novelty, margin in scores:
-                key = f"{novelty:.5g} {margin:.5g}"
+            for seen, confidence in images:
+                key = f"{seen.novelty:.5g} {seen.margin:.5g}"
                 if key in self._seen:
                     self._seen.move_to_end(key)
                     self.repeated += 1
@@ -45,19 +47,15 @@ class DriftWatch:
                 self._seen[key] = None
                 if len(self._seen) > REMEMBERED:
                     self._seen.popitem(last=False)
-                if self.monitor.observe(novelty, margin):
-                    self._tell()
-
-    def _tell(self) -> None:
-        alarm = self.monitor.alarm
-        if alarm is not None:
-            log.warning(
-                "drift alarm for model %s: images are %s than before, told after %d images; "
-                "it stays until the model is replaced or the server restarted",
-                self.name,
-                alarm.change,
-                alarm.image,
-            )
+                self.accuracy.add(confidence)
+                for alarm in self.monitor.observe(seen):
+                    log.warning(
+                        "drift alarm for model %s: images are %s than before, told after %d images; "
+                        "it stays until the model is replaced or the server restarted",
+                        self.name,
+                        alarm.change,
+                        alarm.image,
+                    )
 
     def to_dict(self) -> dict[str, Any]:
         """The state, for people and machines."""
@@ -68,10 +66,12 @@ class DriftWatch:
             "statistic": None if alarm is None else alarm.statistic,
             "change": None if alarm is None else alarm.change,
             "alarm_after_images": None if alarm is None else alarm.image,
+            "alarms": [found._asdict() for found in monitor.alarms.values()],
             "images": monitor.images,
             "repeated": self.repeated,
             "wealth": monitor.wealth,
             "alarm_at": ALARM,
+            "accuracy_estimate": self.accuracy.to_dict(),
             "reference": "stream" if self.reference is None else self.reference.split,
             "reference_images": monitor.calibration,
         }

@@ -20,13 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue import decision
+from facevalue.data.input_facts import detail, jpeg_quality
 from facevalue.evidence.score_reference import margins
 from facevalue.faces.gate import WhichFaces
 from facevalue.runtime.base import Input
+from facevalue.runtime.drift import Watched
 from facevalue.runtime.predictor import Outputs
 from facevalue.serve.answers import Refusal
 from facevalue.serve.figures import Figures
 from facevalue.serve.served_model import Loaded
+from facevalue.serve.tracing import Note, Stage
 from facevalue.support import machine
 from facevalue.types import Prediction
 
@@ -71,6 +74,7 @@ class Job:
         given: bytes | NDArray[np.uint8],
         asked: Asked,
         future: asyncio.Future[tuple[Judged, ...]],
+        note: Note | None = None,
     ) -> None:
         self.model = model
         self.heat = asked.heat
@@ -80,12 +84,16 @@ class Job:
         self.inputs: tuple[Input, ...] = ()
         self.answers: dict[int, Judged] = {}
         self.dropped = False
+        self.jpeg_quality: int | None = None
+        self._note = note
+        self.decoded = 0.0
         self.since = time.perf_counter()
 
     def read(self) -> None:
         """Decode the image, look for faces if the model does, and answer what needs no network."""
         given, self.given = self.given, None
         assert given is not None
+        self.jpeg_quality = jpeg_quality(given) if isinstance(given, bytes) else None
         inputs = self.model.predictor.inputs_of((None, given), self.faces) if isinstance(given, bytes) else None
         self.inputs = (Input(None, given),) if inputs is None else inputs  # type: ignore[arg-type]
         for place, one in enumerate(self.inputs):
@@ -93,6 +101,11 @@ class Job:
                 self.answers[place] = Judged(decision.unreadable(one.error))
             elif one.pixels is None and one.seen is not None:
                 self.answers[place] = Judged(decision.without_face(one.seen))
+
+    def took(self, stage: Stage, begun: float, ended: float) -> None:
+        """Tell the request's trace, if it has one, of a stage that this image went through."""
+        if self._note is not None:
+            self._note(stage, begun, ended)
 
     @property
     def answer(self) -> tuple[Judged, ...]:
@@ -130,11 +143,22 @@ class Engine:
         self._has_worked = False
 
     async def judge(
-        self, model: Loaded, images: Sequence[bytes | NDArray[np.uint8]], asked: Asked, *, seconds: float
+        self,
+        model: Loaded,
+        images: Sequence[bytes | NDArray[np.uint8]],
+        asked: Asked,
+        *,
+        seconds: float,
+        note: Note | None = None,
     ) -> list[tuple[Judged, ...]]:
         """Judge a request's images, files or network inputs (s, s, 3), in order: one answer each, or one a face.
 
         Where the caller is cancelled, because its client has gone, or where time is up, what is not begun is dropped.
+
+        Parameters
+        ----------
+        seconds : longest time until the last answer.
+        note : takes the stages of all images, for a trace.
 
         Raises
         ------
@@ -145,7 +169,7 @@ class Engine:
             self._figures.refused("queue")
             raise Refusal(503, f"{self.pending} images are waiting already; try again", retry_after=1)
         loop = asyncio.get_running_loop()
-        jobs = [Job(model, image, asked, loop.create_future()) for image in images]
+        jobs = [Job(model, image, asked, loop.create_future(), note) for image in images]
         self.pending += len(jobs)
         self._has_worked = True
         for job in jobs:
@@ -183,14 +207,18 @@ class Engine:
             return
         begun = time.perf_counter()
         waited = begun - job.since
+        job.took("queue", job.since, begun)
         is_file = isinstance(job.given, bytes)
         try:
             job.read()
         except Exception as error:  # whatever it is, it is this request's, and the thread goes on
             loop.call_soon_threadsafe(_fail, [job], error)
             return
+        job.decoded = time.perf_counter()
+        if is_file:
+            job.took("decode", begun, job.decoded)
         if is_file and all(one.error is None for one in job.inputs):
-            self._figures.stage("decode", time.perf_counter() - begun)
+            self._figures.stage("decode", job.decoded - begun)
         self._figures.judged(job.model.name, [judged.prediction for judged in job.answers.values()])
         waiting = [Piece(job, place, one.pixels) for place, one in enumerate(job.inputs) if one.pixels is not None]
         if not waiting:
@@ -218,7 +246,11 @@ class Engine:
         for piece in batch:
             self._figures.stage("queue", begun - piece.job.since)
         predictions, outputs = model.predictor.predict_pixels(np.stack([piece.pixels for piece in batch]), heat=heat)
-        self._figures.stage("network", time.perf_counter() - begun)
+        ended = time.perf_counter()
+        for job in {id(piece.job): piece.job for piece in batch}.values():
+            job.took("queue", job.decoded, begun)
+            job.took("network", begun, ended)
+        self._figures.stage("network", ended - begun)
         self._figures.batch(len(batch))
         found = []
         for i, ((job, place, pixels), prediction) in enumerate(zip(batch, predictions, strict=True)):
@@ -229,7 +261,11 @@ class Engine:
         jobs = {id(piece.job): piece.job for piece in batch}.values()
         _deliver(loop, [job for job in jobs if len(job.answers) == len(job.inputs)])
         self._figures.judged(model.name, found)
-        model.drift.observe(zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), strict=True))
+        rows = zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), batch, found, strict=True)
+        model.drift.observe(
+            (Watched(novelty, margin, detail(piece.pixels), piece.job.jpeg_quality), prediction.confidence or 0.0)
+            for novelty, margin, piece, prediction in rows
+        )
 
     def _next(self) -> list[Piece]:
         """The next batch, of one model, first come first served; empty, and the network free, where nothing waits."""

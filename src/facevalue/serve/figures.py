@@ -54,8 +54,12 @@ class Figures:
         self._ready = self._gauge("ready", "1 while a model is served", "model", mode="livemin")
         self._info = self._gauge("model_info", "1 for the model that is served", "model", "version", "sha256")
         self._alarm = self._gauge("drift_alarm", "1 once traffic is unlike the calibration images", "model")
-        self._wealth = self._gauge("drift_wealth", "Evidence of drift; the alarm is raised at 100", "model")
+        self._wealth = self._gauge("drift_wealth", "Evidence of drift; an alarm is raised at 400", "model")
         self._by_statistic = self._gauge("drift_wealth_by_statistic", "The same, of one score", "model", "statistic")
+        self._alarms = self._gauge("drift_alarm_by_statistic", "The same, of one statistic", "model", "statistic")
+        self._accuracy = self._gauge(
+            "accuracy_estimate", "Estimate of accuracy without labels: average confidence of the latest images", "model"
+        )
         self._watched = self._gauge("drift_images", "Images that the drift alarm has seen", "model", mode="livesum")
 
     def _gauge(
@@ -118,7 +122,11 @@ class Figures:
             self._alarm.labels(model.name).set(drift.alarm is not None)
             self._wealth.labels(model.name).set(drift.wealth)
             self._watched.labels(model.name).set(drift.images)
+            estimate = model.loaded.drift.accuracy.value
+            if estimate is not None:
+                self._accuracy.labels(model.name).set(estimate)
             for statistic, wealth in drift.shares().items():
+                self._alarms.labels(model.name, statistic).set(statistic in drift.alarms)
                 self._by_statistic.labels(model.name, statistic).set(wealth)
 
     def _tell_identity(self, identity: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facevalue.serve.answers import Refusal, refusal_response
 from facevalue.serve.figures import Figures
+from facevalue.serve.tracing import Tracing
 
 log = logging.getLogger("facevalue.serve.requests")
 
@@ -34,9 +35,10 @@ _QUIET = ("/v2/health/live", "/v2/health/ready", "/metrics")
 class Observed:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, figures: Figures) -> None:
+    def __init__(self, app: ASGIApp, figures: Figures, tracing: Tracing | None = None) -> None:
         self.app = app
         self.figures = figures
+        self.tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,6 +48,9 @@ class Observed:
         request_id = _request_id(scope)
         facts: dict[str, object] = {}
         scope["facevalue"] = facts
+        traced = None if scope["path"] in _QUIET else self.tracing
+        if traced is not None:
+            traced.begin(scope)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -70,6 +75,8 @@ class Observed:
             path = _route(scope)
             status = status or 499  # the client went before there was an answer
             self.figures.answered(path, status, seconds)
+            if traced is not None:
+                traced.end(scope, path, {"request_id": request_id, "status": status, **facts})
             level = logging.DEBUG if path in _QUIET and status < 400 else logging.INFO
             if log.isEnabledFor(level):
                 told = {"request_id": request_id, "method": scope["method"], "path": path, "status": status}

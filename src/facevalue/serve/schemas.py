@@ -113,17 +113,35 @@ class Live(Shape):
     live: bool
 
 
+class DriftAlarm(Shape):
+    """One alarm."""
+
+    statistic: str = Field(description="novelty, confidence, detail or jpeg_quality: which moved.")
+    change: str = Field(description="Where to: more novel, less confident, and so on.")
+    image: int = Field(description="How many images had been seen.")
+
+
+class AccuracyEstimateShape(Shape):
+    """An estimate of accuracy without labels. It is no measurement: a change moves it less than the accuracy."""
+
+    value: float | None = Field(description="In [0, 1]; null before the first image.")
+    method: str = Field(description="average confidence: the mean calibrated probability of the predicted class.")
+    images: int = Field(description="The latest images, that it is of.")
+
+
 class DriftState(Shape):
     """Whether traffic is still like the calibration images."""
 
     alarm: bool
-    statistic: str | None = Field(description="novelty or confidence: which moved; null without an alarm.")
-    change: str | None = Field(description="Where to: more novel, less confident, and so on.")
-    alarm_after_images: int | None
+    statistic: str | None = Field(description="Of the first alarm; null without one.")
+    change: str | None = Field(description="Of the first alarm.")
+    alarm_after_images: int | None = Field(description="Of the first alarm.")
+    alarms: list[DriftAlarm] = Field(description="All alarms, the first one first; at most one a statistic.")
     images: int = Field(description="Images seen since the model was taken in, an image sent again counted once.")
     repeated: int = Field(description="Images that were sent again and not counted.")
-    wealth: float = Field(description="Evidence of drift, 1 at the start.")
+    wealth: float = Field(description="Evidence of drift, the largest of a statistic; 1 at the start.")
     alarm_at: float
+    accuracy_estimate: AccuracyEstimateShape
     reference: str = Field(description="calibration, or stream where the card has no scores to compare with.")
     reference_images: int
 

@@ -14,6 +14,7 @@ from facevalue.evidence.card import CARD, ONNX, ModelCard
 from facevalue.evidence.gate_facts import DETECTOR
 from facevalue.runtime import Predictor
 from facevalue.serve.drift_watch import DriftWatch
+from facevalue.support import progress
 
 log = logging.getLogger("facevalue.serve")
 
@@ -23,6 +24,14 @@ Models = Path | str | Sequence[Path | str] | Mapping[str, Path | str]
 """Model folders, as :func:`named_folders` takes them."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@final
+class _Logged(progress.Silent):
+    """What the runtime says of a model, such as that an engine is not used, goes to the log."""
+
+    def note(self, text: str) -> None:
+        log.warning("%s", text)
 
 
 @final
@@ -85,7 +94,8 @@ class ServedModel:
             if stamp == self._tried:
                 return False
             try:
-                predictor = self._open(self.folder)
+                with progress.using(_Logged()):
+                    predictor = self._open(self.folder)
             except FaceValueError as error:
                 # Clients are told the model's name, and not where it lies.
                 self._tried, self.problem = stamp, str(error).replace(str(self.folder), f"model {self.name}")
@@ -100,10 +110,11 @@ class ServedModel:
             self._tried, self.problem, self.loaded = stamp, None, new
             self.loads += 1
             log.info(
-                "serving %s version %s: %s (%s)",
+                "serving %s version %s: %s in %s (%s)",
                 self.name,
                 new.version,
                 new.card.network.name,
+                predictor.engine,
                 ", ".join(new.card.classes),
             )
             return True

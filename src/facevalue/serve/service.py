@@ -19,6 +19,7 @@ from facevalue.serve.engine import Asked, Engine, Judged
 from facevalue.serve.figures import Figures
 from facevalue.serve.served_model import Loaded, ServedModel
 from facevalue.serve.settings import Settings
+from facevalue.serve.tracing import Tracing
 
 R = TypeVar("R")
 
@@ -35,9 +36,11 @@ class Service:
     Parameters
     ----------
     folders : model folders by name; the first is the one that paths without a name ask.
+    tracing : takes the stages of images, if traces are wanted.
     """
 
-    def __init__(self, folders: Mapping[str, Path], settings: Settings) -> None:
+    def __init__(self, folders: Mapping[str, Path], settings: Settings, tracing: Tracing | None = None) -> None:
+        self._tracing = tracing
         self.settings = settings
         self.models = {name: ServedModel(name, folder, settings.opened) for name, folder in folders.items()}
         self.figures = Figures()
@@ -79,7 +82,8 @@ class Service:
     ) -> list[tuple[Judged, ...]]:
         """Judge a request's images; what is not begun is dropped when its client goes."""
         request.scope["facevalue"].update(model=model.name, version=model.version, images=len(images))
-        judging = self.engine.judge(model, images, asked, seconds=self.settings.request_seconds)
+        note = None if self._tracing is None else self._tracing.note(request.scope)
+        judging = self.engine.judge(model, images, asked, seconds=self.settings.request_seconds, note=note)
         return await _unless_gone(request, judging)
 
     async def marks_of(self, request: Request, images: Sequence[bytes]) -> list[OriginMarks]:

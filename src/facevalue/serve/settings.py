@@ -12,6 +12,7 @@ from facevalue.images.decoding import pixel_limit
 from facevalue.marks import MarkReader
 from facevalue.runtime import Predictor, open_folder
 from facevalue.runtime.gate import GateChoice
+from facevalue.runtime.scoring.engines import EngineChoice, Precision
 
 AT_LEAST_ONE = (
     "max_body_bytes",
@@ -46,10 +47,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_seconds : how long an idle connection stays open. More than the load balancer in front keeps it.
     api_key : what clients must send as ``Authorization: Bearer KEY`` or ``X-API-Key``; ``None`` asks for none.
     cors_origins : origins whose pages may call the API; none by default.
-    gate, gate_model, stable : see :func:`facevalue.runtime.open_folder`.
+    gate, gate_model, stable, engine, precision : see :func:`facevalue.runtime.open_folder`.
     trust_list : see :class:`facevalue.marks.MarkReader`.
     poll_seconds : how often to look whether a model folder was replaced.
     grace_seconds : how long requests under way may take after the server was told to stop.
+    traces : send OpenTelemetry traces by OTLP over HTTP; the variables ``OTEL_…`` say where. Needs the extra ``otel``.
     log_format : ``plain`` lines, or one JSON object a line.
     log_level : ``debug``, ``info``, ``warning`` or ``error``.
     """
@@ -73,9 +75,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gate: GateChoice | None = None
     gate_model: str | None = None
     stable: int | None = None
+    engine: EngineChoice = "onnxruntime"
+    precision: Precision = "fp32"
     trust_list: str | None = None
     poll_seconds: float = 1.0
     grace_seconds: int = 10
+    traces: bool = False
     log_format: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -99,6 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError("Expected api_key of at least 8 ASCII characters")
         if self.gate not in ("face", "none", None):
             raise UsageError(f"Expected gate to be face or none, but got {self.gate!r}")
+        if self.engine not in ("onnxruntime", "openvino", "auto"):
+            raise UsageError(f"Expected engine to be onnxruntime, openvino or auto, but got {self.engine!r}")
         if self.log_format not in ("plain", "json"):
             raise UsageError(f"Expected log_format plain or json, but got {self.log_format!r}")
         if self.log_level not in ("debug", "info", "warning", "error"):
@@ -111,4 +118,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def opened(self, folder: Path) -> Predictor:
         """A model folder as this server uses it."""
         most = min(self.max_pixels, pixel_limit())
-        return open_folder(folder, max_pixels=most, gate=self.gate, gate_model=self.gate_model, stable=self.stable)
+        return open_folder(
+            folder,
+            max_pixels=most,
+            gate=self.gate,
+            gate_model=self.gate_model,
+            stable=self.stable,
+            engine=self.engine,
+            precision=self.precision,
+        )

@@ -15,6 +15,7 @@ from facevalue.errors import MissingExtraError
 from facevalue.serve import logs, sockets
 from facevalue.serve.served_model import Models, named_folders
 from facevalue.serve.settings import Settings
+from facevalue.serve.tracing import expect_sdk
 
 if TYPE_CHECKING:
     import uvicorn
@@ -34,11 +35,13 @@ def run(folders: Models, settings: Settings | None = None) -> None:
     UsageError
         The address is taken or not this machine's; two models have one name.
     MissingExtraError
-        The extra ``serve`` is not installed.
+        The extra ``serve`` is not installed, or traces are asked for and the extra ``otel`` is not.
     """
     _expect_extra()
     settings = settings or Settings()
     settings.mark_reader()
+    if settings.traces:
+        expect_sdk()
     named = named_folders(folders)
     for folder in named.values():
         settings.opened(folder)  # wrong use is said now, in one line

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from facevalue.data.dataset import ImageDataset
+from facevalue.data.input_facts import detail
 from facevalue.data.sources import sources_of
 from facevalue.evaluation.calibration_set import CalibrationSet, Condition
 from facevalue.models.features import Extractor, Features
@@ -30,4 +33,13 @@ def calibration_set(
         x = extractor.of_inputs(inputs, len(places), f"computing {dataset.name} after {name}")
         damaged.append(Condition(name, places, Features(x, dataset.labels[places])))
     groups = [str(group) for group in dataset.rows["group"]]
-    return CalibrationSet(images.rows(0), tuple(damaged), groups, sources_of(dataset.rows))
+    return CalibrationSet(images.rows(0), tuple(damaged), groups, sources_of(dataset.rows), *facts_of_inputs(dataset))
+
+
+def facts_of_inputs(dataset: ImageDataset) -> tuple[list[float], list[float]]:
+    """The detail of each image, and the JPEG quality of each file; the latter empty where images are no files."""
+    found = [detail(one) for pixels, _ in dataset.batches() for one in pixels]
+    are_files = all(isinstance(image, str | bytes | os.PathLike) for image in dataset.images)
+    if not are_files or "jpeg_quality" not in dataset.rows:
+        return found, []
+    return found, [float(quality) for quality in dataset.rows["jpeg_quality"]]

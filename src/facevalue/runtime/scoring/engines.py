@@ -7,12 +7,12 @@ batches of 8. And an answer does not depend on the images beside it, so a resume
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, Protocol, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,9 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Wait for all requests and free the engine."""
+
+
+E = TypeVar("E")
 
 
 @final
@@ -152,24 +155,56 @@ def opened(card: ModelCard, model: Path, choice: EngineChoice = "auto", precisio
     """
     if choice not in ("auto", "openvino", "onnxruntime"):
         raise UsageError(f"Expected `engine` to be auto, openvino, onnxruntime or ray, but got {choice!r}")
+
+    def differs(engine: Engine) -> str | None:
+        reference = OnnxRuntime(model)
+        found = difference(engine.name, _probabilities(engine, drawn), _probabilities(reference, drawn))
+        reference.close()
+        return found
+
+    drawn = drawn_inputs(card.preprocessing.size)
+    return selected(card, choice, precision, lambda: OpenVino(model, precision), differs) or OnnxRuntime(model)
+
+
+def selected(
+    card: ModelCard,
+    choice: EngineChoice,
+    precision: Precision,
+    build: Callable[[], E],
+    differs: Callable[[E], str | None],
+) -> E | None:
+    """OpenVINO's engine where it is to be used, else ``None``, which means ONNX Runtime; see :func:`opened`.
+
+    Parameters
+    ----------
+    build : makes OpenVINO's engine.
+    differs : why its answers on drawn network inputs are not ONNX Runtime's.
+
+    Raises
+    ------
+    UsageError
+        The precision is unknown, or what is asked for is not certified.
+    MissingExtraError
+        OpenVINO is asked for and not installed.
+    """
     if precision not in ("fp32", "bf16"):
         raise UsageError(f"Expected `precision` to be fp32 or bf16, but got {precision!r}")
     if choice == "onnxruntime" or (choice == "auto" and precision == "fp32" and not installed()):
         if precision != "fp32":
             raise UsageError(f"`engine` onnxruntime computes in fp32 only; `precision` {precision} needs openvino")
-        return OnnxRuntime(model)
+        return None
     if not installed():
         raise MissingExtraError("openvino", "openvino")
     problem = _uncertified(card, precision) if precision == "bf16" else _failed(card)
     if problem is None:
-        engine = OpenVino(model, precision)
-        problem = None if precision == "bf16" else _differs(engine, OnnxRuntime(model), card.preprocessing.size)
+        engine = build()
+        problem = None if precision == "bf16" else differs(engine)
         if problem is None:
             return engine
     if choice == "openvino" or precision != "fp32":
         raise UsageError(problem)
     say([finding("engine-answers-otherwise", f"{problem}; ONNX Runtime is used")])
-    return OnnxRuntime(model)
+    return None
 
 
 def version_of(engine: Engine) -> str:
@@ -205,21 +240,19 @@ def _uncertified(card: ModelCard, precision: str) -> str | None:
     return None if problem is None else f"the card says that openvino {precision} must not be used: {problem}"
 
 
-def _differs(engine: Engine, reference: Engine, side: int) -> str | None:
-    """Why an engine must not be used for this network here, from its answers on a few drawn inputs."""
-    drawn = _drawn(side)
-    difference = float(np.abs(_probabilities(engine, drawn) - _probabilities(reference, drawn)).max())
-    reference.close()
-    if difference <= MOST_DIFFERENCE:
+def difference(name: str, p: NDArray[np.floating], reference: NDArray[np.floating]) -> str | None:
+    """Why an engine must not be used for a network here, from its probabilities of :func:`drawn_inputs`."""
+    most = float(np.abs(p - reference).max())
+    if most <= MOST_DIFFERENCE:
         return None
-    return f"{engine.name} differs by {difference:.2g} in probability from ONNX Runtime on drawn images"
+    return f"{name} differs by {most:.2g} in probability from ONNX Runtime on drawn images"
 
 
 def _probabilities(engine: Engine, drawn: NDArray[np.uint8]) -> NDArray[np.floating]:
     return np.array([engine.result(engine.submit(pixels)).probabilities for pixels in drawn])
 
 
-def _drawn(side: int) -> NDArray[np.uint8]:
+def drawn_inputs(side: int) -> NDArray[np.uint8]:
     """(4, s, s, 3) network inputs: noise, two ramps, and grey."""
     ramp = np.broadcast_to(np.linspace(0, 255, side).astype(np.uint8)[:, None, None], (side, side, 3))
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)

@@ -91,7 +91,7 @@ def router(service: Service) -> APIRouter:
             {
                 "name": name,
                 "versions": [model.version],
-                "platform": "onnxruntime_onnx",
+                "platform": "openvino" if model.predictor.engine.startswith("openvino") else "onnxruntime_onnx",
                 "inputs": inputs_of(model.card),
                 "outputs": outputs_of(model.card, model.predictor.has_heat),
             }

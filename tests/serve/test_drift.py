@@ -1,0 +1,72 @@
+"""The drift alarm and the estimate of accuracy, as clients see them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .conftest import serving
+
+
+def photographs(n: int, quality: int, seed: int) -> list[bytes]:
+    """Different images, all saved at one quality."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(n):
+        buffer = io.BytesIO()
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
+        coarse.resize((40, 40)).save(buffer, "JPEG", quality=quality)
+        found.append(buffer.getvalue())
+    return found
+
+
+def test_images_that_were_compressed_more(folder: Path) -> None:
+    """The alarm says which statistic moved, wherever it is told; the estimate is the mean confidence."""
+    confidences: list[float] = []
+    with serving(folder) as client:
+
+        def send(images: list[bytes]) -> None:
+            for start in range(0, len(images), 25):
+                part = images[start : start + 25]
+                answer = client.post("/predict", files=[("files", ("a.jpg", one)) for one in part]).json()
+                confidences.extend(max(row["probabilities"].values()) for row in answer["results"])
+
+        send(photographs(200, 90, seed=0))
+        before = client.get("/drift").json()
+        send(photographs(100, 40, seed=1))
+        state = client.get("/drift").json()
+        metrics = client.get("/metrics").text
+    assert before["alarms"] == []
+    assert before["statistic"] is None
+    found = {alarm["statistic"]: alarm for alarm in state["alarms"]}
+    assert found["jpeg_quality"]["change"] == "of lower JPEG quality"
+    assert 200 < found["jpeg_quality"]["image"] <= 260
+    assert state["alarm"] is True
+    assert f'facevalue_drift_alarm_by_statistic{{model="{folder.name}",statistic="jpeg_quality"}} 1.0' in metrics
+    estimate = state["accuracy_estimate"]
+    assert estimate["method"] == "average confidence"
+    assert estimate["images"] == state["images"] == 300 - state["repeated"] > 280
+    assert estimate["value"] == pytest.approx(np.mean(confidences), abs=0.01)
+    assert f'facevalue_accuracy_estimate{{model="{folder.name}"}}' in metrics
+
+
+def test_an_image_sent_again_counts_once(folder: Path) -> None:
+    (image,) = photographs(1, 90, seed=0)
+    with serving(folder) as client:
+        for _ in range(3):
+            client.post("/predict", files={"files": image})
+        state = client.get("/drift").json()
+    assert (state["images"], state["repeated"], state["accuracy_estimate"]["images"]) == (1, 2, 1)
+
+
+def test_network_inputs_have_no_jpeg_quality(folder: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    tensor = {"name": "pixels", "datatype": "UINT8", "shape": list(pixels.shape), "data": pixels.ravel().tolist()}
+    with serving(folder) as client:
+        assert client.post(f"/v2/models/{folder.name}/infer", json={"inputs": [tensor]}).status_code == 200
+        text = client.get("/metrics").text
+    assert f'facevalue_drift_wealth_by_statistic{{model="{folder.name}",statistic="jpeg_quality"}} 1.0' in text
