@@ -1,5 +1,6 @@
 // What the page tells of the model, from its card: what it was made for and from, how good it is, and its limits.
 
+import { knownSources } from "./origin.js";
 import { say } from "./text.js";
 import { alternatives, capital, percent } from "./words.js";
 
@@ -19,6 +20,7 @@ export function showModel(card, links) {
   byId("model-facts").replaceChildren(
     ...(test ? measured(test) : [fact(say("model.accuracy"), say("model.not_measured"), say("model.care"))]),
     ...madeFrom(card),
+    ...knows(card),
     ...sources(card),
     fact(say("model.abstains"), abstains(card.abstention)),
   );
@@ -51,6 +53,12 @@ function madeFrom(card) {
   return facts;
 }
 
+/** The sources that it compares images with. */
+function knows(card) {
+  const lines = knownSources(card);
+  return lines.length ? [fact(say("model.knows"), lines.join(" "))] : [];
+}
+
 /** Accuracy by source, generator or camera, where an evaluation has looked at such a column. */
 function sources(card) {
   const studies = card.evidence.filter((one) => one.kind === "evaluation").flatMap((one) => one.slices ?? []);
@@ -62,10 +70,11 @@ function sources(card) {
   });
 }
 
-function abstains({ confidence, novelty }) {
+function abstains({ confidence, novelty, source = null }) {
   const when = [];
   if (confidence > 0) when.push(say("model.below", { limit: percent(confidence) }));
   if (novelty !== null) when.push(say("model.unlike"));
+  if (source !== null) when.push(say("model.unknown_source"));
   return when.join("; ") || say("model.never");
 }
 
