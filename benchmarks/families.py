@@ -77,10 +77,7 @@ def saved_again(path: str, quality: int | None) -> bytes:
 def shares(predictor: fv.Predictor, images: Listed, quality: int | None) -> dict[str, Any]:
     """By source, and over all: shares answered, silent, right among the answered, and called AI of all."""
     answers = predictor.predict([saved_again(path, quality) for path, _, _ in images])
-    rows = [
-        (source, label, one.label, *one.reasons)
-        for (_, label, source), one in zip(images, answers, strict=True)
-    ]
+    rows = [(source, label, one.label, *one.reasons) for (_, label, source), one in zip(images, answers, strict=True)]
     return {
         "all": share_of(rows),
         **{name: share_of([row for row in rows if row[0] == name]) for name in dict.fromkeys(row[0] for row in rows)},
@@ -94,9 +91,13 @@ def share_of(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
     return {
         "n": len(rows),
         "answered": round(len(answered) / len(rows), 3),
-        "right_among_answered": round(sum(row[1] == row[2] for row in answered) / len(answered), 3) if answered else None,
+        "right_among_answered": round(sum(row[1] == row[2] for row in answered) / len(answered), 3)
+        if answered
+        else None,
         "real_called_ai": round(sum(row[2] == "ai" for row in real) / len(real), 3) if real else None,
-        "reasons": {name: sum(name in row[3:] for row in rows) for name in sorted({r for row in rows for r in row[3:]})},
+        "reasons": {
+            name: sum(name in row[3:] for row in rows) for name in sorted({r for row in rows for r in row[3:]})
+        },
     }
 
 

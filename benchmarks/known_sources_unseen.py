@@ -45,7 +45,11 @@ def by_source(data: Cached, families: NDArray[np.str_], left_out: str | None, se
     for source in sorted(set(data.source[wanted])):
         mine = wanted & (data.source == source)
         is_real = bool(data.y[mine][0] == 1)
-        row: dict[str, Any] = {"source": str(source), "known": "yes" if left_out is None else "no", "n": int(mine.sum())}
+        row: dict[str, Any] = {
+            "source": str(source),
+            "known": "yes" if left_out is None else "no",
+            "n": int(mine.sum()),
+        }
         for share in LIMITS:
             limit = novelty_limit(held, share)
             for version in ("clean", "q60", "q40"):
@@ -90,12 +94,12 @@ def measured(folder: Path, which: str) -> tuple[list[dict[str, Any]], list[dict[
     data = cached(folder, which)
     families = np.array([FAMILIES.get(one, one) for one in data.source])
     rows: list[dict[str, Any]] = []
-    prices = []
+    prices: list[dict[str, Any]] = []
     for seed in SEEDS:
         for family in (None, *sorted(set(families[data.unseen]))):
             rows += by_source(data, families, family, seed)
-        for family in sorted(set(families)):
-            prices.append({"family": str(family), **price(data, families, family, seed)})
+        names = sorted(set(families))
+        prices += [{"family": str(family), **price(data, families, family, seed)} for family in names]
     return rows, prices
 
 
@@ -106,10 +110,8 @@ def main(folder: Path) -> None:
     for which in ("texture", "clip"):
         rows, prices = measured(folder, which)
         names = list(dict.fromkeys((row["known"], row["source"]) for row in rows))
-        unseen[which] = [
-            {"known": known, "source": source, **mean_of([r for r in rows if (r["known"], r["source"]) == (known, source)])}
-            for known, source in names
-        ]
+        own = {name: [row for row in rows if (row["known"], row["source"]) == name] for name in names}
+        unseen[which] = [{"known": name[0], "source": name[1], **mean_of(of_one)} for name, of_one in own.items()]
         curve[which] = {
             **mean_of(prices),
             "by_left_out": {

@@ -119,7 +119,7 @@ def test_folders_of_sources_are_no_groups_where_sources_should_be_known(images: 
     folder = images / "train"
     assert splits_of_folders(folder, "on") == [4, 4, 4, 4]
     assert any("[sources-in-all-splits]" in text for text in notes)
-    with pytest.raises(DataError, match="folders are sources .* set `groups` to image"):
+    with pytest.raises(DataError, match=r"folders are sources .* set `groups` to image"):
         splits_of_folders(folder, "off")
     with pytest.raises(DataError, match="grouped by parent"):
         splits_of_folders(folder, "on", **{"split.groups": "parent"})

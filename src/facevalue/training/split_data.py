@@ -23,6 +23,7 @@ TOGETHER = (
     "collections, generators) that the model should know, set `groups` to image"
 )
 
+
 def split_manifest(data: Data, recipe: Recipe, groups: str | None) -> Manifest:
     """All images of ``data`` with their groups and splits, by the recipe's shares and seed.
 
