@@ -32,6 +32,8 @@ from facevalue.models.classifier import Classifier
 LIMITS = (0.8, SHARE)
 SILENT = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 AIM = 0.8
+PRICE_SEED = 0
+"""Parts 2 and 3 are of one seed."""
 
 Mask = NDArray[np.bool_]
 
@@ -94,12 +96,11 @@ def measured(folder: Path, which: str) -> tuple[list[dict[str, Any]], list[dict[
     data = cached(folder, which)
     families = np.array([FAMILIES.get(one, one) for one in data.source])
     rows: list[dict[str, Any]] = []
-    prices: list[dict[str, Any]] = []
     for seed in SEEDS:
         for family in (None, *sorted(set(families[data.unseen]))):
             rows += by_source(data, families, family, seed)
-        names = sorted(set(families))
-        prices += [{"family": str(family), **price(data, families, family, seed)} for family in names]
+    names = sorted(set(families))
+    prices = [{"family": str(family), **price(data, families, family, PRICE_SEED)} for family in names]
     return rows, prices
 
 

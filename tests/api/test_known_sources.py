@@ -125,6 +125,16 @@ def test_folders_of_sources_are_no_groups_where_sources_should_be_known(images: 
         splits_of_folders(folder, "on", **{"split.groups": "parent"})
 
 
+def test_a_face_recipe_says_that_folders_are_groups(tmp_path: Path, notes: list[str]) -> None:
+    for name in ("real/red", "ai/grey"):
+        for i in range(5):
+            write(tmp_path / name.split("/")[0] / f"camera{i}", name, 2, seed=i)
+    assert splits_of_folders(tmp_path, "auto") == [1] * 10
+    assert not any("[sources-in-one-split]" in text for text in notes)
+    assert splits_of_folders(tmp_path, "auto", **{"gate.kind": "face"}) == [1] * 10
+    assert any("[sources-in-one-split]" in text and "set `groups` to image" in text for text in notes)
+
+
 def test_the_groups_of_a_manifest_stay(images: Path) -> None:
     paths = sorted((images / "train").rglob("*.png"))
     rows = [(str(path), path.parts[-3], path.parts[-2], path.stem) for path in paths]

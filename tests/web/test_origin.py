@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,7 +67,7 @@ def test_the_meaning_is_the_report_s(scripts: webdriver.Chrome) -> None:
             a, b, c, d = (int(v) for v in rng.integers(0, size + 1, 4))
             report = evaluation(((a + 1, b), (c, d + 1)), silent=int(rng.integers(3)))
             answer, rate = CLASSES[int(rng.integers(2))], float(rng.choice([0.5, 0.1, 0.001, 1]))
-            cases.append([{"evidence": [json.loads(report.to_json())]}, answer, rate])
+            cases.append([{"evidence": [msgspec.to_builtins(report)]}, answer, rate])
             made = BaseRateFigures.of(report, answer)
             assert made is not None
             share, ends = made.meaning(rate)
@@ -78,7 +78,7 @@ def test_the_meaning_is_the_report_s(scripts: webdriver.Chrome) -> None:
 
 
 def test_there_is_no_meaning_without_test_figures(scripts: webdriver.Chrome) -> None:
-    report = json.loads(evaluation(((5, 0), (0, 5))).to_json())
+    report = msgspec.to_builtins(evaluation(((5, 0), (0, 5))))
     other = {**report, "provenance": {**report["provenance"], "split": "validation"}}
     cards = [{"evidence": []}, {"evidence": [other]}, {"evidence": [{**report, "answered": []}]}]
     assert run(scripts, MEANING, [[card, "warm", 0.5] for card in cards]) == [None, None, None]
