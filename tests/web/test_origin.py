@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from facevalue.evaluation.figures import figures
 from facevalue.evidence.card import Abstention, ModelCard, NetworkFacts
@@ -121,7 +122,7 @@ def test_beside_the_verdict(build: Build, browser: webdriver.Chrome, images: lis
         rate.clear()
         rate.send_keys("50")
         assert "97.8 % of the answers “warm” are right" in of(known, ".meaning")
-        rate.clear()
+        rate.send_keys(Keys.BACKSPACE * 2)
         assert of(known, ".meaning") == "Type a rate from 0 to 100 to see what this answer means."
         facts = text(browser, "#model-facts")
         assert "warm: desert, oven. cold: ice." in facts
