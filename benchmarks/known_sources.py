@@ -124,13 +124,18 @@ def trained(data: Cached, train: NDArray[np.bool_], held_out: NDArray[np.bool_])
         network=NetworkFacts(name="given"),
         temperature=temperature,
     )
+    return Classifier(body, card, score_of(data, train)).eval()
+
+
+def score_of(data: Cached, train: NDArray[np.bool_]) -> SourceDistance:
+    """The distances to the sources of these images."""
     names = sorted(set(data.source[train]))
     numbers = np.array([names.index(one) for one in data.source[train]], np.int64)
-    space = Space.of(features[0])
+    features = data.version("clean", train)
+    space = Space.of(features)
     labels = torch.tensor([int(data.y[data.source == name][0]) for name in names])
-    moments = Moments.of(space.inside(features[0]), numbers, len(names))
-    score = SourceDistance.of(space, moments, nn.functional.one_hot(labels, 2).T.float())
-    return Classifier(body, card, score).eval()
+    moments = Moments.of(space.inside(features), numbers, len(names))
+    return SourceDistance.of(space, moments, nn.functional.one_hot(labels, 2).T.float())
 
 
 def distances(model: Classifier, x: Tensor) -> NDArray[np.float64]:

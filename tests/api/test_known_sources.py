@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -17,7 +18,9 @@ from facevalue.evidence.card import CARD, ModelCard
 from facevalue.evidence.gate_facts import GateFacts
 from facevalue.models.classifier import Classifier, load
 from facevalue.training.known_sources import TrainingSources
+from facevalue.training.recipe import read
 from facevalue.training.settings.sources import SourceSettings
+from facevalue.training.split_data import split_manifest
 
 COLOURS = {
     "real/red": (200, 60, 60),
@@ -103,6 +106,43 @@ def test_the_card_says_which_sources_it_knows_and_how_well(model: Classifier) ->
     assert np.mean([one.rate for one in facts.left_out]) > 0.7
     assert model.card.abstention.source is not None
     assert model.card.abstention.source <= model.card.abstention.novelty
+
+
+def splits_of_folders(data: Path | pd.DataFrame, known: str, **settings: object) -> list[int]:
+    """The number of splits that each source's images lie in."""
+    recipe = read("probe", {**SETTINGS, "sources.known": known, **settings})  # type: ignore[dict-item]
+    table = split_manifest(data, recipe, None).table
+    return list(table.groupby(["label", table["path"].map(lambda path: Path(path).parent.name)])["split"].nunique())
+
+
+def test_folders_of_sources_are_no_groups_where_sources_should_be_known(images: Path, notes: list[str]) -> None:
+    folder = images / "train"
+    assert splits_of_folders(folder, "on") == [4, 4, 4, 4]
+    assert any("[sources-in-all-splits]" in text for text in notes)
+    with pytest.raises(DataError, match=r"folders are sources .* set `groups` to image"):
+        splits_of_folders(folder, "off")
+    with pytest.raises(DataError, match="grouped by parent"):
+        splits_of_folders(folder, "on", **{"split.groups": "parent"})
+
+
+def test_a_face_recipe_says_that_folders_are_groups(tmp_path: Path, notes: list[str]) -> None:
+    for name in ("real/red", "ai/grey"):
+        for i in range(5):
+            write(tmp_path / name.split("/")[0] / f"camera{i}", name, 2, seed=i)
+    assert splits_of_folders(tmp_path, "auto") == [1] * 10
+    assert not any("[sources-in-one-split]" in text for text in notes)
+    assert splits_of_folders(tmp_path, "auto", **{"gate.kind": "face"}) == [1] * 10
+    assert any("[sources-in-one-split]" in text and "set `groups` to image" in text for text in notes)
+
+
+def test_the_groups_of_a_manifest_stay(images: Path) -> None:
+    paths = sorted((images / "train").rglob("*.png"))
+    rows = [(str(path), path.parts[-3], path.parts[-2], path.stem) for path in paths]
+    table = pd.DataFrame(rows, columns=["path", "label", "source", "group"])
+    recipe = read("probe", SETTINGS)  # type: ignore[arg-type]
+    assert split_manifest(table, recipe, None).table.groupby("group")["split"].nunique().max() == 1
+    del table["group"]
+    assert splits_of_folders(table, "on") == [4, 4, 4, 4]
 
 
 def test_the_reason_is_told_in_words(images: Path, model: Classifier) -> None:

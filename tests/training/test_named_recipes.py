@@ -16,7 +16,7 @@ horse-or-human/inception horse-or-human/mobilenet
 horse-or-human/resnet-scratch
 human-or-object/mobilenet
 real-or-ai/resnet-scratch real-or-ai/inception-scratch real-or-ai/hybrid-scratch real-or-ai/resnet18
-real-or-ai/mobilenet real-or-ai/texture real-or-ai/texture-unseen
+real-or-ai/mobilenet real-or-ai/texture real-or-ai/texture-unseen real-or-ai/families
 """.split()
 
 
@@ -29,6 +29,14 @@ def test_a_named_recipe_exists_and_has_a_description(name: str) -> None:
     assert find(recipe.network.name).name == recipe.network.name
     assert recipe.network.weights in ("none", "hub")
     assert (recipe.network.weights == "none") == (find(recipe.network.name).timm_name is None)
+
+
+def test_families_takes_the_weights_that_were_measured() -> None:
+    # Without the tag, timm has weights of another training under this name, and with another licence.
+    network = find(read("real-or-ai/families").network.name)
+    assert network.timm_name == "vit_base_patch16_clip_quickgelu_224.openai"
+    assert network.licence == "apache-2.0"
+    assert network.mean == (0.48145466, 0.4578275, 0.40821073)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMED if "scratch" in n])

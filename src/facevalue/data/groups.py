@@ -131,7 +131,8 @@ def check_groups(manifest: Manifest, how: str | None, shares: Collection[str]) -
             raise DataError(
                 f"class {label!r} has {n} group{'s' * (n != 1)} ({examples}; grouped by {grouped.groups}), but needs "
                 f"at least {len(wanted) + 1}, because a group stays in one split. If images of one group may lie in "
-                "different splits, set `groups` to image; near-duplicates still stay together"
+                "different splits, as where the folders are sources (cameras, collections, generators), set `groups` "
+                "to image; near-duplicates still stay together"
             )
 
 

@@ -22,12 +22,17 @@ def sources_of(rows: pd.DataFrame) -> list[str]:
         found = [str(value) for value in rows["source"].astype(object).where(rows["source"].notna(), "")]
     elif "key" in rows.columns:
         labels = [str(label) for label in rows["label"]]
-        folders = [_below_class(str(key), label) for key, label in zip(rows["key"], labels, strict=True)]
+        folders = folders_below(rows)
         of_class = {label: {f for f, own in zip(folders, labels, strict=True) if own == label} for label in set(labels)}
         found = [f if len(of_class[own]) <= MOST else "" for f, own in zip(folders, labels, strict=True)]
     else:
         found = []
     return found if any(found) else []
+
+
+def folders_below(rows: pd.DataFrame) -> list[str]:
+    """(n,) the folder directly below that of the class, by the columns ``key`` and ``label``; "" without one."""
+    return [_below_class(str(key), str(label)) for key, label in zip(rows["key"], rows["label"], strict=True)]
 
 
 def _below_class(key: str, label: str) -> str:

@@ -75,6 +75,8 @@ KINDS: dict[str, FindingKind] = {
     "leaks-dropped": FindingKind("warning", "Images that were in several splits were left out."),
     "new-images-between-splits": FindingKind("warning", "New images belong to groups with images in several splits."),
     "groups-not-found": FindingKind("warning", "No file name matches the recipe's pattern for groups."),
+    "sources-in-all-splits": FindingKind("info", "Folders of sources are no groups: their images are in all splits."),
+    "sources-in-one-split": FindingKind("info", "Folders below the classes are groups, but may be sources."),
     "hard-images-known": FindingKind("warning", "Some hard images are in the model's own data and were left out."),
     # Training.
     "eps-ramp-too-long": FindingKind("warning", "Adversarial training ends before eps is reached."),

@@ -1,6 +1,7 @@
 // What the page tells of the model, from its card: what it was made for and from, how good it is, and its limits.
 
 import { leastSure } from "./decision.js";
+import { knownSources } from "./origin.js";
 import { say } from "./text.js";
 import { alternatives, capital, percent } from "./words.js";
 
@@ -20,6 +21,7 @@ export function showModel(card, links) {
   byId("model-facts").replaceChildren(
     ...(test ? measured(test) : [fact(say("model.accuracy"), say("model.not_measured"), say("model.care"))]),
     ...madeFrom(card),
+    ...knows(card),
     ...sources(card),
     fact(say("model.abstains"), abstains(card)),
   );
@@ -50,6 +52,12 @@ function madeFrom(card) {
   const facts = [fact(say("model.learned"), n.toLocaleString(), `${say("model.images")}: ${byClass.join(", ")}`, "figure")];
   if (card.provenance.source) facts.push(fact(say("model.source"), card.provenance.source));
   return facts;
+}
+
+/** The sources that it compares images with. */
+function knows(card) {
+  const lines = knownSources(card);
+  return lines.length ? [fact(say("model.knows"), lines.join(" "))] : [];
 }
 
 /** Accuracy by source, generator or camera, where an evaluation has looked at such a column. */

@@ -1,6 +1,7 @@
 // The results on the page: one article for each image, its heat, the summary and the filter.
 
 import { drawHeat } from "./heat.js";
+import { hasFigures, showMeaning, showOrigin, typedRate } from "./origin.js";
 import { say } from "./text.js";
 import { alternatives, percent, sentenceOf, whyNot } from "./words.js";
 
@@ -13,6 +14,7 @@ export class Results {
   rows = [];
 
   #heats = new Map(); // article -> {heat, preprocessing}
+  #cards = new WeakMap(); // article -> the card of the model that answered
   #near = new IntersectionObserver((seen) => seen.forEach((one) => this.#paint(one.target, one.isIntersecting)), {
     rootMargin: "1000px",
   });
@@ -20,6 +22,7 @@ export class Results {
   constructor() {
     for (const id of ["heat-on", "heat-strength"]) byId(id).addEventListener("input", () => this.#repaint());
     byId("filter").addEventListener("change", () => this.#filter());
+    byId("rate").addEventListener("input", () => this.#atAnotherRate());
   }
 
   /** An article for an image that is waited for. */
@@ -90,7 +93,18 @@ export class Results {
     const mark = article.querySelector(".unchecked");
     mark.hidden = checked;
     mark.textContent = say("state.unchecked");
+    this.#cards.set(article, card);
+    showOrigin(article, prediction, card, typedRate(byId("rate")));
+    byId("rate-label").hidden = !hasFigures(card);
+    if (card.positive !== null) byId("rate-text").textContent = say("rate.label", { positive: card.positive });
     this.#showHeat(article, prediction, card);
+  }
+
+  #atAnotherRate() {
+    const rate = typedRate(byId("rate"));
+    for (const { article, prediction } of this.rows) {
+      if (prediction) showMeaning(article, prediction, this.#cards.get(article), rate);
+    }
   }
 
   #showHeat(article, { heat, leaning, box }, card) {

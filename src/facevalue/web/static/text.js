@@ -129,6 +129,19 @@ const TEXTS = {
     status: "The server answered with status {status}.",
   },
 
+  origin: {
+    known: "It looks like the sources that the model knows:",
+    unknown: "It looks like none of the sources that the model knows:",
+    not_compared: "It was not compared with the sources that the model knows:",
+    list: "{label}: {names}.",
+    others: "Images of other sources can look like these: of sources that were left out in turn, {p} of the images were answered all the same.",
+  },
+  rate: {
+    label: "Of all images that you see, “{positive}” are",
+    meaning: "If {rate} of the images that you see are “{positive}”, {share} of the answers “{answer}” are right (95 % interval {low} to {high}; from {n} test images like those it learned from).",
+    never: "None of the {n} test images got the answer “{answer}”, so nothing is known of how often it is right.",
+    type: "Type a rate from 0 to 100 to see what this answer means.",
+  },
   evidence: {
     title: { one: "{n} mark of origin in the file", other: "{n} marks of origin in the file" },
     note: "Marks are no proof: saving or sending an image removes them, so their absence says nothing, and anyone can write a mark that is not signed. They are not part of the probability.",
@@ -176,7 +189,8 @@ const TEXTS = {
     below: "below {limit} sure",
     below_of: "below {limit} sure of “{label}”",
     unlike: "images unlike its training data",
-    unknown_source: "images from a source that it does not know",
+    unknown_source: "images of sources that it does not know",
+    knows: "Sources it knows",
     unstable: "answers that change when the image is changed a little",
     never: "never",
     limits: "Its limits",
