@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,24 @@ def test_arithmetic_takes_no_more_threads_than_told(told: str, expected: int, mo
     monkeypatch.setattr(machine, "cores", lambda: 4)
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     assert machine.threads() == expected
+
+
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT")
+
+
+def test_idle_threads_sleep_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in WAITING:
+        monkeypatch.setenv(name, "")  # so that the environment is restored afterwards
+        monkeypatch.delenv(name)
+    assert machine.wait_briefly()
+    assert {name: os.environ.get(name) for name in WAITING} == dict(zip(WAITING, (None, "1000", "20"), strict=True))
+
+
+@pytest.mark.parametrize("name", WAITING)
+def test_what_the_user_says_of_waiting_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in WAITING:
+        monkeypatch.setenv(other, "")
+        monkeypatch.delenv(other)
+    monkeypatch.setenv(name, "7")
+    assert not machine.wait_briefly()
+    assert {other: os.environ[other] for other in WAITING if other in os.environ} == {name: "7"}

@@ -28,6 +28,9 @@ DRAWN = "drawn"
 FIT, TEST = 20, 6
 """Drawn images of each kind that scores are fitted with, and further ones that they are tested on."""
 
+DRAWN_TO_FIT = FIT * len(KINDS)
+"""Number of drawn images that scores are fitted with."""
+
 TEST_SHARE = 0.3
 """Share of the images of a folder that scores are tested on."""
 

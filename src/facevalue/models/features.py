@@ -162,14 +162,24 @@ class Extractor:
     maps.
 
     Features do not depend on the last layer, so an extractor also serves classifiers that differ only there.
+
+    Parameters
+    ----------
+    expected : number of images that it will be asked for in all, if that is known. Then small datasets go through the
+        engine too, from the first image on.
     """
 
     def __init__(
-        self, classifier: Classifier, engine: Literal["auto", "torch"] = "auto", quarters: bool = False
+        self,
+        classifier: Classifier,
+        engine: Literal["auto", "torch"] = "auto",
+        quarters: bool = False,
+        expected: int = 0,
     ) -> None:
         self._classifier, self._quarters = classifier, quarters
         self._of_batch = _in_torch(classifier, quarters)
         self._may_record = engine == "auto" and classifier.mean.device.type == "cpu"
+        self._expected = expected
         self._quick: Engine | None = None
         self._torch_computed = False
 
@@ -210,7 +220,7 @@ class Extractor:
             for pixels in batches:
                 if change is not None:
                     pixels = change(pixels, np.arange(done, done + len(pixels)))
-                if self._may_record and n >= MANY:
+                if self._may_record and max(n, self._expected) >= MANY:
                     self._quick, self._may_record = self._engine(pixels[:COMPARED]), False
                 part = kept(self._of(pixels))
                 # In place: parts that are joined afterwards would take twice the memory.
@@ -233,6 +243,8 @@ class Extractor:
         if engine is None:
             return None
         expected, got = self._of_batch(pixels), torch.from_numpy(engine.run(pixels))
+        if not expected.isfinite().all():  # a broken network, which later checks report
+            return None
         near = float(1e-3 * expected.abs().max())
         if torch.allclose(got, expected, rtol=1e-3, atol=near):
             return engine

@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ import pandas as pd
 from PIL import Image
 
 from facevalue.data.audit import Audit
-from facevalue.errors import ImageError, MissingExtraError
+from facevalue.errors import ImageError
 from facevalue.images import decoding
-from facevalue.reports.source_tables import source_tables
+from facevalue.reports.page_templates import page_template, source_tables
 from facevalue.support import files
 
 _SIDE = 112  # pixels of a thumbnail
@@ -56,15 +55,7 @@ def write_data_page(audit: Audit, output: Path) -> Path:
     MissingExtraError
         jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtraError("jinja2", "train") from error
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = (resources.files("facevalue.reports") / "templates" / "data.html.j2").read_text(encoding="utf-8")
-    page = environment.from_string(source).render(_template_values(audit), source_tables=source_tables(environment))
+    page = page_template("data.html.j2").render(_template_values(audit), source_tables=source_tables())
     files.write_text(output, page)
     return output
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from facevalue.errors import ImageError, MissingExtraError, ModelFolderError, UsageError
+from facevalue.errors import ImageError, ModelFolderError, UsageError
 from facevalue.evaluation.worst_classes import SHOWN, worst_classes
 from facevalue.evidence.card import HISTORY, ModelCard
 from facevalue.evidence.findings import Finding, finding
@@ -38,7 +38,7 @@ from facevalue.images import decoding
 from facevalue.reports import plots
 from facevalue.reports.annex import annex
 from facevalue.reports.base_rate import RATES, BaseRateFigures, script, script_hash
-from facevalue.reports.source_tables import source_tables
+from facevalue.reports.page_templates import page_template, source_tables
 from facevalue.support import files
 from facevalue.support.formats import eps_text, interval, percent
 
@@ -89,27 +89,18 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
     history : lines of ``history.jsonl``.
     gallery : images as data URIs, with captions.
     """
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtraError("jinja2", "train") from error
+    template = page_template(
+        "report.html.j2", percent=percent, interval=interval, eps=eps_text, number=number, flat=flat
+    )
     from markupsafe import Markup
 
     def svg(figure: Any, label: str) -> Markup:
         # Matplotlib escapes the text in a figure, and to_svg escapes the label.
         return Markup(plots.to_svg(figure, label))
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("facevalue.reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, interval=interval, eps=eps_text, number=number, flat=flat)
     evaluations, test = card.of_kind(Evaluation), card.evaluation("test")
     base_rates = None if test is None else BaseRateFigures.of(test, card.positive)
-    return environment.get_template("report.html.j2").render(
+    return template.render(
         card=card,
         purpose=purpose_of(card),
         policy=() if card.policy is None else tuple(checked(card, card.policy.required)),
@@ -135,7 +126,7 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         certificates=card.of_kind(CertificateReport),
         sources=card.of_kind(SourceReport),
         left_out=card.of_kind(LeftOutReport),
-        source_tables=source_tables(environment),
+        source_tables=source_tables(),
         corruption_curves=lambda r: svg(
             plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"
         ),

@@ -52,6 +52,19 @@ def trim_memory() -> bool:
     return platform.libc_ver()[0] == "glibc" and bool(ctypes.CDLL(None).malloc_trim(0))
 
 
+def wait_briefly() -> bool:
+    """Tell OpenMP and OpenBLAS, before they are loaded, to let idle threads sleep after less than a millisecond.
+
+    By default they wait in busy loops for several milliseconds after each operation. Where the processors are shared,
+    that takes them from threads that have work. Does nothing and returns False if the user has set how they wait.
+    """
+    if any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT")):
+        return False
+    # Turns of the loop, and the power of two of clock ticks.
+    os.environ.update(GOMP_SPINCOUNT="1000", OPENBLAS_THREAD_TIMEOUT="20")
+    return True
+
+
 CPU_INFO = Path("/proc/cpuinfo")
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 """A container's limit: microseconds of processor time (or ``max``) per period, and the period in microseconds."""

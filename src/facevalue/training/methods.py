@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from facevalue.data.dataset import ImageDataset, held
+from facevalue.data.strangers import DRAWN_TO_FIT
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.evaluation.calibration_set import CalibrationSet
 from facevalue.evidence.card import ModelCard
@@ -184,13 +185,13 @@ def _loop(
 
     refitted = None
     if bodies.again is not None:
-        extractor = Extractor(bodies.again)
+        extractor = Extractor(bodies.again, expected=_expected({name: splits[name] for name in ("train", "test")}))
         with progress.within("after the second training"):
             again = {name: extractor.of(splits[name]) for name in ("train", "test")}
         refitted = bodies.again, again, extractor
         if not again["train"].logits(bodies.again).isfinite().all():  # the first training checks the validation loss
             raise FaceValueError("the second training (refit) ended with NaN or infinite logits; try a lower `lr`")
-    extractor = Extractor(once)
+    extractor = Extractor(once, expected=_expected(splits))
     features = {name: extractor.of(dataset) for name, dataset in splits.items()}
     return Trained(
         classifier=once,
@@ -208,7 +209,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     start = time.perf_counter()
     if recipe.probe.copies:
         splits = {**splits, "train": splits["train"].held()}
-    extractor = Extractor(classifier)
+    extractor = Extractor(classifier, expected=_expected(splits))
     parts = probe_features(classifier, splits, recipe, extractor)
     computed = time.perf_counter()
     probe = _fit(classifier.body, parts["train"], parts["validation"], recipe)
@@ -239,6 +240,14 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
         seconds_per_epoch=computed - start,
         refitted=None if refitted is None else (refitted, {name: own[name] for name in ("train", "test")}, extractor),
     )
+
+
+def _expected(splits: Mapping[str, ImageDataset]) -> int:
+    """Number of images that an extractor computes in all: at least those of the splits and the drawn strangers.
+
+    A search has no test split, and no strangers either.
+    """
+    return sum(len(dataset) for dataset in splits.values()) + ("test" in splits) * DRAWN_TO_FIT
 
 
 def _held_out(

@@ -183,6 +183,7 @@ def prepare_process(arguments: Sequence[str] = ()) -> None:
     # torch and other libraries do not know a container's processor limit.
     if machine.threads() < (os.cpu_count() or 1):
         os.environ.setdefault("OMP_NUM_THREADS", str(machine.threads()))
+    machine.wait_briefly()
 
 
 def _terminate(*_: object) -> NoReturn:

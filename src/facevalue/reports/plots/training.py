@@ -139,7 +139,7 @@ def _x_axis(axis: Axes, x: Sequence[float], label: str) -> None:
 
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     elif x and min(x) > 0:
-        axis.set_xscale("log")
+        decades(axis, x)
 
 
 def _curve(axis: Axes, x: Sequence[float], lines: Lines, key: str, scale: float, **style: Any) -> None:
