@@ -20,7 +20,7 @@ WITHOUT_EFFECT = {
     # The network and the temperature are in the exported file.
     ModelCard: {
         *("network", "temperature", "reference", "data", "recipe", "seconds_per_epoch", "provenance", "files"),
-        *("evidence", "format", "altered", "seals"),
+        *("evidence", "format", "altered", "seals", "policy", "features_by"),
         *("calibration", "novelty", "sources"),  # how they were fitted; both are in the exported file too
     },
     Preprocessing: set[str](),
