@@ -169,7 +169,7 @@ def test_a_new_image_moves_no_other_to_another_shard(images: Path, image: Callab
     assert set(read(images, shard="1/3")) - {str(images / "a" / "0-first.png")} == set(before)
 
 
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/2"])
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "", "a/b", "1/0", "-1/2"])
 def test_bad_shards(text: str) -> None:
     with pytest.raises(UsageError, match="Expected `shard` as I/N"):
         Shard.parsed(text)
