@@ -12,6 +12,7 @@ import pytest
 
 from facevalue.evidence.bom import FILE, bom_of
 from facevalue.evidence.card import WEIGHTS, ModelCard
+from facevalue.export.hub_card import readme
 from facevalue.models.classifier import Classifier
 
 
@@ -67,3 +68,10 @@ def test_purpose_and_warnings_are_in_it(made: Classifier, valid: jsonschema_rs.V
     considerations = bom["metadata"]["component"]["modelCard"]["considerations"]
     assert considerations["useCases"] == ["Tells faces from others."]
     assert "not for: naming people" in considerations["technicalLimitations"]
+
+
+def test_class_names_are_no_markdown_in_the_readme(made: Classifier) -> None:
+    card = made.card.changed(classes=("a|b", "<i>c*"))
+    page = readme(card)
+    assert "# a\\|b or \\<i\\>c\\*" in page
+    assert "| split | a\\|b | \\<i\\>c\\* |" in page

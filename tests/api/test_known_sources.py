@@ -74,6 +74,12 @@ def adapted(images: Path, model: Classifier, tmp_path_factory: pytest.TempPathFa
     return fv.adapt(model.folder, add, tmp_path_factory.mktemp("adapted") / "model")
 
 
+def test_the_figures_of_an_adapted_model_can_be_computed_again(adapted: AdaptResult) -> None:
+    checks = {check.name: check for check in fv.verify(adapted.model.folder).checks}
+    assert checks["figures"].passed, checks["figures"]
+    assert checks["files"].passed
+
+
 def unknown(model: Classifier | fv.Predictor, folder: Path) -> float:
     found = model.predict(folder)
     return float(np.mean(["unknown_source" in one.reasons for one in found]))

@@ -358,6 +358,17 @@ def test_a_new_evaluation_adds_its_outputs_and_names_no_group(model: Path, made:
     assert verify(model).passed
 
 
+def test_a_calibrated_model_does_not_list_the_outputs_of_the_model_before(model: Path, tmp_path: Path) -> None:
+    """Calibration leaves no evaluation, so the new folder holds no outputs; it can be evaluated, and then it does."""
+    source = Path(ModelCard.load(model).provenance.source)
+    new = tmp_path / "calibrated"
+    fv.calibrate(model, source, output=new)
+    assert OUTPUTS not in ModelCard.load(new).files
+    assert state(verify(new))["files"] is True
+    fv.evaluate(new, source)
+    assert state(verify(new))["figures"] is True
+
+
 def test_without_the_train_extra_the_figures_are_not_checked_and_this_is_said(model: Path) -> None:
     code = f"""
 import sys

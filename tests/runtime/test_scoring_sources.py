@@ -122,6 +122,30 @@ def test_a_damaged_archive_is_a_row(images: Path, tmp_path: Path) -> None:
     assert ("cut.tar", "the archive is damaged") in errors
 
 
+@pytest.mark.parametrize(
+    "mode,damage", [("w", "header"), ("w", "cut between files"), ("w:gz", "checksum"), ("w:bz2", "block")]
+)
+def test_no_damage_passes_for_the_end_of_an_archive(images: Path, tmp_path: Path, mode: str, damage: str) -> None:
+    """Python's tarfile ends in silence at a damaged or missing header, and does not check what is after the last file."""
+    file = tmp_path / f"a.tar{mode[1:].replace(':', '.')}"
+    content = bytearray(packed(images, file, mode).read_bytes())
+    with tarfile.open(file) as archive:
+        header = archive.getmembers()[12].offset
+    if damage == "header":
+        content[header : header + 40] = b"x" * 40
+    elif damage == "cut between files":
+        del content[header:]
+    elif damage == "checksum":
+        content[-8] ^= 0xFF
+    else:
+        content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+    *before, last = Sources.of([file]).items()
+    assert len(before) == {"w": 6, "w:gz": 12, "w:bz2": 0}[mode]
+    with pytest.raises(ImageError, match="the archive is damaged"):
+        last.load()
+
+
 @pytest.mark.parametrize("kind", ["folder", "manifest", "archive", "archives"])
 def test_shards_are_disjoint_and_complete(kind: str, fill: Fill, tmp_path: Path) -> None:
     images = fill(tmp_path / "images", "a", "b", n=20)
@@ -145,7 +169,7 @@ def test_a_new_image_moves_no_other_to_another_shard(images: Path, image: Callab
     assert set(read(images, shard="1/3")) - {str(images / "a" / "0-first.png")} == set(before)
 
 
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/2"])
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "", "a/b", "1/0", "-1/2"])
 def test_bad_shards(text: str) -> None:
     with pytest.raises(UsageError, match="Expected `shard` as I/N"):
         Shard.parsed(text)

@@ -21,7 +21,7 @@ from facevalue.data.manifest import Manifest
 from facevalue.data.new_sources import new_sources
 from facevalue.errors import DataError, UsageError
 from facevalue.evaluation import metrics
-from facevalue.evaluation.evaluate import evaluate_dataset
+from facevalue.evaluation.evaluate import Evaluated, evaluated
 from facevalue.evaluation.paired_comparison import as_loss, compare_pairs
 from facevalue.evidence.findings import Finding, finding, say
 from facevalue.evidence.provenance import Provenance, recorded
@@ -155,15 +155,18 @@ def adapt(
             evidence=(),
         )
         after = after.changed(card)
-        evaluated = _evaluated(after, old, old_features)
-        after = after.changed(after.card.with_evidence(*evaluated, report), origin=Origin(whole, before.origin.history))
+        evaluations = _evaluated(after, old, old_features)
+        after = after.changed(
+            after.card.with_evidence(*(each.report for each in evaluations), report),
+            origin=Origin(whole, before.origin.history, tuple(each.outputs for each in evaluations)),
+        )
         if folder is not None:
             after = load(save(after, folder, overwrite=overwrite, parity=given, start=start))
         return AdaptResult(after)
 
 
-def _evaluated(after: Classifier, old: ImageDataset | None, features: Features | None) -> list[Any]:
-    return [] if old is None else [evaluate_dataset(after, old, features=features)]
+def _evaluated(after: Classifier, old: ImageDataset | None, features: Features | None) -> list[Evaluated]:
+    return [] if old is None else [evaluated(after, old, features=features)]
 
 
 def _placed(manifest: Manifest) -> Manifest:

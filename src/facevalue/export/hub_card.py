@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 from facevalue.evidence.card import ModelCard
@@ -56,10 +57,10 @@ def _metadata(card: ModelCard, foreign: bool) -> Iterator[str]:
 
 
 def _body(card: ModelCard, read_otherwise: Mapping[str, int] | None) -> Iterator[str]:
-    yield f"# {' or '.join(card.classes)}"
+    yield f"# {' or '.join(map(_plain, card.classes))}"
     yield ""
     yield f"An image classifier ({card.network.name}, {card.network.parameters:,} parameters) made with facevalue."
-    yield f"Classes: {', '.join(card.classes)}."
+    yield f"Classes: {', '.join(map(_plain, card.classes))}."
     yield ""
     purpose = purpose_of(card)
     if purpose.intended:
@@ -87,6 +88,11 @@ def _body(card: ModelCard, read_otherwise: Mapping[str, int] | None) -> Iterator
     yield "## Limits"
     yield ""
     yield from _limits(card)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is: a class may be named ``a|b`` or ``<b>``, as its folder is."""
+    return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", text)
 
 
 def _figures(card: ModelCard) -> Iterator[str]:
@@ -142,7 +148,7 @@ def _other_tools(card: ModelCard, read_otherwise: Mapping[str, int]) -> Iterator
 def _limits(card: ModelCard) -> Iterator[str]:
     counts = card.data.counts
     if counts:
-        yield "| split | " + " | ".join(card.classes) + " |"
+        yield "| split | " + " | ".join(map(_plain, card.classes)) + " |"
         yield "|---|" + "---|" * len(card.classes)
         for split, by_class in counts.items():
             yield f"| {split} | " + " | ".join(f"{by_class.get(label, 0):,}" for label in card.classes) + " |"
@@ -152,7 +158,7 @@ def _limits(card: ModelCard) -> Iterator[str]:
     test = card.evaluation("test")
     warnings += [] if test is None else list(test.warnings)
     for warning in warnings:
-        yield f"- {warning.text} ([{warning.code}]({warning.link}))"
+        yield f"- {_plain(warning.text)} ([{warning.code}]({warning.link}))"
     if card.network.licence is not None:
         yield f"- The initial weights ({card.network.weights}) have the licence {card.network.licence}."
     yield "- All evidence, with commands and versions, is in `card.json`, if it is beside this file."

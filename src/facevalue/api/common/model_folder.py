@@ -117,7 +117,9 @@ def save(
         if start is not None:
             provenance = provenance.changed(seconds=time.perf_counter() - start)
         others = [e for e in card.evidence if not (isinstance(e, ExportReport) and e.path == ONNX)]
-        card = card.changed(files={**card.files, **made}, provenance=provenance, evidence=(*others, exported))
+        # Without those of the folder that it was loaded from, such as outputs of evaluations that it no longer has.
+        kept = {name: digest for name, digest in card.files.items() if (partial / name).is_file()}
+        card = card.changed(files={**kept, **made}, provenance=provenance, evidence=(*others, exported))
         card.save(partial)
         write_documents(partial)
         updates.enter_context(updating(folder))  # held until the new folder is in place

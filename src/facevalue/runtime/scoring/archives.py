@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
-from typing import IO
+from tarfile import EOFHeaderError, HeaderError, ReadError  # type: ignore[attr-defined] # typeshed lacks the first
+from typing import IO, Self
 
 from facevalue.errors import FaceValueError, ImageError
 from facevalue.images.signatures import HEAD, image_format
@@ -20,6 +22,22 @@ ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 MOST_BYTES = 1 << 30
 """Largest file in an archive that is read into memory."""
+
+
+_ENDS_EARLY = "it ends early, or the header of a file in it is damaged"
+
+
+class _Header(tarfile.TarInfo):
+    """A damaged or missing header is an error. :class:`tarfile.TarFile` itself takes it for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except EOFHeaderError:  # the two empty blocks at the end of every whole archive
+            raise
+        except HeaderError as error:
+            raise ReadError(_ENDS_EARLY) from error
 
 
 def is_archive(name: str) -> bool:
@@ -52,11 +70,15 @@ def images(
         with opened() as stream:
             # A local file is searched, so that images of other shards are not read; a stream is read through.
             mode = "r:*" if stream.seekable() else "r|*"
-            with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=stream, mode=mode, tarinfo=_Header) as archive:  # type: ignore[call-overload]
                 yield from _members(name, archive, wanted, skipped)
+                _read_to_end(archive)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         yield _damaged(name, f"the archive is damaged: {error or 'it ends early'}")
     except OSError as error:
+        if _says_damaged(error):
+            yield _damaged(name, f"the archive is damaged: {error}")
+            return
         if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError):
             yield _damaged(name, f"cannot be read: {error.strerror or error}")
             return
@@ -82,6 +104,13 @@ def _members(name: str, archive: tarfile.TarFile, wanted: Callable[[str], bool],
         yield Item(path, member.name, load, in_turn=True)
 
 
+def _read_to_end(archive: tarfile.TarFile) -> None:
+    """Read what follows the last file: the checksum of a compressed archive is at its end."""
+    stream = archive.fileobj  # type: ignore[attr-defined] # typeshed lacks it
+    while stream.read(1 << 20):
+        pass
+
+
 def _not_read(member: tarfile.TarInfo) -> str | None:
     if member.isdir():
         return None
@@ -103,6 +132,15 @@ def _whole(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
             return stream.read()
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise ImageError("is truncated") from error
+    except OSError as error:
+        if _says_damaged(error):
+            raise ImageError("is damaged in the archive") from error
+        raise
+
+
+def _says_damaged(error: OSError) -> bool:
+    """Whether a decompressor and not the storage failed: gzip and bz2 have no error of their own class for all damage."""
+    return isinstance(error, gzip.BadGzipFile) or str(error) == "Invalid data stream"
 
 
 def _damaged(name: str, reason: str) -> Item:

@@ -50,7 +50,7 @@ class Shard:
         UsageError
             It is not of this form, or I is not from 1 to N.
         """
-        first, _, last = (text or "1/1").partition("/")
+        first, _, last = ("1/1" if text is None else text).partition("/")  # "" is an unset variable, not all images
         if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
             raise UsageError(f"Expected `shard` as I/N with I from 1 to N, such as 2/8, but got {text!r}")
         return cls(int(first), int(last))
