@@ -15,6 +15,7 @@ from facevalue.evidence.card import CARD, ONNX, Abstention, ModelCard
 from facevalue.images.preprocessing import Preprocessing
 from facevalue.models.classifier import Classifier
 from facevalue.runtime import Predictor, open_folder
+from facevalue.runtime.base import Answer
 
 from .model_folders import write_model
 
@@ -95,6 +96,22 @@ def test_every_image_is_answered_once(n: int, folder: Path, lfw: Path) -> None:
     assert [v.path for v in open_folder(folder).stream_named((str(p), p) for p in paths)] == [
         str(path) for path in paths
     ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_answers_do_not_depend_on_images_per_run(size: int, folder: Path, lfw: Path) -> None:
+    paths = sorted(lfw.rglob("*.png"))[:11]
+    default, other = open_folder(folder), open_folder(folder)
+    other.images_per_run = size
+    runs = []
+
+    def counted(pixels: np.ndarray, heat: bool) -> list[Answer]:
+        runs.append(len(pixels))
+        return Predictor.answers(other, pixels, heat)
+
+    other.answers = counted  # type: ignore[method-assign]
+    assert np.allclose(other.predict_proba(paths), default.predict_proba(paths), atol=1e-6)
+    assert runs == [size] * (11 // size) + [11 % size] * (11 % size > 0)
 
 
 def test_inputs_are_taken_as_they_are_needed(folder: Path, lfw: Path) -> None:

@@ -27,7 +27,7 @@ from facevalue.support import machine
 from facevalue.types import Prediction
 
 BATCH = 8
-"""Images per run of the network. ONNX Runtime is fastest at 4 to 8, with little memory."""
+"""Most images per run of the network."""
 
 
 class Answer(NamedTuple):
@@ -66,6 +66,9 @@ class ImagePredictor(ABC):
     """Looks for faces before the network is asked. A model that was trained on faces cannot do without."""
     max_pixels: int | None = None
     """Images with more pixels are not decoded; ``None`` means :func:`facevalue.images.decoding.pixel_limit`."""
+
+    images_per_run: int = BATCH
+    """Network inputs per run of the network, if the network takes so many."""
 
     @abstractmethod
     def answers(self, pixels: NDArray[np.uint8], heat: bool) -> list[Answer]:
@@ -142,7 +145,7 @@ class ImagePredictor(ABC):
         marks: MarkReader | None = None,
     ) -> Iterator[Prediction]:
         """Predictions for pairs of a name and an image; the name becomes ``path`` of the prediction."""
-        size = min(BATCH, self.card.network.batch)
+        size = min(self.images_per_run, self.card.network.batch)
         read = partial(self._read, faces=faces, marks=marks)
         inputs = chain.from_iterable(machine.in_order(read, named, ahead=4 * BATCH))
         while batch := list(islice(inputs, size)):
@@ -208,7 +211,7 @@ class ImagePredictor(ABC):
         own : (n, k) probabilities of the inputs themselves, which are the first version.
         """
         others = np.concatenate([versions_of(pixels, number) for number in range(1, self.card.inputs)])
-        size = min(BATCH, self.card.network.batch)
+        size = min(self.images_per_run, self.card.network.batch)
         parts = (others[start : start + size] for start in range(0, len(others), size))
         rows = [answer.probabilities for part in parts for answer in self.answers(part, False)]
         return decision.combined(self.card, np.concatenate([own[None], np.array(rows).reshape(-1, *own.shape)]))

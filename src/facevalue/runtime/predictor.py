@@ -15,7 +15,7 @@ from facevalue.errors import ImageError, ModelFolderError
 from facevalue.evidence.card import ONNX, ModelCard
 from facevalue.evidence.findings import Finding, finding, say
 from facevalue.faces.gate import FaceGate
-from facevalue.runtime.base import Answer, ImagePredictor
+from facevalue.runtime.base import BATCH, Answer, ImagePredictor
 from facevalue.runtime.gate import GateChoice, gate_of
 from facevalue.runtime.hub import local_folder
 from facevalue.runtime.openvino_network import network_of
@@ -114,6 +114,9 @@ class Predictor(ImagePredictor):
         self.card = card
         self.gate = gate
         self.max_pixels = max_pixels
+        # On two threads one image at a time is fastest: its maps stay in the cache, and decoding never waits for a
+        # batch (benchmarks/predict_batch.py). More threads share out more images; that is not measured.
+        self.images_per_run = max(1, min(BATCH, machine.threads() // 2))
         self._session = _session(model)
         self._outputs = [output.name for output in self._session.get_outputs()]
         side = card.preprocessing.size

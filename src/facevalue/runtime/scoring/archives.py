@@ -106,7 +106,7 @@ def _members(name: str, archive: tarfile.TarFile, wanted: Callable[[str], bool],
 
 def _read_to_end(archive: tarfile.TarFile) -> None:
     """Read what follows the last file: the checksum of a compressed archive is at its end."""
-    stream = archive.fileobj  # type: ignore[attr-defined] # typeshed lacks it
+    stream = archive.fileobj
     while stream.read(1 << 20):
         pass
 
