@@ -106,7 +106,7 @@ def _members(name: str, archive: tarfile.TarFile, wanted: Callable[[str], bool],
 
 def _read_to_end(archive: tarfile.TarFile) -> None:
     """Read what follows the last file: the checksum of a compressed archive is at its end."""
-    stream = archive.fileobj  # type: ignore[attr-defined] # typeshed lacks it
+    stream = archive.fileobj
     while stream.read(1 << 20):
         pass
 
@@ -139,7 +139,7 @@ def _whole(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _says_damaged(error: OSError) -> bool:
-    """Whether a decompressor and not the storage failed: gzip and bz2 have no error of their own class for all damage."""
+    """Whether a decompressor failed and not the storage: bz2 has no class of its own for damage."""
     return isinstance(error, gzip.BadGzipFile) or str(error) == "Invalid data stream"
 
 
