@@ -71,7 +71,7 @@ def test_purpose_and_warnings_are_in_it(made: Classifier, valid: jsonschema_rs.V
 
 
 def test_class_names_are_no_markdown_in_the_readme(made: Classifier) -> None:
-    card = made.card.changed(classes=("a|b", "<i>c*"))
+    card = made.card.changed(classes=("a|b", "<i>c*"), positive="a|b")
     page = readme(card)
     assert "# a\\|b or \\<i\\>c\\*" in page
     assert "| split | a\\|b | \\<i\\>c\\* |" in page

@@ -123,10 +123,10 @@ def test_a_damaged_archive_is_a_row(images: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "mode,damage", [("w", "header"), ("w", "cut between files"), ("w:gz", "checksum"), ("w:bz2", "block")]
+    ("mode", "damage"), [("w", "header"), ("w", "cut between files"), ("w:gz", "checksum"), ("w:bz2", "block")]
 )
 def test_no_damage_passes_for_the_end_of_an_archive(images: Path, tmp_path: Path, mode: str, damage: str) -> None:
-    """Python's tarfile ends in silence at a damaged or missing header, and does not check what is after the last file."""
+    """Python's tarfile takes a damaged or missing header for the end, and does not check what follows the last file."""
     file = tmp_path / f"a.tar{mode[1:].replace(':', '.')}"
     content = bytearray(packed(images, file, mode).read_bytes())
     with tarfile.open(file) as archive:

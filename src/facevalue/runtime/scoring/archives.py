@@ -139,7 +139,7 @@ def _whole(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _says_damaged(error: OSError) -> bool:
-    """Whether a decompressor and not the storage failed: gzip and bz2 have no error of their own class for all damage."""
+    """Whether a decompressor failed and not the storage: bz2 has no class of its own for damage."""
     return isinstance(error, gzip.BadGzipFile) or str(error) == "Invalid data stream"
 
 
