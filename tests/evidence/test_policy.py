@@ -573,3 +573,14 @@ coverage = 0.75
     assert figures_of(card.with_evidence(remade(0, answers=0)), policy, none) == {"remade.flip_rate": (None, False)}
     with pytest.raises(UsageError, match=r"no key 'remade\.flips'"):
         figures_of(card, policy, "[require.remade]\nflips = 1\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["ece_upper = 3", "accuracy_lower = 98", "[require.export.onnx]\nmax_probability_difference = 2"]
+)
+def test_a_percentage_is_no_rate(card, tmp_path, text):
+    """3 as the largest calibration error would let every model pass."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f"[require]\n{text}\n" if "require" not in text else text)
+    with pytest.raises(UsageError, match=r"to be a rate in \[0, 1\]"):
+        check_policy(card, policy)

@@ -22,7 +22,7 @@ from facevalue.data.scan import Data
 from facevalue.data.strangers import folders_of
 from facevalue.errors import DataError, FaceValueError, UsageError
 from facevalue.evaluation.calibration_report import calibration_report
-from facevalue.evidence.card import CARD, ModelCard
+from facevalue.evidence.card import CARD, ModelCard, NetworkFacts
 from facevalue.evidence.findings import Finding, say
 from facevalue.evidence.policy import check_policy
 from facevalue.evidence.policy.registering import register
@@ -157,6 +157,7 @@ def train(
     if processes.count > 1 and output is None:
         raise UsageError("several processes train one model folder; name it with `output`")
     # Only the leading process writes and reports, so only it claims the folder.
+    registered = None if policy is None else _registered(Path(policy), chosen)
     heard = nullcontext() if processes.leads else progress.using(progress.Silent())
     with heard, claimed(output if processes.leads else None, overwrite) as folder:
         expect_other(folder, Path(chosen.distill.teacher) if chosen.distill.teacher else None)
@@ -173,7 +174,6 @@ def train(
         classes = _class_order(data, manifest)
         chosen.calibration.choices().methods(len(classes))  # wrong use is told before the work
         classifier = new_classifier(chosen, classes)
-        registered = None if policy is None else _registered(Path(policy), classifier.card)
         run = identity(chosen, manifest.fingerprint(), classifier.card.network.weights_sha256)
         if not processes.leads:
             assert output is not None
@@ -233,9 +233,10 @@ def train(
         return load(folder)
 
 
-def _registered(policy: Path, card: ModelCard) -> RegisteredPolicy:
-    """The policy, registered now; a wrong key is told before the work."""
-    check_policy(card, policy)
+def _registered(policy: Path, recipe: Recipe) -> RegisteredPolicy:
+    """The policy, registered now; a wrong key is told before the images are read."""
+    network = NetworkFacts(name=recipe.network.name)
+    check_policy(ModelCard(classes=("a", "b"), preprocessing=recipe.preprocessing(), network=network), policy)
     return register(policy)
 
 

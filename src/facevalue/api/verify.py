@@ -80,7 +80,9 @@ def _checks(
     yield FolderCheck.of("files", text, broken)
     if ONNX in card.files and not any(ONNX in problem for problem in broken):
         yield _canaries(folder, card)
-    if not any(OUTPUTS in problem for problem in broken):
+    if any(OUTPUTS in problem for problem in broken):
+        yield FolderCheck(name="figures", passed=None, text=f"not computed again: {OUTPUTS} is missing or was changed")
+    else:
         yield _figures(folder, card)
     if data is not None:
         from facevalue.api.common.repeated import repeated_evaluations

@@ -23,7 +23,7 @@ from facevalue.images.sources import ImageInput, Images, each, name_of, upright
 from facevalue.models.classifier import Classifier
 from facevalue.runtime.image_files import expand
 from facevalue.support import names, progress
-from facevalue.support.files import check_writable
+from facevalue.support.files import NO_ROOM, check_writable
 from facevalue.support.html import ShownInNotebooks
 
 _AT_ONCE = 16  # images in memory
@@ -194,6 +194,8 @@ def _explained(
     except (FaceValueError, OSError) as error:
         if isinstance(error, UsageError) and not isinstance(error.__cause__, OSError):
             raise  # the error concerns all images
+        if any(isinstance(e, OSError) and e.errno in NO_ROOM for e in (error, error.__cause__)):
+            raise  # so does a full disk
         if len(batch) > 1:
             for image in batch:
                 yield from _explained(classifier, [image], folder, method, failed)

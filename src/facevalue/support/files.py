@@ -19,11 +19,12 @@ from typing import Any
 from facevalue.errors import FaceValueError, UsageError
 from facevalue.support import names
 
-_NO_ROOM = {
+NO_ROOM = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "a file exceeds the size limit (ulimit -f)",
 }
+"""Errors of the system that concern every file, with their words."""
 
 
 def check_writable(target: Path) -> None:
@@ -44,9 +45,9 @@ def _disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             raise FaceValueError(
-                f"{_NO_ROOM[error.errno]}: {target} was not written; free some space and run again"
+                f"{NO_ROOM[error.errno]}: {target} was not written; free some space and run again"
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             choose = "close what has it open, or choose another place" if os.name == "nt" else "choose another place"

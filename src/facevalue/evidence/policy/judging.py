@@ -42,11 +42,26 @@ TABLES: dict[str, Judge] = {
 """``[require.KEY]``, by key."""
 
 
+_ABOVE_1 = frozenset("n nll nll_upper brier brier_upper unreadable warnings sources mean_radius radius".split())
+"""Figures that are no rates."""
+
+
 def checked(card: ModelCard, required: Mapping[str, Any]) -> Iterator[Check]:
     """Check each requirement of the table ``[require]``, in the policy's order."""
     split = required.get("split", "test")
     if not isinstance(split, str):
         raise UsageError(f"Expected split to be the name of an evaluation, but got {split!r}")
+    yield from map(_in_range, _checks(card, split, required))
+
+
+def _in_range(check: Check) -> Check:
+    """Raise ``UsageError`` for a rate above 1: a percentage would let every model pass, or none."""
+    if check.required > 1 and check.figure.rpartition(".")[2] not in _ABOVE_1:
+        raise UsageError(f"Expected {check.figure} to be a rate in [0, 1], but got {check.required:g}; 3 % is 0.03")
+    return check
+
+
+def _checks(card: ModelCard, split: str, required: Mapping[str, Any]) -> Iterator[Check]:
     for key, value in required.items():
         if key in NAMED_TABLES:
             for name, wanted in tables(key, value):
