@@ -42,7 +42,11 @@ TABLES: dict[str, Judge] = {
 """``[require.KEY]``, by key."""
 
 
-_ABOVE_1 = frozenset("n nll nll_upper brier brier_upper unreadable warnings sources mean_radius radius".split())
+_ABOVE_1 = frozenset(
+    """
+    n nll nll_upper brier brier_upper unreadable warnings sources mean_radius radius answers_changed pixel_differences
+    """.split()
+)
 """Figures that are no rates."""
 
 
