@@ -366,7 +366,9 @@ def test_a_refitted_probe_learns_all_but_test_and_is_calibrated_by_the_head_befo
     assert [r.split for r in ModelCard.load(made[1].folder).evidence if isinstance(r, Evaluation)].count("train") == 1
     assert "refitted on all three splits" in (made[1].folder / "report.html").read_text()
     assert "refitted on" not in (made[0].folder / "report.html").read_text()
-    assert fv.calibrate(made[0].folder, lfw, tmp_path / "calibrated").card.temperature == once.temperature
+    # Not to the last digit: few images are calibrated again with torch, and a training uses an engine.
+    temperature = fv.calibrate(made[0].folder, lfw, tmp_path / "calibrated").card.temperature
+    assert temperature == pytest.approx(once.temperature, rel=1e-5)
 
 
 @pytest.mark.parametrize(
