@@ -19,6 +19,7 @@ from facevalue.errors import FaceValueError, ModelFolderError, UsageError
 from facevalue.evidence.card import CARD, ModelCard, Stability
 from facevalue.evidence.gate_facts import GateFacts
 from facevalue.evidence.seals import changed_fields, decides, seals_of
+from facevalue.evidence.source_facts import SourceFacts
 from facevalue.models.classifier import Classifier
 
 Change = Callable[[dict[str, Any]], object]
@@ -122,6 +123,7 @@ def test_every_field_that_decides_is_in_the_hash(made: Classifier) -> None:
         "novelty": card.novelty.changed(score="vim"),
         "stability": Stability(inputs=3),
         "gate": GateFacts(detector="yunet", sha256="0" * 64, licence="MIT"),
+        "sources": SourceFacts(names=("a/x",), counts=(3,), share=0.9),
         "files": {**card.files, "model.onnx": "other"},
     }
     assert {f.name for f in msgspec.structs.fields(ModelCard) if decides(f.name)} == set(changes)
