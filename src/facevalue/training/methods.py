@@ -207,8 +207,9 @@ def _loop(
 
 def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe) -> Trained:
     start = time.perf_counter()
-    if recipe.probe.copies:
-        splits = {**splits, "train": splits["train"].held()}
+    # What is looked at more than once is decoded once.
+    again = ["calibration", *(["train"] if recipe.probe.copies else [])]
+    splits = {**splits, **held({name: splits[name] for name in again})}
     extractor = Extractor(classifier, expected=_expected(splits))
     parts = probe_features(classifier, splits, recipe, extractor)
     computed = time.perf_counter()
