@@ -87,7 +87,9 @@ def _cross_validation(card: ModelCard) -> str:
 def _leakage(card: ModelCard) -> str:
     if not card.data.counts:
         return ""
-    return f"Data: a group (by {card.data.groups}) is in one split; copies and near-duplicates count as one group"
+    near = card.recipe.get("split", {}).get("near", 0)
+    alike = "copies count as one group" if near < 0 else "copies and near-duplicates count as one group"
+    return f"Data: a group (by {card.data.groups}) is in one split; {alike}"
 
 
 def _channels(card: ModelCard) -> str:

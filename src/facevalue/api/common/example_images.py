@@ -55,7 +55,7 @@ def draw_examples(folder: Path, n: int, target: Path, most: int = 2000) -> list[
             if len(found[kind]) < n:
                 file = target / f"{kind}-{len(found[kind])}.png"
                 caption = _caption(prediction, kind, label)
-                _drawn(predictor, path, prediction, caption).save(file)
+                _drawn(predictor, path, prediction).save(file)
                 found[kind].append((file, caption))
         if all(len(files) == n for files in found.values()):
             break
@@ -84,7 +84,7 @@ def _caption(prediction: Prediction, kind: Kind, label: str) -> str:
     return f"{label}: {name} with {share}, {kind}"
 
 
-def _drawn(predictor: Predictor, path: str, prediction: Prediction, caption: str) -> Image.Image:
+def _drawn(predictor: Predictor, path: str, prediction: Prediction) -> Image.Image:
     """The network input, with the heat beside it where the network has one."""
     pixels = predictor.inputs_of((path, Path(path)))[0].pixels
     assert pixels is not None
@@ -92,4 +92,4 @@ def _drawn(predictor: Predictor, path: str, prediction: Prediction, caption: str
         return Image.fromarray(pixels)
     fine = Image.fromarray(np.round(255 * prediction.heat).astype(np.uint8))
     heat = np.asarray(fine.resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BICUBIC)) / 255
-    return side_by_side(pixels, heat, caption)
+    return side_by_side(pixels, heat, "")
