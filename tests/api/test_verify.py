@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,6 +20,7 @@ import facevalue as fv
 from facevalue.api.sign import sign
 from facevalue.api.verify import verify
 from facevalue.errors import UsageError
+from facevalue.evaluation.differences import output_differences
 from facevalue.evidence.card import CANARIES, CARD, MANIFEST, ONNX, OUTPUTS, REPORT, WEIGHTS, ModelCard
 from facevalue.evidence.outputs import read_outputs, write_outputs
 from facevalue.evidence.records import CorruptionReport
@@ -367,6 +369,29 @@ def test_a_calibrated_model_does_not_list_the_outputs_of_the_model_before(model:
     assert state(verify(new))["files"] is True
     fv.evaluate(new, source)
     assert state(verify(new))["figures"] is True
+
+
+def test_an_image_on_a_limit_is_no_fault_and_another_output_is(made: Classifier) -> None:
+    assert made.folder is not None
+    kept = read_outputs(made.folder / OUTPUTS, made.classes)[-1]
+    order = np.random.default_rng(0).permutation(len(kept.y))
+    now = replace(
+        kept,
+        hashes=tuple(kept.hashes[i] for i in order),
+        y=kept.y[order],
+        p=kept.p[order] + 1e-5,
+        novelty=kept.novelty[order] * (1 + 1e-4),
+    )
+    assert output_differences(kept, now) == []
+    shifted = now.p.copy()
+    shifted[3] = shifted[3][::-1]
+    assert output_differences(kept, replace(now, p=shifted))[0].startswith(
+        f"1 of {len(kept.y)} images have another prob"
+    )
+    [line] = output_differences(kept, replace(now, novelty=now.novelty * 1.5))
+    assert "another novelty" in line
+    [line] = output_differences(kept, replace(now, hashes=("0", *now.hashes[1:])))
+    assert "not those that were evaluated now" in line
 
 
 def test_without_the_train_extra_the_figures_are_not_checked_and_this_is_said(model: Path) -> None:
