@@ -371,6 +371,17 @@ def test_a_calibrated_model_does_not_list_the_outputs_of_the_model_before(model:
     assert state(verify(new))["figures"] is True
 
 
+@pytest.mark.parametrize("name", [SIGNATURE, STATEMENTS, CARD, "README.md", "bom.cdx.json"])
+def test_a_byte_that_is_no_text_is_named_in_a_signed_folder(name: str, model: Path, keys: tuple[Path, Path]) -> None:
+    sign(model, keys[0])
+    data = bytearray((model / name).read_bytes())
+    data[len(data) // 2] = 0xC3  # begins a letter that does not end
+    (model / name).write_bytes(data)
+    found = verify(model, key=keys[1])
+    assert not found.passed
+    assert name in problems(found)
+
+
 def test_an_image_on_a_limit_is_no_fault_and_another_output_is(made: Classifier) -> None:
     assert made.folder is not None
     kept = read_outputs(made.folder / OUTPUTS, made.classes)[-1]

@@ -46,7 +46,7 @@ def statement_problems(folder: Path, card: ModelCard, key: Path) -> list[str]:
     """
     public = public_key(key)
     found, signed = [], []
-    for number, line in enumerate((folder / STATEMENTS).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate((folder / STATEMENTS).read_bytes().splitlines(), 1):
         try:
             envelope = verified(json.loads(line), public)
         except (ValueError, UsageError):
