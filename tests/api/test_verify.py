@@ -205,11 +205,13 @@ def test_wrong_keys_and_files_are_one_clear_line(model: Path, keys: tuple[Path, 
     with pytest.raises(UsageError, match="not a private key on the curve"):
         sign(model, weak)
     (model / SIGNATURE).write_text("{}")
-    with pytest.raises(UsageError, match="expected a signature in the OpenSSF"):
+    assert "model.sig was changed or damaged: expected a signature in the OpenSSF" in problems(
         verify(model, key=keys[1])
+    )
     (model / SIGNATURE).write_text("no json")
+    assert "is not JSON" in problems(verify(model, key=keys[1]))
     with pytest.raises(UsageError, match="is not JSON"):
-        verify(model, key=keys[1])
+        verify(model, key=keys[1], signature=Path(shutil.copy(model / SIGNATURE, tmp_path / "elsewhere.sig")))
 
 
 def test_canaries_notice_another_prediction(model: Path, made: Classifier, tmp_path: Path) -> None:

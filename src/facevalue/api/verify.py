@@ -11,7 +11,8 @@ from facevalue.errors import FaceValueError, MissingExtraError, UsageError
 from facevalue.evidence.card import CANARIES, CARD, ONNX, OUTPUTS, ModelCard
 from facevalue.evidence.seals import changed_fields
 from facevalue.evidence.signing import SIGNATURE, STATEMENTS, problems_of, statement_problems
-from facevalue.evidence.signing.envelope import read_bundle
+from facevalue.evidence.signing.envelope import read_bundle, verified
+from facevalue.evidence.signing.keys import public_key
 from facevalue.evidence.verification import FolderCheck, Verification
 from facevalue.runtime.canaries import check_canaries
 from facevalue.runtime.predictor import Predictor
@@ -93,10 +94,13 @@ def _checks(
 
 def _signature_problems(folder: Path, signature: Path, key: Path) -> list[str]:
     if signature == folder / SIGNATURE:
+        trusted = public_key(key)
         try:
-            read_bundle(signature)
+            verified(read_bundle(signature), trusted)
         except UsageError as error:  # damage of the folder's own signature is what was looked for, and no wrong use
-            return [str(error)]
+            return [f"{SIGNATURE} was changed or damaged: {error}"]
+        except FaceValueError:
+            pass  # told below
     return problems_of(folder, signature, key)
 
 

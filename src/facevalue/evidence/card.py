@@ -376,7 +376,12 @@ class ModelCard(Record, frozen=True):
             if version == 1:
                 return msgspec.convert(card_format_1.converted(plain), ModelCard)
             card = msgspec.convert(plain, ModelCard) if version in (None, FORMAT) else None
-        except (msgspec.DecodeError, UsageError, RecursionError) as error:  # records check their own values too
+        except (
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+            UsageError,
+            RecursionError,
+        ) as error:  # records check values too
             raise ModelFolderError(f"{folder / CARD} is not a card that this version can read: {error}") from error
         if card is None:
             raise ModelFolderError(
