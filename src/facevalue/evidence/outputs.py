@@ -77,7 +77,8 @@ def read_outputs(path: Path, classes: tuple[str, ...]) -> tuple[ImageOutputs, ..
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        # From bytes: an open file could not be replaced on Windows.
+        table = pq.read_table(pa.BufferReader(path.read_bytes()))
         header = json.loads(table.schema.metadata[_HEADER])
         places = np.cumsum([0, *(each["n"] for each in header)])
         return tuple(

@@ -208,7 +208,7 @@ def _loop(
 def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: Recipe) -> Trained:
     start = time.perf_counter()
     # What is looked at more than once is decoded once.
-    again = ["calibration", *(["train"] if recipe.probe.copies else [])]
+    again = {"calibration", *(["train"] if recipe.probe.copies else [])} & splits.keys()
     splits = {**splits, **held({name: splits[name] for name in again})}
     extractor = Extractor(classifier, expected=_expected(splits))
     parts = probe_features(classifier, splits, recipe, extractor)
