@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,16 @@ def photographs(n: int, quality: int, seed: int) -> list[bytes]:
     return found
 
 
+def counted(client: Any, images: int) -> dict[str, Any]:
+    """The state when so many images are counted: the last ones are counted after their answers were sent."""
+    for _ in range(200):
+        state: dict[str, Any] = client.get("/drift").json()
+        if state["images"] + state["repeated"] == images:
+            break
+        time.sleep(0.05)
+    return state
+
+
 def test_images_that_were_compressed_more(folder: Path) -> None:
     """The alarm says which statistic moved, wherever it is told; the estimate is the mean confidence."""
     confidences: list[float] = []
@@ -39,11 +50,7 @@ def test_images_that_were_compressed_more(folder: Path) -> None:
         send(photographs(200, 90, seed=0))
         before = client.get("/drift").json()
         send(photographs(100, 40, seed=1))
-        for _ in range(200):  # the last images are counted after their answers were sent
-            state = client.get("/drift").json()
-            if state["images"] + state["repeated"] == 300:
-                break
-            time.sleep(0.05)
+        state = counted(client, 300)
         metrics = client.get("/metrics").text
     assert before["alarms"] == []
     assert before["statistic"] is None
@@ -64,7 +71,7 @@ def test_an_image_sent_again_counts_once(folder: Path) -> None:
     with serving(folder) as client:
         for _ in range(3):
             client.post("/predict", files={"files": image})
-        state = client.get("/drift").json()
+        state = counted(client, 3)
     assert (state["images"], state["repeated"], state["accuracy_estimate"]["images"]) == (1, 2, 1)
 
 
