@@ -11,8 +11,6 @@ from facevalue.errors import FaceValueError, MissingExtraError, UsageError
 from facevalue.evidence.card import CANARIES, CARD, ONNX, OUTPUTS, ModelCard
 from facevalue.evidence.seals import changed_fields
 from facevalue.evidence.signing import SIGNATURE, STATEMENTS, problems_of, statement_problems
-from facevalue.evidence.signing.envelope import read_bundle, verified
-from facevalue.evidence.signing.keys import public_key
 from facevalue.evidence.verification import FolderCheck, Verification
 from facevalue.runtime.canaries import check_canaries
 from facevalue.runtime.predictor import Predictor
@@ -60,7 +58,7 @@ def _checks(
     if key is not None:
         if not path.is_file():
             raise UsageError(f"{path} does not exist, so there is no signature to verify")
-        yield FolderCheck.of("signature", f"{path.name} by {key}", _signature_problems(folder, path, Path(key)))
+        yield FolderCheck.of("signature", f"{path.name} by {key}", problems_of(folder, path, Path(key)))
     else:
         there = f"{path.name} was not verified; give the public key with `key`"
         text = there if path.is_file() else "the folder is not signed"
@@ -90,18 +88,6 @@ def _checks(
         from facevalue.api.common.repeated import repeated_evaluations
 
         yield repeated_evaluations(folder, data)
-
-
-def _signature_problems(folder: Path, signature: Path, key: Path) -> list[str]:
-    if signature == folder / SIGNATURE:
-        trusted = public_key(key)
-        try:
-            verified(read_bundle(signature), trusted)
-        except UsageError as error:  # damage of the folder's own signature is what was looked for, and no wrong use
-            return [f"{SIGNATURE} was changed or damaged: {error}"]
-        except FaceValueError:
-            pass  # told below
-    return problems_of(folder, signature, key)
 
 
 def _changed(folder: Path) -> list[str]:

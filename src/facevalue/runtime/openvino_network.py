@@ -15,7 +15,7 @@ from facevalue.evidence.card import ModelCard
 from facevalue.runtime.scoring import engines
 from facevalue.runtime.scoring.engines import EngineChoice, Precision
 from facevalue.support import machine
-from facevalue.support.openvino import openvino
+from facevalue.support.openvino import compiled, for_one_image, openvino
 
 
 @final
@@ -34,24 +34,12 @@ class OpenVinoNetwork:
     def __init__(self, model: Path, precision: Precision = "fp32") -> None:
         ov = openvino()
         core = ov.Core()
-        network = core.read_model(model)
-        shape = network.input(0).partial_shape
-        shape[0] = 1
-        network.reshape(shape)
+        network = for_one_image(core, model)
         threads = machine.threads()
         self.name = f"openvino {precision}"
         self._lock = threading.Lock()
-
-        def compiled(streams: int) -> Any:
-            settings = {
-                "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": streams,
-            }
-            return core.compile_model(network, "CPU", settings)
-
-        together = compiled(1)
-        apart = compiled(threads) if threads > 1 else together
+        together = compiled(core, network, precision, threads, 1)
+        apart = compiled(core, network, precision, threads, threads) if threads > 1 else together
         # OpenVINO gives a tensor without the work of its last steps several names.
         self._places = {name: i for i, output in enumerate(together.outputs) for name in output.names}
         self._alone = together.create_infer_request()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 TELEMETRY = "openvino_telemetry"
@@ -25,3 +26,22 @@ def openvino() -> Any:
         finally:
             del sys.modules[TELEMETRY]
     return importlib.import_module("openvino")
+
+
+def for_one_image(core: Any, model: Path) -> Any:
+    """A network read from a file, for one network input per request."""
+    network = core.read_model(model)
+    shape = network.input(0).partial_shape
+    shape[0] = 1
+    network.reshape(shape)
+    return network
+
+
+def compiled(core: Any, network: Any, precision: str, threads: int, streams: int) -> Any:
+    """A network for this processor. The precision is named: by default OpenVINO computes in bfloat16 where it can."""
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": streams,
+    }
+    return core.compile_model(network, "CPU", settings)

@@ -63,13 +63,17 @@ def problems_of(folder: Path, signature: Path, key: Path) -> list[str]:
     Raises
     ------
     UsageError
-        The key or the signature cannot be read.
+        The key, or a signature outside of the folder, cannot be read.
     """
+    trusted = public_key(key)
     try:
-        envelope = verified(read_bundle(signature), public_key(key))
-    except FaceValueError as error:
-        if isinstance(error, UsageError):
+        envelope = verified(read_bundle(signature), trusted)
+    except UsageError as error:
+        if signature != folder / SIGNATURE:
             raise
+        # Damage of the folder's own signature is what was looked for, and no wrong use.
+        return [f"{SIGNATURE} was changed or damaged: {error}"]
+    except FaceValueError as error:
         return [str(error)]
     if envelope.predicate_type != _SIGNED_FOLDER:
         return [f"{signature} signs something else: {envelope.predicate_type}"]

@@ -23,7 +23,7 @@ from facevalue.evidence.findings import finding, say
 from facevalue.evidence.records import ExportReport, ParityFigures, RuntimeReport
 from facevalue.runtime.base import Answer
 from facevalue.support import machine
-from facevalue.support.openvino import installed, openvino
+from facevalue.support.openvino import compiled, for_one_image, installed, openvino
 
 EngineChoice = Literal["auto", "openvino", "onnxruntime"]
 Precision = Literal["fp32", "bf16"]
@@ -98,18 +98,9 @@ class OpenVino:
     def __init__(self, model: Path, precision: Precision = "fp32") -> None:
         ov = openvino()
         core = ov.Core()
-        network = core.read_model(model)
-        shape = network.input(0).partial_shape
-        shape[0] = 1
-        network.reshape(shape)
         threads = machine.threads()
-        settings = {
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": threads,
-        }
         self.name = f"openvino {precision}"
-        self._compiled = core.compile_model(network, "CPU", settings)
+        self._compiled = compiled(core, for_one_image(core, model), precision, threads, threads)
         names = [output.any_name for output in self._compiled.outputs]
         self._places = [names.index(name) for name in OUTPUTS]
         self._queue = ov.AsyncInferQueue(self._compiled, 2 * threads)
