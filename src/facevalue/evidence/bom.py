@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from facevalue.evidence.card import WEIGHTS, ModelCard
 from facevalue.evidence.published import public_card
 from facevalue.evidence.purpose import purpose_of
 from facevalue.evidence.records import Evaluation
+from facevalue.support import files
 
 FILE = "bom.cdx.json"
+
+
+def write_bom(card: ModelCard, folder: Path) -> None:
+    """Write the bill of materials as :data:`FILE` in a folder."""
+    files.write_text(folder / FILE, json.dumps(bom_of(card), indent=1, ensure_ascii=False) + "\n")
 
 
 def bom_of(card: ModelCard) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from facevalue.evidence import bom
@@ -23,7 +22,7 @@ def write_documents(folder: Path) -> Path:
     write_report(folder, folder / REPORT)
     card = ModelCard.load(folder)
     files.write_text(folder / README, readme(card))
-    files.write_text(folder / bom.FILE, json.dumps(bom.bom_of(card), indent=1, ensure_ascii=False) + "\n")
+    bom.write_bom(card, folder)
     made = {name: files.sha256(folder / name) for name in (REPORT, README, bom.FILE)}
     card.changed(files={**card.files, **made}).save(folder)
     return folder / REPORT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def stage(classifier: Classifier, folder: Path, target: Path) -> str | None:
     except UsageError as error:
         foreign = str(error)
         (target / README).write_text(readme(public), encoding="utf-8")
-    files.write_text(target / bom.FILE, json.dumps(bom.bom_of(public), indent=1, ensure_ascii=False) + "\n")
+    bom.write_bom(public, target)
     made = {path.name: files.sha256(path) for path in sorted(target.iterdir())}
     public.changed(files=made).save(target)
     write_report(target, target / REPORT)
