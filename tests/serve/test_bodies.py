@@ -199,6 +199,7 @@ def test_what_nobody_waits_for_is_not_kept(folder: Path) -> None:
         (refused,) = await asyncio.gather(engine.judge(model, [pixels], Asked(), seconds=0.05), return_exceptions=True)
         assert isinstance(refused, Refusal)
         del pixels, refused
+        await asyncio.sleep(0.01)
         gc.collect()  # the exception's traceback
         is_gone = kept() is None and not slow.done()
         await slow

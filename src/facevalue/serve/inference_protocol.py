@@ -7,7 +7,6 @@ a BYTES tensor is its length as 4 bytes, then itself; in JSON, where bytes canno
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 import struct
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from facevalue.evidence.card import ModelCard
 from facevalue.serve.answers import Refusal
 from facevalue.serve.engine import Judged
+from facevalue.serve.tensor_data import base64_files, numbers, packed_files
 
 HEADER = "Inference-Header-Content-Length"
 PIXELS, IMAGES = "pixels", "images"
@@ -64,14 +64,6 @@ class _Request(msgspec.Struct):
 # The data stay text until it is known how many values they should be, and parameters that mean nothing here are passed
 # over: as Python's objects, a request can take twenty times its size.
 _DECODER = msgspec.json.Decoder(_Request)
-_STRINGS = msgspec.json.Decoder(list[str])
-_NUMBERS: dict[int, msgspec.json.Decoder[Any]] = {  # by how deep they are nested
-    1: msgspec.json.Decoder(list[int]),
-    2: msgspec.json.Decoder(list[list[int]]),
-    3: msgspec.json.Decoder(list[list[list[int]]]),
-    4: msgspec.json.Decoder(list[list[list[list[int]]]]),
-}
-_OPENING = re.compile(rb"(?:\s*\[)+")
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
 
@@ -204,7 +196,7 @@ def _images(
         if math.prod(tensor.shape) != n or n == 0:
             raise Refusal(400, f"Expected {IMAGES} of shape [n], but got {tensor.shape}")
         _check_count(n, max_images)
-        found = _decoded(_text(tensor), n) if raw is None else _unpacked(raw, n)
+        found = base64_files(IMAGES, _text(tensor), n) if raw is None else packed_files(IMAGES, raw, n)
         if len(found) != n:
             raise Refusal(400, f"{IMAGES} has the shape {tensor.shape} but {len(found)} elements")
         return found
@@ -212,7 +204,7 @@ def _images(
         if n == 0 or tensor.shape[1:] != [side, side, 3]:
             raise Refusal(400, f"Expected {PIXELS} of shape [n, {side}, {side}, 3], but got {tensor.shape}")
         _check_count(n, max_images)
-        flat = _bytes_of(_text(tensor), tensor.shape) if raw is None else np.frombuffer(raw, np.uint8)
+        flat = numbers(PIXELS, _text(tensor), tensor.shape) if raw is None else np.frombuffer(raw, np.uint8)
         if flat.size != math.prod(tensor.shape):
             raise Refusal(400, f"{PIXELS} has the shape {tensor.shape} but {flat.size} values")
         return list(flat.reshape(tensor.shape))
@@ -231,46 +223,6 @@ def _check_count(n: int, most: int) -> None:
 def _text(tensor: _Tensor) -> bytes:
     """The data's JSON."""
     return bytes(tensor.data).strip() or b"null"
-
-
-def _bytes_of(text: bytes, shape: Sequence[int]) -> NDArray[np.uint8]:
-    """(n,) from a flat or nested list of whole numbers in 0 to 255, as JSON."""
-    count = text.count(b",") + 1
-    if count != math.prod(shape):  # before there is a Python object of each
-        raise Refusal(400, f"{PIXELS} has the shape {list(shape)} but {count} values")
-    opening = _OPENING.match(text)
-    depth = 0 if opening is None else opening[0].count(b"[")
-    if depth not in _NUMBERS:
-        raise Refusal(400, f"the data of {PIXELS} are nested deeper than its shape")
-    try:
-        return np.array(_NUMBERS[depth].decode(text), np.uint8).ravel()
-    except (msgspec.DecodeError, OverflowError) as error:
-        raise Refusal(400, f"{PIXELS} should hold whole numbers from 0 to 255") from error
-    except ValueError as error:
-        raise Refusal(400, f"the rows of {PIXELS} differ in length") from error
-
-
-def _decoded(text: bytes, n: int) -> list[bytes]:
-    if text.count(b",") >= n:
-        raise Refusal(400, f"{IMAGES} has the shape [{n}] but more elements")
-    try:
-        return [base64.b64decode(item, validate=True) for item in _STRINGS.decode(text)]
-    except ValueError as error:  # msgspec's and binascii's errors are such
-        raise Refusal(400, f"{IMAGES} in JSON should be base64; binary tensors hold the bytes themselves") from error
-
-
-def _unpacked(raw: bytes, n: int) -> list[bytes]:
-    found: list[bytes] = []
-    at = 0
-    while at < len(raw):
-        if len(found) == n:
-            raise Refusal(400, f"{IMAGES} has the shape [{n}] but more elements")
-        size = int.from_bytes(raw[at : at + 4], "little")
-        at += 4 + size
-        if at > len(raw):
-            raise Refusal(400, f"an element of {IMAGES} is longer than its tensor")
-        found.append(raw[at - size : at])
-    return found
 
 
 def _asked_outputs(request: _Request, known: Sequence[str]) -> list[tuple[str, bool]]:
