@@ -17,11 +17,13 @@ from pathlib import Path
 
 
 def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def is_answered(port: int, image: bytes) -> bool:
+    """Whether the server on this port predicts an image."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("POST", "/predict", image, {"Content-Type": "application/octet-stream"})
@@ -33,6 +35,7 @@ def is_answered(port: int, image: bytes) -> bool:
 
 
 def main(model: str, image: str) -> None:
+    """Start the server, ask it until it answers, print, and stop it."""
     body, port = Path(image).read_bytes(), free_port()
     start = time.perf_counter()
     process = subprocess.Popen(["facevalue", "serve", model, "--port", str(port), "--log-level", "error"])

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ def test_deployment_and_compose_agree_with_the_image() -> None:
     from facevalue.serve import Settings
 
     assert pod["terminationGracePeriodSeconds"] > Settings().grace_seconds + 5
+    assert container["image"] == f"facevalue:{metadata.version('facevalue')}"
 
 
 def expressions() -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+
+from facevalue.evidence.card import CARD, ONNX
 
 from .conftest import until
 from .test_drift import photographs
@@ -97,9 +100,9 @@ def test_workers(folder: Path, lfw: Path, tmp_path: Path) -> None:
         httpx.get(f"{url}/v2")
 
 
-def test_figures_of_workers_that_are_not_asked(folder: Path, tmp_path: Path) -> None:
-    """One connection, so one worker, is asked: it tells the states of both. Killed as a whole, nothing is left over."""
-    with command(tmp_path, folder, "--workers", 2) as (process, url):
+def test_workers_are_one_server(own_folder: Path, another: Path, tmp_path: Path) -> None:
+    """The one that is asked tells the states of both. Both take in a new model, and both end with their parent."""
+    with command(tmp_path, own_folder, "--workers", 2) as (process, url):
         until(lambda: (tmp_path / "log").read_text().count("startup complete") == 2)
         images = photographs(24, 90, seed=0)
         with httpx.Client(base_url=url) as one:
@@ -112,7 +115,19 @@ def test_figures_of_workers_that_are_not_asked(folder: Path, tmp_path: Path) -> 
             for image in images:  # each by a connection of its own
                 assert httpx.post(f"{url}/predict", files={"files": image}, timeout=30).status_code == 200
             until(lambda: watched() == len(images))
-        process.kill()
+            for name in (ONNX, CARD):
+                shutil.copy(another / name, own_folder / name)
+            until(lambda: (tmp_path / "log").read_text().count("serving own version") == 4)
+            new = one.get("/models").json()["models"][0]
+
+            def served() -> list[str]:
+                text = one.get("/metrics").text
+                return re.findall(r'facevalue_model_info{model="own",.*version="(\w+)"} 1.0', text)
+
+            until(lambda: served() == [new["version"]])
+            answers = [httpx.post(f"{url}/predict", files={"files": image}, timeout=30) for image in images]
+            assert {answer.json()["model"]["version"] for answer in answers} == {new["version"]}
+        process.kill()  # even then, no worker stays
 
         def nobody_answers() -> bool:
             try:

@@ -112,7 +112,14 @@ def create_app(
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "X-Model-Name", "X-Model-Version", "X-Leaning", "Retry-After"],
+            expose_headers=[
+                "X-Request-ID",
+                "X-Model-Name",
+                "X-Model-Version",
+                "X-Leaning",
+                "X-Face-Box",
+                "Retry-After",
+            ],
         )
     app.add_middleware(Observed, figures=service.figures, tracing=tracing)
     _say_errors_in_json(app)
