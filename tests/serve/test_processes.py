@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from .conftest import until
+from .test_drift import photographs
 from .test_predict import huge_png
 
 
@@ -94,6 +95,33 @@ def test_workers(folder: Path, lfw: Path, tmp_path: Path) -> None:
         assert "Traceback" not in (tmp_path / "log").read_text()
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{url}/v2")
+
+
+def test_figures_of_workers_that_are_not_asked(folder: Path, tmp_path: Path) -> None:
+    """One connection, so one worker, is asked: it tells the states of both. Killed as a whole, nothing is left over."""
+    with command(tmp_path, folder, "--workers", 2) as (process, url):
+        until(lambda: (tmp_path / "log").read_text().count("startup complete") == 2)
+        images = photographs(24, 90, seed=0)
+        with httpx.Client(base_url=url) as one:
+
+            def watched() -> float:
+                lines = one.get("/metrics").text.splitlines()
+                return sum(float(line.split()[-1]) for line in lines if line.startswith("facevalue_drift_images{"))
+
+            assert watched() == 0
+            for image in images:  # each by a connection of its own
+                assert httpx.post(f"{url}/predict", files={"files": image}, timeout=30).status_code == 200
+            until(lambda: watched() == len(images))
+        process.kill()
+
+        def nobody_answers() -> bool:
+            try:
+                httpx.get(f"{url}/v2", timeout=5)
+            except httpx.TransportError:
+                return True
+            return False
+
+        until(nobody_answers)
 
 
 def test_accepted_requests_are_answered_before_the_end(folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ than one run that all processors share.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -33,6 +34,8 @@ from facevalue.serve.served_model import Loaded
 from facevalue.serve.tracing import Note, Stage
 from facevalue.support import machine
 from facevalue.types import Prediction
+
+log = logging.getLogger("facevalue.serve")
 
 BATCH = 4
 """Most images in one run of the network. On CPUs a larger batch takes no less time an image, and more memory."""
@@ -90,10 +93,14 @@ class Job:
         self.decoded = 0.0
         self.since = time.perf_counter()
 
-    def read(self) -> None:
+    def drop(self) -> None:
+        """Nobody waits any more. The bytes are let go of now, and not when a thread comes to look at them."""
+        self.dropped = True
+        self.given = None
+
+    def read(self, given: bytes | NDArray[np.uint8]) -> None:
         """Decode the image, look for faces if the model does, and answer what needs no network."""
-        given, self.given = self.given, None
-        assert given is not None
+        self.given = None
         self.jpeg_quality = jpeg_quality(given) if isinstance(given, bytes) else None
         inputs = self.model.predictor.inputs_of((None, given), self.faces) if isinstance(given, bytes) else None
         self.inputs = (Input(None, given),) if inputs is None else inputs  # type: ignore[arg-type]
@@ -185,8 +192,9 @@ class Engine:
             raise Refusal(503, f"the answer took more than {seconds:g} s; try again", retry_after=1) from error
         finally:
             for job in jobs:
-                job.dropped = True
-                job.future.cancel()  # no effect on what is done
+                job.drop()
+                if not job.future.cancel() and not job.future.cancelled():
+                    job.future.exception()  # looked at, or asyncio complains of those after the first
 
     def rested(self) -> bool:
         """Whether nothing is under way, for the first time since something was."""
@@ -204,15 +212,16 @@ class Engine:
 
     def _work(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread: decode one image, and run the network unless enough threads do."""
-        if job.dropped:
+        given = job.given
+        if job.dropped or given is None:
             self._figures.dropped()
             return
         begun = time.perf_counter()
         waited = begun - job.since
         job.took("queue", job.since, begun)
-        is_file = isinstance(job.given, bytes)
+        is_file = isinstance(given, bytes)
         try:
-            job.read()
+            job.read(given)
         except Exception as error:  # whatever it is, it is this request's, and the thread goes on
             loop.call_soon_threadsafe(_fail, [job], error)
             return
@@ -263,11 +272,10 @@ class Engine:
         jobs = {id(piece.job): piece.job for piece in batch}.values()
         _deliver(loop, [job for job in jobs if len(job.answers) == len(job.inputs)])
         self._figures.judged(model.name, found)
-        rows = zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), batch, found, strict=True)
-        model.drift.observe(
-            (Watched(novelty, margin, detail(piece.pixels), piece.job.jpeg_quality), prediction.confidence or 0.0)
-            for novelty, margin, piece, prediction in rows
-        )
+        try:
+            _watch(model, batch, found, outputs)
+        except Exception:  # the answers are sent: only the log can tell
+            log.exception("the drift alarm of model %s could not take in %d images", model.name, len(batch))
 
     def _next(self) -> list[Piece]:
         """The next batch, of one model, first come first served; empty, and the run over, where nothing waits."""
@@ -287,6 +295,16 @@ class Engine:
             if not batch:
                 self._runs -= 1
         return batch
+
+
+def _watch(model: Loaded, batch: list[Piece], found: list[Prediction], outputs: Outputs) -> None:
+    rows = zip(outputs["novelty"].tolist(), margins(outputs["logits"]).tolist(), batch, found, strict=True)
+    model.drift.observe(
+        [
+            (Watched(novelty, margin, detail(piece.pixels), piece.job.jpeg_quality), prediction.confidence or 0.0)
+            for novelty, margin, piece, prediction in rows
+        ]
+    )
 
 
 def _most(model: Loaded) -> int:
