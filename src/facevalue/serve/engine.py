@@ -1,9 +1,9 @@
 """Decoding and the network, off the event loop: images of all requests in shared batches, and no more than fit.
 
 A few threads decode, and as many of them as there are processors may run the network at the same time. A thread that
-has decoded an image runs the network on all that is decoded by then, and goes on while more is. So one image alone waits
-for nobody, and under load batches grow by themselves. On CPUs several runs side by side answer more images per second
-than one run that all processors share.
+has decoded an image runs the network on all that is decoded by then, and goes on while more is. So one image alone
+waits for nobody, and under load batches grow by themselves. On CPUs several runs side by side answer more images per
+second than one run that all processors share.
 """
 
 from __future__ import annotations
