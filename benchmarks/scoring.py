@@ -7,6 +7,7 @@ Each round measures, one after the other and each in a process of its own:
 - ``decode``: reading and decoding the same files to network inputs, with as many threads as processors;
 - ``inference``: the same engine on network inputs in memory;
 - ``facevalue``: ``facevalue predict MODEL MANIFEST --parquet FOLDER``, rate and peak memory;
+- both of these once more in bfloat16, which ``certify-runtimes`` allows on the card first;
 - ``loader``: torchvision transforms in a ``DataLoader`` with as many workers as processors, batches of 32, and timm's
   network in eager mode; ``loader_keeps_memory`` is the same with glibc told to keep freed memory.
 
@@ -28,17 +29,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import FACEVALUE, data, facevalue, keep, mobilenet
 from benchmarks.predict_start import measured
+from facevalue.runtime.scoring.engines import Precision
 
 WARM = 32
 IN_MEMORY = 256
-LOADER = 96
-"""Images for the usual loop, whose rate does not depend on their number."""
+LOADER = 400
+"""Images for the usual loop, so many that the start of its workers hardly counts."""
 
 
 def decode(model: Path, files: list[str]) -> float:
@@ -54,7 +57,7 @@ def decode(model: Path, files: list[str]) -> float:
         return len(files) / (time.perf_counter() - start)
 
 
-def inference(model: Path, files: list[str]) -> float:
+def inference(model: Path, files: list[str], precision: Precision = "fp32") -> float:
     from facevalue.evidence.card import ONNX
     from facevalue.runtime import open_folder
     from facevalue.runtime.scoring import engines
@@ -62,7 +65,7 @@ def inference(model: Path, files: list[str]) -> float:
     predictor = open_folder(model)
     pixels = [predictor.inputs_of((file, file))[0].pixels for file in files[:IN_MEMORY]]
     assert all(one is not None for one in pixels)
-    engine = engines.opened(predictor.card, model / ONNX)
+    engine = engines.opened(predictor.card, model / ONNX, precision=precision)
     for one in pixels[:WARM]:
         engine.result(engine.submit(one))
     start = time.perf_counter()
@@ -110,7 +113,12 @@ def loader(_: Path, files: list[str]) -> float:
         return len(files) / (time.perf_counter() - start)
 
 
-JOBS: dict[str, Callable[[Path, list[str]], float]] = {"decode": decode, "inference": inference, "loader": loader}
+JOBS: dict[str, Callable[[Path, list[str]], float]] = {
+    "decode": decode,
+    "inference": inference,
+    "inference_bf16": partial(inference, precision="bf16"),
+    "loader": loader,
+}
 KEEPS_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": "2147483647",
     "MALLOC_TOP_PAD_": "67108864",
@@ -135,7 +143,7 @@ def rate(job: str, model: Path, manifest: Path, **environment: str) -> float:
     return float(done.stdout)
 
 
-def ours(model: Path, manifest: Path, folder: Path) -> dict[str, float]:
+def ours(model: Path, manifest: Path, folder: Path, *flags: str) -> dict[str, float]:
     """One run of the command."""
     shutil.rmtree(folder / "out", ignore_errors=True)
     figures = folder / "figures.json"
@@ -148,6 +156,7 @@ def ours(model: Path, manifest: Path, folder: Path) -> dict[str, float]:
         str(folder / "out"),
         "--json",
         str(figures),
+        *flags,
     ]
     seconds, megabytes = measured(command)
     found = json.loads(figures.read_text())
@@ -168,18 +177,21 @@ def listed(files: list[str], n: int, to: Path) -> Path:
 
 
 def one_round(model: Path, manifest: Path, few: Path, folder: Path) -> dict[str, Any]:
-    limits = {job: rate(job, model, manifest) for job in ("decode", "inference")}
-    done = ours(model, manifest, folder)
     loops = {"loader": rate("loader", model, few), "loader_keeps_memory": rate("loader", model, few, **KEEPS_MEMORY)}
-    mine = done["images_per_second"]
-    return {
-        **{f"{name}_per_second": value for name, value in (limits | loops).items()},
-        "facevalue": done,
-        "of_slower_limit": mine / min(limits.values()),
-        # The same processors decode and answer: an image takes the sum of both times.
-        "of_both_in_turn": mine * sum(1 / value for value in limits.values()),
-        **{f"times_{name}": mine / value for name, value in loops.items()},
-    }
+    decoding = rate("decode", model, manifest)
+    found: dict[str, Any] = {"decode_per_second": decoding} | {f"{name}_per_second": v for name, v in loops.items()}
+    for precision, job, flags in (("fp32", "inference", ()), ("bf16", "inference_bf16", ("--precision", "bf16"))):
+        network, done = rate(job, model, manifest), ours(model, manifest, folder, *flags)
+        mine = done["images_per_second"]
+        found[precision] = {
+            "inference_per_second": network,
+            "facevalue": done,
+            "of_slower_limit": mine / min(decoding, network),
+            # The same processors decode and answer: an image takes the sum of both times.
+            "of_both_in_turn": mine * (1 / decoding + 1 / network),
+            **{f"times_{name}": mine / value for name, value in loops.items()},
+        }
+    return found
 
 
 def main() -> None:
@@ -201,6 +213,7 @@ def main() -> None:
         if given.model is None:
             arguments = ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet())
             facevalue("train", str(data("horse-or-human-grey100")), "-o", str(model), *arguments)
+        facevalue("certify-runtimes", str(model), "--targets", "openvino", "--limit", "200")
         few = listed(files, LOADER, folder / "few.csv")
         first = listed(files, given.images[0], folder / "first.csv")
         rounds = [one_round(model, first, few, folder) for _ in range(given.rounds)]
@@ -213,8 +226,11 @@ def main() -> None:
             "files": f"{len(files)} LFW portraits of 250 pixels, named again and again",
             "images": given.images[0],
             "rounds": rounds,
-            "median": {name: statistics.median(one[name] for one in rounds) for name in ratios},
-            "peak_megabytes": max(one["facevalue"]["peak_megabytes"] for one in rounds),
+            "median": {
+                precision: {name: statistics.median(one[precision][name] for one in rounds) for name in ratios}
+                for precision in ("fp32", "bf16")
+            },
+            "peak_megabytes": max(one["fp32"]["facevalue"]["peak_megabytes"] for one in rounds),
             "more_images": growth,
         },
     )
