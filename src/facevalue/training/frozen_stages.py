@@ -67,7 +67,7 @@ class Cut:
     def __init__(self, network: Running, images: Tensor) -> None:
         self._run, self._first = network.run, network.unfrozen[0]
         self._trained, self._frozen = [*network.unfrozen, network.body.head], network.frozen
-        self._zeros: dict[nn.Module, tuple[Tensor, torch.Size]] = {}
+        self._like: dict[nn.Module, Tensor] = {}
         self._size = images.shape[1:]
         modes = [(module, module.training) for module in network.body.modules()]
         network.body.eval()
@@ -91,7 +91,7 @@ class Cut:
         def noted(module: nn.Module, _: Any, output: Any) -> None:
             if not isinstance(output, Tensor) or len(output) != len(images):
                 raise NotKept("a frozen stage gives no tensor with one row for each image")
-            self._zeros[module] = output.new_zeros(1), output.shape[1:]
+            self._like[module] = output.new_zeros(1).expand(output.shape[1:])
 
         handles = [stage.register_forward_hook(noted) for stage in self._frozen]
         try:
@@ -126,7 +126,6 @@ class Cut:
 
     def rest(self, kept: Tensor) -> Tensor:
         """(n, k) logits from what the first trained stage takes; frozen stages are not computed."""
-        # Expanded from one number, so they take no memory.
         images = torch.zeros(1).expand(len(kept), *self._size)
         handle = self._first.register_forward_pre_hook(lambda *_: (kept,))
         try:
@@ -138,13 +137,13 @@ class Cut:
     @contextmanager
     def _passed_over(self, n: int) -> Iterator[None]:
         """Inside the block, frozen stages give zeros of their usual shape, in no time."""
-        for stage, (zero, shape) in self._zeros.items():
-            zeros = zero.expand(n, *shape)
-            stage.forward = lambda *_, zeros=zeros, **__: zeros  # type: ignore[method-assign]
+        for stage, like in self._like.items():
+            # Not one zero expanded: what follows may compute in place.
+            stage.forward = lambda *_, like=like, **__: like.new_zeros(n, *like.shape)  # type: ignore[method-assign]
         try:
             yield
         finally:
-            for stage in self._zeros:
+            for stage in self._like:
                 del stage.forward
 
 
