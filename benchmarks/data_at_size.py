@@ -117,7 +117,9 @@ def main(*sizes: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["rows"]:
-        rows(int(sys.argv[2])).to_parquet(sys.argv[3], index=False)
+        from facevalue.data.manifest import Manifest
+
+        Manifest(rows(int(sys.argv[2])), "made up").save(Path(sys.argv[3]))
     elif sys.argv[1:2] == ["stages"]:
         print(json.dumps(stages(Path(sys.argv[2]))))
     else:

@@ -382,6 +382,8 @@ class ImageDataset:
 
     def joined(self, *others: ImageDataset, name: str) -> ImageDataset:
         """These images followed by those of ``others``, as one dataset called ``name``."""
+        if not others:
+            return replace(self, name=name, unreadable=())
         parts = (self, *others)
         if any(part.remaking != self.remaking for part in others):
             raise UsageError("datasets that are re-made in different ways cannot be joined")

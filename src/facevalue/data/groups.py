@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from facevalue.data.column_values import repeated
 from facevalue.data.hashes import NEAR, unpack
 from facevalue.data.manifest import Manifest
 from facevalue.data.near_duplicates import Clusters, clusters
@@ -66,12 +67,7 @@ def with_groups(
     if near is None:
         return manifest.changed(groups=how, group=keys)
     found = look_alikes(manifest, near) if found is None else found
-    readable = (table["error"] == "").to_numpy(bool)
-    # As numbers: a table may have a million groups.
-    group, known = pd.factorize(keys)
-    del keys
-    group[readable] = _joined(group[readable], known, found)
-    keys = pd.Series(known.take(group), index=table.index)
+    keys = _joined(keys, (table["error"] == "").to_numpy(np.bool_), found)
     labels = manifest.readable_of("label")["label"]
     findings = [*_large_group_findings(labels, found, near), *_cut_chain_findings(found, near)]
     return manifest.changed(
@@ -173,8 +169,27 @@ def _group_names(manifest: Manifest, how: str) -> pd.Series[str] | None:
     raise UsageError(f"`groups` {how}: expected parent, image, stem:REGEX or a column of the manifest")
 
 
-def _joined(group: NDArray[np.int64], names: pd.Index[str], found: Clusters) -> NDArray[np.int64]:
-    """Groups, as positions in ``names``, after joining those of near-duplicates.
+def _joined(keys: pd.Series[str], readable: NDArray[np.bool_], found: Clusters) -> pd.Series[str]:
+    """Keys (n,) after joining the groups of near-duplicates, of which ``found`` knows the readable images.
+
+    Of a million images most are like no other; only the others are looked at.
+    """
+    several = repeated(keys)
+    several[readable] |= np.bincount(found.labels)[found.labels] > 1
+    places = np.flatnonzero(several & readable)
+    if not len(places):
+        return keys
+    among = np.cumsum(readable)[places] - 1  # their places among the readable images, as the clusters count
+    # The first image of a cluster is one of them.
+    first = np.searchsorted(among, found.labels[among])
+    group, names = pd.factorize(keys.iloc[places])
+    joined = keys.copy()
+    joined.iloc[places] = names.take(_joined_groups(group, names, first))
+    return joined
+
+
+def _joined_groups(group: NDArray[np.int64], names: pd.Index[str], first_like: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups (n,), as positions in ``names``, after joining those of images and the first image like them.
 
     A joined group takes the most frequent name among its images; of several, the shortest, then the first. A new image,
     often a copy with a longer name, then seldom renames an existing group, so few images move to another split.
@@ -183,7 +198,7 @@ def _joined(group: NDArray[np.int64], names: pd.Index[str], found: Clusters) -> 
     from scipy.sparse.csgraph import connected_components
 
     # Link each image's group with the group of the first image in its cluster.
-    pairs = np.stack([group, group[found.labels]])
+    pairs = np.stack([group, group[first_like]])
     links = coo_matrix((np.ones(len(group)), (pairs[0], pairs[1])), shape=(len(names), len(names)))
     _, component = connected_components(links, directed=False)
     size = np.bincount(group, minlength=len(names))

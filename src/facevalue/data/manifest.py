@@ -118,14 +118,14 @@ class Manifest:
     def save(self, path: Path) -> None:
         """Write as Parquet, whole or not at all."""
         with files.replacing_file(path) as partial:
-            self.table.to_parquet(partial, index=False)
+            self.table.to_parquet(partial, index=False, row_group_size=_BLOCK)
 
 
 FINGERPRINTED = ("sha256", "label", "split")
 """The columns that a fingerprint is of."""
 
 _BLOCK = 65_536
-"""Rows that are Python strings at a time."""
+"""Rows that are Python strings at a time, or that are decoded at a time where a manifest is read."""
 
 
 def fingerprint(rows: pd.DataFrame) -> str:
@@ -162,7 +162,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     try:
         if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
+            table = _read_parquet(path)
         elif path.suffix.lower() in (".csv", ".tsv"):
             data = path.read_bytes()
             if b"\0" in data:  # pandas before 3.1 cuts the cell there, and another file would be read
@@ -177,6 +177,22 @@ def read_table(path: Path) -> pd.DataFrame:
     table.columns = [_column(str(c), [str(other) for other in table.columns]) for c in table.columns]
     expect_columns(table, str(path))
     return table
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file; a large one part by part, because what Arrow needs to decode it may take as much as the table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        if file.num_row_groups < 2:
+            return pd.read_parquet(path)
+        parts: list[pd.DataFrame] = []
+        for i in range(file.num_row_groups):
+            parts.append(file.read_row_group(i).to_pandas())
+            pa.default_memory_pool().release_unused()
+    whole: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    return whole
 
 
 def expect_columns(table: pd.DataFrame, named: str) -> None:

@@ -61,8 +61,8 @@ class ScanCache:
         found = np.flatnonzero(places >= 0)
         # The pixel limit may be lower now. Two paths may have the same hash.
         limit = decoding.pixel_limit()
-        same = np.array([paths[i] == path for i, path in zip(found, facts["path"], strict=True)], bool)
-        usable = same & (facts["width"] * facts["height"] <= limit).to_numpy(bool)
+        same = np.array([paths[i] == path for i, path in zip(found.tolist(), facts["path"], strict=True)], np.bool_)
+        usable = same & (facts["width"] * facts["height"] <= limit).to_numpy(np.bool_)
         known[found[usable]] = True
         return known, facts.loc[usable, list(EMPTY_FACTS)].reset_index(drop=True)
 
@@ -96,7 +96,8 @@ class ScanCache:
         old = (keys != NO_FILE).all(axis=1) & (keys[:, 1:].max(axis=1) < self._now - _YOUNG)
         kept = old & (table["error"] == "").to_numpy(bool)
         stamps = {name: keys[kept, i] for i, name in enumerate(_KEY)}
-        return table.loc[kept, ["path", *EMPTY_FACTS]].assign(**stamps)
+        reusable: pd.DataFrame = table.loc[kept, ["path", *EMPTY_FACTS]].assign(**stamps)
+        return reusable
 
 
 def key_of(path: Path) -> Key:

@@ -193,7 +193,7 @@ def _assigned(
     # As numbers: a table may have a million groups.
     group, groups = pd.factorize(table["group"])
     label, labels = pd.factorize(table["label"])
-    position = np.array([_position(str(name), seed) for name in groups])
+    position = np.fromiter((_position(str(name), seed) for name in groups), float, len(groups))
     where = np.minimum(np.searchsorted(ends, position, side="right"), len(names) - 1)
     known = groups.isin([*fixed]) if fixed else np.zeros(len(groups), bool)
     where[known] = [names.index(fixed[str(name)]) for name in groups[known]]

@@ -139,7 +139,7 @@ class Cut:
         """Inside the block, frozen stages give zeros of their usual shape, in no time."""
         for stage, like in self._like.items():
             # Not one zero expanded: what follows may compute in place.
-            stage.forward = lambda *_, like=like, **__: like.new_zeros(n, *like.shape)  # type: ignore[method-assign]
+            stage.forward = lambda *_, like=like, **__: like.new_zeros(n, *like.shape)
         try:
             yield
         finally:
@@ -243,11 +243,12 @@ class FrozenStages:
             if dataset is None:
                 continue
             needed = len(dataset) * row.numel() * row.element_size()
-            why = changed if name == "train" else None
-            if why is None and needed > left:
-                why = f"their outputs take {needed / 2**20:,.0f} MB, more than the {left / 2**20:,.0f} MB that are left"
-            if why is not None:
-                progress.note(f"frozen stages are computed in every epoch for {name}: {why}")
+            hindered = changed if name == "train" else None
+            if hindered is None and needed > left:
+                room = f"more than the {left / 2**20:,.0f} MB that are left"
+                hindered = f"their outputs take {needed / 2**20:,.0f} MB, {room}"
+            if hindered is not None:
+                progress.note(f"frozen stages are computed in every epoch for {name}: {hindered}")
                 continue
             kept[name] = Kept.of(
                 cut, network, dataset, recipe.fit.batch_size, f"computing frozen stages of {name} once"

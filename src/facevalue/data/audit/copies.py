@@ -60,11 +60,14 @@ def find_copies(table: pd.DataFrame, near: int = NEAR, found: Clusters | None = 
     if found is None:
         with progress.within("copies"):
             found = clusters(unpack(table["phash"]), near)
-    # As numbers: there may be ten thousands of groups in a million rows.
-    file, label = (pd.factorize(table[column])[0] for column in ("sha256", "label"))
+    # As numbers, and only where images look alike: there may be ten thousands of groups in a million rows.
+    alike = np.bincount(found.chains)[found.chains] > 1
+    file, label = (np.zeros(len(table), np.int64) for _ in range(2))
+    for codes, column in ((file, "sha256"), (label, "label")):
+        codes[alike] = pd.factorize(table[column][alike])[0]
     groups = [members for members in found.groups if np.ptp(file[members])]
     path = _values(table["path"], groups)
-    alike = [tuple(path[i] for i in members) for members in groups]
+    same = [tuple(path[i] for i in members) for members in groups]
     mixed = [members[:_LARGEST] for members in found.chained if np.ptp(label[members])]
     columns = [_values(table[name], mixed) for name in ("path", "label", "sha256", "phash")]
     contradictions = []
@@ -73,7 +76,7 @@ def find_copies(table: pd.DataFrame, near: int = NEAR, found: Clusters | None = 
         contradictions.extend(_contradictions(paths, labels, files, unpack(hashes), near))
     return Copies(
         duplicates=_largest_first(duplicates),
-        near=_largest_first(alike),
+        near=_largest_first(same),
         contradictions=tuple(sorted(contradictions, key=lambda c: (c.distance, c.paths))),
         complete=found.complete,
     )
