@@ -1,7 +1,7 @@
 """How processes of one start find each other, although the store still knows those of an earlier start.
 
 ``torchrun`` starts all processes again when one ends, and keeps its store. A process that comes before the others would
-find the address of one that is gone there, and gloo gives up (PyTorch 2.13). A number of restarts cannot tell the starts
+find the address of one that is gone there, and gloo gives up (PyTorch 2.13). A number of restarts cannot tell starts
 apart: the machines of one training count them differently.
 """
 
