@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facevalue.support import machine
-
 SEED = 0
 
 Folds = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
@@ -37,19 +35,18 @@ def forest_auc(values: NDArray[np.float64], labels: NDArray[np.int64], folds: Fo
     from sklearn.metrics import roc_auc_score
 
     classes = int(labels.max()) + 1
-
-    def auc(fold: tuple[NDArray[np.int64], NDArray[np.int64]]) -> float:
-        train, test = fold
+    found, weights = [], []
+    for train, test in folds:
+        if len(np.unique(labels[train])) < classes or len(np.unique(labels[test])) < classes:
+            continue
         forest = ExtraTreesClassifier(
             20, min_samples_leaf=max(2, len(train) // 200), max_features=None, random_state=SEED
         )
         p = forest.fit(values[train], labels[train]).predict_proba(values[test])
         given = p[:, 1] if classes == 2 else p
-        return float(roc_auc_score(labels[test], given, multi_class="ovr", average="macro"))
-
-    whole = [fold for fold in folds if all(len(np.unique(labels[part])) == classes for part in fold)]
-    found = list(machine.in_order(auc, whole))  # trees grow without the interpreter's lock
-    return float(np.average(found, weights=[len(test) for _, test in whole])) if found else 0.5
+        found.append(roc_auc_score(labels[test], given, multi_class="ovr", average="macro"))
+        weights.append(len(test))
+    return float(np.average(found, weights=weights)) if found else 0.5
 
 
 def chance(per_class: Sequence[int]) -> float:
