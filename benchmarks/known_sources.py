@@ -1,10 +1,7 @@
 """Known source or silence, and learning a source: the goals, with each family left out in turn and three seeds.
 
-FOLDER holds ``texture.npz`` and ``clip.npz`` with features of the images, computed before: ``x`` (n, v, d), ``label``,
-``source`` and ``top`` (n,), and ``versions`` (v,), among them ``clean``, ``q60`` and ``q40``. Texture features are
-those of ``real-or-ai/texture``, standardised and projected at random to 1024 numbers; CLIP features are of ViT-B/16.
-A run then takes minutes. Run from the project's root:
-``python -m benchmarks.known_sources FOLDER``.
+FOLDER holds ``texture.npz`` and ``clip.npz`` with features of the images, as ``python -m benchmarks.source_features``
+makes them. A run then takes minutes. Run from the project's root: ``python -m benchmarks.known_sources FOLDER``.
 """
 
 from __future__ import annotations
@@ -40,9 +37,13 @@ CLASSES = ("ai", "real")
 FEATURES = ("both", "texture", "clip")
 SHARES = (0.5, 0.7, 0.8, 0.92, 0.98)
 SHARE = 0.92
+STRENGTHS = (3.0, 30.0, 200.0)
 SIZES = (5, 10, 20, 50)
 FAMILIES = {"stable-diffusion-2.1-saved": "stable-diffusion-2.1"}
 """Sources that are left out with another, because the same generator made them."""
+
+Mask = NDArray[np.bool_]
+"""(n,) which of the images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +109,12 @@ class Given(Body):
         return self
 
 
-def trained(data: Cached, train: NDArray[np.bool_], held_out: NDArray[np.bool_]) -> Classifier:
+def trained(data: Cached, train: Mask, held_out: Mask) -> Classifier:
     """A probe with temperature and source distances; the limit is set later."""
     body = Given(data.x.shape[2])
     features = data.version("clean", train), data.y[train]
     other = data.version("clean", held_out), data.y[held_out]
-    settings = ProbeSettings(loss="squared", strengths=(3.0, 30.0, 200.0))
+    settings = ProbeSettings(loss="squared", strengths=STRENGTHS)
     fit_probe(features, other, 2, settings, balanced=True).put_into(body.head)
     with torch.no_grad():
         temperature = fit_temperature(body.head(other[0]).double(), other[1])

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.common import SEEDS, keep, kept
-from benchmarks.known_sources import FAMILIES, SHARE, Cached, cached, distances, mean_of, score_of, split, trained
+from benchmarks.known_sources import FAMILIES, SHARE, Cached, Mask, cached, distances, mean_of, score_of, split, trained
 from facevalue.evaluation.calibration import novelty_limit
 from facevalue.models.added_source import margins
 from facevalue.models.classifier import Classifier
@@ -34,8 +34,6 @@ SILENT = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 AIM = 0.8
 PRICE_SEED = 0
 """Parts 2 and 3 are of one seed."""
-
-Mask = NDArray[np.bool_]
 
 
 def by_source(data: Cached, families: NDArray[np.str_], left_out: str | None, seed: int) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,8 @@ Run from the project's root: ``python -m benchmarks.serving [--seconds S] [--onl
 Every server gets the same JPEG files as bodies from keep-alive clients on loopback, ``--seconds`` each for 1, 16 and 64
 clients; all do the same preprocessing. The bare engine is decoding and the network without HTTP, on the same cores.
 Kept are requests a second, p50 and p99, seconds from the start to the first answer, memory after the load, and
-CPU milliseconds a request, which other programs on the machine disturb least. LitServe wants an environment of its
+CPU milliseconds a request, which other programs on the machine disturb least. Of OpenVINO in bfloat16 the card must
+have figures for this processor first, so ``certify-runtimes`` writes them. LitServe wants an environment of its
 own: it is made in a temporary folder unless ``--litserve`` names a Python that has it.
 """
 
@@ -17,6 +18,7 @@ import http.client
 import json
 import os
 import random
+import signal
 import socket
 import statistics
 import subprocess
@@ -26,7 +28,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from benchmarks.common import FACEVALUE, ROOT, data, facevalue, keep, mobilenet
 
 CLIENTS = (1, 16, 64)
 SERVERS = Path(__file__).with_name("servers")
+BFLOAT16 = "facevalue-openvino-bf16"
 MOST = 20_000
 """Requests that one load makes at the most."""
 
@@ -81,12 +84,14 @@ def server(command: list[str], port: int, image: bytes) -> Iterator[tuple[subpro
         connection.close()
         yield process, time.perf_counter() - start
     finally:
+        started = family(process.pid)
         process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for one in started:  # LitServe leaves its workers behind
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+        process.wait()
 
 
 def family(pid: int) -> list[int]:
@@ -205,6 +210,10 @@ def commands(model: Path, litserve: str) -> dict[str, list[str]]:
         "facevalue-openvino": [
             *(FACEVALUE, "serve", str(model), "--port", "{port}", "--log-level", "warning", "--engine", "openvino")
         ],
+        BFLOAT16: [
+            *(FACEVALUE, "serve", str(model), "--port", "{port}", "--log-level", "warning"),
+            *("--engine", "openvino", "--precision", "bf16"),
+        ],
         "fastapi-onnxruntime": script("fastapi_onnxruntime"),
         "fastapi-pytorch": script("fastapi_pytorch"),
         "litserve-onnxruntime": script("litserve_onnxruntime", litserve),
@@ -226,6 +235,8 @@ def main() -> None:
             probe = ("--recipe", "probe", "--network", "mobilenetv2_100", "--weights", mobilenet())
             facevalue("train", str(data("human-or-object")), "-o", str(model), *probe)
         names = asked.only or list(commands(model, ""))
+        if BFLOAT16 in names:  # served only where the card has figures for this processor
+            facevalue("certify-runtimes", str(model), "--targets", "openvino", "--limit", "200")
         litserve = asked.litserve or str(Path(folder) / "litserve" / "bin" / "python")
         if asked.litserve is None and "litserve-onnxruntime" in names:
             subprocess.run([sys.executable, "-m", "venv", str(Path(folder) / "litserve")], check=True)

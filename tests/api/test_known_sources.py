@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -228,6 +229,11 @@ def test_an_adapted_folder_opens_and_adapts_again(images: Path, adapted: AdaptRe
         ({"yellow": "."}, UsageError, "class and source"),
         ({"film/yellow": "."}, UsageError, "has no class 'film'"),
         ({"real/yellow": "nowhere"}, UsageError, "is not a folder"),
+        ({"real/": "."}, UsageError, "class and source"),
+        ({"real/ ": "."}, UsageError, "class and source"),
+        ({"real/yellow ": "."}, UsageError, "begins or ends with a space"),
+        ({"real/yellow": ".", "ai/pink": "./"}, UsageError, "is given for real/yellow too"),
+        ({"real/yellow": ".", "ai/pink": ".."}, UsageError, "one is inside the other"),
     ],
 )
 def test_wrong_use_of_adapt(model: Classifier, add: dict[str, str], kind: type[Exception], says: str) -> None:
@@ -236,8 +242,30 @@ def test_wrong_use_of_adapt(model: Classifier, add: dict[str, str], kind: type[E
 
 
 def test_images_that_the_model_has_do_not_count(images: Path, model: Classifier) -> None:
-    with pytest.raises(DataError, match="0 readable images are new"):
+    with pytest.raises(DataError, match="0 different readable images are new"):
         fv.adapt(model, {"real/again": images / "train" / "real/red"})
+
+
+def test_an_image_of_two_new_sources_is_refused(images: Path, model: Classifier, tmp_path: Path) -> None:
+    other = write(tmp_path / "pink", "ai/pink", 6, seed=5)
+    shutil.copy(images / "new/real/yellow/3.png", other / "copy.png")
+    with pytest.raises(DataError, match=r"1 image in the folders of two sources.*ai/pink and real/yellow"):
+        fv.adapt(model, {"real/yellow": images / "new/real/yellow", "ai/pink": other})
+
+
+def test_what_is_left_out_of_new_sources_is_said(images: Path, model: Classifier, tmp_path: Path) -> None:
+    folder = write(tmp_path / "yellow", "real/yellow", 6, seed=6)
+    shutil.copy(folder / "0.png", folder / "again.png")
+    shutil.copy(images / "train/real/red/0.png", folder / "known.png")
+    (folder / "broken.png").write_bytes((folder / "1.png").read_bytes()[:40])
+    report = fv.adapt(model, {"real/yellow": folder}).report
+    (left_out,) = (one for one in report.warnings if one.code == "new-images-left-out")
+    assert left_out.values == {"known": 1, "twice": 1, "unreadable": 1, "no_face": 0}
+    assert [one.n for one in report.sources] == [6]
+    with pytest.raises(DataError, match="4 different readable images"):
+        for i in (2, 3):
+            shutil.copy(folder / "0.png", folder / f"{i}.png")
+        fv.adapt(model, {"real/yellow": folder})
 
 
 def test_cards_from_before_there_were_sources_load(model: Classifier, tmp_path: Path) -> None:

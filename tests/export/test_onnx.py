@@ -172,6 +172,7 @@ def test_the_file_has_metadata(make: Make, tmp_path: Path) -> None:
     assert float(facts["temperature"]) == 1.7
     assert json.loads(facts["preprocessing"])["size"] == 32
     assert facts["facevalue_version"]
+    assert (facts["novelty_limit"], facts["source_limit"]) == ("null", "null")
     (pixels,) = model.graph.input
     dims = pixels.type.tensor_type.shape.dim
     assert pixels.name == "pixels"

@@ -132,3 +132,12 @@ def test_the_input_is_rgb_in_the_unit_range() -> None:
     assert x.shape == (1, 3, 8, 8)
     assert (x[0, 0] == 1).all()
     assert not x[0, 1:].any()
+
+
+def test_features_that_are_asked_for_twice_are_computed_once(all_of: ImageDataset) -> None:
+    extractor = features.Extractor(classifier())
+    first, other = all_of.take(range(8)), all_of.take(range(4))
+    found = extractor.features_once(first)
+    assert extractor.features_once(first) is found
+    assert torch.equal(extractor.features_once(other), found[:4])
+    assert torch.equal(found, extractor.features(first))

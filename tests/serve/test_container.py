@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
+
+from .conftest import serving, until
+from .test_predict import huge_png
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,22 +92,58 @@ def test_deployment_and_compose_agree_with_the_image() -> None:
     from facevalue.serve import Settings
 
     assert pod["terminationGracePeriodSeconds"] > Settings().grace_seconds + 5
+    assert container["image"] == f"facevalue:{metadata.version('facevalue')}"
 
 
-def test_dashboard_and_alerts_ask_for_metrics_that_there_are(client: httpx.Client) -> None:
-    told = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE))
-    known = told | {f"{name}_{part}" for name in told for part in ("bucket", "sum", "count")}
+def expressions() -> list[tuple[str, str]]:
+    """All PromQL of the dashboard and the alerts, each with the text that shows its labels."""
     monitoring = ROOT / "deploy" / "monitoring"
     dashboard = json.loads((monitoring / "grafana.json").read_text())
     alerts = yaml.safe_load((monitoring / "alerts.yaml").read_text())
-    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    asked += [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
-    assert len(asked) > 15
-    for expression in asked:
+    asked = [
+        (target["expr"], target["legendFormat"].replace("{{", "$labels.").replace("}}", " "))
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+    ]
+    rules = [rule for group in alerts["groups"] for rule in group["rules"]]
+    return [*asked, *((rule["expr"], " ".join(rule["annotations"].values())) for rule in rules)]
+
+
+def test_dashboard_and_alerts_ask_for_metrics_and_labels_that_there_are(folder: Path, another: Path, lfw: Path) -> None:
+    image = (lfw / "face" / "face-000.png").read_bytes()
+    with serving(folder, another, request_seconds=0.2) as client:
+        for name in (folder.name, another.name):
+            assert client.post(f"/models/{name}/predict", files={"files": image}).status_code == 200
+        assert client.post("/predict", files={"files": huge_png(7_000, 7_000)}).status_code == 503
+        assert client.post("/predict", files={"files": b"text"}).status_code == 422
+        until(lambda: "facevalue_accuracy_estimate{" in client.get("/metrics").text)
+        text = client.get("/metrics").text
+    labels: dict[str, set[str]] = {}
+    for name, inside in re.findall(r"^(\w+)(?:{(.*)})? ", text, re.MULTILINE):
+        labels.setdefault(name, set()).update(re.findall(r'(\w+)="', inside))
+    for expression, shown in expressions():
         names = re.findall(r"facevalue_\w+", expression)
         assert names, expression
-        assert set(names) <= known, expression
+        assert set(names) <= set(labels), expression
         assert expression.count("(") == expression.count(")")
+        has = set().union(*(labels[name] for name in names)) | {"instance"}
+        by = {label.strip() for part in re.findall(r"by \(([^)]*)\)", expression) for label in part.split(",")}
+        matched = set(re.findall(r'(\w+)=~?"', expression))
+        assert by | matched <= has, expression
+        # Of what is summed, only the labels that it is summed by are left.
+        left = by if by or expression.startswith(("sum(", "histogram_quantile")) else has
+        assert set(re.findall(r"\$labels\.(\w+)", shown)) <= left, (expression, shown)
+
+
+def test_the_estimate_of_accuracy_is_marked_as_one() -> None:
+    dashboard = json.loads((ROOT / "deploy" / "monitoring" / "grafana.json").read_text())
+    asked = {target["expr"]: panel for panel in dashboard["panels"] for target in panel["targets"]}
+    panels = [panel for expression, panel in asked.items() if "accuracy_estimate" in expression]
+    assert panels
+    for panel in panels:
+        assert "estimate" in panel["title"]
+        assert "not a measurement" in panel["title"]
+    assert any("drift_alarm_by_statistic" in expression for expression in asked)
 
 
 def test_the_server_s_extra_and_base_hold_no_torch() -> None:

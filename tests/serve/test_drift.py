@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import serving
+from facevalue.runtime.drift import DriftMonitor
+
+from .conftest import serving, until
 
 
 def photographs(n: int, quality: int, seed: int) -> list[bytes]:
@@ -73,6 +75,19 @@ def test_an_image_sent_again_counts_once(folder: Path) -> None:
             client.post("/predict", files={"files": image})
         state = counted(client, 3)
     assert (state["images"], state["repeated"], state["accuracy_estimate"]["images"]) == (1, 2, 1)
+
+
+def test_a_failure_of_the_alarm_is_logged_and_no_answer_s(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (image,) = photographs(1, 90, seed=0)
+    with serving(folder) as client, pytest.MonkeyPatch.context() as patch:
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("out of bets")
+
+        patch.setattr(DriftMonitor, "observe", broken)
+        assert client.post("/predict", files={"files": image}).status_code == 200
+        until(lambda: "could not take in 1 images" in caplog.text)
+    assert "out of bets" in caplog.text
 
 
 def test_network_inputs_have_no_jpeg_quality(folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_triton_s_client(folder: Path, lfw: Path, tmp_path: Path) -> None:
     paths = sorted(lfw.rglob("*.png"))[98:102]
     predictor = open_folder(folder)
     np.save(tmp_path / "pixels.npy", np.stack([predictor.pixels_of(path.read_bytes()) for path in paths]))
-    expected = list(predictor.predict_files(paths))
+    expected = list(predictor.predict(paths))
     with serving(folder) as client:
         version = client.get("/v2/models/model").json()["versions"][0]
         done = subprocess.run(

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="buildah with chroot isolation needs root"),
 ]
 
-LIMIT = 200 * 2**20
+LIMIT = 200_000_000
 """Most bytes that the image adds to its base."""
 
 

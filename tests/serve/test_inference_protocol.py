@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import tracemalloc
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -171,14 +172,20 @@ def image(**changes: Any) -> dict[str, Any]:
         ({"inputs": [image()]}, 400, "image 0 is not an image in a known format"),
         ({"inputs": [image()], "outputs": [{"name": "x"}]}, 400, "there is no output 'x'"),
         ({"inputs": [image()], "outputs": [{"name": "label"}, {"name": "label"}]}, 400, "twice"),
-        ({"inputs": [image()], "parameters": {"binary_data_output": 1}}, 400, "true or false"),
+        ({"inputs": [image()], "parameters": {"binary_data_output": 1}}, 400, "Expected `bool`"),
         ({"inputs": [image(parameters={"binary_data_size": 5})]}, 400, "binary_data_size"),
         ({"inputs": [image(parameters={"binary_data_size": True})]}, 400, "binary_data_size"),
         ({"inputs": [pixels([1, 32, 32, 3], [1])]}, 400, "1 values"),
         ({"inputs": [pixels([1, 8, 8, 3], [1])]}, 400, "[n, 32, 32, 3]"),
         ({"inputs": [pixels([1, 32, 32, 3], [256] * 3072)]}, 400, "0 to 255"),
         ({"inputs": [pixels([1, 32, 32, 3], [0.5] * 3072)]}, 400, "whole"),
-        ({"inputs": [pixels([1, 32, 32, 3], [[1], [1, 2]])]}, 400, "rows"),
+        ({"inputs": [pixels([1, 32, 32, 3], [[1], [1, 2]])]}, 400, "3 values"),
+        ({"inputs": [pixels([1, 32, 32, 3], [[0] * 3071, [0]])]}, 400, "rows"),
+        ({"inputs": [pixels([1, 32, 32, 3], [[[[[0]]]]] + [0] * 3071)]}, 400, "deeper"),
+        ({"inputs": [pixels([1, 32, 32, 3], [True] * 3072)]}, 400, "whole"),
+        ({"inputs": [image(data=["aGk="] * 3)]}, 400, "more elements"),
+        ({"inputs": [image(name="x" * 100_000, data=None)]}, 400, "x has no data"),
+        ({"inputs": [image(parameters={"binary_data_size": -1})]}, 400, "binary_data_size"),
         ({"inputs": [pixels([1, 32, 32, 3], ["a"] * 3072)]}, 400, "whole"),
     ],
 )  # fmt: skip
@@ -198,6 +205,8 @@ def test_wrong_requests(request_: object, status: int, reason: str, client: http
         (b"{}", {LENGTH: "3"}, 400),
         (b"{}", {LENGTH: "-1"}, 400),
         (b"{}", {LENGTH: "a"}, 400),
+        (b"{}", {LENGTH: "1" * 5000}, 400),
+        (*binary({"name": "images", "datatype": "BYTES", "shape": [1]}, bytes(4_000_000)), 400),
         (b"{}", {"Content-Encoding": "gzip"}, 415),
         (*binary({"name": "images", "datatype": "BYTES", "shape": [1]}, b"\xff\xff\xff\xff"), 400),
         (*binary({"name": "images", "datatype": "BYTES", "shape": [1]}, b"\x01\x00"), 400),
@@ -208,6 +217,26 @@ def test_broken_bodies(body: bytes, headers: dict[str, str], status: int, client
     response = client.post(INFER, content=body, headers=headers)
     assert response.status_code == status, response.text
     assert set(response.json()) >= {"error"}
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        '"inputs": [{"name": "pixels", "datatype": "UINT8", "shape": [1, 32, 32, 3], "data": [MANY]}]',
+        '"parameters": {"a": [MANY]}, "inputs": [{"name": "images", "datatype": "BYTES", "shape": [1], "data": [""]}]',
+        '"inputs": [{"name": "images", "datatype": "BYTES", "shape": [1], "data": [MANY]}]',
+    ],
+)
+def test_a_wrong_request_takes_little_more_memory_than_its_size(many: str, folder: Path) -> None:
+    body = f"{{{many}}}".replace("MANY", "[]," * 400_000 + "[]").encode()
+    card = ModelCard.load(folder)
+    tracemalloc.start()
+    try:
+        with suppress(Refusal):  # the second is right, as far as it is read here
+            read_request(body, None, card, True, 32)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 RIGHT: list[dict[str, Any]] = [

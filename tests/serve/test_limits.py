@@ -178,13 +178,15 @@ def test_bodies_wait_for_memory(folder: Path, lfw: Path) -> None:
         with connected(client) as first:
             first.sendall(
                 b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 90000\r\n\r\n"
+                + bytes(70_000)
             )
             time.sleep(0.1)
-            response = post(client, ("a.png", good + bytes(20_000)))
+            response = post(client, ("a.png", good + bytes(80_000)))
             assert response.status_code == 503
             assert response.headers["Retry-After"] == "1"
             assert "busy" in response.json()["error"]
-        until(lambda: post(client, ("a.png", good + bytes(20_000))).status_code == 200)
+            still_alive(client, lfw)  # small bodies do not wait
+        until(lambda: post(client, ("a.png", good + bytes(80_000))).status_code == 200)
         assert 'facevalue_refused_total{reason="memory"}' in client.get("/metrics").text
 
 

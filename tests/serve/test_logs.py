@@ -19,7 +19,7 @@ from .test_predict import post
 @pytest.fixture
 def restored() -> Iterator[None]:
     """Loggers as they were, afterwards."""
-    named = [logging.getLogger(name) for name in ("uvicorn", "facevalue")]
+    named = [logging.getLogger(name) for name in logs.LOGGERS]
     before = [(one, one.handlers[:], one.level, one.propagate) for one in named]
     yield
     for one, handlers, level, propagate in before:
@@ -72,6 +72,7 @@ def test_json_lines(folder: Path, capsys: pytest.CaptureFixture[str], restored: 
         raise ValueError("x\ny")
     except ValueError:
         logging.getLogger("facevalue.serve").exception("it failed", extra={"request_id": "b"})
+    logging.getLogger("asyncio").error("a task\nfailed")  # as other libraries do
     output = capsys.readouterr()
     assert output.out == ""
     lines = [json.loads(line) for line in output.err.splitlines()]
@@ -87,8 +88,9 @@ def test_json_lines(folder: Path, capsys: pytest.CaptureFixture[str], restored: 
         "path": "other",
         "status": 404,
     }
-    assert lines[-1]["exception"].endswith("ValueError: x\ny")
-    assert lines[-1]["request_id"] == "b"
+    assert lines[-2]["exception"].endswith("ValueError: x\ny")
+    assert lines[-2]["request_id"] == "b"
+    assert (lines[-1]["logger"], lines[-1]["message"]) == ("asyncio", "a task\nfailed")
 
 
 def test_levels(folder: Path, capsys: pytest.CaptureFixture[str], restored: None) -> None:

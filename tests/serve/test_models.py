@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facevalue.errors import UsageError
+from facevalue.errors import ModelFolderError, UsageError
 from facevalue.evidence.card import CARD, ONNX, REPORT, Abstention, ModelCard
 from facevalue.evidence.findings import Finding
-from facevalue.runtime import open_folder
+from facevalue.evidence.score_reference import ScoreReference
+from facevalue.runtime import Predictor, open_folder
 from facevalue.serve import Settings, run
-from facevalue.serve.served_model import named_folders, version_of
+from facevalue.serve.served_model import ServedModel, named_folders, version_of
 from facevalue.support import files
 
 from .conftest import serving, until
@@ -68,6 +69,13 @@ def test_names() -> None:
             named_folders(wrong)  # type: ignore[arg-type]
 
 
+def test_a_folder_with_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run=3" / "model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert named_folders("run=3/model") == {"model": Path("run=3/model")}
+    assert named_folders("x=run=3") == {"x": Path("run=3")}
+
+
 def test_version_follows_answers_and_not_evidence(folder: Path) -> None:
     card = ModelCard.load(folder)
     assert version_of(card.changed(provenance=card.provenance.changed(command="x", seconds=5.0))) == version_of(card)
@@ -104,6 +112,57 @@ def test_evidence_added_to_the_card_keeps_version_and_drift(own_folder: Path, fa
         card.changed(provenance=card.provenance.changed(seconds=9.0)).save(own_folder)
         until(lambda: client.get("/card").json()["provenance"]["seconds"] == 9.0)
         assert client.get("/drift").json() == before
+
+
+def test_scores_added_to_the_card_begin_the_drift_alarm_anew(own_folder: Path, face: bytes) -> None:
+    """As calibrate does with a card from before: the answers stay, and what images are compared with does not."""
+    with serving(own_folder) as client:
+        version = post(client, ("a.png", face)).json()["model"]["version"]
+        assert client.get("/drift").json()["reference"] == "stream"
+        reference = ScoreReference.of("calibration", np.ones(5), np.zeros((5, 2)))
+        ModelCard.load(own_folder).changed(reference=reference).save(own_folder)
+        until(lambda: client.get("/drift").json()["reference"] == "calibration")
+        assert client.get("/drift").json()["reference_images"] == 5
+        assert "facevalue_accuracy_estimate{" not in client.get("/metrics").text
+        assert post(client, ("a.png", face)).json()["model"]["version"] == version
+        assert "facevalue_accuracy_estimate{" in client.get("/metrics").text
+
+
+def test_a_folder_is_opened_again_when_it_became_readable(own_folder: Path) -> None:
+    """The right to read a file changes neither its size nor its time of change."""
+    may_read = False
+
+    def opened(path: Path) -> Predictor:
+        if not may_read:
+            raise ModelFolderError(f"{path} holds no readable card")
+        return open_folder(path)
+
+    model = ServedModel("own", own_folder, opened)
+    assert not model.refresh()
+    may_read = True
+    assert not model.refresh()
+    (own_folder / CARD).chmod(0o640)
+    assert model.refresh()
+
+
+def test_a_card_that_is_wrong_in_an_unknown_way(own_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The model before it goes on serving, and the log has the traceback."""
+    fails = False
+
+    def opened(path: Path) -> Predictor:
+        if fails:
+            raise KeyError("classes")
+        return open_folder(path)
+
+    model = ServedModel("own", own_folder, opened)
+    assert model.refresh()
+    before, fails = model.loaded, True
+    (own_folder / CARD).touch()
+    assert not model.refresh()
+    assert model.loaded is before
+    assert model.problem == "model own cannot be opened (KeyError)"
+    assert "goes on serving" in caplog.text
+    assert "Traceback" in caplog.text
 
 
 def test_private_parts_of_the_card_are_not_served(own_folder: Path) -> None:
@@ -215,6 +274,7 @@ def test_other_origins(folder: Path) -> None:
         assert allowed.headers["Access-Control-Allow-Origin"] == "https://shop.example"
         other = client.options("/predict", headers={**asked, "Origin": "https://other.example"})
         assert "Access-Control-Allow-Origin" not in other.headers
+        assert (other.status_code, other.json()) == (400, {"error": "Disallowed CORS origin"})
 
 
 def test_two_models_of_one_name_are_wrong_use(folder: Path, another: Path) -> None:

@@ -212,6 +212,12 @@ def test_a_port_that_is_taken(folder: Path) -> None:
             run(folder, Settings(port=port))
 
 
+@pytest.mark.parametrize("host", ["..", "a" * 100, "no such host"])
+def test_a_host_that_is_none(host: str, folder: Path) -> None:
+    with pytest.raises(UsageError, match="cannot listen on"):
+        run(folder, Settings(host=host, port=0))
+
+
 @pytest.mark.parametrize("bad", [{"port": 70_000}, {"max_files": 0}, {"max_pixels": 0}, {"gate": "dog"}])
 def test_settings_are_checked(bad: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(bad))):

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facevalue.evidence.card import CARD, ONNX
+
 from .conftest import until
+from .test_drift import photographs
 from .test_predict import huge_png
 
 
@@ -94,6 +98,45 @@ def test_workers(folder: Path, lfw: Path, tmp_path: Path) -> None:
         assert "Traceback" not in (tmp_path / "log").read_text()
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{url}/v2")
+
+
+def test_workers_are_one_server(own_folder: Path, another: Path, tmp_path: Path) -> None:
+    """The one that is asked tells the states of both. Both take in a new model, and both end with their parent."""
+    with command(tmp_path, own_folder, "--workers", 2) as (process, url):
+        until(lambda: (tmp_path / "log").read_text().count("startup complete") == 2)
+        images = photographs(24, 90, seed=0)
+        with httpx.Client(base_url=url) as one:
+
+            def watched() -> float:
+                lines = one.get("/metrics").text.splitlines()
+                return sum(float(line.split()[-1]) for line in lines if line.startswith("facevalue_drift_images{"))
+
+            assert watched() == 0
+            for image in images:  # each by a connection of its own
+                assert httpx.post(f"{url}/predict", files={"files": image}, timeout=30).status_code == 200
+            until(lambda: watched() == len(images))
+            for name in (ONNX, CARD):
+                shutil.copy(another / name, own_folder / name)
+            until(lambda: (tmp_path / "log").read_text().count("serving own version") == 4)
+            new = one.get("/models").json()["models"][0]
+
+            def served() -> list[str]:
+                text = one.get("/metrics").text
+                return re.findall(r'facevalue_model_info{model="own",.*version="(\w+)"} 1.0', text)
+
+            until(lambda: served() == [new["version"]])
+            answers = [httpx.post(f"{url}/predict", files={"files": image}, timeout=30) for image in images]
+            assert {answer.json()["model"]["version"] for answer in answers} == {new["version"]}
+        process.kill()  # even then, no worker stays
+
+        def nobody_answers() -> bool:
+            try:
+                httpx.get(f"{url}/v2", timeout=5)
+            except httpx.TransportError:
+                return True
+            return False
+
+        until(nobody_answers)
 
 
 def test_accepted_requests_are_answered_before_the_end(folder: Path, tmp_path: Path) -> None:

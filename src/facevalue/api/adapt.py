@@ -108,8 +108,8 @@ def adapt(
         raise UsageError(f"adapt is for two classes, and the model has {len(before.card.classes)}")
     with claimed(output, overwrite) as folder:
         expect_other(folder, before.folder)
-        manifest, left_out = new_sources(add, before.card.classes, facts.names, before.origin.manifest)
-        manifest = with_faces(_placed(manifest), before.gate)
+        found = new_sources(add, before.card.classes, facts.names, before.origin.manifest)
+        manifest = with_faces(_placed(found.manifest), before.gate)
         given = dataset_of(manifest, before.card.preprocessing, before.card.classes, name="new sources")
         extractor = Extractor(before)
         features = extractor.of(given)
@@ -137,9 +137,9 @@ def adapt(
             balanced_accuracy=_balanced(figures),
             auroc=_auroc(features.y[order], fold),
             weight=fold.weight,
-            left_out=left_out,
+            left_out=found.known,
             changes=changes,
-            warnings=tuple(_warnings(figures, changes)),
+            warnings=(*found.left_out(len(given.without_face)), *_warnings(figures, changes)),
             provenance=Provenance.made(
                 start, None, fingerprint=manifest.fingerprint(), source=manifest.source, n=len(given)
             ),

@@ -229,6 +229,7 @@ def train(
             )
             if folder is None:
                 return classifier
+            del trained, fitted  # the export takes the most memory, and does not need them
             save(classifier, folder, overwrite=overwrite, parity=splits["test"], start=start)
             checkpoint.clear()
         processes.wait()

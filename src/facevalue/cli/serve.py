@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -78,6 +79,7 @@ def run(
         log_level=log_level,
     )
     machine.return_memory()
+    logging.captureWarnings(True)  # into the server's log, in its format
     serve_until_stopped(models, settings)
 
 

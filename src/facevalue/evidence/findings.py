@@ -137,6 +137,7 @@ KINDS: dict[str, FindingKind] = {
     "credentials-not-checked": FindingKind("warning", "Content Credentials of files were not checked."),
     "marks-removed": FindingKind("info", "Encoding images again removes what they say of their origin."),
     "unknown-sources-answered": FindingKind("warning", "Images of unknown sources are often answered as if known."),
+    "new-images-left-out": FindingKind("info", "Images of new sources are left out."),
     "source-not-learned": FindingKind("warning", "After `adapt`, the new source is still answered wrongly too often."),
     "sources-not-combined": FindingKind("warning", "An ensemble does not abstain on unknown sources."),
     "old-images-not-found": FindingKind("warning", "The change on the old test images could not be measured."),

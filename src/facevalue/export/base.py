@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from facevalue.export.parity import Reference, problem_of
 from facevalue.images.parity import ParityFile
 from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
+from facevalue.models.weight_sharing import sharing_weights
 from facevalue.support import files, machine, progress
 from facevalue.support.output_folder import free_folder
 
@@ -86,7 +86,7 @@ class Exporter(ABC):
 
         Parameters
         ----------
-        classifier : a CPU copy in eval mode, which may be changed.
+        classifier : a CPU copy in eval mode that shares its weights with the original: they must not be written into.
         path : an empty file, or an empty folder if the target is a folder.
         calibration : network inputs to measure the ranges of 8-bit numbers on; ``None`` for other precisions.
         """
@@ -170,7 +170,7 @@ class Exporter(ABC):
         # Of a model of faces, the network takes the crops; every runtime looks for faces before that.
         card = reference.model.card.of_whole_images.with_inputs(0)
         with progress.work(f"writing {self.name} {precision}", 1, "files") as work:
-            versions = self.write(copy.deepcopy(reference.model), path, precision, pixels)
+            versions = self.write(sharing_weights(reference.model), path, precision, pixels)
             work.advance()
         size = _bytes_in(path)
         if not size:

@@ -99,6 +99,7 @@ def facts(card: ModelCard) -> dict[str, str]:
         "temperature": repr(card.temperature),
         "calibration": json.dumps({"method": card.calibration.method, "parameters": card.calibration.parameters}),
         "novelty_limit": json.dumps(card.abstention.novelty),
+        "source_limit": json.dumps(card.abstention.source),
         "network": card.network.name,
         "preprocessing": json.dumps(msgspec.to_builtins(card.preprocessing)),
         "gate": json.dumps(None if card.gate is None else card.gate.to_dict()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
@@ -19,6 +18,7 @@ from facevalue.evidence.records import ParityFigures
 from facevalue.images.parity import ParityFile
 from facevalue.images.sources import ImageInput
 from facevalue.models.classifier import Classifier
+from facevalue.models.weight_sharing import sharing_weights
 from facevalue.runtime.base import Answer
 from facevalue.support import machine, progress
 from facevalue.support.formats import percent
@@ -74,7 +74,7 @@ class Reference:
             raise DataError(
                 "an export needs images to measure its parity on, but there is none; give some with `images`"
             )
-        self.model = copy.deepcopy(classifier).cpu().eval().requires_grad_(False)
+        self.model = sharing_weights(classifier).cpu().eval().requires_grad_(False)
         self.dataset = dataset
         # Of a model of faces, the network takes the crops.
         self._preprocessing = classifier.card.of_whole_images.preprocessing
@@ -83,7 +83,7 @@ class Reference:
         self._kinds = [f"images of {dataset.name}"] * len(dataset)
         n, side = len(dataset) + len(drawn), self._preprocessing.size
         self._held: list[Pixels] | None = [] if n * 3 * side**2 <= _HELD_BYTES else None
-        fast = copy.deepcopy(self.model)
+        fast = sharing_weights(self.model)
         fast.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         answers: list[Answer] = []
         items: list[_Item] = [*zip(dataset.names, shown, strict=True), *drawn]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from facevalue.export.litert import LitertExporter
 from facevalue.export.onnx import OnnxExporter
 from facevalue.export.parity import TOLERANCE
 from facevalue.models.classifier import Classifier
+from facevalue.models.weight_sharing import sharing_weights
 from facevalue.runtime import Predictor
 from facevalue.support import progress
 from facevalue.web import engine_files
@@ -62,7 +62,7 @@ class WebExporter(Exporter):
                     continue
                 network = Path(folder) / MODELS[engine]
                 try:
-                    used = exporter.write(copy.deepcopy(classifier), network, precision)
+                    used = exporter.write(sharing_weights(classifier), network, precision)
                     exporter.open(classifier.card, network, precision)
                 except FaceValueError as error:
                     if engine == "onnxruntime":

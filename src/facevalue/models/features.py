@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from facevalue.models.classifier import Classifier
 from facevalue.models.graphs.engines import Engine, opened
 from facevalue.models.graphs.record import Recordable, recorded
 from facevalue.models.novelty import NoveltyScore
+from facevalue.models.weight_sharing import sharing_weights
 from facevalue.support import progress
 
 MANY = 200
@@ -177,11 +177,12 @@ class Extractor:
         expected: int = 0,
     ) -> None:
         self._classifier, self._quarters = classifier, quarters
-        self._of_batch = _in_torch(classifier, quarters)
+        self._of_batch: Callable[[NDArray[np.uint8]], Tensor] | None = None  # torch, where no engine is used
         self._may_record = engine == "auto" and classifier.mean.device.type == "cpu"
         self._expected = expected
         self._quick: Engine | None = None
         self._torch_computed = False
+        self._held: list[tuple[ImageDataset, Tensor]] = []
 
     @property
     def computed_by(self) -> str:
@@ -198,6 +199,15 @@ class Extractor:
         """(n, d) features in eval mode, of the images after ``change``."""
         batches = (pixels for pixels, _ in dataset.batches(self._classifier.body.batch))
         return self._over(batches, len(dataset), what or f"computing features of {dataset.name}", change)
+
+    def features_once(self, dataset: ImageDataset, what: str = "") -> Tensor:
+        """As :meth:`features`; computed at the first call for a dataset, then kept."""
+        for known, features in self._held:
+            if known is dataset:
+                return features
+        features = self.features(dataset, what)
+        self._held.append((dataset, features))
+        return features
 
     def of_inputs(self, inputs: Iterator[NDArray[np.uint8]], n: int, what: str) -> Tensor:
         """(n, d) features in eval mode, of ``n`` network inputs (s, s, 3) uint8 RGB one by one."""
@@ -235,6 +245,8 @@ class Extractor:
         if self._quick is not None:  # once recorded, it is used for small datasets too
             return torch.from_numpy(self._quick.run(pixels))
         self._torch_computed = True
+        if self._of_batch is None:
+            self._of_batch = _in_torch(self._classifier, self._quarters)
         return self._of_batch(pixels)
 
     def _engine(self, pixels: NDArray[np.uint8]) -> Engine | None:
@@ -242,7 +254,7 @@ class Extractor:
         engine = _recorded(self._classifier, self._quarters)
         if engine is None:
             return None
-        expected, got = self._of_batch(pixels), torch.from_numpy(engine.run(pixels))
+        expected, got = _in_torch(self._classifier, self._quarters)(pixels), torch.from_numpy(engine.run(pixels))
         if not expected.isfinite().all():  # a broken network, which later checks report
             return None
         near = float(1e-3 * expected.abs().max())
@@ -277,8 +289,8 @@ def _features(classifier: Classifier, x: Tensor, quarters: bool) -> Tensor:
 
 
 def _in_torch(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.uint8]], Tensor]:
-    # A copy: channels last is faster on a CPU, and the caller's model must keep its memory format and mode.
-    model = copy.deepcopy(classifier).eval().requires_grad_(False)
+    # Channels last is faster on a CPU, and the caller's model must keep its memory format and mode.
+    model = sharing_weights(classifier).eval().requires_grad_(False)
     model.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     device = model.mean.device
 
@@ -291,10 +303,9 @@ def _in_torch(classifier: Classifier, quarters: bool) -> Callable[[NDArray[np.ui
 
 def _recorded(classifier: Classifier, quarters: bool) -> Engine | None:
     """An engine with the recorded graph; ``None`` if the network cannot be recorded."""
-    model = copy.deepcopy(classifier).eval().requires_grad_(False)
+    model = sharing_weights(classifier).eval().requires_grad_(False)
     try:
-        graph = recorded(_Features(model, quarters), model.card.preprocessing.size)
-        return opened(graph.SerializeToString())
+        return opened(recorded(_Features(model, quarters), model.card.preprocessing.size).SerializeToString())
     except Exception as error:  # each unsupported operator raises its own type; torch computes the same
         progress.note(
             f"{model.card.network.name} cannot be recorded for a faster engine ({type(error).__name__}); "

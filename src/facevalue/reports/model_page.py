@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,9 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
     )
     from markupsafe import Markup
 
-    def svg(figure: Any, label: str) -> Markup:
+    def svg(draw: Callable[[Any], Any], shown: Any, label: str) -> Markup:
         # Matplotlib escapes the text in a figure, and to_svg escapes the label.
-        return Markup(plots.to_svg(figure, label))
+        return Markup(plots.svg_of(draw, shown, label))
 
     evaluations, test = card.of_kind(Evaluation), card.evaluation("test")
     base_rates = None if test is None else BaseRateFigures.of(test, card.positive)
@@ -111,8 +111,8 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         script=Markup(script()),
         script_hash=Markup(script_hash()),
         calibrations=card.of_kind(CalibrationReport),
-        calibration_curves=lambda r: svg(plots.calibration(r), f"Reliability before and after, on {r.split}"),
-        risk_coverage=lambda r: svg(plots.risk_coverage(r), f"Error among answers by coverage on {r.split}"),
+        calibration_curves=lambda r: svg(plots.calibration, r, f"Reliability before and after, on {r.split}"),
+        risk_coverage=lambda r: svg(plots.risk_coverage, r, f"Error among answers by coverage on {r.split}"),
         evaluations=evaluations,
         # Splits that were used to make the model get one row each; new images are shown in detail.
         detailed=[e for e in evaluations if e.split == "test" or e.split not in SPLITS],
@@ -128,9 +128,9 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         left_out=card.of_kind(LeftOutReport),
         source_tables=source_tables(),
         corruption_curves=lambda r: svg(
-            plots.corruption_curves(r), f"Accuracy under everyday corruptions on {r.split}"
+            plots.corruption_curves, r, f"Accuracy under everyday corruptions on {r.split}"
         ),
-        certified=lambda rs: svg(plots.certified_curve(rs), "Certified accuracy against the L2 radius"),
+        certified=lambda rs: svg(plots.certified_curve, rs, "Certified accuracy against the L2 radius"),
         exports=card.of_kind(ExportReport),
         runtimes=card.of_kind(RuntimeReport),
         strongest=strongest,
@@ -141,12 +141,12 @@ def render(card: ModelCard, history: Sequence[Mapping[str, Any]] = (), gallery: 
         commands=commands_of(card),
         splits=[s for s in SPLITS if s in card.data.counts] + [s for s in card.data.counts if s not in SPLITS],
         unreadable=card.data.unreadable[:_UNREADABLE],
-        history=svg(plots.history(history), "Loss and accuracy during training") if history else None,
+        history=svg(plots.history, history, "Loss and accuracy during training") if history else None,
         epochs=len(plots.main_phase(history)),
         steps="strengths tried" if history and "strength" in plots.main_phase(history)[0] else "epochs",
         kept="the last" if card.recipe.get("fit", {}).get("keep") == "last" else "the best on validation",
-        reliability=lambda r: svg(plots.reliability(r), f"Reliability diagram on {r.split}"),
-        against_eps=lambda r: svg(plots.accuracy_against_eps(r), "Accuracy against eps"),
+        reliability=lambda r: svg(plots.reliability, r, f"Reliability diagram on {r.split}"),
+        against_eps=lambda r: svg(plots.accuracy_against_eps, r, "Accuracy against eps"),
         gallery=gallery,
     )
 

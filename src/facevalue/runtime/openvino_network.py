@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, final
 
 import numpy as np
@@ -20,10 +22,10 @@ from facevalue.support.openvino import compiled, for_one_image, openvino
 
 @final
 class OpenVinoNetwork:
-    """Runs a network, as ONNX Runtime's ``InferenceSession.run`` does. Thread-safe; one run at a time.
+    """Runs a network, as ONNX Runtime's ``InferenceSession.run`` does. Thread-safe; runs share the processors.
 
-    Every image is a request of its own. One image alone is computed by all processors together; of several each is
-    computed by one processor, which gives more images per second on a CPU (see
+    Every image is a request of its own. An image that finds the network idle is computed by all processors together;
+    otherwise each is computed by one processor, which gives more images per second on a CPU (see
     :mod:`facevalue.runtime.scoring.engines`). For that the network is compiled twice, and needs twice the memory.
 
     Parameters
@@ -38,30 +40,56 @@ class OpenVinoNetwork:
         threads = machine.threads()
         self.name = f"openvino {precision}"
         self._lock = threading.Lock()
+        self._runs = 0
         together = compiled(core, network, precision, threads, 1)
         apart = compiled(core, network, precision, threads, threads) if threads > 1 else together
         # OpenVINO gives a tensor without the work of its last steps several names.
         self._places = {name: i for i, output in enumerate(together.outputs) for name in output.names}
         self._alone = together.create_infer_request()
-        self._requests = [apart.create_infer_request() for _ in range(threads)]
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(threads):
+            self._free.put(apart.create_infer_request())
 
     def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         """The outputs ``names`` for network inputs (n, s, s, 3) uint8, each with a row per image."""
         pixels = feeds["pixels"]
         with self._lock:
-            if len(pixels) == 1:
+            idle = self._runs == 0
+            self._runs += 1
+        try:
+            if idle and len(pixels) == 1:
                 self._alone.infer({0: pixels})
                 return [self._output(self._alone, name) for name in names]
-            rows = []
-            for start in range(0, len(pixels), len(self._requests)):
-                part = pixels[start : start + len(self._requests)]
-                busy = self._requests[: len(part)]
-                for request, one in zip(busy, part, strict=True):
-                    request.start_async({0: one[None]})
-                for request in busy:
-                    request.wait()
-                    rows.append([self._output(request, name) for name in names])
+            rows: list[list[NDArray[np.float32]]] = []
+            while len(rows) < len(pixels):
+                rows += self._side_by_side(pixels[len(rows) :], names)
+        finally:
+            with self._lock:
+                self._runs -= 1
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
+
+    def _side_by_side(self, pixels: NDArray[np.uint8], names: Sequence[str]) -> list[list[NDArray[np.float32]]]:
+        """The outputs of as many of the images as there are free requests, at least one."""
+        taken = [self._free.get()]
+        try:
+            while len(taken) < len(pixels):
+                taken.append(self._free.get_nowait())
+        except Empty:
+            pass
+        begun: list[Any] = []
+        try:
+            for request, one in zip(taken, pixels[: len(taken)], strict=True):
+                request.start_async({0: one[None]})
+                begun.append(request)
+            for request in taken:
+                request.wait()
+            return [[self._output(request, name) for name in names] for request in taken]
+        finally:
+            for request in begun:  # one that failed must not leave the others under way
+                with suppress(RuntimeError):
+                    request.wait()
+            for request in taken:
+                self._free.put(request)
 
     def _output(self, request: Any, name: str) -> NDArray[np.float32]:
         found: NDArray[np.float32] = request.get_output_tensor(self._places[name]).data.copy()

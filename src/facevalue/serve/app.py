@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import metadata
@@ -15,9 +16,10 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 
 from facevalue.serve.answers import Json, Refusal, refusal_response
+from facevalue.serve.cross_origin import CrossOrigin
 from facevalue.serve.docs_page import docs_page
 from facevalue.serve.keys import ApiKey
 from facevalue.serve.limits import BodyLimit
@@ -33,6 +35,8 @@ from facevalue.web.page import STATIC, page
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
+
+log = logging.getLogger("facevalue.serve")
 
 DOCS_STYLE = Path(__file__).with_name("docs.css")
 
@@ -65,10 +69,15 @@ def create_app(
     async def watch() -> None:
         while True:
             await asyncio.sleep(settings.poll_seconds)
-            await run_in_threadpool(service.refresh)
-            if service.engine.rested():
-                # Bodies come in small pieces between which others live on; the heap would keep its largest size.
-                await run_in_threadpool(machine.trim_memory)
+            try:
+                await run_in_threadpool(service.refresh)
+                if service.figures.is_shared:  # any of the processes may be asked for the figures of all
+                    service.figures.update(service.models.values(), service.engine.pending)
+                if service.engine.rested():
+                    # Bodies come in small pieces between which others live on; the heap would keep its largest size.
+                    await run_in_threadpool(machine.trim_memory)
+            except Exception:  # whatever it is, the server goes on looking
+                log.exception("the model folders could not be looked at")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -99,11 +108,18 @@ def create_app(
         app.add_middleware(ApiKey, key=settings.api_key)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware,
+            CrossOrigin,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "X-Model-Name", "X-Model-Version", "X-Leaning", "Retry-After"],
+            expose_headers=[
+                "X-Request-ID",
+                "X-Model-Name",
+                "X-Model-Version",
+                "X-Leaning",
+                "X-Face-Box",
+                "Retry-After",
+            ],
         )
     app.add_middleware(Observed, figures=service.figures, tracing=tracing)
     _say_errors_in_json(app)
@@ -147,12 +163,13 @@ def _say_errors_in_json(app: FastAPI) -> None:
         return refusal_response(refusal)
 
     @app.exception_handler(ClientGoneError)
-    async def gone(_: Request, __: ClientGoneError) -> Response:
+    @app.exception_handler(ClientDisconnect)  # before the whole body was in
+    async def gone(_: Request, __: Exception) -> Response:
         return Json({"error": "the client has gone"}, 499)  # for the log; nobody reads it
 
     @app.exception_handler(HTTPException)
     async def not_found(request: Request, error: HTTPException) -> Response:
-        return Json({"error": error.detail, "path": request.url.path}, error.status_code, error.headers)
+        return Json({"error": error.detail, "path": request.scope["path"]}, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def wrong(_: Request, error: RequestValidationError) -> Response:

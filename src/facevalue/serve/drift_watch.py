@@ -10,7 +10,7 @@ from typing import Any, final
 
 from facevalue.evidence.score_reference import ScoreReference
 from facevalue.runtime.accuracy_estimate import AccuracyEstimate
-from facevalue.runtime.drift import ALARM, DriftMonitor, Watched
+from facevalue.runtime.drift import ALARM, DriftMonitor, Statistic, Watched
 
 log = logging.getLogger("facevalue.serve")
 
@@ -57,8 +57,18 @@ class DriftWatch:
                         alarm.image,
                     )
 
+    def by_statistic(self) -> dict[Statistic, tuple[float, bool]]:
+        """Each statistic's wealth, and whether its alarm was raised."""
+        with self._lock:
+            alarms = self.monitor.alarms
+            return {name: (wealth, name in alarms) for name, wealth in self.monitor.shares().items()}
+
     def to_dict(self) -> dict[str, Any]:
         """The state, for people and machines."""
+        with self._lock:
+            return self._to_dict()
+
+    def _to_dict(self) -> dict[str, Any]:
         monitor = self.monitor
         alarm = monitor.alarm
         return {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Literal, final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from facevalue.serve.drift_watch import DriftWatch
 from facevalue.serve.served_model import ServedModel
 from facevalue.types import Prediction
 
@@ -22,11 +25,13 @@ class Figures:
     """Counters of one server. A registry of its own: two servers in a process do not count for each other.
 
     With several workers (``PROMETHEUS_MULTIPROC_DIR`` is set) each process writes its figures into that folder, and
-    whichever is asked tells the sums; of drift the largest wealth and any alarm.
+    whichever is asked tells the sums; of drift the largest wealth and any alarm, and the lowest estimate of accuracy.
+    Each process writes its states when :meth:`update` is called, so that has to be done now and then in all of them.
     """
 
     def __init__(self) -> None:
         self._registry = r = CollectorRegistry()
+        self._lock = threading.Lock()
         self._shared = values.ValueClass is not values.MutexValue
         self._told: dict[str, tuple[str, str, str]] = {}
         self._requests = Counter("facevalue_requests", "Requests answered", ["path", "status"], registry=r)
@@ -58,7 +63,10 @@ class Figures:
         self._by_statistic = self._gauge("drift_wealth_by_statistic", "The same, of one score", "model", "statistic")
         self._alarms = self._gauge("drift_alarm_by_statistic", "The same, of one statistic", "model", "statistic")
         self._accuracy = self._gauge(
-            "accuracy_estimate", "Estimate of accuracy without labels: average confidence of the latest images", "model"
+            "accuracy_estimate",
+            "Estimate of accuracy without labels: average confidence of the latest images",
+            "model",
+            mode="livemin",
         )
         self._watched = self._gauge("drift_images", "Images that the drift alarm has seen", "model", mode="livesum")
 
@@ -109,25 +117,37 @@ class Figures:
         MultiProcessCollector(summed)  # type: ignore[no-untyped-call]
         return generate_latest(summed)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes tell their figures together."""
+        return self._shared
+
     def update(self, models: Iterable[ServedModel], pending: int) -> None:
-        """Set what is a state and not a count."""
-        self._pending.set(pending)
-        for model in models:
-            self._ready.labels(model.name).set(model.loaded is not None)
-            self._loads.labels(model.name).set(model.loads)
-            if model.loaded is None:
-                continue
-            self._tell_identity(model.loaded.identity)
-            drift = model.loaded.drift.monitor
-            self._alarm.labels(model.name).set(drift.alarm is not None)
-            self._wealth.labels(model.name).set(drift.wealth)
-            self._watched.labels(model.name).set(drift.images)
-            estimate = model.loaded.drift.accuracy.value
-            if estimate is not None:
-                self._accuracy.labels(model.name).set(estimate)
-            for statistic, wealth in drift.shares().items():
-                self._alarms.labels(model.name, statistic).set(statistic in drift.alarms)
-                self._by_statistic.labels(model.name, statistic).set(wealth)
+        """Set what is a state and not a count. Safe to call from several threads."""
+        with self._lock:
+            self._pending.set(pending)
+            for model in models:
+                self._ready.labels(model.name).set(model.loaded is not None)
+                self._loads.labels(model.name).set(model.loads)
+                if model.loaded is not None:
+                    self._tell_identity(model.loaded.identity)
+                    self._tell_drift(model.name, model.loaded.drift)
+
+    def _tell_drift(self, model: str, drift: DriftWatch) -> None:
+        state = drift.to_dict()
+        self._alarm.labels(model).set(state["alarm"])
+        self._wealth.labels(model).set(state["wealth"])
+        self._watched.labels(model).set(state["images"])
+        estimate = state["accuracy_estimate"]["value"]
+        if estimate is not None:
+            self._accuracy.labels(model).set(estimate)
+        elif self._shared:
+            self._accuracy.labels(model).set(math.inf)  # the lowest is told, so others' estimates count
+        else:
+            self._accuracy.remove(model)  # of the model before this one
+        for statistic, (wealth, is_raised) in drift.by_statistic().items():
+            self._alarms.labels(model, statistic).set(is_raised)
+            self._by_statistic.labels(model, statistic).set(wealth)
 
     def _tell_identity(self, identity: dict[str, str]) -> None:
         present = (identity["name"], identity["version"], identity["sha256"])

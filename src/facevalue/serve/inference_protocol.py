@@ -7,12 +7,11 @@ a BYTES tensor is its length as 4 bytes, then itself; in JSON, where bytes canno
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, final
+from typing import Annotated, Any, NamedTuple, final
 
 import msgspec
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from facevalue.evidence.card import ModelCard
 from facevalue.serve.answers import Refusal
 from facevalue.serve.engine import Judged
+from facevalue.serve.tensor_data import base64_files, numbers, packed_files
 
 HEADER = "Inference-Header-Content-Length"
 PIXELS, IMAGES = "pixels", "images"
@@ -29,27 +29,42 @@ DEFAULT_OUTPUTS = ("probabilities", "logits", "novelty", "label", "leaning", "re
 Values = NDArray[np.float32] | list[str]
 
 
+class _TensorParameters(msgspec.Struct):
+    binary_data_size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
 class _Tensor(msgspec.Struct):
     name: str
     datatype: str
     shape: list[int]
-    data: Any = None
-    parameters: dict[str, Any] | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    parameters: _TensorParameters | None = None
+
+
+class _OutputParameters(msgspec.Struct):
+    binary_data: bool | None = None
 
 
 class _Output(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] | None = None
+    parameters: _OutputParameters | None = None
+
+
+class _Parameters(msgspec.Struct):
+    binary_data_output: bool = False
 
 
 class _Request(msgspec.Struct):
     inputs: list[_Tensor]
     id: str | None = None
     outputs: list[_Output] | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: _Parameters | None = None
 
 
+# The data stay text until it is known how many values they should be, and parameters that mean nothing here are passed
+# over: as Python's objects, a request can take twenty times its size.
 _DECODER = msgspec.json.Decoder(_Request)
+_LENGTH = re.compile(r"[0-9]{1,15}")
 
 
 @final
@@ -151,20 +166,20 @@ def write_answer(
 def _parts(body: bytes, json_length: str | None) -> tuple[bytes, bytes]:
     if json_length is None:
         return body, b""
-    if not (json_length.isascii() and json_length.isdigit()) or int(json_length) > len(body):
+    if not _LENGTH.fullmatch(json_length) or int(json_length) > len(body):
         raise Refusal(400, f"{HEADER} should be a length within the body of {len(body):,} bytes")
     return body[: int(json_length)], body[int(json_length) :]
 
 
 def _raw(tensor: _Tensor, rest: bytes) -> tuple[bytes | None, bytes]:
     """A tensor's binary data, where it has some, and what is left of the body."""
-    size = (tensor.parameters or {}).get("binary_data_size")
+    size = None if tensor.parameters is None else tensor.parameters.binary_data_size
     if size is None:
         return None, rest
-    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(rest):
-        raise Refusal(400, f"binary_data_size of {tensor.name} is not a number of bytes in the body")
-    if tensor.data is not None:
-        raise Refusal(400, f"{tensor.name} has data both in the JSON and in binary")
+    if size > len(rest):
+        raise Refusal(400, f"binary_data_size of {tensor.name[:64]} is more than the {len(rest):,} bytes in the body")
+    if _text(tensor) != b"null":
+        raise Refusal(400, f"{tensor.name[:64]} has data both in the JSON and in binary")
     return rest[:size], rest[size:]
 
 
@@ -172,16 +187,16 @@ def _images(
     tensor: _Tensor, raw: bytes | None, card: ModelCard, max_images: int
 ) -> Sequence[bytes | NDArray[np.uint8]]:
     side = card.preprocessing.size
-    if raw is None and not isinstance(tensor.data, list):
-        raise Refusal(400, f"{tensor.name} has no data")
+    if raw is None and not _text(tensor).startswith(b"["):
+        raise Refusal(400, f"{tensor.name[:64]} has no data")
     if any(n < 0 for n in tensor.shape) or len(tensor.shape) > 8:
-        raise Refusal(400, f"the shape {tensor.shape[:8]} of {tensor.name} is none")
+        raise Refusal(400, f"the shape {tensor.shape[:8]} of {tensor.name[:64]} is none")
     n = tensor.shape[0] if tensor.shape else 0
     if (tensor.name, tensor.datatype) == (IMAGES, "BYTES"):
         if math.prod(tensor.shape) != n or n == 0:
             raise Refusal(400, f"Expected {IMAGES} of shape [n], but got {tensor.shape}")
         _check_count(n, max_images)
-        found = _decoded(tensor.data) if raw is None else _unpacked(raw)
+        found = base64_files(IMAGES, _text(tensor), n) if raw is None else packed_files(IMAGES, raw, n)
         if len(found) != n:
             raise Refusal(400, f"{IMAGES} has the shape {tensor.shape} but {len(found)} elements")
         return found
@@ -189,7 +204,7 @@ def _images(
         if n == 0 or tensor.shape[1:] != [side, side, 3]:
             raise Refusal(400, f"Expected {PIXELS} of shape [n, {side}, {side}, 3], but got {tensor.shape}")
         _check_count(n, max_images)
-        flat = _bytes_of(tensor.data) if raw is None else np.frombuffer(raw, np.uint8)
+        flat = numbers(PIXELS, _text(tensor), tensor.shape) if raw is None else np.frombuffer(raw, np.uint8)
         if flat.size != math.prod(tensor.shape):
             raise Refusal(400, f"{PIXELS} has the shape {tensor.shape} but {flat.size} values")
         return list(flat.reshape(tensor.shape))
@@ -205,42 +220,13 @@ def _check_count(n: int, most: int) -> None:
         raise Refusal(413, f"more than the {most} images allowed in one request")
 
 
-def _bytes_of(data: list[Any]) -> NDArray[np.uint8]:
-    """(n,) from a flat or nested list of whole numbers in 0 to 255."""
-    try:
-        values = np.array(data)
-    except ValueError as error:  # ragged
-        raise Refusal(400, f"the rows of {PIXELS} differ in length") from error
-    if values.dtype.kind not in "iu" or (values.size and (values.min() < 0 or values.max() > 255)):
-        raise Refusal(400, f"{PIXELS} should hold whole numbers from 0 to 255")
-    return values.astype(np.uint8).ravel()
-
-
-def _decoded(data: list[Any]) -> list[bytes]:
-    found = []
-    for item in data:
-        try:
-            found.append(base64.b64decode(item, validate=True))
-        except (TypeError, ValueError, binascii.Error) as error:
-            raise Refusal(
-                400, f"{IMAGES} in JSON should be base64; binary tensors hold the bytes themselves"
-            ) from error
-    return found
-
-
-def _unpacked(raw: bytes) -> list[bytes]:
-    found, at = [], 0
-    while at < len(raw):
-        size = int.from_bytes(raw[at : at + 4], "little")
-        at += 4 + size
-        if at > len(raw):
-            raise Refusal(400, f"an element of {IMAGES} is longer than its tensor")
-        found.append(raw[at - size : at])
-    return found
+def _text(tensor: _Tensor) -> bytes:
+    """The data's JSON."""
+    return bytes(tensor.data).strip() or b"null"
 
 
 def _asked_outputs(request: _Request, known: Sequence[str]) -> list[tuple[str, bool]]:
-    by_default = _flag(request.parameters, "binary_data_output", False)
+    by_default = request.parameters is not None and request.parameters.binary_data_output
     if not request.outputs:
         return [(name, by_default) for name in DEFAULT_OUTPUTS]
     asked: list[tuple[str, bool]] = []
@@ -249,15 +235,9 @@ def _asked_outputs(request: _Request, known: Sequence[str]) -> list[tuple[str, b
             raise Refusal(400, f"there is no output {output.name[:64]!r}; there are {', '.join(known)}")
         if output.name in [name for name, _ in asked]:
             raise Refusal(400, f"the output {output.name} is asked for twice")
-        asked.append((output.name, _flag(output.parameters, "binary_data", by_default)))
+        binary = None if output.parameters is None else output.parameters.binary_data
+        asked.append((output.name, by_default if binary is None else binary))
     return asked
-
-
-def _flag(parameters: dict[str, Any] | None, name: str, default: bool) -> bool:
-    value = (parameters or {}).get(name, default)
-    if not isinstance(value, bool):
-        raise Refusal(400, f"{name} should be true or false")
-    return value
 
 
 def _values(name: str, answers: Sequence[Judged], classes: int) -> Values:

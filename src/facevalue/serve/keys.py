@@ -23,7 +23,7 @@ class ApiKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _is_open(scope["path"]) and not self._is_given(scope):
-            refusal = Refusal(401, "send the API key as Authorization: Bearer KEY, or as X-API-Key", close=True)
+            refusal = Refusal(401, "send the API key as Authorization: Bearer KEY, or as X-API-Key")
             response = refusal_response(refusal)
             response.headers["WWW-Authenticate"] = "Bearer"
             await response(scope, receive, send)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +12,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from facevalue.serve.answers import Refusal, refusal_response
 from facevalue.serve.figures import Figures
 from facevalue.serve.settings import Settings
+
+FREE = 65_536
+"""Bytes of each body that do not count. The server's buffers hold as much of every connection anyway."""
+
+RATE = 200_000
+PATIENCE = 5.0
+"""Bytes a second at which a body has to come while others wait for its room, after this many seconds."""
+
+LOOK = 0.25
+"""Seconds after which a slow body looks whether others wait."""
 
 
 @final
@@ -21,6 +32,11 @@ class Budget:
         self.most = most
         self.free = most
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a request waits."""
+        return bool(self._waiting)
 
     async def take(self, n: int, seconds: float) -> None:
         """Wait for ``n`` bytes, to be given back; :class:`TimeoutError` where they do not become free in time."""
@@ -36,7 +52,8 @@ class Budget:
             if turn.done() and not turn.cancelled():
                 self.give(n)
             else:
-                self._waiting.remove((n, turn))
+                with suppress(ValueError):  # taken out meanwhile, by `_serve` for another request
+                    self._waiting.remove((n, turn))
                 self._serve()
             raise
 
@@ -71,7 +88,8 @@ class BodyLimit:
         length = headers.get(b"content-length", b"0")
         expected = int(length) if length.isdigit() else 0
         if expected > most:
-            await _drain(receive, 8 * most, self.settings.body_seconds)
+            if headers.get(b"expect", b"").lower() != b"100-continue":  # such a client has not begun to send it
+                await _drain(receive, 8 * most, self.settings.body_seconds)
             await refusal_response(_too_large(most))(scope, receive, send)
             return
         if b"transfer-encoding" in headers:
@@ -79,41 +97,92 @@ class BodyLimit:
         if expected == 0:
             await self.app(scope, receive, send)
             return
+        body = _Body(receive, expected, self.settings, self.figures, self.budget)
         try:
-            await self.budget.take(expected, self.settings.request_seconds)
-        except TimeoutError:
-            self.figures.refused("memory")
-            busy = Refusal(503, "the server is busy with other requests; try again", retry_after=1, close=True)
-            await refusal_response(busy)(scope, receive, send)
-            return
-        try:
-            await self.app(scope, self._limited(receive), send)
+            await self.app(scope, body.receive, send)
         finally:
-            self.budget.give(expected)
+            body.let_go()
 
-    def _limited(self, receive: Receive) -> Receive:
-        most, seconds = self.settings.max_body_bytes, self.settings.body_seconds
-        deadline = asyncio.get_running_loop().time() + seconds
-        seen, complete = 0, False
 
-        async def limited() -> Message:
-            nonlocal seen, complete
-            if complete:
-                return await receive()
+@final
+class _Body:
+    """One request's body as it comes in.
+
+    Its first :data:`FREE` bytes cost nothing. If there are more, it waits until there is room for all of it. A room
+    that others wait for is kept only while the body comes at :data:`RATE`: a few clients that say that they will send
+    much, and do not, cannot keep all others out.
+
+    Parameters
+    ----------
+    expected : bytes, as the client says, or as many as are allowed.
+    """
+
+    def __init__(self, receive: Receive, expected: int, settings: Settings, figures: Figures, budget: Budget) -> None:
+        self._receive = receive
+        self._expected = expected
+        self._settings = settings
+        self._figures = figures
+        self._budget = budget
+        self._clock = asyncio.get_running_loop().time
+        self._deadline = self._clock() + settings.body_seconds
+        self._held = self._seen = 0
+        self._since = 0.0
+        self._is_complete = False
+
+    async def receive(self) -> Message:
+        """The next part of the body; after it, what comes then.
+
+        Raises
+        ------
+        Refusal
+            408 too slow, 413 too large, 503 there is no room.
+        """
+        if self._is_complete:
+            return await self._receive()
+        message = await self._in_time()
+        self._seen += len(message.get("body", b""))
+        self._is_complete = not message.get("more_body", False)
+        most = self._settings.max_body_bytes
+        if self._seen > most:
+            if not self._is_complete:
+                await _drain(self._receive, 8 * most, self._settings.body_seconds)
+            raise _too_large(most)
+        if self._seen > FREE and not self._held:
+            await self._take_room(self._seen if self._is_complete else self._expected)
+        return message
+
+    def let_go(self) -> None:
+        """The body is not held any more."""
+        if self._held:
+            self._budget.give(self._held)
+
+    async def _take_room(self, n: int) -> None:
+        begun = self._clock()
+        try:
+            await self._budget.take(n, self._settings.request_seconds)
+        except TimeoutError:
+            self._figures.refused("memory")
+            raise Refusal(503, "the server is busy with other requests; try again", retry_after=1) from None
+        self._held = n
+        self._since = self._clock()
+        self._deadline += self._since - begun
+
+    async def _in_time(self) -> Message:
+        while True:
+            until = self._deadline
+            if self._held:
+                slow = self._since + PATIENCE + (self._seen - FREE) / RATE
+                until = min(until, max(slow, self._clock() + LOOK))
             try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError as error:
-                raise Refusal(408, f"the request's body took more than {seconds:g} s", close=True) from error
-            seen += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            if seen > most:
-                if not complete:
-                    await _drain(receive, 8 * most, seconds)
-                raise _too_large(most)
-            return message
-
-        return limited
+                async with asyncio.timeout_at(until):
+                    return await self._receive()
+            except TimeoutError:
+                if self._clock() >= self._deadline:
+                    why = f"the request's body took more than {self._settings.body_seconds:g} s"
+                    raise Refusal(408, why, close=True) from None
+                if self._budget.is_wanted:
+                    why = f"the request's body came at less than {RATE // 1000} kB/s while others wait; try again"
+                    raise Refusal(408, why, retry_after=1, close=True) from None
 
 
 def _too_large(most: int) -> Refusal:

@@ -9,6 +9,9 @@ from typing import Any, Literal, final
 
 import msgspec
 
+LOGGERS = ("uvicorn", "facevalue", "asyncio", "opentelemetry", "py.warnings")
+"""Whose lines are the server's: with JSON, no other kind of line may come between."""
+
 
 @final
 class JsonFormatter(logging.Formatter):
@@ -43,9 +46,6 @@ def set_up(log_format: Literal["plain", "json"], level: str) -> None:
             "handlers": {
                 "stderr": {"class": "logging.StreamHandler", "formatter": "chosen", "stream": "ext://sys.stderr"}
             },
-            "loggers": {
-                name: {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
-                for name in ("uvicorn", "facevalue")
-            },
+            "loggers": {name: {"handlers": ["stderr"], "level": level.upper(), "propagate": False} for name in LOGGERS},
         }
     )

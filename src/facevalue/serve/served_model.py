@@ -18,7 +18,7 @@ from facevalue.support import progress
 
 log = logging.getLogger("facevalue.serve")
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+Stamp = tuple[tuple[int, ...] | None, ...]
 
 Models = Path | str | Sequence[Path | str] | Mapping[str, Path | str]
 """Model folders, as :func:`named_folders` takes them."""
@@ -58,6 +58,10 @@ class Loaded:
         """Whether the network gets crops of faces."""
         return self.predictor.gate is not None and self.predictor.card.preprocessing.face_margin is not None
 
+    def watches_as(self, other: Loaded) -> bool:
+        """Whether another gives the same answers, and compares images with the same ones for the drift alarm."""
+        return self.version == other.version and self.card.reference == other.card.reference
+
     @property
     def identity(self) -> dict[str, str]:
         """What every answer says of the model that gave it."""
@@ -96,16 +100,19 @@ class ServedModel:
             try:
                 with progress.using(_Logged()):
                     predictor = self._open(self.folder)
+                new = Loaded(self.name, self.folder, predictor)
             except FaceValueError as error:
                 # Clients are told the model's name, and not where it lies.
                 self._tried, self.problem = stamp, str(error).replace(str(self.folder), f"model {self.name}")
-                kept = "" if self.loaded is None else "; the model before it goes on serving"
-                log.error("model %s could not be loaded: %s%s", self.name, error, kept)
+                log.error("model %s could not be loaded: %s%s", self.name, error, self._kept)
+                return False
+            except Exception as error:  # a card can be wrong in ways that nobody thought of
+                self._tried, self.problem = stamp, f"model {self.name} cannot be opened ({type(error).__name__})"
+                log.exception("model %s could not be loaded%s", self.name, self._kept)
                 return False
             if self._stamp() != stamp:
                 return False  # replaced while it was read: card and network may be of two models; look again
-            new = Loaded(self.name, self.folder, predictor)
-            if self.loaded is not None and self.loaded.version == new.version:
+            if self.loaded is not None and self.loaded.watches_as(new):
                 new.drift = self.loaded.drift  # evidence was added to the card: the same model goes on
             self._tried, self.problem, self.loaded = stamp, None, new
             self.loads += 1
@@ -119,15 +126,19 @@ class ServedModel:
             )
             return True
 
-    def _stamp(self) -> Stamp:
-        """What changes when a file is replaced or rewritten, without reading it."""
+    @property
+    def _kept(self) -> str:
+        return "" if self.loaded is None else "; the model before it goes on serving"
 
-        def of(path: Path) -> tuple[int, int, int] | None:
+    def _stamp(self) -> Stamp:
+        """What changes when a file is replaced, rewritten or made readable, without reading it."""
+
+        def of(path: Path) -> tuple[int, ...] | None:
             try:
                 facts = path.stat()
             except OSError:
                 return None
-            return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            return (facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size)
 
         return tuple(of(self.folder / name) for name in (CARD, ONNX, DETECTOR))
 
@@ -165,7 +176,7 @@ def named_folders(models: Models) -> dict[str, Path]:
 
 def _named(model: Path | str) -> tuple[str, Path]:
     name, equals, folder = str(model).partition("=")
-    if equals and NAME.fullmatch(name):
+    if equals and NAME.fullmatch(name) and not Path(model).is_dir():
         return name, Path(folder)
     # The name as typed, also where it is a link; `.` has none until it is resolved.
     return Path(model).name or Path(model).resolve().name, Path(model)

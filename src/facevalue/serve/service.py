@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -11,7 +12,6 @@ from typing import Any, TypeVar, final
 import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
-from starlette.concurrency import run_in_threadpool
 
 from facevalue.marks import OriginMarks
 from facevalue.serve.answers import Refusal
@@ -20,6 +20,7 @@ from facevalue.serve.figures import Figures
 from facevalue.serve.served_model import Loaded, ServedModel
 from facevalue.serve.settings import Settings
 from facevalue.serve.tracing import Tracing
+from facevalue.support import machine
 
 R = TypeVar("R")
 
@@ -46,6 +47,8 @@ class Service:
         self.figures = Figures()
         self.engine = Engine(self.figures, settings.max_queue)
         self.marks = settings.mark_reader()
+        # Of its own, so that files whose check takes long do not take the threads of all that is not a prediction.
+        self._marking = ThreadPoolExecutor(machine.cores(), thread_name_prefix="facevalue-marks")
 
     @property
     def first(self) -> str:
@@ -96,7 +99,8 @@ class Service:
         """
 
         async def read() -> list[OriginMarks]:
-            return [await run_in_threadpool(self.marks.of, data) for data in images]
+            loop = asyncio.get_running_loop()
+            return [await loop.run_in_executor(self._marking, self.marks.of, data) for data in images]
 
         try:
             async with asyncio.timeout(self.settings.request_seconds):
@@ -108,6 +112,7 @@ class Service:
     def close(self) -> None:
         """Let go of the threads and of the process that checks marks."""
         self.engine.close()
+        self._marking.shutdown(wait=False, cancel_futures=True)
         self.marks.close()
 
 

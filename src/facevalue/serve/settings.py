@@ -24,7 +24,14 @@ AT_LEAST_ONE = (
     "max_memory_bytes",
     "workers",
 )
-ABOVE_ZERO = ("poll_seconds", "body_seconds", "request_seconds", "head_seconds", "keep_alive_seconds")
+ABOVE_ZERO = (
+    "poll_seconds",
+    "body_seconds",
+    "request_seconds",
+    "head_seconds",
+    "keep_alive_seconds",
+    "write_seconds",
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,15 +42,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host, port : where to listen; port 0 takes a free one.
     workers : processes that share the port. Each holds every model and watches for drift by itself.
     max_body_bytes : largest body of a request.
-    max_memory_bytes : bodies held at a time, all requests together; others wait before theirs is read.
+    max_memory_bytes : bodies held at a time, all requests together; others wait before theirs is read. The first 64 kB
+        of a body do not count.
     max_pixels : most pixels of an image; larger ones are refused before they are decoded.
     max_files : most images in one request.
     max_queue : most images accepted and not yet answered; beyond that the answer is 503 with ``Retry-After``.
     max_connections : most open connections.
     max_head_bytes : largest request line and headers together.
     head_seconds : time for a request's head to arrive, from the connection's or the request's first byte.
-    body_seconds : time for a request's body to arrive.
+    body_seconds : time for a request's body to arrive. While others wait for room, one that comes at less than 200
+        kB/s is refused after 5 s.
     request_seconds : time from the whole body to the answer.
+    write_seconds : a client that takes nothing of its answer for so long is cut off.
     keep_alive_seconds : how long an idle connection stays open. More than the load balancer in front keeps it.
     api_key : what clients must send as ``Authorization: Bearer KEY`` or ``X-API-Key``; ``None`` asks for none.
     cors_origins : origins whose pages may call the API; none by default.
@@ -69,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     head_seconds: float = 10.0
     body_seconds: float = 60.0
     request_seconds: float = 30.0
+    write_seconds: float = 30.0
     keep_alive_seconds: float = 75.0
     api_key: str | None = None
     cors_origins: tuple[str, ...] = ()

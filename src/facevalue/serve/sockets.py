@@ -27,9 +27,8 @@ def listen(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((host, port))
         listener.listen(2048)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name that is no name of a host
         listener.close()
-        raise UsageError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another `port`"
-        ) from error
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot listen on {host} port {port}: {why}; choose another `port`") from error
     return listener

@@ -90,6 +90,7 @@ def server_of(folders: Mapping[str, Path], settings: Settings) -> uvicorn.Server
         max_connections=settings.max_connections,
         max_head_bytes=settings.max_head_bytes,
         head_seconds=settings.head_seconds,
+        write_seconds=settings.write_seconds,
     )
     config = uvicorn.Config(
         create_app(dict(folders), settings),

@@ -69,15 +69,20 @@ async def _files(request: Request, max_files: int) -> list[Upload]:
         form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            raise Refusal(413, f"more than the {max_files} images allowed in one request", close=True) from error
-        raise Refusal(400, f"the form cannot be read: {error.message}", close=True) from error
+            raise Refusal(413, f"more than the {max_files} images allowed in one request") from error
+        raise Refusal(400, f"the form cannot be read: {error.message}") from error
     except (ValueError, KeyError, LookupError) as error:  # a boundary or charset that is none
-        raise Refusal(400, "the form cannot be read: its type or a part's header is malformed", close=True) from error
+        raise Refusal(400, "the form cannot be read: its type or a part's header is malformed") from error
     try:
         parts = [*form.getlist(FIELD), *form.getlist(ALSO)]
         files = [part for part in parts if isinstance(part, UploadFile)]
         if len(files) != len(parts):
             raise Refusal(400, f"the field {FIELD} holds text; send each image as a file")
-        return [(file.filename or None, await file.read()) for file in files]
+        return [(_name(file), await file.read()) for file in files]
     finally:
         await form.close()
+
+
+def _name(file: UploadFile) -> str | None:
+    """The file's name, as text that can be sent back: the form's charset can make it half of a surrogate pair."""
+    return (file.filename or "").encode("utf-8", "replace").decode() or None

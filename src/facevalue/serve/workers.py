@@ -7,7 +7,9 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 import time
+import warnings
 from collections.abc import Mapping
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -87,6 +89,14 @@ def _forget(figures: str, pid: int | None) -> None:
     mark_process_dead(pid, figures)  # type: ignore[no-untyped-call]
 
 
+def _end_with_parent() -> None:
+    """In a worker: stop in order when the process that started it was killed. Else the workers would keep the port."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _work(listener: socket, folders: Mapping[str, Path], settings: Settings, figures: str) -> None:
     """In a worker."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = figures  # read when prometheus_client is imported, which is below
@@ -94,6 +104,9 @@ def _work(listener: socket, folders: Mapping[str, Path], settings: Settings, fig
     from facevalue.serve.start import serve_on
     from facevalue.support import machine
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     machine.return_memory()
+    warnings.filterwarnings("ignore", module="PIL")  # of unusual files that it can read
+    logging.captureWarnings(True)
     logs.set_up(settings.log_format, settings.log_level)
     serve_on(listener, folders, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from facevalue.models.features import Extractor, Features
 from facevalue.models.networks.base import Body
 from facevalue.models.networks.weights import Wanted, prepare
 from facevalue.models.randomness import own_random_state
+from facevalue.models.weight_sharing import sharing_weights
 from facevalue.support import progress
 from facevalue.training.calibration_images import calibration_set
 from facevalue.training.checkpoint import Checkpoint
@@ -274,8 +274,8 @@ def _fit(body: Body, train: Features, validation: Features, recipe: Recipe) -> P
 
 
 def with_head(classifier: Classifier, probe: Probe) -> Classifier:
-    """A classifier whose last layer is the probe's."""
-    new = copy.deepcopy(classifier)
+    """A classifier whose last layer is the probe's; the other weights lie in the memory of ``classifier``."""
+    new = sharing_weights(classifier, own=classifier.body.head)
     probe.put_into(new.body.head)
     return new.eval()
 

@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facevalue.models.networks import torchvision_ready
 from facevalue.models.networks.base import Body
 from facevalue.training.settings import FitSettings, OptimizerSettings
 
@@ -15,19 +14,17 @@ from facevalue.training.settings import FitSettings, OptimizerSettings
 def make_optimizer(body: Body, settings: OptimizerSettings, fit: FitSettings) -> torch.optim.Optimizer:
     """An optimiser with four groups: the body's and the head's parameters, each with and without weight decay.
 
-    timm chooses which parameters decay: all but biases and norms, which are vectors.
+    All parameters decay but biases and norms, which are vectors; the same as timm's ``param_groups_weight_decay``,
+    whose import would take longer than a small training.
     """
-    torchvision_ready.ready()  # timm imports torchvision
-    from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]  # timm lists no exports
-
     head = {id(p) for p in body.head.parameters()}
+    learned = [(p, p.ndim > 1 and not name.endswith(".bias")) for name, p in body.named_parameters() if p.requires_grad]
     tables = []
     for of_head, lr in ((False, settings.lr), (True, settings.lr * fit.head_lr_factor)):
-        # Called with 1, because timm merges the groups if it is 0, and a resumed run needs the same groups.
-        for group in param_groups_weight_decay(body, weight_decay=1.0):
-            parameters = [p for p in group["params"] if (id(p) in head) == of_head]
+        for decays in (False, True):
+            parameters = [p for p, does in learned if does == decays and (id(p) in head) == of_head]
             if parameters:
-                decay = settings.weight_decay * group["weight_decay"]
+                decay = settings.weight_decay * decays
                 tables.append({"params": parameters, "lr": lr, "initial_lr": lr, "weight_decay": decay})
     if settings.name == "adamw":
         return torch.optim.AdamW(tables)

@@ -95,7 +95,7 @@ class StrangerSplit:
         self, first: Classifier, second: Classifier, train: ImageDataset, train_features: Features, extractor: Extractor
     ) -> NoveltyScore:
         """The novelty score of ``first``, fitted to features of ``second`` by its extractor."""
-        x = extractor.features(self.fit, "computing features of strangers")
+        x = extractor.features_once(self.fit, "computing features of strangers")
         sources = TrainingSources.of(first, train, None) if first.card.sources is not None else None
         numbers = None if sources is None else sources.numbers
         return fitted_score(second, type(first.novelty_score), train_features, self._by_set(x), numbers)
@@ -104,7 +104,7 @@ class StrangerSplit:
         self, classifier: Classifier, train: ImageDataset, recipe: Recipe, extractor: Extractor | None = None
     ) -> NoveltyData:
         """What novelty of this classifier is fitted with."""
-        x = (extractor or Extractor(classifier)).features(self.fit, "computing features of strangers")
+        x = (extractor or Extractor(classifier)).features_once(self.fit, "computing features of strangers")
         groups = train.rows["group"].astype(str)
         sources = TrainingSources.of(classifier, train, recipe.sources)
         return NoveltyData(

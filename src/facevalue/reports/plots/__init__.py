@@ -2,6 +2,7 @@
 
 from facevalue.reports.plots.calibration import calibration, risk_coverage
 from facevalue.reports.plots.drawing import INK, PALETTE, save_png, to_svg
+from facevalue.reports.plots.drawn_once import svg_of
 from facevalue.reports.plots.evaluation import (
     accuracy_against_eps,
     certified_curve,
@@ -25,6 +26,7 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "save_png",
+    "svg_of",
     "to_svg",
     "trials",
 ]
