@@ -1,8 +1,11 @@
 """Seconds and memory of grouping, splits, copies, leaks, shortcuts and manifests at up to a million rows.
 
 The rows are those of a scan, made up: random hashes, of which one hundredth are near-duplicates of others and one
-thousandth are the same file. Each size is a process of its own; a stage's ``peak_megabytes`` is that of the process up
-to its end, and ``rows`` is the process with the table alone. ``data scan`` itself is measured by ``scan_memory``.
+thousandth are the same file. A process of its own writes them, another reads and works on them, so that making them up
+is not measured. A stage's ``peak_megabytes`` is that of the process up to its end: ``imported`` has no table yet,
+``read`` has it and nothing else. ``bytes_a_row`` is by how much the peak of the whole work grows from the smallest size
+to the largest, divided by the rows that there are more.
+``data scan`` itself is measured by ``scan_memory``.
 
 Run from the project's root: ``python -m benchmarks.data_at_size [N ...]``.
 """
@@ -58,11 +61,16 @@ def rows(n: int) -> pd.DataFrame:
     )
 
 
-def stages(n: int) -> dict[str, dict[str, float]]:
-    """Each stage in turn, in this process."""
+def stages(path: Path) -> dict[str, dict[str, float]]:
+    """Each stage in turn, in this process, on the table of a file."""
+    # All that the stages import, so that memory grows by their work alone.
+    import scipy.sparse.csgraph  # noqa: F401
+    import sklearn.ensemble
+    import sklearn.model_selection  # noqa: F401
+
     from facevalue.data.audit.copies import find_copies
     from facevalue.data.audit.shortcuts import find_shortcuts
-    from facevalue.data.groups import with_groups
+    from facevalue.data.groups import look_alikes, with_groups
     from facevalue.data.leaks import find_leaks
     from facevalue.data.manifest import Manifest, read_table
     from facevalue.data.splits import with_splits
@@ -76,31 +84,43 @@ def stages(n: int) -> dict[str, dict[str, float]]:
         found[name] = {"seconds": time.perf_counter() - start, "peak_megabytes": peak}
         return made
 
-    made = timed("rows", lambda: Manifest(rows(n), "made up"))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "manifest.parquet"
-        timed("saved", lambda: made.save(path))
-        timed("read", lambda: read_table(path))
-    grouped = timed("groups", lambda: with_groups(made))
-    split = timed("splits", lambda: with_splits(grouped))
-    timed("fingerprint", split.fingerprint)
-    timed("copies", lambda: find_copies(split.readable))
-    timed("leaks", lambda: find_leaks(split.readable))
-    timed("shortcuts", lambda: find_shortcuts(split.readable))
+    timed("imported", lambda: None)
+    manifest = timed("read", lambda: Manifest(read_table(path), "made up"))
+    alike = timed("near-duplicates", lambda: look_alikes(manifest))
+    manifest = timed("groups", lambda: with_groups(manifest, found=alike))
+    manifest = timed("splits", lambda: with_splits(manifest))
+    timed("fingerprint", manifest.fingerprint)
+    timed("copies", lambda: find_copies(manifest.readable, found=alike))
+    timed("leaks", lambda: find_leaks(manifest.readable))
+    timed("shortcuts", lambda: find_shortcuts(manifest.readable))
+    timed("saved", lambda: manifest.save(path.with_name("manifest.parquet")))
     return found
 
 
+def measured(n: int) -> dict[str, Any]:
+    """The stages of a table of ``n`` rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "rows.parquet")
+        command = [sys.executable, "-m", "benchmarks.data_at_size"]
+        subprocess.run([*command, "rows", str(n), path], check=True, cwd=ROOT)
+        run = subprocess.run([*command, "stages", path], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return dict(json.loads(run.stdout))
+
+
 def main(*sizes: int) -> None:
-    results = {}
-    for n in sizes or SIZES:
-        command = [sys.executable, "-m", "benchmarks.data_at_size", "stages", str(n)]
-        run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-        results[str(n)] = json.loads(run.stdout)
-    keep("data_at_size", {"rows": results})
+    found = {n: measured(n) for n in sizes or SIZES}
+    least, most = min(found), max(found)
+    grown = found[most]["saved"]["peak_megabytes"] - found[least]["saved"]["peak_megabytes"]
+    each = {"bytes_a_row": grown * 2**20 / (most - least)} if most > least else {}
+    keep("data_at_size", {**each, "rows": {str(n): stages for n, stages in found.items()}})
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["stages"]:
-        print(json.dumps(stages(int(sys.argv[2]))))
+    if sys.argv[1:2] == ["rows"]:
+        from facevalue.data.manifest import Manifest
+
+        Manifest(rows(int(sys.argv[2])), "made up").save(Path(sys.argv[3]))
+    elif sys.argv[1:2] == ["stages"]:
+        print(json.dumps(stages(Path(sys.argv[2]))))
     else:
         main(*map(int, sys.argv[1:]))

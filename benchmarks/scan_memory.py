@@ -1,4 +1,7 @@
-"""Peak memory of ``facevalue data scan`` at a thousand and a hundred thousand small images, as a process.
+"""Time and peak memory of ``facevalue data scan`` at a thousand to a hundred thousand small images, as a process.
+
+``cold`` is the first scan, ``again`` a second one of the same files, whose facts are in facevalue's cache. The files
+are in the page cache. ``twice_the_files`` is the time of one size divided by that of half of it.
 
 Run from the project's root: ``python -m benchmarks.scan_memory [N ...]``.
 """
@@ -40,13 +43,18 @@ def measured(command: list[str]) -> dict[str, float]:
 
 def main(*sizes: int) -> None:
     results = {}
-    for n in sizes or (1_000, 100_000):
+    for n in sizes or (1_000, 10_000, 50_000, 100_000):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["FACEVALUE_CACHE"] = str(Path(folder) / "cache")
             write(Path(folder) / "set", n)
             command = [FACEVALUE, "data", "scan", str(Path(folder) / "set"), "--groups", "image"]
             results[str(n)] = {"cold": measured(command), "again": measured(command)}
-    keep("scan_memory", {"images": results})
+    twice = {
+        str(n): {which: results[str(n)][which]["seconds"] / of_half[which]["seconds"] for which in of_half}
+        for n in map(int, results)
+        if (of_half := results.get(str(n // 2)))
+    }
+    keep("scan_memory", {"images": results, "twice_the_files": twice})
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from facevalue.support import files, progress
 from facevalue.support.output_folder import free_folder, locked, resumable
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import resolved
-from facevalue.training.methods import checkpoint_beside, follow, identity, new_classifier, train_method
+from facevalue.training.methods import checkpoint_beside, expect_loop, follow, identity, new_classifier, train_method
 from facevalue.training.processes import Processes, expect_alone
 from facevalue.training.recipe import Recipe, Setting, configured
 from facevalue.training.refit import finished
@@ -154,8 +154,10 @@ def train(
         raise UsageError("`resume` continues the training whose checkpoint is beside `output`; name that `output`")
     looking = chosen.gate.opened()  # before the long work: the face detector may be missing
     processes = Processes.here()
-    if processes.count > 1 and output is None:
-        raise UsageError("several processes train one model folder; name it with `output`")
+    if processes.count > 1:
+        expect_loop(chosen)  # before the images are read
+        if output is None:
+            raise UsageError("several processes train one model folder; name it with `output`")
     # Only the leading process writes and reports, so only it claims the folder.
     registered = None if policy is None else _registered(Path(policy), chosen)
     heard = nullcontext() if processes.leads else progress.using(progress.Silent())

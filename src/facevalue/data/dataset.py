@@ -24,7 +24,7 @@ from facevalue.data.dataset_values import (
     stored_image,
 )
 from facevalue.data.face_boxes import GATE, LOOKED, box_of, shows_face
-from facevalue.data.manifest import Manifest, facts, fingerprint
+from facevalue.data.manifest import FINGERPRINTED, Manifest, fingerprint
 from facevalue.errors import DataError, ImageError, UsageError
 from facevalue.images import input_cache
 from facevalue.images.face_crop import FaceBox
@@ -246,8 +246,8 @@ class ImageDataset:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over bytes, label and split of these images and those without a face; file names do not count."""
-        others = [facts(pd.DataFrame(list(self.without_face)))] if self.without_face else []
-        return fingerprint(sum(others, facts(self.scanned().rows)))
+        rows = self.scanned().rows[list(FINGERPRINTED)]
+        return fingerprint(pd.concat([rows, pd.DataFrame(list(self.without_face))]) if self.without_face else rows)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -382,6 +382,8 @@ class ImageDataset:
 
     def joined(self, *others: ImageDataset, name: str) -> ImageDataset:
         """These images followed by those of ``others``, as one dataset called ``name``."""
+        if not others:
+            return replace(self, name=name, unreadable=())
         parts = (self, *others)
         if any(part.remaking != self.remaking for part in others):
             raise UsageError("datasets that are re-made in different ways cannot be joined")

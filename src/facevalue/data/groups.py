@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from facevalue.data.column_values import repeated
 from facevalue.data.hashes import NEAR, unpack
 from facevalue.data.manifest import Manifest
 from facevalue.data.near_duplicates import Clusters, clusters
@@ -28,7 +29,15 @@ _ADVICE = (
 _MIN_CLASS_SIZE = 12  # in a smaller class a share means nothing
 
 
-def with_groups(manifest: Manifest, how: str | None = None, near: int | None = NEAR) -> Manifest:
+def look_alikes(manifest: Manifest, near: int = NEAR) -> Clusters:
+    """Clusters of near-duplicates among the readable images, in their order."""
+    with progress.within("grouping"):
+        return clusters(unpack(manifest.readable_of("phash")["phash"]), near)
+
+
+def with_groups(
+    manifest: Manifest, how: str | None = None, near: int | None = NEAR, found: Clusters | None = None
+) -> Manifest:
     """Fill the column ``group``.
 
     Parameters
@@ -39,6 +48,7 @@ def with_groups(manifest: Manifest, how: str | None = None, near: int | None = N
         the manifest has one, else ``parent`` if images lie in folders below their class, else ``image``.
     near : images whose perceptual hashes differ in at most this many bits are near-duplicates and share a group.
         ``None`` switches this off.
+    found : the :func:`look_alikes` of the manifest for this ``near``, if they are known already.
 
     Raises
     ------
@@ -52,14 +62,13 @@ def with_groups(manifest: Manifest, how: str | None = None, near: int | None = N
         how = "parent" if (table["group"] != "").any() else "image"
     names = _group_names(manifest, how)
     # An image without a group name is its own group.
-    keys = np.where(names == "", ("file:" + table["key"]).to_numpy(object), names)
-    readable = (table["error"] == "").to_numpy()
+    keys = "file:" + table["key"]
+    keys = keys if names is None else names.where(names != "", keys)
     if near is None:
         return manifest.changed(groups=how, group=keys)
-    with progress.within("grouping"):
-        found = clusters(unpack(table["phash"][readable]), near)
-    keys[readable] = _joined(keys[readable], found)
-    labels = table["label"][readable].to_numpy(str)
+    found = look_alikes(manifest, near) if found is None else found
+    keys = _joined(keys, (table["error"] == "").to_numpy(np.bool_), found)
+    labels = manifest.readable_of("label")["label"]
     findings = [*_large_group_findings(labels, found, near), *_cut_chain_findings(found, near)]
     return manifest.changed(
         groups=how,
@@ -69,11 +78,11 @@ def with_groups(manifest: Manifest, how: str | None = None, near: int | None = N
     )
 
 
-def _large_group_findings(labels: NDArray[np.str_], found: Clusters, near: int) -> list[Finding]:
+def _large_group_findings(labels: pd.Series[str], found: Clusters, near: int) -> list[Finding]:
     """A warning if one group of near-duplicates holds a large share of a class."""
     shares = {}
-    for label in np.unique(labels):
-        mine = found.labels[labels == label]
+    for label in sorted(labels.unique()):
+        mine = found.labels[(labels == label).to_numpy(bool)]
         share = np.bincount(np.unique(mine, return_inverse=True)[1]).max() / len(mine)
         if share >= _LARGE_SHARE and len(mine) >= _MIN_CLASS_SIZE:
             shares[str(label)] = f"{share:.0%} of {str(label)!r}"
@@ -136,14 +145,15 @@ def check_groups(manifest: Manifest, how: str | None, shares: Collection[str]) -
             )
 
 
-def _group_names(manifest: Manifest, how: str) -> NDArray[np.object_]:
+def _group_names(manifest: Manifest, how: str) -> pd.Series[str] | None:
+    """The name of each image's group, "" where it has none; ``None`` if no image has one."""
     table = manifest.table
     if how == "image":
-        return np.full(len(table), "", dtype=object)
+        return None
     if how == "parent":
         if (table["group"] == "").all():
             raise DataError(f"`groups` parent: no image of {manifest.source} lies in a folder below its class")
-        return table["group"].to_numpy(object)
+        return table["group"]
     if how.startswith("stem:"):
         try:
             pattern = re.compile(how.removeprefix("stem:"))
@@ -152,14 +162,34 @@ def _group_names(manifest: Manifest, how: str) -> NDArray[np.object_]:
         found = [pattern.search(PurePosixPath(key).stem) for key in table["key"]]
         if not any(found):
             raise DataError(f"`groups` {how}: the pattern matches no file name, e.g. {table['key'].iloc[0]}")
-        return np.array([(m.group(1) if m.groups() else m.group(0)) or "" if m else "" for m in found], dtype=object)
+        names = [(m.group(1) if m.groups() else m.group(0)) or "" if m else "" for m in found]
+        return pd.Series(names, index=table.index, dtype=table["key"].dtype)
     if how in table.columns:
-        return table[how].astype(str).to_numpy(object)
+        return table[how].astype(str)
     raise UsageError(f"`groups` {how}: expected parent, image, stem:REGEX or a column of the manifest")
 
 
-def _joined(keys: NDArray[np.object_], found: Clusters) -> NDArray[np.object_]:
-    """Keys after joining the groups of near-duplicates.
+def _joined(keys: pd.Series[str], readable: NDArray[np.bool_], found: Clusters) -> pd.Series[str]:
+    """Keys (n,) after joining the groups of near-duplicates, of which ``found`` knows the readable images.
+
+    Of a million images most are like no other; only the others are looked at.
+    """
+    several = repeated(keys)
+    several[readable] |= np.bincount(found.labels)[found.labels] > 1
+    places = np.flatnonzero(several & readable)
+    if not len(places):
+        return keys
+    among = np.cumsum(readable)[places] - 1  # their places among the readable images, as the clusters count
+    # The first image of a cluster is one of them.
+    first = np.searchsorted(among, found.labels[among])
+    group, names = pd.factorize(keys.iloc[places])
+    joined = keys.copy()
+    joined.iloc[places] = names.take(_joined_groups(group, names, first))
+    return joined
+
+
+def _joined_groups(group: NDArray[np.int64], names: pd.Index[str], first_like: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups (n,), as positions in ``names``, after joining those of images and the first image like them.
 
     A joined group takes the most frequent name among its images; of several, the shortest, then the first. A new image,
     often a copy with a longer name, then seldom renames an existing group, so few images move to another split.
@@ -167,16 +197,16 @@ def _joined(keys: NDArray[np.object_], found: Clusters) -> NDArray[np.object_]:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    group, names = pd.factorize(keys)
     # Link each image's group with the group of the first image in its cluster.
-    pairs = np.stack([group, group[found.labels]])
+    pairs = np.stack([group, group[first_like]])
     links = coo_matrix((np.ones(len(group)), (pairs[0], pairs[1])), shape=(len(names), len(names)))
     _, component = connected_components(links, directed=False)
     size = np.bincount(group, minlength=len(names))
     first = np.empty(component.max() + 1, np.int64)
     first[component] = np.arange(len(names))
     several = np.flatnonzero(np.bincount(component)[component] > 1)
-    for one in sorted(several, key=lambda i: (-size[i], len(names[i]), names[i]), reverse=True):
+    text = dict(zip(several, names.take(several), strict=True))
+    for one in sorted(several, key=lambda i: (-size[i], len(text[i]), text[i]), reverse=True):
         first[component[one]] = one  # the last one written is the best
-    joined: NDArray[np.object_] = names[first[component[group]]]
+    joined: NDArray[np.int64] = first[component[group]]
     return joined

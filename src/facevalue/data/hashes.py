@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ _SIDE = 64  # side in pixels of the grey image that is transformed
 _FREQUENCIES = 85  # number of lowest frequencies used, in order of their distance from zero
 _REACH = 11  # all of them are below this in both directions
 _STEP = 0.8  # outer thresholds, relative to the median weighted coefficient
+_BLOCK = 65_536  # hashes that are Python strings at a time
 _FLAT = 16.0  # least median assumed, so that the noise of a flat image does not count as structure
 
 
@@ -63,8 +65,10 @@ def unpack(hashes: Iterable[str]) -> NDArray[np.uint64]:
     >>> unpack(["00" * 32, "ff" * 32]).shape
     (2, 4)
     """
-    raw = bytes.fromhex("".join(hashes))
-    return np.frombuffer(raw, dtype=np.uint64).reshape(-1, BITS // 64)
+    source, parts = iter(hashes), [np.empty(0, np.uint64)]
+    while some := "".join(islice(source, _BLOCK)):
+        parts.append(np.frombuffer(bytes.fromhex(some), dtype=np.uint64))
+    return np.concatenate(parts).reshape(-1, BITS // 64)
 
 
 def distances(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:

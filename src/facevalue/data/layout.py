@@ -29,11 +29,14 @@ Parts = tuple[str, ...]
 """A path below the root, in its parts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Listed:
-    """A listed file: path, key relative to the root, label, official split, folders below the class, other columns."""
+    """A listed file: path, key relative to the root, label, official split, folders below the class, other columns.
 
-    path: Path
+    There may be millions, so the path is text: an object for it takes five times the memory.
+    """
+
+    path: str
     key: str
     label: str
     split: str = ""
@@ -67,7 +70,7 @@ class _Layout:
     label: int  # position of the label in the path
     below: Mapping[str, int]  # by top folder: number of path parts above the files of a class
 
-    def file(self, path: Path, parts: Parts) -> Listed | None:
+    def file(self, path: str, parts: Parts) -> Listed | None:
         start = self.below.get(parts[0], 1 + max(self.label, self.split or 0))
         if len(parts) <= start:
             return None
@@ -109,21 +112,27 @@ def list_files(
     ignored = PassedOver()
     walker = Walker(source, ignored.add, _refuse)
     depth = len(source.parts)
-    found = {path.parts[depth:]: path for path in walker.images()}
+    found = [path.parts[depth:] for path in walker.images()]
     tops = {parts[0] for parts in found if len(parts) > 1}
     unlabelled = _unlabelled(tops)
     for name in sorted(unlabelled):
         n = sum(parts[0] == name for parts in found)
         ignored.add(source / name, f"its images have no label ({n} file{'s' * (n != 1)})")
-    found = {parts: path for parts, path in found.items() if parts[0] not in unlabelled}
+    found = [parts for parts in found if parts[0] not in unlabelled] if unlabelled else found
     sure = nested_groups or (bool(classes) and {names_alike.label_of(top) for top in tops} <= set(classes))
-    layout = _layout(source, list(found), sure) if tops else None
-    files = [f for parts, path in found.items() if layout is not None and (f := layout.file(path, parts)) is not None]
-    taken = {f.path for f in files}
-    beside = [path for path in found.values() if path not in taken]
+    layout = _layout(source, found, sure) if tops else None
+    files, beside = [], list[Path]()
+    for parts in found:
+        path = source.joinpath(*parts)
+        file = None if layout is None else layout.file(str(path), parts)
+        if file is None:
+            beside.append(path)
+        else:
+            files.append(file)
+    del found
     if not files:
         if loose and beside:
-            return Listing(tuple(Listed(path, path.name, "") for path in beside), tuple(ignored.to_list()))
+            return Listing(tuple(Listed(str(path), path.name, "") for path in beside), tuple(ignored.to_list()))
         hint = (
             "its images are in no class folder; put each class into a sub-folder"
             if beside
@@ -135,7 +144,7 @@ def list_files(
         ignored.add(path, _BESIDE)
     labels = names_alike.joined(f.label for f in files)
     return Listing(
-        files=tuple(sorted((replace(f, label=labels[f.label]) for f in files), key=lambda f: f.key)),
+        files=tuple(sorted((_labelled(f, labels[f.label]) for f in files), key=lambda f: f.key)),
         ignored=tuple(ignored.to_list()),
         warnings=(
             *_left_out_findings(source, walker, files, layout, beside, ignored),
@@ -143,6 +152,10 @@ def list_files(
         ),
         notes=_split_notes(files, layout),
     )
+
+
+def _labelled(file: Listed, label: str) -> Listed:
+    return file if file.label == label else replace(file, label=label)
 
 
 def _refuse(folder: Path, error: OSError) -> NoReturn:
@@ -304,7 +317,7 @@ def listed_in(table: pd.DataFrame, base: Path, source: str) -> Listing:
             if c not in ("path", "label", "split", "key", "error")
         )
         key = Path(row["path"]).as_posix()
-        found.append(Listed(path, key, row["label"], split, _below_class(path, row["label"]), extra))
+        found.append(Listed(str(path), key, row["label"], split, _below_class(path, row["label"]), extra))
     if not found:
         raise DataError(f"{source} is an empty manifest")
     impossible = [f.key for f in found if "\0" in f.key]
@@ -319,7 +332,7 @@ def listed_in(table: pd.DataFrame, base: Path, source: str) -> Listing:
     if len({f.key for f in found}) != len(found):
         raise DataError(f"{source} lists a path twice")
     labels = names_alike.joined(f.label for f in found)
-    files = sorted((replace(f, label=labels[f.label]) for f in found), key=lambda f: f.key)
+    files = sorted((_labelled(f, labels[f.label]) for f in found), key=lambda f: f.key)
     return Listing(tuple(files), warnings=tuple(names_alike.name_findings(labels)))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from facevalue.data.column_values import several_within
 from facevalue.data.manifest import SPLITS, Manifest
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.findings import Finding, finding
@@ -49,19 +50,16 @@ def find_leaks(table: pd.DataFrame) -> tuple[Leak, ...]:
 
     A group in several splits is a leak. So are files with the same bytes, even if they are in different groups.
     """
-    table = table[table["split"] != ""]
-    twice = _crossing(table, "sha256")
+    table, in_split = table[["key", "group", "split", "sha256"]], (table["split"] != "").to_numpy(bool)
+    table = table if in_split.all() else table[in_split]
+    twice, crossing = (several_within(table[column], table["split"]) for column in ("sha256", "group"))
     found = []
-    for name, rows in table[_crossing(table, "group")].groupby("group"):
-        found.append(_leak(str(name), rows, int(twice[rows.index].sum())))
-    loose = table[twice & ~_crossing(table, "group")]
+    for name, rows in table.assign(twice=twice)[crossing].groupby("group"):
+        found.append(_leak(str(name), rows, int(rows["twice"].sum())))
+    loose = table[twice & ~crossing]
     for _, rows in loose.groupby("sha256"):
         found.append(_leak(str(rows["group"].iloc[0]), rows, len(rows)))
     return tuple(sorted(found, key=lambda leak: (-leak.images, leak.group)))
-
-
-def _crossing(table: pd.DataFrame, column: str) -> pd.Series[bool]:
-    return table.groupby(column)["split"].transform("nunique") > 1
 
 
 def _leak(name: str, rows: pd.DataFrame, identical: int) -> Leak:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,12 @@ class Manifest:
     @property
     def readable(self) -> pd.DataFrame:
         """Rows of the images that can be read."""
-        return self.table[self.table["error"] == ""]
+        return self.readable_of(*self.table.columns)
+
+    def readable_of(self, *columns: str) -> pd.DataFrame:
+        """Some columns of :attr:`readable`: of a million images all columns take half a gigabyte."""
+        table, read = self.table[list(columns)], self.table["error"] == ""
+        return table.copy(deep=False) if read.all() else table[read]
 
     @property
     def unreadable(self) -> tuple[dict[str, str], ...]:
@@ -72,7 +77,7 @@ class Manifest:
     @property
     def classes(self) -> tuple[str, ...]:
         """Labels of the readable images, sorted."""
-        return tuple(sorted(self.readable["label"].unique()))
+        return tuple(sorted(self.readable_of("label")["label"].unique()))
 
     def rows(self, *splits: str) -> pd.DataFrame:
         """Readable rows of these splits, or of all splits if none is named."""
@@ -81,16 +86,17 @@ class Manifest:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of readable images by split and class; images without a split count as ``all``."""
-        table = self.readable
+        table = self.readable_of("label", "split")
         names = table["split"].replace("", "all")
         return {
-            str(split): {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
-            for split, rows in sorted(table.groupby(names), key=lambda item: _order(str(item[0])))
+            str(split): {str(label): int(n) for label, n in labels.value_counts().sort_index().items()}
+            for split, labels in sorted(table["label"].groupby(names), key=lambda item: _order(str(item[0])))
         }
 
     def fingerprint(self, *splits: str) -> str:
         """SHA-256 over bytes, label and split of every image; file names do not count."""
-        return fingerprint(facts(self.rows(*splits)))
+        rows = self.readable_of(*FINGERPRINTED)
+        return fingerprint(rows[rows["split"].isin(splits)] if splits else rows)
 
     def changed(
         self,
@@ -112,20 +118,32 @@ class Manifest:
     def save(self, path: Path) -> None:
         """Write as Parquet, whole or not at all."""
         with files.replacing_file(path) as partial:
-            self.table.to_parquet(partial, index=False)
+            self.table.to_parquet(partial, index=False, row_group_size=_BLOCK)
 
 
-def facts(rows: pd.DataFrame) -> tuple[str, ...]:
-    """What goes into a fingerprint, for each image: SHA-256 of its bytes, label, split."""
-    return tuple(
-        f"{sha256} {label} {split}"
-        for sha256, label, split in zip(rows["sha256"], rows["label"], rows["split"], strict=True)
-    )
+FINGERPRINTED = ("sha256", "label", "split")
+"""The columns that a fingerprint is of."""
+
+_BLOCK = 65_536
+"""Rows that are Python strings at a time, or that are decoded at a time where a manifest is read."""
 
 
-def fingerprint(facts: Iterable[str]) -> str:
-    """SHA-256 over :func:`facts`; their order does not count."""
-    return hashlib.sha256("\n".join(sorted(facts)).encode()).hexdigest()
+def fingerprint(rows: pd.DataFrame) -> str:
+    """SHA-256 over :data:`FINGERPRINTED` of every row, as sorted lines of text; the order of rows does not count."""
+    rows = rows[list(FINGERPRINTED)].reset_index(drop=True)
+    order = rows["sha256"].argsort().to_numpy()
+    known = rows["sha256"].iloc[order].reset_index(drop=True)
+    differs = (known.iloc[1:].reset_index(drop=True) != known.iloc[:-1]).to_numpy(bool)
+    # Rows of the same file stay in one block: the sorted lines of the blocks are then those of all rows.
+    starts = np.append(np.flatnonzero(differs) + 1, len(rows))
+    cuts = starts[np.searchsorted(starts, np.arange(_BLOCK, max(_BLOCK, len(rows)), _BLOCK))]
+    digest, before = hashlib.sha256(), ""
+    for places in np.split(order, np.unique(cuts[cuts < len(rows)])):
+        block = rows.iloc[places]
+        lines = sorted(map(" ".join, zip(*(map(str, block[name]) for name in FINGERPRINTED), strict=True)))
+        digest.update((before + "\n".join(lines)).encode())
+        before = "\n"
+    return digest.hexdigest()
 
 
 def _order(split: str) -> tuple[int, str]:
@@ -144,7 +162,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     try:
         if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
+            table = _read_parquet(path)
         elif path.suffix.lower() in (".csv", ".tsv"):
             data = path.read_bytes()
             if b"\0" in data:  # pandas before 3.1 cuts the cell there, and another file would be read
@@ -159,6 +177,22 @@ def read_table(path: Path) -> pd.DataFrame:
     table.columns = [_column(str(c), [str(other) for other in table.columns]) for c in table.columns]
     expect_columns(table, str(path))
     return table
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file; a large one part by part, because what Arrow needs to decode it may take as much as the table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        if file.num_row_groups < 2:
+            return pd.read_parquet(path)
+        parts: list[pd.DataFrame] = []
+        for i in range(file.num_row_groups):
+            parts.append(file.read_row_group(i).to_pandas())
+            pa.default_memory_pool().release_unused()
+    whole: pd.DataFrame = pd.concat(parts, ignore_index=True)
+    return whole
 
 
 def expect_columns(table: pd.DataFrame, named: str) -> None:

@@ -116,8 +116,10 @@ def _by_first(joined: NDArray[np.int64], first: NDArray[np.intp], n: int) -> NDA
 
 def _members(labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
     order = np.argsort(labels, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    return [part for part in parts if len(part) > 1]
+    ends = np.append(np.flatnonzero(np.diff(labels[order])) + 1, len(order))
+    starts = np.append(0, ends[:-1])
+    several = ends - starts > 1  # most are alone: no object for each of them
+    return [order[start:end] for start, end in zip(starts[several], ends[several], strict=True)]
 
 
 def tables_needed(n: int, near: int, miss: float = MISS) -> tuple[int, int]:

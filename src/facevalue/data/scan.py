@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from facevalue.data.dataset import ImageDataset
 from facevalue.data.file_facts import EMPTY_FACTS, facts_of, facts_of_bytes, facts_of_pixels, sha256_of
 from facevalue.data.layout import Listed, list_files, listed_in
 from facevalue.data.manifest import COLUMNS, Manifest, expect_columns
-from facevalue.data.scan_cache import Key, ScanCache, key_of
+from facevalue.data.scan_cache import NO_FILE, ScanCache, key_of
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.findings import finding, say
 from facevalue.images.walker import summary
@@ -29,9 +28,6 @@ TABLE = "the table"
 """The name of a DataFrame in messages and on cards."""
 
 _CHUNK = 4096  # facts are collected as Python objects for this many files, then packed into a compact table
-
-_Read = tuple[dict[str, Any], Key | None, bool]
-"""An image's facts, their cache key, and whether they are new."""
 
 Data = Path | str | pd.DataFrame | ImageDataset
 """Labelled images: a folder, a manifest file, a table with ``path`` and ``label``, or a dataset."""
@@ -90,7 +86,8 @@ def scan(
     if passed is not None:
         say([finding("files-passed-over", passed, n=len(listing.ignored))])
     if before is not None:
-        before(Manifest(_table(listing.files, [EMPTY_FACTS] * len(listing.files)), str(place)))
+        empty = pd.DataFrame(EMPTY_FACTS, index=range(len(listing.files)))
+        before(Manifest(_table(listing.files, empty), str(place)))
     manifest = _read_all(listing.files, str(place), ScanCache(place), fresh)
     return replace(manifest, warnings=listing.warnings, notes=listing.notes, ignored=listing.ignored)
 
@@ -110,7 +107,7 @@ def _of_dataset(dataset: ImageDataset) -> Manifest:
     extra = [c for c in rows.columns if c not in ("label", "split")]
     listed = [
         Listed(
-            path=Path(path),
+            path=path,
             key=f"{i:06d}" if path in images else path,
             label=str(row["label"]),
             split=str(row["split"]),
@@ -143,62 +140,87 @@ def _read_all(
     """A manifest of the listed images; ``images`` holds those in memory by name."""
     images = images or {}
     parts: list[pd.DataFrame] = []
-    keys: list[Key | None] = []
+    keys: list[NDArray[np.int64]] = []
     news = 0
-    read = partial(_read, cache, fresh, images)
-    found = machine.in_order(read, listed)
+    known = None if fresh or cache is None else cache.known
     try:
         with progress.work("reading images", len(listed)) as work:
-            while chunk := list(_counted(islice(found, _CHUNK), work)):
-                parts.append(_table(listed[len(keys) : len(keys) + len(chunk)], [facts for facts, _, _ in chunk]))
-                keys.extend(key for _, key, _ in chunk)
-                news += sum(new for *_, new in chunk)
+            for start in range(0, len(listed), _CHUNK):
+                some = listed[start : start + _CHUNK]
+                chunk = _read(some, known, images, work)
+                parts.append(_table(some, chunk.facts))
+                keys.append(chunk.keys)
+                news += chunk.news
     finally:
         # After Ctrl-C too, so that the next scan starts from here.
         if news and cache is not None:
-            cache.put(pd.concat(parts, ignore_index=True), keys)
+            cache.put(parts, keys)
     table = pd.concat(parts, ignore_index=True)
+    del parts
     manifest = Manifest(table=table, source=source, images=images)
-    if manifest.readable.empty:
+    if not (table["error"] == "").any():
         first = manifest.unreadable[0]
         raise DataError(f"none of the {len(table)} files in {source} can be read; {first['path']} {first['reason']}")
     return manifest
 
 
-def _counted(found: Iterable[_Read], work: progress.Work) -> Iterator[_Read]:
-    """The same; those of an earlier scan do not count for the rate."""
-    for one in found:
-        _, key, new = one
-        if new or key is None:  # images in memory have no key
-            work.advance()
-        else:
-            work.skip()
-        yield one
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    """Facts of some files, one row for each; their cache keys (n, 3); and how many are new."""
+
+    facts: pd.DataFrame
+    keys: NDArray[np.int64]
+    news: int
 
 
-def _read(cache: ScanCache | None, fresh: bool, images: Mapping[str, bytes | NDArray[np.uint8]], file: Listed) -> _Read:
-    """An image's facts, their cache key, and whether they are new."""
-    path = str(file.path)
+def _read(
+    some: Sequence[Listed],
+    known: Callable[[Sequence[str], NDArray[np.int64]], tuple[NDArray[np.bool_], pd.DataFrame]] | None,
+    images: Mapping[str, bytes | NDArray[np.uint8]],
+    work: progress.Work,
+) -> _Chunk:
+    """Facts of files, from an earlier scan where they are ``known``; those do not count for the rate."""
+    paths = [file.path for file in some]
+    keys = np.array([NO_FILE if path in images else key_of(Path(path)) for path in paths], np.int64).reshape(-1, 3)
+    old, facts = (np.zeros(len(some), bool), None) if known is None else known(paths, keys)
+    work.skip(int(old.sum()))
+    new = []
+    for read in machine.in_order(partial(_facts, images), (paths[i] for i in np.flatnonzero(~old))):
+        new.append(read)
+        work.advance()
+    if new:
+        table = pd.DataFrame({name: [one[name] for one in new] for name in EMPTY_FACTS})
+        places = np.argsort(np.r_[np.flatnonzero(old), np.flatnonzero(~old)])
+        facts = table if facts is None or not len(facts) else pd.concat([facts, table]).iloc[places]
+    assert facts is not None
+    return _Chunk(facts.reset_index(drop=True), keys, len(new))
+
+
+def _facts(images: Mapping[str, bytes | NDArray[np.uint8]], path: str) -> dict[str, Any]:
+    """An image's facts."""
     if path in images:
         image = images[path]
-        return (facts_of_bytes(image) if isinstance(image, bytes) else facts_of_pixels(image)), None, False
+        return facts_of_bytes(image) if isinstance(image, bytes) else facts_of_pixels(image)
     if files.as_text(path) != path:
-        return EMPTY_FACTS | {"error": "has a name that is not UTF-8; rename it"}, None, False
-    key = key_of(file.path)
-    facts = None if fresh or cache is None else cache.get(path, key)
-    return (facts_of(file.path), key, True) if facts is None else (facts, key, False)
+        return EMPTY_FACTS | {"error": "has a name that is not UTF-8; rename it"}
+    return facts_of(Path(path))
 
 
-def _table(listed: Sequence[Listed], facts: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def _table(listed: Sequence[Listed], facts: pd.DataFrame) -> pd.DataFrame:
     """One row per file: its columns from a given manifest, its place, its facts."""
-    table = pd.DataFrame([dict(file.extra) for file in listed])
-    group = [str(dict(file.extra).get("group", file.parent)) for file in listed]
+    extra = [dict(file.extra) for file in listed] if any(file.extra for file in listed) else None
+    table = facts[[]] if extra is None else pd.DataFrame(extra)
+    group = (
+        [file.parent for file in listed]
+        if extra is None
+        else [str(own.get("group", file.parent)) for own, file in zip(extra, listed, strict=True)]
+    )
     table = table.assign(
-        path=[files.as_text(str(file.path)) for file in listed],
+        path=[files.as_text(file.path) for file in listed],
         key=[files.as_text(file.key) for file in listed],
         label=[files.as_text(file.label) for file in listed],
         group=[files.as_text(name) for name in group],
         split=[file.split for file in listed],
-        **{name: [of_file[name] for of_file in facts] for name in EMPTY_FACTS},
+        **{name: facts[name] for name in EMPTY_FACTS},
     )
     return table[[*COLUMNS, *(c for c in table.columns if c not in COLUMNS)]]

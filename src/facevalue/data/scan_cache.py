@@ -8,73 +8,172 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from facevalue.data.file_facts import EMPTY_FACTS, VERSION
 from facevalue.errors import FaceValueError
 from facevalue.images import decoding
 from facevalue.support import files
 
-_KEY = ("path", "size", "modified", "changed")
+_KEY = ("size", "modified", "changed")
 _YOUNG = 2_000_000_000
 """Nanoseconds. A file written so shortly before the scan could change again without a new time stamp (git calls this
 "racily clean"). Its facts are not cached."""
 
 Key = tuple[int, int, int]
+NO_FILE: Key = (-1, -1, -1)
 
 
 class ScanCache:
     """The facts of one source's files, in one Parquet file in the user's cache folder.
 
     A cache file that is missing, damaged or incomplete is ignored. Each source has its own cache file, which holds only
-    the files of the last scan, so it does not grow without limit.
+    the files of the last scan, so it does not grow without limit. In memory are a number and the key of each file;
+    facts are read some at a time, in the order of the scan.
     """
 
     def __init__(self, source: Path) -> None:
         made_by = f"{VERSION}\n{decoding.decoder_version()}"
         name = hashlib.sha256(f"{made_by}\n{Path.cwd() / source}".encode(errors="surrogateescape")).hexdigest()
         self.path = files.cache_folder() / "scans" / f"{name[:32]}.parquet"
-        self._known, self._place = _read(self.path)
         self._now = time.time_ns()
+        self._known = _Known.read(self.path)
 
-    def get(self, path: str, key: Key | None) -> dict[str, Any] | None:
-        """The cached facts of a file; ``None`` if there are none or the file has changed."""
-        place = self._place.get(path)
-        if place is None or key is None or tuple(self._known[c][place] for c in _KEY[1:]) != key:
-            return None
-        facts = {name: self._known[name][place] for name in EMPTY_FACTS}
-        # The pixel limit may be lower now.
-        return None if facts["width"] * facts["height"] > decoding.pixel_limit() else facts
+    def known(self, paths: Sequence[str], keys: NDArray[np.int64]) -> tuple[NDArray[np.bool_], pd.DataFrame]:
+        """(n,) which files have not changed since the last scan, and their facts, one row for each of those.
 
-    def put(self, table: pd.DataFrame, keys: Sequence[Key | None]) -> None:
-        """Save the facts of a scan's files, all or none. If the cache cannot be written, nothing is cached."""
-        stamped = pd.DataFrame([key or (0, self._now, 0) for key in keys], columns=list(_KEY[1:]), index=table.index)
-        stamped = stamped.astype("int64")
-        old = stamped[["modified", "changed"]].max(axis=1) < self._now - _YOUNG
-        reusable = pd.concat([table[["path", *EMPTY_FACTS]], stamped], axis=1)[old & (table["error"] == "")]
+        Parameters
+        ----------
+        paths : (n,) of the files.
+        keys : (n, 3) their keys now, see :func:`key_of`.
+        """
+        known: NDArray[np.bool_] = np.zeros(len(paths), bool)
+        if self._known is None:
+            return known, pd.DataFrame(columns=list(EMPTY_FACTS))
+        try:
+            places = self._known.places(paths, keys)
+            facts = self._known.rows(places[places >= 0])
+        except Exception:  # a damaged file can raise anything
+            self._known = None
+            return self.known(paths, keys)
+        found = np.flatnonzero(places >= 0)
+        # The pixel limit may be lower now. Two paths may have the same hash.
+        limit = decoding.pixel_limit()
+        same = np.array([paths[i] == path for i, path in zip(found.tolist(), facts["path"], strict=True)], np.bool_)
+        usable = same & (facts["width"] * facts["height"] <= limit).to_numpy(np.bool_)
+        known[found[usable]] = True
+        return known, facts.loc[usable, list(EMPTY_FACTS)].reset_index(drop=True)
+
+    def put(self, tables: Sequence[pd.DataFrame], keys: Sequence[NDArray[np.int64]]) -> None:
+        """Save the facts of a scan's files, all or none. If the cache cannot be written, nothing is cached.
+
+        Parameters
+        ----------
+        tables, keys : of the files in their order, some at a time.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._known is not None:
+            self._known.close()
+            self._known = None
         try:
             with files.replacing_file(self.path) as partial:
-                reusable.to_parquet(partial, index=False)
+                parts = (self._reusable(*each) for each in zip(tables, keys, strict=True))
+                first = pa.Table.from_pandas(next(parts), preserve_index=False)
+                with pq.ParquetWriter(partial, first.schema) as writer:
+                    writer.write_table(first)
+                    for part in parts:
+                        if len(part):
+                            writer.write_table(pa.Table.from_pandas(part, first.schema, preserve_index=False))
         except (OSError, FaceValueError):
             return
 
+    def _reusable(self, table: pd.DataFrame, keys: NDArray[np.int64]) -> pd.DataFrame:
+        """The rows that another scan may take, with their keys."""
+        old = (keys != NO_FILE).all(axis=1) & (keys[:, 1:].max(axis=1) < self._now - _YOUNG)
+        kept = old & (table["error"] == "").to_numpy(bool)
+        stamps = {name: keys[kept, i] for i, name in enumerate(_KEY)}
+        reusable: pd.DataFrame = table.loc[kept, ["path", *EMPTY_FACTS]].assign(**stamps)
+        return reusable
 
-def key_of(path: Path) -> Key | None:
-    """Size in bytes, and the times of the last change of content and status in ns; ``None`` if there is no file."""
+
+def key_of(path: Path) -> Key:
+    """Size in bytes, and the times of the last change of content and status in ns; :data:`NO_FILE` without a file."""
     try:
         status = path.stat()
     except (OSError, ValueError):
-        return None
+        return NO_FILE
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    try:
-        table = pd.read_parquet(path, columns=[*_KEY, *EMPTY_FACTS])
-        known = {name: table[name].tolist() for name in table.columns}
-    except Exception:  # a damaged file can raise anything
-        return {}, {}
-    first = {name: known[name][0] for name in EMPTY_FACTS if known["path"]}
-    if any(type(value) is not type(EMPTY_FACTS[name]) for name, value in first.items()):
-        return {}, {}
-    return known, {path: i for i, path in enumerate(known["path"])}
+class _Known:
+    """An opened cache file: where each path is, and its key."""
+
+    def __init__(self, file: Any, hashes: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
+        self._file = file
+        self._order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self._order]
+        self._keys = keys
+        counts = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        self._ends = np.cumsum(counts)
+        self._last: tuple[int, pd.DataFrame] | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> _Known | None:
+        """The cache file at ``path``; ``None`` if there is none, or if it is damaged."""
+        if not path.is_file():
+            return None
+        import pyarrow.parquet as pq
+
+        try:
+            file = pq.ParquetFile(path)
+            hashes, keys = [np.empty(0, np.int64)], [np.empty((0, len(_KEY)), np.int64)]
+            for i in range(file.num_row_groups):
+                part = file.read_row_group(i, columns=["path", *_KEY])
+                hashes.append(_hashes(part["path"].to_pylist()))
+                keys.append(np.stack([part[name].to_numpy() for name in _KEY], axis=1))
+            kinds = file.schema_arrow.empty_table().to_pandas().dtypes
+            if any(kinds[name] != kind for name, kind in pd.DataFrame(EMPTY_FACTS, index=[0]).dtypes.items()):
+                return None
+            return cls(file, np.concatenate(hashes), np.concatenate(keys))
+        except Exception:  # a damaged file can raise anything
+            return None
+
+    def close(self) -> None:
+        """Close the file, which is to be replaced."""
+        self._file.close()
+
+    def places(self, paths: Sequence[str], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) the row of each path, as its hash says; -1 if there is none, or if its key has changed."""
+        hashes = _hashes(paths)
+        at = np.searchsorted(self._hashes, hashes)
+        inside = at < len(self._hashes)
+        found = np.full(len(hashes), -1)
+        found[inside] = np.where(self._hashes[at[inside]] == hashes[inside], self._order[at[inside]], -1)
+        there = found >= 0
+        found[there] = np.where((self._keys[found[there]] == keys[there]).all(axis=1), found[there], -1)
+        return found
+
+    def rows(self, places: NDArray[np.int64]) -> pd.DataFrame:
+        """The facts and the path of these rows, in this order."""
+        group = np.searchsorted(self._ends, places, side="right")
+        # Files come in the order of the last scan, so each part is read about once.
+        tables = [self._part(int(i)).iloc[:0] for i in ([] if len(places) else [0])]
+        for i in np.unique(group):
+            mine = places[group == i]
+            start = self._ends[i - 1] if i else 0
+            tables.append(self._part(int(i)).iloc[mine - start])
+        joined = pd.concat(tables, ignore_index=True)
+        return joined.iloc[np.argsort(np.argsort(group, kind="stable"), kind="stable")].reset_index(drop=True)
+
+    def _part(self, i: int) -> pd.DataFrame:
+        if self._last is None or self._last[0] != i:
+            self._last = i, self._file.read_row_group(i, columns=["path", *EMPTY_FACTS]).to_pandas()
+        return self._last[1]
+
+
+def _hashes(paths: Sequence[str]) -> NDArray[np.int64]:
+    return np.fromiter(map(hash, paths), np.int64, len(paths))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from facevalue.data.column_values import several_within
 from facevalue.data.leaks import find_leaks, leak_findings
 from facevalue.data.manifest import SPLITS, Manifest, read_table
 from facevalue.data.names_alike import likeness
@@ -54,26 +55,27 @@ def with_splits(
     _check_shares(shares)
     _check_classes(manifest)
     table = manifest.table
-    readable = (table["error"] == "").to_numpy()
-    split = table["split"].to_numpy(object).copy()
+    readable = (table["error"] == "").to_numpy(bool)
+    rows = manifest.readable_of("path", "key", "label", "group", "sha256")
+    split = np.array(pd.Categorical(table["split"]), object)  # one Python string for each split
     given = set(split[readable]) - {""}
-    warnings = [*manifest.warnings, *_contradictions(table[readable])]
+    warnings = [*manifest.warnings, *_contradictions(rows)]
     if given:
         if known:
             raise UsageError(f"{manifest.source} already has splits, which stay; leave out the earlier manifest")
         held_out = given - {"train"}
         if len(held_out) == 1:
             split[split == held_out.pop()] = "test"
-        warnings.extend(leak_findings(find_leaks(table.assign(split=split)[readable])))
+        warnings.extend(leak_findings(find_leaks(rows.assign(split=split[readable]))))
         present = set(split[readable])
         missing = [s for s in SPLITS[1:] if s not in present]
         if missing:
             free = readable & (split == "train")
-            split[free] = _assigned(table[free], {s: shares[s] for s in missing}, seed, {})
+            split[free] = _assigned(rows[free[readable]], {s: shares[s] for s in missing}, seed, {})
     else:
         known = known or {}
-        fixed, divided = _known_groups(table[readable], known)
-        split[readable] = _assigned(table[readable], shares, seed, fixed)
+        fixed, divided = _known_groups(rows, known) if known else ({}, set())
+        split[readable] = _assigned(rows, shares, seed, fixed)
         if divided:
             before = _before(table, known)
             between = readable & table["group"].isin(divided).to_numpy()
@@ -91,10 +93,11 @@ def with_splits(
                 )
     split[~readable] = ""
     done = manifest.changed(split=split, warnings=warnings)
+    classes, counts = done.classes, done.counts()
     for name in SPLITS:
-        absent = [c for c in done.classes if not (done.rows(name)["label"] == c).any()]
+        absent = [c for c in classes if c not in counts.get(name, {})]
         if absent:
-            alike = [c for c in done.classes if c != absent[0] and likeness(c) == likeness(absent[0])]
+            alike = [c for c in classes if c != absent[0] and likeness(c) == likeness(absent[0])]
             hint = f"; {alike[0]!r} looks like the same class: give both the same name" if alike else ""
             raise DataError(f"class {absent[0]!r} has no readable image in the {name} split of {manifest.source}{hint}")
     return done
@@ -144,7 +147,7 @@ def _check_shares(shares: Mapping[str, float]) -> None:
 
 
 def _check_classes(manifest: Manifest) -> None:
-    counts = manifest.readable["label"].value_counts()
+    counts = manifest.readable_of("label")["label"].value_counts()
     empty = sorted(set(manifest.table["label"]) - set(counts.index))
     if empty:
         raise DataError(f"no image of class {empty[0]!r} in {manifest.source} can be read")
@@ -153,11 +156,10 @@ def _check_classes(manifest: Manifest) -> None:
 
 
 def _contradictions(table: pd.DataFrame) -> list[Finding]:
-    labels = table.groupby("sha256")["label"].nunique()
-    contradictory = table[table["sha256"].isin(labels.index[labels > 1])]
+    contradictory = table["path"][several_within(table["sha256"], table["label"])]
     if contradictory.empty:
         return []
-    n, example = len(contradictory), str(contradictory["path"].iloc[0])
+    n, example = len(contradictory), str(contradictory.iloc[0])
     text = f"{n} files are copies of an image in another class, e.g. {example}"
     return [finding("contradictory-labels", text, n=n, example=example)]
 
@@ -191,9 +193,9 @@ def _assigned(
     # As numbers: a table may have a million groups.
     group, groups = pd.factorize(table["group"])
     label, labels = pd.factorize(table["label"])
-    position = np.array([_position(str(name), seed) for name in groups])
+    position = np.fromiter((_position(str(name), seed) for name in groups), float, len(groups))
     where = np.minimum(np.searchsorted(ends, position, side="right"), len(names) - 1)
-    known = np.isin(groups, [*fixed]) if fixed else np.zeros(len(groups), bool)
+    known = groups.isin([*fixed]) if fixed else np.zeros(len(groups), bool)
     where[known] = [names.index(fixed[str(name)]) for name in groups[known]]
     pairs = np.unique(np.stack([group, label]), axis=1)
     held = np.zeros((len(labels), len(names)), np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from facevalue.data.manifest import Manifest, facts, fingerprint
+from facevalue.data.manifest import Manifest, fingerprint
 from facevalue.data.simple_measures import measure
 from facevalue.data.sources import sources_of
 from facevalue.evaluation.source_findings import cannot_be_told, source_findings
@@ -73,7 +73,7 @@ def audit_sources(
     )
     own = rows.iloc[places]
     provenance = Provenance.made(
-        start, seed, fingerprint=fingerprint(facts(own)), source=manifest.source, split="", n=len(own)
+        start, seed, fingerprint=fingerprint(own), source=manifest.source, split="", n=len(own)
     )
     report = report.changed(provenance=provenance, small=chosen.small, untold=(*chosen.untold, *report.untold))
     found = source_findings(report, of_model=features is not None)

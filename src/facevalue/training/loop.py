@@ -10,12 +10,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.errors import FaceValueError
 from facevalue.evidence.findings import Finding, finding, say
 from facevalue.models.classifier import Classifier
+from facevalue.models.features import to_tensor
 from facevalue.models.networks.base import Body, normalise
 from facevalue.models.randomness import own_random_state
 from facevalue.support import progress
@@ -27,6 +29,7 @@ from facevalue.training.checkpoint import Checkpoint, State
 from facevalue.training.distillation import Teacher
 from facevalue.training.foreground import foreground_of
 from facevalue.training.freezing import set_mode, unfreeze
+from facevalue.training.frozen_stages import FrozenStages, OneLook, Running, not_kept_by
 from facevalue.training.optimizer import class_weights, make_optimizer
 from facevalue.training.plan import Plan
 from facevalue.training.processes import Processes
@@ -87,9 +90,14 @@ def train_body(
         )
         say([finding("eps-ramp-too-long", text, share=share, epochs=settings.epochs)])
 
+    def run(normalised: Tensor) -> Tensor:
+        return cast(Tensor, (model if len(normalised) == settings.batch_size else plain)(normalised))
+
     def network(images: Tensor) -> Tensor:
-        run = model if len(images) == settings.batch_size else plain
-        return cast(Tensor, run(normalise(images, classifier.mean, classifier.std)))
+        return run(normalise(images, classifier.mean, classifier.std))
+
+    def prepared(pixels: NDArray[np.uint8]) -> Tensor:
+        return normalise(to_tensor(pixels, fabric.device), classifier.mean, classifier.std)
 
     def step(loss: Tensor) -> None:
         optimizer.zero_grad()
@@ -97,8 +105,13 @@ def train_body(
         optimizer.step()
 
     def change(batch: Batch, epoch: int) -> Tensor:
+        if frozen.train is not None:
+            return frozen.train.at(batch.indices)
         return augment(batch.pixels, recipe.augment, seed, epoch, batch.indices, foreground, fabric.device)
 
+    set_mode(body, unfrozen, settings)
+    why = not_kept_by(processes, fabric.device, settings)
+    frozen = FrozenStages.of(Running(body, unfrozen, run, prepared), train, plan.held_out_images, recipe, why)
     own_draws = (processes.rank,) if processes.count > 1 else ()
     images = {"train": len(train), **plan.watched}
     with progress.work(plan.title, kinds={kind: n * plan.epochs for kind, n in images.items()}) as work:
@@ -135,10 +148,12 @@ def train_body(
             if fabric.device.type != "cpu":
                 batches = one_ahead(batches)
             augmented = ((change(batch, epoch), batch) for batch in batches)
-            learned = _learn(network, augmented, recipe, epoch, adversary, step, weights, teacher, learned_from)
+            whole = network if frozen.train is None else frozen.train.cut.rest
+            learned = _learn(whole, augmented, recipe, epoch, adversary, step, weights, teacher, learned_from)
             total, right, seen = fabric.all_reduce(learned, reduce_op="sum").tolist()
             _same_everywhere(fabric, body)
-            held_out = plan.held_out(plain, adversary, history, _seed_of(seed, epoch, 2) % 2**31, looked_at)
+            looking = plain if frozen.validation is None else OneLook(frozen.validation, body)
+            held_out = plan.held_out(looking, adversary, history, _seed_of(seed, epoch, 2) % 2**31, looked_at)
             held_out = fabric.broadcast(held_out)  # all must agree on the best epoch and on the last
             line = {
                 "epoch": epoch,
@@ -196,7 +211,7 @@ def _learn(
 
     Parameters
     ----------
-    network : in train mode; takes images in [0, 1].
+    network : in train mode; takes the images of ``batches``.
     weights : (k,) class weights, on the network's device.
     learned_from : called after each batch with its number of images and the mean loss so far.
     """

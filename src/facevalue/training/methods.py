@@ -117,7 +117,7 @@ def train_method(
         ``refit`` the second training also uses calibration.
     """
     if Processes.here().count > 1:
-        _expect_loop(recipe)
+        expect_loop(recipe)
     if recipe.method == "probe":
         return _probe(classifier, splits, recipe)
     return _loop(classifier, splits, recipe, checkpoint)
@@ -131,11 +131,12 @@ def follow(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     UsageError
         The recipe trains no body, so there is nothing to share out.
     """
-    _expect_loop(recipe)
+    expect_loop(recipe)
     own_random_state(_bodies)(classifier, held(splits), recipe, checkpoint)
 
 
-def _expect_loop(recipe: Recipe) -> None:
+def expect_loop(recipe: Recipe) -> None:
+    """Raise ``UsageError`` if the recipe trains no body, so that there is nothing to share out over processes."""
     if recipe.method == "probe":
         raise UsageError("a probe computes every image once and runs in one process; start it without torchrun")
 

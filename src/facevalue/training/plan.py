@@ -52,6 +52,11 @@ class Plan(Protocol):
         """Number of held-out images that each epoch looks at, by kind of look; for progress displays."""
         ...
 
+    @property
+    def held_out_images(self) -> ImageDataset | None:
+        """The images that each epoch looks at, in their order; ``None`` if nothing is held out."""
+        ...
+
     def held_out(
         self, model: nn.Module, adversary: Adversary, history: History, seed: int, looked_at: LookedAt
     ) -> dict[str, Any]:
@@ -99,6 +104,10 @@ class ValidationPlan:
     def watched(self) -> Mapping[str, int]:
         kinds = ["validation"] if self.recipe.adversarial.method == "none" else ["validation", "attacked validation"]
         return dict.fromkeys(kinds, len(self.validation))
+
+    @property
+    def held_out_images(self) -> ImageDataset | None:
+        return self.validation
 
     def held_out(
         self, model: nn.Module, adversary: Adversary, history: History, seed: int, looked_at: LookedAt
@@ -158,6 +167,10 @@ class RefitPlan:
     @property
     def watched(self) -> Mapping[str, int]:
         return {}
+
+    @property
+    def held_out_images(self) -> ImageDataset | None:
+        return None
 
     def held_out(
         self, model: nn.Module, adversary: Adversary, history: History, seed: int, looked_at: LookedAt

@@ -67,8 +67,39 @@ class Processes:
             strategy=DDPStrategy(timeout=_PATIENCE, forward_sync_buffers=False),
             precision=precision,
         )
+        self._meet(fabric.device.type)
         fabric.launch()
         return fabric
+
+    def _meet(self, device: str) -> None:
+        """Make the process group that Fabric will use, unless the processes of this start have met already."""
+        import torch
+        from torch.distributed import (  # type: ignore[attr-defined]  # torch lists no exports
+            PrefixStore,
+            TCPStore,
+            init_process_group,
+            is_initialized,
+        )
+
+        from facevalue.training.meeting import token_of_this_start
+
+        if is_initialized():
+            return
+        if device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        # False where the agent does not keep the store: then it is new at every start, and the first process has it.
+        kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
+        store = TCPStore(
+            host, port, self.count, is_master=self.leads and not kept, timeout=_PATIENCE, multi_tenant=not kept
+        )
+        init_process_group(
+            "nccl" if device == "cuda" else "gloo",
+            store=PrefixStore(token_of_this_start(store, self.rank, self.count, _PATIENCE), store),
+            rank=self.rank,
+            world_size=self.count,
+            timeout=_PATIENCE,
+        )
 
     def wait(self) -> None:
         """Wait until all processes are here, and part; they must have trained together."""

@@ -83,7 +83,7 @@ def _or_image(manifest: Manifest, groups: str | None, recipe: Recipe) -> str | N
 def _are_sources(manifest: Manifest) -> bool:
     """Whether the groups are the folders below the classes, and no source lies in two of them."""
     table = manifest.table
-    if list(table["group"]) != folders_below(table):
+    if any(group != folder for group, folder in zip(table["group"], folders_below(table), strict=True)):
         return False
     found = sources_of(table)
     groups: dict[tuple[str, str], set[str]] = {}

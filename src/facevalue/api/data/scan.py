@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facevalue.data.audit import Audit, audit
-from facevalue.data.groups import check_groups, with_groups
+from facevalue.data.groups import check_groups, look_alikes, with_groups
 from facevalue.data.hashes import NEAR
 from facevalue.data.scan import Data, scan
 from facevalue.data.splits import DEFAULT
@@ -51,7 +51,8 @@ def scan_data(
     scanned = scan(data, fresh=fresh, loose=True, nested_groups=groups is not None)
     if manifest is not None:
         scanned.save(Path(manifest))
-    found = audit(with_groups(scanned, groups, near), near)
+    alike = look_alikes(scanned, near)
+    found = audit(with_groups(scanned, groups, near, alike), near, alike)
     try:
         check_groups(scanned, groups, DEFAULT)
     except DataError as error:

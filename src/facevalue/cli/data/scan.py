@@ -78,7 +78,7 @@ def _tables_and_lines(found: Audit) -> list[Table | str]:
     unusual = Counter(oddity.kind for oddity in found.oddities)
     copies, shortcuts, processing = found.copies, found.shortcuts, found.processing
     findings = [
-        ("images", len(found.manifest.readable)),
+        ("images", len(found.manifest.readable_of("label"))),
         ("unreadable files", len(found.manifest.unreadable)),
         ("skipped files and folders", len(found.manifest.ignored)),
         ("groups of identical files", len(copies.duplicates)),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from facevalue.data.column_values import repeated
 from facevalue.data.hashes import NEAR, distances, unpack
-from facevalue.data.near_duplicates import clusters
+from facevalue.data.near_duplicates import Clusters, clusters
 from facevalue.support import progress
 
 _LARGEST = 2000
@@ -50,30 +53,44 @@ class Copies:
     complete: bool
 
 
-def find_copies(table: pd.DataFrame, near: int = NEAR) -> Copies:
-    """Find copies among readable rows."""
-    twice = table[table["sha256"].duplicated(keep=False)]
+def find_copies(table: pd.DataFrame, near: int = NEAR, found: Clusters | None = None) -> Copies:
+    """Find copies among readable rows; ``found`` are the clusters of their hashes, if these are known already."""
+    twice = table.loc[repeated(table["sha256"]), ["sha256", "path"]]
     duplicates = [tuple(rows) for _, rows in twice.groupby("sha256")["path"]]
-    hashes = unpack(table["phash"])
-    with progress.within("copies"):
-        found = clusters(hashes, near)
-    # As numbers: there may be ten thousands of groups in a million rows.
-    file, label = (pd.factorize(table[column])[0] for column in ("sha256", "label"))
-    alike = [tuple(table["path"].iloc[members]) for members in found.groups if np.ptp(file[members])]
+    if found is None:
+        with progress.within("copies"):
+            found = clusters(unpack(table["phash"]), near)
+    # As numbers, and only where images look alike: there may be ten thousands of groups in a million rows.
+    alike = np.bincount(found.chains)[found.chains] > 1
+    file, label = (np.zeros(len(table), np.int64) for _ in range(2))
+    for codes, column in ((file, "sha256"), (label, "label")):
+        codes[alike] = pd.factorize(table[column][alike])[0]
+    groups = [members for members in found.groups if np.ptp(file[members])]
+    path = _values(table["path"], groups)
+    same = [tuple(path[i] for i in members) for members in groups]
+    mixed = [members[:_LARGEST] for members in found.chained if np.ptp(label[members])]
+    columns = [_values(table[name], mixed) for name in ("path", "label", "sha256", "phash")]
     contradictions = []
-    for members in found.chained:
-        if np.ptp(label[members]):
-            rows = table.iloc[members]
-            contradictions.extend(_contradictions(rows.iloc[:_LARGEST], hashes[members[:_LARGEST]], near))
+    for members in mixed:
+        paths, labels, files, hashes = ([column[i] for i in members] for column in columns)
+        contradictions.extend(_contradictions(paths, labels, files, unpack(hashes), near))
     return Copies(
         duplicates=_largest_first(duplicates),
-        near=_largest_first(alike),
+        near=_largest_first(same),
         contradictions=tuple(sorted(contradictions, key=lambda c: (c.distance, c.paths))),
         complete=found.complete,
     )
 
 
-def _contradictions(rows: pd.DataFrame, hashes: np.ndarray, near: int) -> list[Contradiction]:
+def _values(column: pd.Series[str], groups: Sequence[NDArray[np.intp]]) -> dict[int, str]:
+    """The values of the rows in these groups, by position."""
+    needed = np.unique(np.concatenate(groups)) if groups else np.empty(0, np.intp)
+    return dict(zip(needed.tolist(), map(str, column.iloc[needed]), strict=True))
+
+
+def _contradictions(
+    paths: list[str], named: list[str], files: list[str], hashes: NDArray[np.uint64], near: int
+) -> list[Contradiction]:
     """Contradictions in a chain of near-duplicates: connected groups of images near an image of another class.
 
     The ends of a chain need not look alike, so each image is compared only with those near it.
@@ -81,11 +98,10 @@ def _contradictions(rows: pd.DataFrame, hashes: np.ndarray, near: int) -> list[C
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    labels = rows["label"].to_numpy(object)
+    labels, bytes_of = np.array(named, object), np.array(files, object)
     apart = np.stack([distances(one, hashes) for one in hashes])
     against = (apart <= near) & (labels[:, None] != labels[None])
     _, part = connected_components(coo_array(against), directed=False)
-    bytes_of = rows["sha256"].to_numpy(object)
     found = []
     for name in np.unique(part[against.any(axis=1)]):
         members = np.flatnonzero(part == name)
@@ -93,8 +109,8 @@ def _contradictions(rows: pd.DataFrame, hashes: np.ndarray, near: int) -> list[C
         same = (bytes_of[members][:, None] == bytes_of[members][None]) & against[inside]
         found.append(
             Contradiction(
-                paths=tuple(rows["path"].iloc[members]),
-                labels=tuple(labels[members]),
+                paths=tuple(paths[i] for i in members),
+                labels=tuple(named[i] for i in members),
                 distance=int(apart[inside][against[inside]].min()),
                 identical=bool(same.any()),
             )

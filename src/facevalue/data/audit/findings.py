@@ -8,12 +8,13 @@ from typing import Any
 
 from facevalue.data.audit.copies import Copies, find_copies
 from facevalue.data.audit.labels import Suspect
-from facevalue.data.audit.oddities import Oddity, find_oddities
+from facevalue.data.audit.oddities import LOOKS, Oddity, find_oddities
 from facevalue.data.audit.processing import Processing, find_processing
-from facevalue.data.audit.shortcuts import Shortcuts, find_shortcuts
+from facevalue.data.audit.shortcuts import FACTS, Shortcuts, find_shortcuts
 from facevalue.data.hashes import NEAR
 from facevalue.data.leaks import Leak, find_leaks, leak_findings
 from facevalue.data.manifest import Manifest
+from facevalue.data.near_duplicates import Clusters
 from facevalue.evidence.findings import NAMED, Finding, finding, named
 from facevalue.evidence.records import SourceReport
 from facevalue.support.html import ShownInNotebooks
@@ -62,7 +63,7 @@ class Audit(ShownInNotebooks):
         return {
             "source": self.manifest.source,
             "fingerprint": self.manifest.fingerprint(),
-            "n": len(self.manifest.readable),
+            "n": len(self.manifest.readable_of("label")),
             "unreadable": list(self.manifest.unreadable),
             "ignored": list(self.manifest.ignored),
             "classes": self.class_counts,
@@ -84,18 +85,22 @@ class Audit(ShownInNotebooks):
         }
 
 
-def audit(manifest: Manifest, near: int = NEAR) -> Audit:
+def audit(manifest: Manifest, near: int = NEAR, found: Clusters | None = None) -> Audit:
     """Run every check.
 
     Parameters
     ----------
     manifest : scanned, with groups.
     near : images whose hashes differ in at most this many bits are near-duplicates.
+    found : the :func:`~facevalue.data.groups.look_alikes` of the manifest for this ``near``, if they are known already.
     """
-    rows = manifest.readable
-    copies, leaks = find_copies(rows, near), find_leaks(rows)
-    oddities, shortcuts, processing = find_oddities(rows), find_shortcuts(rows), find_processing(manifest)
-    counts = {str(label): int(n) for label, n in rows["label"].value_counts().sort_index().items()}
+    # A few columns at a time: of a million images all take half a gigabyte.
+    copies = find_copies(manifest.readable_of("path", "label", "sha256", "phash"), near, found)
+    leaks = find_leaks(manifest.readable_of("key", "group", "split", "sha256"))
+    oddities = find_oddities(manifest.readable_of("path", "label", *LOOKS))
+    shortcuts, processing = find_shortcuts(manifest.readable_of(*FACTS)), find_processing(manifest)
+    labels = manifest.readable_of("label")["label"]
+    counts = {str(label): int(n) for label, n in labels.value_counts().sort_index().items()}
     imbalance = max(counts.values()) / min(counts.values())
     unreadable_classes = sorted(set(manifest.table["label"]) - set(counts))
     unreadable = [

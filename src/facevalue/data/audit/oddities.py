@@ -14,6 +14,9 @@ FLAT = 6
 DARK, BRIGHT = 40, 225
 """A dark image is almost everywhere below the first value, a bright one above the second, on a scale to 255."""
 
+LOOKS = ("width", "height", "darkest", "brightest", "sharpness")
+"""The facts that are looked at."""
+
 _FAR = 3.0  # quartile ranges beyond the quartile: Tukey's «far out» (1977)
 _SIZE_FLOOR = float(np.log(2))  # between half and twice the median size an image is no outlier
 _SHARPNESS_FLOOR = float(np.log(4))

@@ -199,7 +199,7 @@ def find_processing(manifest: Manifest, most: int = MOST) -> Processing:
     most : images to measure at most, drawn evenly from the classes and, within a class, from the groups. With many
         classes it is more: :data:`FEWEST` of each.
     """
-    rows = manifest.readable
+    rows = manifest.readable_of("path", "label", "group", "width", "height")
     rows = _sample(rows, max(most, FEWEST * rows["label"].nunique()))
     shorter = np.minimum(rows["width"].to_numpy(int), rows["height"].to_numpy(int))
     side = min(SIDE, int(np.percentile(shorter, 5)) // 16 * 16)
@@ -228,11 +228,13 @@ def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     """At most ``most`` rows, evenly from the classes and then from their groups; the draw is always the same."""
     if len(rows) <= most:
         return rows
-    shuffled = rows.sample(frac=1, random_state=SEED)
+    # As numbers: there may be a million groups.
+    codes = pd.DataFrame({name: pd.factorize(rows[name])[0] for name in ("label", "group")})
+    shuffled = codes.sample(frac=1, random_state=SEED)
     turn = shuffled.groupby(["label", "group"]).cumcount()
-    ordered = shuffled.assign(turn=turn).sort_values("turn", kind="stable")
+    ordered = shuffled.iloc[np.argsort(turn.to_numpy(), kind="stable")]
     rank = ordered.groupby("label").cumcount().sort_values(kind="stable")
-    return rows.loc[rank.index[:most].sort_values()]
+    return rows.loc[rows.index[rank.index[:most]].sort_values()]
 
 
 def _enough_classes(rows: pd.DataFrame) -> bool:

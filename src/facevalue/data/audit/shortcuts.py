@@ -106,11 +106,10 @@ def _some(table: pd.DataFrame) -> pd.DataFrame:
     """At most :data:`_MOST` rows, in whole groups; the draw is always the same."""
     if len(table) <= _MOST:
         return table
-    names = table["group"].drop_duplicates()
-    sizes = table["group"].map(table["group"].value_counts())
-    shuffled = names.sample(frac=1, random_state=SEED)
-    total = sizes.loc[shuffled.index].cumsum()
-    return table[table["group"].isin(shuffled[total <= _MOST])]
+    group, names = pd.factorize(table["group"])  # as numbers: there may be a million groups
+    shuffled = pd.Series(np.arange(len(names))).sample(frac=1, random_state=SEED).to_numpy()
+    total = np.cumsum(np.bincount(group)[shuffled])
+    return table[np.isin(group, shuffled[total <= _MOST])]
 
 
 def _facts(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
@@ -134,6 +133,12 @@ def _facts(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
             found[name] = np.stack([(table[column] == value).to_numpy(float) for value in frequent], axis=1)
     return found
 
+
+FACTS = (
+    *("label", "group", "width", "height", "bytes", "jpeg_quality", "exif", "icc", "progressive"),
+    *("format", "mode", "jpeg_tables", "sampling", "origin_marks"),
+)
+"""The columns that are looked at."""
 
 _NAMES = {
     "format": "format",
