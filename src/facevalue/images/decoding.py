@@ -56,7 +56,10 @@ def pixel_limit() -> int:
 def read_bytes(path: Path) -> bytes:
     """A file's bytes; raises :class:`ImageError` with the reason if it cannot be read."""
     try:
-        mode = path.stat().st_mode
+        found = os.stat(path)
+        mode = found.st_mode
+        if stat.S_ISREG(mode):
+            return _whole(path, found.st_size)
         # Reading a pipe that was left in a folder would block for ever; a pipe from a shell does not.
         if stat.S_ISFIFO(mode) and not str(path).startswith(("/dev/", "/proc/")):
             raise ImageError("is a pipe, not a file")
@@ -65,6 +68,19 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read: {os.strerror(error.errno or 0)}") from error
+
+
+def _whole(path: Path, size: int) -> bytes:
+    """A regular file's bytes, in half as many calls of the system as ``Path.read_bytes`` makes."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        parts = [os.read(descriptor, size + 1)]
+        # One more byte was asked for, so a read of exactly the size has seen the end. Anything else is read on.
+        while parts[-1] and sum(map(len, parts)) != size:
+            parts.append(os.read(descriptor, 1 << 20))
+    finally:
+        os.close(descriptor)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def open_image(data: bytes, max_pixels: int | None = None) -> Image.Image:
