@@ -26,7 +26,7 @@ FROM python:3.11-slim
 # A numeric user, so that an orchestrator can see that it is not root.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin facevalue
 COPY --from=build /opt/facevalue /opt/facevalue
-ENV PATH=/opt/facevalue/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/facevalue/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1
 
 USER 10001:10001
 VOLUME /models
