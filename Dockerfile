@@ -26,7 +26,9 @@ FROM python:3.11-slim
 # A numeric user, so that an orchestrator can see that it is not root.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin facevalue
 COPY --from=build /opt/facevalue /opt/facevalue
-ENV PATH=/opt/facevalue/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/facevalue/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1
+# Python's images have no compiled library, and the user may write none: what the server loads is compiled now.
+RUN PYTHONDONTWRITEBYTECODE= python -c "import facevalue.cli, facevalue.serve.app, facevalue.serve.protocol, uvicorn"
 
 USER 10001:10001
 VOLUME /models

@@ -27,7 +27,8 @@ if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
   buildah commit --rm "$container" "$base" >/dev/null
 fi
 
-set -- --pull-never --network host -v /etc/ssl/certs:/etc/ssl/certs:ro -t "$image"
+# The format with health checks.
+set -- --format docker --pull-never --network host -v /etc/ssl/certs:/etc/ssl/certs:ro -t "$image"
 for file in "${PIP_CONFIG_FILE:-}" "${HOME:-}/.config/pip/pip.conf" /etc/pip.conf; do
   [ -f "$file" ] && set -- "$@" -v "$file:/etc/pip.conf:ro" && break
 done

@@ -192,7 +192,7 @@ def test_what_nobody_waits_for_is_not_kept(folder: Path) -> None:
 
     async def scene() -> bool:
         engine = Engine(Figures(), 8, threads=1)
-        slow = asyncio.create_task(engine.judge(model, [huge_png(7_000, 7_000)], Asked(), seconds=30))
+        slow = asyncio.create_task(engine.judge(model, [huge_png(7_000, 7_000)] * 4, Asked(), seconds=30))
         await asyncio.sleep(0.05)
         pixels = np.zeros((32, 32, 3), np.uint8)
         kept = weakref.ref(pixels)

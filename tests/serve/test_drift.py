@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,40 @@ def test_a_failure_of_the_alarm_is_logged_and_no_answer_s(folder: Path, caplog: 
         assert client.post("/predict", files={"files": image}).status_code == 200
         until(lambda: "could not take in 1 images" in caplog.text)
     assert "out of bets" in caplog.text
+
+
+def test_the_guide_has_the_measured_figures() -> None:
+    root = Path(__file__).parents[2]
+    guide = (root / "docs" / "guides" / "serve.md").read_text()
+    kept = json.loads((root / "benchmarks" / "results" / "drift.json").read_text())
+
+    def percent(*values: float) -> str:
+        return f"{100 * min(values):.1f} %" if len(values) == 1 else f"{100 * min(values):.1f} to {100 * max(values):.1f} %"
+
+    def row(*sets: dict[str, float]) -> str:
+        accuracy, estimate = ([one[key] for one in sets] for key in ("accuracy", "average_confidence"))
+        return f"| {percent(*accuracy)} | {percent(*estimate)} |"
+
+    for model, named in (
+        ("human-or-object", ["another-camera", "jpeg-q5"]),
+        ("real-or-ai", ["real/utkface", "ai/stylegan2-omi", "ai/stable-diffusion-2.1", "jpeg-q5"]),
+    ):
+        sets = kept["accuracy"][model]
+        for name in named:
+            assert row(sets[name]) in guide, (model, name)
+        others = [one for name, one in sets.items() if name not in named]
+        assert len(others) == 7
+        assert row(*others) in guide, model
+        assert f"{percent(others[0]['as_on_calibration_images'])} on calibration images" in guide
+    for method in ("average_confidence", "as_on_calibration_images"):
+        error = kept["accuracy_error"][method]
+        for key in ("mean", "largest"):
+            assert f" {100 * error[key]:.1f} " in guide
+    assert f"no alarm in {kept['streams']} streams" in guide or kept["false_alarms"]
+    for name in ("jpeg-q40", "jpeg-q20", "another-camera", "strangers-20-percent", "strangers-20-percent-saved-alike"):
+        found = kept[name]
+        delay = "more than 1,200" if found["median_delay"] > 1200 else f"{found['median_delay']:.0f}"
+        assert f"| {delay} | {found['within_300'] * found['streams']:.0f} of {found['streams']} |" in guide, name
 
 
 def test_network_inputs_have_no_jpeg_quality(folder: Path) -> None:

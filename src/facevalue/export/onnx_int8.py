@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from facevalue.export.int8 import Operation, eight_bit
 from facevalue.support import machine
+from facevalue.support.onnx_runtime import onnxruntime
 
 _BATCH = 8
 
@@ -32,6 +33,7 @@ def quantised(model: onnx.ModelProto, calibration: NDArray[np.uint8], classes: i
     calibration : network inputs (n, s, s, 3) that the ranges are measured on.
     classes : number of logits.
     """
+    onnxruntime()
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Batches(CalibrationDataReader):  # type: ignore[misc]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue.errors import UsageError
+from facevalue.support.onnx_runtime import onnxruntime
 
 STRIDES = (8, 16, 32)
 """Cell sizes of the three grids in pixels. Both sides of the input are a multiple of the largest."""
@@ -156,15 +157,14 @@ def _overlap(box: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.fl
 
 
 def _session(model: bytes, name: str) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    package = onnxruntime()
+    options = package.SessionOptions()
     # Several images at a time are the faster way to use several processors: the network is small.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are reported below, in one line
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = package.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common base but Exception
         raise UsageError(f"{name} cannot be run: {' '.join(str(error).split())[:200]}") from error
     inputs = session.get_inputs()

@@ -21,6 +21,7 @@ from facevalue.runtime.hub import local_folder
 from facevalue.runtime.openvino_network import network_of
 from facevalue.runtime.scoring.engines import EngineChoice, Precision
 from facevalue.support import machine
+from facevalue.support.onnx_runtime import onnxruntime
 from facevalue.types import Prediction
 
 PathLike = str | os.PathLike[str]
@@ -212,9 +213,8 @@ def _check_same_decision(card: ModelCard, facts: Mapping[str, str], model: Path)
 
 
 def _session(model: Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    package = onnxruntime()
+    options = package.SessionOptions()
     options.intra_op_num_threads = machine.threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are reported below, in one line
@@ -222,12 +222,12 @@ def _session(model: Path) -> Any:
     # woken late for the next layer. 20 microseconds are longer than the gaps between layers: one image alone takes a
     # sixth less time than with sleeping threads, and many take no more processor time. Versions before 1.27 know only
     # all or nothing.
-    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 27):
+    if tuple(map(int, package.__version__.split(".")[:2])) >= (1, 27):
         options.add_session_config_entry("session.intra_op.spin_duration_us", "20")
     else:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        return package.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common base but Exception
         text = " ".join(str(error).split())[:200]
         raise ModelFolderError(f"{model} cannot be run: {text}") from error

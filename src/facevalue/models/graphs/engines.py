@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facevalue.support import machine
+from facevalue.support.onnx_runtime import onnxruntime
 from facevalue.support.openvino import installed, openvino
 
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -40,11 +41,10 @@ def opened(graph: bytes) -> Engine:
 
 
 def _in_onnxruntime(graph: bytes) -> Engine:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    package = onnxruntime()
+    options = package.SessionOptions()
     options.intra_op_num_threads = machine.threads()
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = package.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         found: NDArray[np.float32] = session.run(None, {"pixels": pixels})[0]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
+
+from facevalue.support.onnx_runtime import onnxruntime
 
 
 def with_constant_pads(model: onnx.ModelProto, batches: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> onnx.ModelProto:
@@ -40,9 +41,10 @@ def _values(model: onnx.ModelProto, names: list[str], batch: NDArray[np.uint8]) 
     del probe.graph.output[:]
     probe.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, None) for name in names)
     _prune(probe.graph)
-    options = onnxruntime.SessionOptions()
+    package = onnxruntime()
+    options = package.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = package.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
     found: list[NDArray[np.int64]] = session.run(names, {"pixels": batch})
     return found
 

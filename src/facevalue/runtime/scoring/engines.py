@@ -23,6 +23,7 @@ from facevalue.evidence.findings import finding, say
 from facevalue.evidence.records import ExportReport, ParityFigures, RuntimeReport
 from facevalue.runtime.base import Answer
 from facevalue.support import machine
+from facevalue.support.onnx_runtime import onnxruntime
 from facevalue.support.openvino import compiled, for_one_image, installed, openvino
 
 EngineChoice = Literal["auto", "openvino", "onnxruntime"]
@@ -63,13 +64,12 @@ class OnnxRuntime:
     """ONNX Runtime, with one thread for each request."""
 
     def __init__(self, model: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
+        package = onnxruntime()
+        options = package.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         self.name = "onnxruntime fp32"
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._session = package.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         self._pool = ThreadPoolExecutor(machine.threads())
 
     def submit(self, pixels: NDArray[np.uint8]) -> Future[Answer]:
