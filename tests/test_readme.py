@@ -3,7 +3,8 @@
 A file's ```bash, ```console and ```python blocks run in order in one temporary folder; what one leaves, files or Python
 names, the next finds. README.md and docs/quickstart.md begin in an empty folder, as their readers do. The other pages
 begin in one with ``images`` (one folder per class), ``model`` (a small one trained on them) and ``photo.jpg``. A block
-after ``<!-- not run: reason -->`` is left out, and the reason must be given.
+after ``<!-- not run: reason -->`` is left out, and the reason must be given. README.md's first block, ``facevalue
+demo``, is run once; other pages that begin with it go on with what it left.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import pytest
 from PIL import Image
 
 from .commands import in_folder
+from .sharing import made_once
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,6 +37,7 @@ FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 SHELLS = ("bash", "sh", "shell", "console")
+DEMO = "facevalue demo\n"
 SECONDS = 180
 """Longest that one shell block may take, and still be for a reader."""
 
@@ -83,16 +86,38 @@ def typed(text: str) -> tuple[int | str, str]:
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory, lfw: Path) -> Path:
     """What the pages of docs/ begin with."""
-    import facevalue
 
-    folder = tmp_path_factory.mktemp("stage")
-    shutil.copytree(lfw, folder / "images")
-    with Image.open(lfw / "face" / "face-000.png") as image:
-        image.convert("RGB").resize((200, 200)).save(folder / "photo.jpg")
-    small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 3e-3}
-    with contextlib.chdir(folder):
-        facevalue.train("images", "model", recipe="scratch", size=24, epochs=6, settings=small)
-    return folder
+    def make(folder: Path) -> None:
+        import facevalue
+
+        shutil.copytree(lfw, folder / "images")
+        with Image.open(lfw / "face" / "face-000.png") as image:
+            image.convert("RGB").resize((200, 200)).save(folder / "photo.jpg")
+        small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 3e-3}
+        with contextlib.chdir(folder):
+            facevalue.train("images", "model", recipe="scratch", size=24, epochs=6, settings=small)
+
+    return made_once(tmp_path_factory, "stage", make)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the first block of README.md left in an empty folder."""
+    block = next(blocks((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert (block.language, block.body, block.reason) == ("bash", DEMO, None)
+
+    def make(folder: Path) -> None:
+        with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", path_of())
+            code, output = typed(commands(block))
+            assert code == 0, f"README.md:{block.line} ended with {code}:\n{output}"
+
+    return made_once(tmp_path_factory, "demo", make)
+
+
+def path_of(*folders: Path) -> str:
+    """PATH with these folders and the environment's own programs first."""
+    return os.pathsep.join([*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 @pytest.fixture(scope="session")
@@ -111,8 +136,11 @@ def test_every_block_runs(
         shutil.copytree(request.getfixturevalue("stage"), tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     # The README's commands start from nothing, as its readers'.
-    folders = [] if page.name == "README.md" else [str(request.getfixturevalue("quick"))]
-    monkeypatch.setenv("PATH", os.pathsep.join([*folders, str(Path(sys.executable).parent), os.environ["PATH"]]))
+    folders = [] if page.name == "README.md" else [request.getfixturevalue("quick")]
+    monkeypatch.setenv("PATH", path_of(*folders))
+    if to_run and (to_run[0].body, to_run[0].reason) == (DEMO, None):
+        shutil.copytree(request.getfixturevalue("demo"), tmp_path, dirs_exist_ok=True)
+        to_run.pop(0)
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)  # classes that a block defines look their module up
     for block in to_run:
