@@ -141,9 +141,7 @@ def probes(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Classifi
     """A probe that was fitted once, and one that was then refitted."""
     folder = tmp_path_factory.mktemp("probes")
     return [
-        fv.train(
-            lfw, folder / name, recipe="probe", network="small-resnet", size=24, settings=PROBE | {"refit": refit}
-        )
+        fv.train(lfw, folder / name, recipe="probe", network="small-resnet", size=24, settings=PROBE | {"refit": refit})
         for name, refit in (("once", False), ("again", True))
     ]
 
