@@ -5,7 +5,8 @@ One process per test worker imports them once, and forks for each command: the c
 environment, working folder and file descriptors, imports facevalue, and runs the same ``main``.
 
 Commands are started from nothing, as users do it, on other systems than Linux, where coverage is measured (``make
-test-all``), and in tests of the README, signals, limits, users and imports.
+test-all``), and in tests of the README, signals, limits and imports. Those of other users have a process of their own
+to fork from.
 """
 
 from __future__ import annotations
@@ -28,14 +29,19 @@ FROM_NOTHING = (sys.executable, "-m", "facevalue")
 
 
 @functools.cache
-def facevalue() -> tuple[str, ...]:
-    """The words with which a command begins; arguments follow."""
+def facevalue(*before: str) -> tuple[str, ...]:
+    """The words with which a command begins; arguments follow.
+
+    Parameters
+    ----------
+    before : words in front of the program, such as ``setpriv``, that change what its processes may do.
+    """
     if sys.platform != "linux" or "COVERAGE_PROCESS_CONFIG" in os.environ:
-        return FROM_NOTHING
+        return (*before, *FROM_NOTHING)
     folder = tempfile.mkdtemp(prefix="facevalue-")  # a socket's path has at most 107 bytes
     address = f"{folder}/socket"
     server = subprocess.Popen(
-        [sys.executable, __file__, "serve", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*before, sys.executable, __file__, "serve", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     atexit.register(_end, server, folder)
     assert server.stdout is not None
@@ -101,10 +107,12 @@ def serve(address: str) -> None:
 
 
 LIBRARIES = """
-    captum.attr cleanlab.filter lightning_fabric matplotlib.backends.backend_agg onnx pandas pyarrow.parquet
-    rich.progress scipy.optimize scipy.signal scipy.stats sklearn.linear_model sklearn.metrics torch._dynamo torch.onnx
+    captum.attr cleanlab.filter jinja2 lightning_fabric matplotlib.backends.backend_agg matplotlib.backends.backend_svg
+    onnx pandas pyarrow.parquet rich.progress scipy.optimize scipy.signal scipy.stats sklearn.ensemble
+    sklearn.linear_model sklearn.metrics sklearn.model_selection torch._dynamo torch.onnx
 """.split()
-"""Not facevalue, whose imports each command tests, and not ONNX Runtime: it starts a thread, which a fork lacks."""
+"""Not facevalue, whose imports each command tests; not ONNX Runtime, which starts a thread, which a fork lacks; and not
+the Hub's client, which reads the environment when it is imported."""
 
 
 def _import_libraries() -> None:
@@ -113,7 +121,7 @@ def _import_libraries() -> None:
 
     for name in LIBRARIES:
         importlib.import_module(name)
-    assert "onnxruntime" not in sys.modules
+    assert not {"onnxruntime", "huggingface_hub"} & sys.modules.keys()
     assert "facevalue" not in sys.modules
     gc.freeze()
 

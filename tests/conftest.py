@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-# Libraries and collected tests are a million objects that stay. Looking through them for garbage as often as Python does
-# by default took a tenth of the time.
+# Libraries and collected tests are a million objects that stay. Looking through them for garbage as often as Python
+# does by default took a tenth of the time.
 gc.set_threshold(20_000, 20, 20)
 
 # What runs in the background of a shell ignores Ctrl-C, and so would the processes whose Ctrl-C is tested.
@@ -136,8 +136,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+LONGEST = ("test_readme.py", "test_bad_input.py", "test_windows.py", "test_hub.py", "test_library.py")
+"""Files whose tests take ten seconds and more. They come first: a worker that began one as the last of all would leave
+the other one idle."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that uses the real images must say so, so that it can be left out by name."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()) and item.get_closest_marker("data") is None:
             raise pytest.UsageError(f"{item.nodeid} uses shared_data but lacks the marker data")

@@ -120,17 +120,19 @@ VERBS: dict[str, Callable[[fv.Classifier, Path, Path], object]] = {
 def test_a_call_leaves_host_and_model_as_they_were(verb: str, model: fv.Classifier, lfw: Path, tmp_path: Path) -> None:
     model.train()  # as in the middle of a training loop
     model.body.head.weight.grad = torch.ones_like(model.body.head.weight)
-    VERBS[verb](model, lfw, tmp_path)  # once, so that permanent imports and threads are there
-    again = tmp_path / "again"
-    again.mkdir()
-    # States that no call could set by chance.
-    torch.manual_seed(271828)
-    random.seed(271828)
-    np.random.seed(271828)  # noqa: NPY002
-    before, kept = host(), state(model)
-    VERBS[verb](model, lfw, again)
-    after = host()
-    assert {key for key in before if not same(before[key], after[key])} <= {"running"}
-    assert after["running"] <= before["running"] | {"ThreadPoolExecutor"}, after["running"] - before["running"]
-    now = state(model)
-    assert {key for key in kept if not same(kept[key], now[key])} == set()
+    for call in ("first", "second"):
+        # States that no call could set by chance.
+        torch.manual_seed(271828)
+        random.seed(271828)
+        np.random.seed(271828)  # noqa: NPY002
+        (tmp_path / call).mkdir()
+        before, kept = host(), state(model)
+        VERBS[verb](model, lfw, tmp_path / call)
+        after, now = host(), state(model)
+        assert {key for key in kept if not same(kept[key], now[key])} == set()
+        changed = {key for key in before if not same(before[key], after[key])} - {"running"}
+        started = after["running"] - before["running"] - {"ThreadPoolExecutor"}
+        if not changed and not started:
+            return
+        # Libraries that the first call imports may stay, with their threads and settings.
+    assert (changed, started) == (set(), set())

@@ -3,7 +3,11 @@
 A file's ```bash, ```console and ```python blocks run in order in one temporary folder; what one leaves, files or Python
 names, the next finds. README.md and docs/quickstart.md begin in an empty folder, as their readers do. The other pages
 begin in one with ``images`` (one folder per class), ``model`` (a small one trained on them) and ``photo.jpg``. A block
-after ``<!-- not run: reason -->`` is left out, and the reason must be given.
+after ``<!-- not run: reason -->`` is left out, and the reason must be given. README.md's first block, ``facevalue
+demo``, is run once; other pages that begin with it go on with what it left.
+
+The guides that take longest to run, :data:`LONG`, are run by ``make test-all``. By default their commands are parsed,
+as those of every page: names, options and the types of values. What these commands do, the tests of the verbs run.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,9 +27,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import typer
 from PIL import Image
+from typer.core import TyperGroup
+
+from facevalue.cli import app
 
 from .commands import in_folder
+from .sharing import made_once
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,6 +45,10 @@ FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 SHELLS = ("bash", "sh", "shell", "console")
+DEMO = "facevalue demo\n"
+LONG = tuple(
+    f"docs/guides/{name}.md" for name in ("calibrate", "defend", "ensemble", "evaluate", "policies", "train", "tune")
+)
 SECONDS = 180
 """Longest that one shell block may take, and still be for a reader."""
 
@@ -83,16 +97,38 @@ def typed(text: str) -> tuple[int | str, str]:
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory, lfw: Path) -> Path:
     """What the pages of docs/ begin with."""
-    import facevalue
 
-    folder = tmp_path_factory.mktemp("stage")
-    shutil.copytree(lfw, folder / "images")
-    with Image.open(lfw / "face" / "face-000.png") as image:
-        image.convert("RGB").resize((200, 200)).save(folder / "photo.jpg")
-    small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 3e-3}
-    with contextlib.chdir(folder):
-        facevalue.train("images", "model", recipe="scratch", size=24, epochs=6, settings=small)
-    return folder
+    def make(folder: Path) -> None:
+        import facevalue
+
+        shutil.copytree(lfw, folder / "images")
+        with Image.open(lfw / "face" / "face-000.png") as image:
+            image.convert("RGB").resize((200, 200)).save(folder / "photo.jpg")
+        small = {"network.options": {"widths": [8, 16]}, "fit.patience": 0, "optimizer.lr": 3e-3}
+        with contextlib.chdir(folder):
+            facevalue.train("images", "model", recipe="scratch", size=24, epochs=6, settings=small)
+
+    return made_once(tmp_path_factory, "stage", make)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the first block of README.md left in an empty folder."""
+    block = next(blocks((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert (block.language, block.body, block.reason) == ("bash", DEMO, None)
+
+    def make(folder: Path) -> None:
+        with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", path_of())
+            code, output = typed(commands(block))
+            assert code == 0, f"README.md:{block.line} ended with {code}:\n{output}"
+
+    return made_once(tmp_path_factory, "demo", make)
+
+
+def path_of(*folders: Path) -> str:
+    """PATH with these folders and the environment's own programs first."""
+    return os.pathsep.join([*map(str, folders), str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 @pytest.fixture(scope="session")
@@ -101,8 +137,15 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return in_folder(tmp_path_factory.mktemp("path") / "bin")
 
 
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, id=named(page), marks=[pytest.mark.slow] if named(page) in LONG else []) for page in PAGES],
+)
 def test_every_block_runs(
     page: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,8 +154,11 @@ def test_every_block_runs(
         shutil.copytree(request.getfixturevalue("stage"), tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     # The README's commands start from nothing, as its readers'.
-    folders = [] if page.name == "README.md" else [str(request.getfixturevalue("quick"))]
-    monkeypatch.setenv("PATH", os.pathsep.join([*folders, str(Path(sys.executable).parent), os.environ["PATH"]]))
+    folders = [] if page.name == "README.md" else [request.getfixturevalue("quick")]
+    monkeypatch.setenv("PATH", path_of(*folders))
+    if to_run and (to_run[0].body, to_run[0].reason) == (DEMO, None):
+        shutil.copytree(request.getfixturevalue("demo"), tmp_path, dirs_exist_ok=True)
+        to_run.pop(0)
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)  # classes that a block defines look their module up
     for block in to_run:
@@ -124,6 +170,66 @@ def test_every_block_runs(
         elif block.language in SHELLS:
             code, output = typed(commands(block))
             assert code == 0, f"{where} ended with {code}:\n{output}"
+
+
+def words_of(text: str) -> Iterator[list[str]]:
+    """The words of each ``facevalue`` command in a shell block, after the name; not those in here-documents."""
+    text = re.sub(r"<<-?\s*'?(\w+)'?[^\n]*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE).replace("\\\n", " ")
+    for line in text.splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="();<>|&\n")
+        lexer.whitespace_split = True
+        command: list[str] = []
+        for word in [*lexer, ";"]:
+            if word[0] not in ";|&<>()":
+                command.append(word)
+                continue
+            if command[:1] == ["facevalue"]:
+                yield command[1:]
+            command = []
+
+
+def understood(words: list[str]) -> str:
+    """The name of the verb that these words call; an error if it, an option or the type of a value is unknown."""
+    command, context, name = typer.main.get_command(app), None, "facevalue"
+    while isinstance(command, TyperGroup):
+        context = command.make_context(name, [*words], parent=context)
+        found, command, words = command.resolve_command(context, words)
+        assert found is not None
+        assert command is not None
+        name = found
+    command.make_context(name, [*words], parent=context)
+    return name
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "facevalue " in page.read_text("utf-8")], ids=named)
+def test_every_command_is_understood(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.language in SHELLS and block.reason is None:
+            for words in words_of(commands(block)):
+                understood(words)
+
+
+def test_commands_are_found_and_wrong_ones_refused() -> None:
+    text = """
+mkdir -p a && facevalue data scan 'my images' --page x.html | head
+python - <<'END'
+facevalue nothing
+END
+facevalue train images \\
+    -o model --set 'network.options={widths=[8, 16]}' > log; facevalue demo
+"""
+    found = list(words_of(text))
+    assert found == [
+        ["data", "scan", "my images", "--page", "x.html"],
+        ["train", "images", "-o", "model", "--set", "network.options={widths=[8, 16]}"],
+        ["demo"],
+    ]
+    assert [understood(words) for words in found] == ["scan", "train", "demo"]
+    for wrong in ("trains images", "train images --nothing", "attack model images --limit many"):
+        with pytest.raises(typer.BadParameter.__bases__[0]):
+            understood(wrong.split())
+    assert {name for name in LONG if (ROOT / name).is_file()} == {*LONG}
 
 
 def test_blocks_are_found_as_they_are_written() -> None:

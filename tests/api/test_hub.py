@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +24,8 @@ from facevalue.evidence.card import CANARIES, ModelCard
 from facevalue.models.classifier import Classifier
 from facevalue.runtime import open_folder
 from facevalue.runtime.hub import hub_model
+
+from .. import commands
 
 COMMIT = "c" * 40
 
@@ -45,7 +46,7 @@ class Hub:
             "HF_TOKEN": "hf_x",
             "HF_HUB_DISABLE_XET": "1",
         }
-        command = [sys.executable, "-m", "facevalue", *map(str, arguments)]
+        command = [*commands.facevalue(), *map(str, arguments)]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
 
 

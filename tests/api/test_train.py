@@ -133,25 +133,30 @@ def test_probe_and_finetune_start_from_a_file(
     assert tuned.card.network.weights_sha256 == probe.card.network.weights_sha256 is not None
 
 
-def test_a_probe_learns_from_changed_copies_too(lfw: Path, tmp_path: Path) -> None:
-    made: dict[int, Classifier] = {}
-    for copies in (0, 2):
-        changes: dict[str, Any] = {
-            "network.options": {"widths": [8, 16]},
-            "network.weights": "none",
-            "probe.copies": copies,
-        }
-        if copies:
-            changes |= {"augment.brightness": 0.5, "augment.jpeg": 30}
-        made[copies] = fv.train(
-            lfw, tmp_path / str(copies), recipe="probe", network="small-resnet", size=24, settings=changes
-        )
-    plain, more = (made[copies].card for copies in (0, 2))
+PROBE: dict[str, Any] = {"network.options": {"widths": [8, 16]}, "network.weights": "none"}
+
+
+@pytest.fixture(scope="module")
+def probes(lfw: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Classifier]:
+    """A probe that was fitted once, and one that was then refitted."""
+    folder = tmp_path_factory.mktemp("probes")
+    return [
+        fv.train(lfw, folder / name, recipe="probe", network="small-resnet", size=24, settings=PROBE | {"refit": refit})
+        for name, refit in (("once", False), ("again", True))
+    ]
+
+
+def test_a_probe_learns_from_changed_copies_too(lfw: Path, probes: list[Classifier], tmp_path: Path) -> None:
+    changes = PROBE | {"probe.copies": 2, "augment.brightness": 0.5, "augment.jpeg": 30}
+    made, again = (
+        fv.train(lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, settings=changes)
+        for name in ("made", "again")
+    )
+    plain, more = probes[0].card, made.card
     assert plain.provenance.fingerprint == more.provenance.fingerprint
     assert plain.evaluation("test").n == more.evaluation("test").n  # type: ignore[union-attr]
-    heads = [load_file(tmp_path / str(copies) / "weights.safetensors")["body.head.weight"] for copies in (0, 2)]
+    heads = [load_file(one.folder / "weights.safetensors")["body.head.weight"] for one in (probes[0], made)]
     assert not torch.allclose(*heads)
-    again = fv.train(lfw, tmp_path / "again", recipe="probe", network="small-resnet", size=24, settings=changes)
     assert again.card.files["weights.safetensors"] == more.files["weights.safetensors"]
 
 
@@ -297,10 +302,11 @@ def test_a_refit_that_fits_worse_is_a_warning(lfw: Path, tmp_path: Path) -> None
     assert refit.worse(*reversed(outputs)) == refit.worse(outputs[0], outputs[0]) == []
 
 
-def test_images_of_the_training_are_recognised_from_other_folders(made: Classifier, lfw: Path, tmp_path: Path) -> None:
+def test_images_of_the_training_are_recognised_from_other_folders(
+    made: Classifier, probes: list[Classifier], lfw: Path, tmp_path: Path
+) -> None:
     """Copied elsewhere, made anew by ``data prepare``, or as official splits."""
-    changes = {"network.options": {"widths": [8, 16]}, "network.weights": "none", "refit": True}
-    again = fv.train(lfw, tmp_path / "model", recipe="probe", network="small-resnet", size=24, settings=changes)
+    again = probes[1]
     prepared = tmp_path / "prepared"
     prepare(lfw, prepared, Preparation(size=32, like=again.folder))
     for split in ("validation", "calibration"):
@@ -334,15 +340,9 @@ def test_images_of_the_training_are_recognised_from_other_folders(made: Classifi
 
 
 def test_a_refitted_probe_learns_all_but_test_and_is_calibrated_by_the_head_before_the_refit(
-    lfw: Path, tmp_path: Path
+    probes: list[Classifier], lfw: Path, tmp_path: Path
 ) -> None:
-    changes: dict[str, Any] = {"network.options": {"widths": [8, 16]}, "network.weights": "none"}
-    made = [
-        fv.train(
-            lfw, tmp_path / name, recipe="probe", network="small-resnet", size=24, settings=changes | {"refit": refit}
-        )
-        for name, refit in (("once", False), ("again", True))
-    ]
+    made = probes
     once, again = (result.card for result in made)
     heads = [load_file(result.folder / "weights.safetensors")["body.head.weight"] for result in made]
     assert not torch.allclose(*heads)

@@ -30,6 +30,8 @@ from facevalue.evidence.verification import Verification
 from facevalue.models.classifier import Classifier
 from facevalue.support.files import sha256
 
+from .. import commands
+
 
 @pytest.fixture(scope="session")
 def whole(made: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -264,9 +266,7 @@ def test_drawn_canaries_copy_no_image_of_anybody(lfw: Path, tiny: dict[str, obje
 
 def test_command_line(model: Path, keys: tuple[Path, Path]) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "facevalue", *arguments], capture_output=True, text=True, check=False
-        )
+        return subprocess.run([*commands.facevalue(), *arguments], capture_output=True, text=True, check=False)
 
     assert run("sign", str(model), "--key", str(keys[0])).returncode == 0
     done = run("verify", str(model), "--key", str(keys[1]), "--json", "-")

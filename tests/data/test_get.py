@@ -31,6 +31,8 @@ from facevalue.data.known import KNOWN, Archive, KnownSet
 from facevalue.data.layout import list_files
 from facevalue.errors import DataError, FaceValueError, UsageError
 
+from .. import commands
+
 QUICK = Patience(tries=3, wait=0.01, timeout=5)
 
 
@@ -398,7 +400,7 @@ def test_every_record_is_complete() -> None:
 
 def get(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "facevalue", "data", "get", *map(str, arguments)],
+        [*commands.facevalue(), "data", "get", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,

@@ -29,6 +29,8 @@ from facevalue.data.fetch.known_sets import RECEIPT, Fetched, fetch
 from facevalue.data.known import KNOWN
 from facevalue.errors import DataError, FaceValueError, UsageError
 
+from .. import commands
+
 QUICK = Patience(tries=3, wait=0.01, timeout=5)
 FACES = KNOWN["real-or-ai-faces"]
 OWNER, NAME = "xhlulu", "140k-real-and-fake-faces"
@@ -315,7 +317,7 @@ def test_a_mirror_needs_neither_package_nor_credentials(
 
 
 def shell(out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "facevalue", "data", "get", "real-or-ai-faces", "-o", str(out), "--json", "-"]
+    command = [*commands.facevalue(), "data", "get", "real-or-ai-faces", "-o", str(out), "--json", "-"]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
 
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +29,8 @@ from facevalue.data.prepare import LEFT_OUT, PREPARED, Preparation, prepare
 from facevalue.data.scan import scan
 from facevalue.data.splits import with_splits
 from facevalue.errors import DataError, UsageError
+
+from .. import commands
 
 Fill = Callable[..., Path]
 SMALL = Preparation(size=32)
@@ -273,7 +274,7 @@ def test_the_same_bytes_again(tmp_path: Path, fill: Fill) -> None:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "facevalue", "data", "prepare", *map(str, arguments)]
+    return [*commands.facevalue(), "data", "prepare", *map(str, arguments)]
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, told: str) -> None:
@@ -359,7 +360,7 @@ def test_ctrl_c_leaves_what_was_there(lfw: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     prepare(lfw, out, Preparation(size=24))
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    arguments = command(lfw, "-o", out, "--size", "1024", "--overwrite")
+    arguments = [*commands.FROM_NOTHING, "data", "prepare", lfw, "-o", out, "--size", "1024", "--overwrite"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < until:

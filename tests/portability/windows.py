@@ -14,6 +14,7 @@ Run as ``python windows.py PROGRAM.py ARGUMENTS``. It shows what our code asks o
 from __future__ import annotations
 
 import builtins
+import gc
 import io
 import os
 import re
@@ -145,6 +146,7 @@ def become_windows() -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(50_000, 20, 100)  # as the command line does: it will import everything
     become_windows()
     sys.argv = sys.argv[1:]
     sys.path.insert(0, str(Path(sys.argv[0]).parent))

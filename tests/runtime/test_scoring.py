@@ -25,6 +25,7 @@ from facevalue.runtime.scoring import engines
 from facevalue.runtime.scoring.run import predict_to_parquet
 from facevalue.support import machine, output_folder
 
+from .. import commands
 from .model_folders import write_model
 
 ENGINES = [
@@ -243,7 +244,7 @@ def test_without_pyarrow_nothing_is_written(
 
 def test_command(folder: Path, images: Path, tmp_path: Path) -> None:
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "facevalue", "predict", str(folder), *map(str, arguments)]
+        command = [*commands.facevalue(), "predict", str(folder), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     done = run(images, "--parquet", tmp_path / "out", "--json", "-")

@@ -56,7 +56,7 @@ def pixel_limit() -> int:
 def read_bytes(path: Path) -> bytes:
     """A file's bytes; raises :class:`ImageError` with the reason if it cannot be read."""
     try:
-        found = os.stat(path)
+        found = path.stat()
         mode = found.st_mode
         if stat.S_ISREG(mode):
             return _whole(path, found.st_size)
