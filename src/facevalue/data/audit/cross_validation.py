@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 SEED = 0
+
+MOST_COMPUTED = 1000
+_computed: dict[bytes, float] = {}
+"""AUC by the hash of the numbers it is of."""
 
 Folds = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 """Positions of the images to fit on and of those to test on."""
@@ -37,21 +39,13 @@ def forest_auc(values: NDArray[np.float64], labels: NDArray[np.int64], folds: Fo
     """
     digest = hashlib.sha256(repr((values.shape, [len(test) for _, test in folds])).encode())
     for numbers in (values, labels, *(part for fold in folds for part in fold)):
-        digest.update(np.ascontiguousarray(numbers))
-    return _once(_Asked(digest.digest(), lambda: _forest_auc(values, labels, folds)))
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A figure to compute; equal to another from the same numbers."""
-
-    digest: bytes
-    compute: Callable[[], float] = field(compare=False)
-
-
-@lru_cache(maxsize=32)
-def _once(asked: _Asked) -> float:
-    return asked.compute()
+        digest.update(numbers.tobytes())
+    key = digest.digest()
+    if key not in _computed:
+        if len(_computed) >= MOST_COMPUTED:
+            _computed.clear()
+        _computed[key] = _forest_auc(values, labels, folds)
+    return _computed[key]
 
 
 def _forest_auc(values: NDArray[np.float64], labels: NDArray[np.int64], folds: Folds) -> float:
