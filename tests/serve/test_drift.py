@@ -97,7 +97,8 @@ def test_the_guide_has_the_measured_figures() -> None:
     kept = json.loads((root / "benchmarks" / "results" / "drift.json").read_text())
 
     def percent(*values: float) -> str:
-        return f"{100 * min(values):.1f} %" if len(values) == 1 else f"{100 * min(values):.1f} to {100 * max(values):.1f} %"
+        least, most = f"{100 * min(values):.1f}", f"{100 * max(values):.1f}"
+        return f"{least} %" if len(values) == 1 else f"{least} to {most} %"
 
     def row(*sets: dict[str, float]) -> str:
         accuracy, estimate = ([one[key] for one in sets] for key in ("accuracy", "average_confidence"))
