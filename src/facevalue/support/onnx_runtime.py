@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 SWITCH = "ORT_DISABLE_TELEMETRY"
-"""Read once, when ONNX Runtime starts; versions before 1.29 do not know it on Linux."""
+"""Read once, when ONNX Runtime is imported."""
 
 
 def onnxruntime() -> Any:
@@ -22,8 +22,6 @@ def onnxruntime() -> Any:
         return importlib.import_module("onnxruntime")
     os.environ[SWITCH] = "1"
     try:
-        package = importlib.import_module("onnxruntime")
-        package.disable_telemetry_events()  # starts it, so that the switch is read now
+        return importlib.import_module("onnxruntime")
     finally:
         del os.environ[SWITCH]
-    return package
