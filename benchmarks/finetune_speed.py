@@ -33,13 +33,13 @@ SIDES: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 
 
-def some_of(whole: Path, out: Path, images: int) -> None:
+def some_of(packed: Path, out: Path, images: int) -> None:
     """The first images of each class and part, so that there are ``images`` in all."""
-    for folder in sorted(whole.glob("*/*")):
+    for folder in sorted(packed.glob("*/*")):
         share = images * (1 if folder.parent.name == "validation" else 4) // 10
-        (out / folder.relative_to(whole)).mkdir(parents=True)
+        (out / folder.relative_to(packed)).mkdir(parents=True)
         for path in sorted(folder.iterdir())[:share]:
-            shutil.copyfile(path, out / path.relative_to(whole))
+            shutil.copyfile(path, out / path.relative_to(packed))
 
 
 def measured(side: str, data: Path) -> dict[str, Any]:
@@ -63,9 +63,9 @@ def whole(run: dict[str, Any]) -> float:
 def main(images: int = 400, rounds: int = 1) -> None:
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     with tempfile.TemporaryDirectory() as folder:
-        whole, data = Path(folder) / "whole", Path(folder) / "data"
-        pack(whole)
-        some_of(whole, data, images)
+        packed, data = Path(folder) / "packed", Path(folder) / "data"
+        pack(packed)
+        some_of(packed, data, images)
         for _ in range(rounds):
             for side in SIDES:
                 runs[side].append(measured(side, data))
