@@ -6,8 +6,8 @@ ways. CLIP's features are those of ``real-or-ai/families`` and texture's those o
 images. Texture has about forty thousand numbers an image; they are standardised by images of the sources that are
 learned from (not ``unseen-faces``), and projected at random to 1,024.
 
-All 2,230 images in six versions take some hours on two cores. Each source is kept when it is done, so a stopped run
-goes on. Run from the project's root: ``python -m benchmarks.source_features CLIP.safetensors FOLDER [--each N]``.
+All 2,230 images in six versions take one to two hours on two cores. Each source is kept when it is done, so a stopped
+run goes on. Run from the project's root: ``python -m benchmarks.source_features CLIP.safetensors FOLDER [--each N]``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ ProGAN, FFHQ with StyleGAN. A head is fitted to twins alone; or to twins less th
 difference between real and AI is left; or to all sources and these.
 
 FOLDER is made by ``python -m benchmarks.source_features``; ``unseen-faces`` is not used. Run from the project's root:
-``python -m benchmarks.stacked_features FOLDER``.
+``python -m benchmarks.stacked_features FOLDER [SEED …]``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -179,15 +179,15 @@ def pairs_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, seeds: Sequence[int] = SEEDS) -> None:
     """Measure and write the results."""
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = list(pool.map(measured, [folder] * len(SEEDS), SEEDS))
+        found = list(pool.map(measured, [folder] * len(seeds), seeds))
     alone = [row for rows, _ in found for row in rows]
     pairs = [row for _, rows in found for row in rows]
     figures = {
-        "command": shlex.join(["python", "-m", "benchmarks.stacked_features", "FOLDER"]),
-        "seeds": list(SEEDS),
+        "command": shlex.join(["python", "-m", "benchmarks.stacked_features", "FOLDER", *map(str, seeds)]),
+        "seeds": list(seeds),
         "share": SHARE,
         "family_left_out": {way: mean_of([row for row in alone if row["way"] == way]) for way in WAYS},
         "by_seed": {way: [mean_of([row for row in rows if row["way"] == way]) for rows, _ in found] for way in WAYS},
@@ -211,4 +211,4 @@ def _comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), [int(one) for one in sys.argv[2:]] or SEEDS)

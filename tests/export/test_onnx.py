@@ -165,6 +165,7 @@ def test_constant_paddings_leave_no_arithmetic_on_sizes(make: Make, tmp_path: Pa
 
 
 def test_the_file_has_metadata(make: Make, tmp_path: Path) -> None:
+    card = make().card
     OnnxExporter().write(make(), tmp_path / "m.onnx")
     model = onnx.load(tmp_path / "m.onnx")
     facts = {entry.key: entry.value for entry in model.metadata_props}
@@ -172,7 +173,8 @@ def test_the_file_has_metadata(make: Make, tmp_path: Path) -> None:
     assert float(facts["temperature"]) == 1.7
     assert json.loads(facts["preprocessing"])["size"] == 32
     assert facts["facevalue_version"]
-    assert (facts["novelty_limit"], facts["source_limit"]) == ("null", "null")
+    assert json.loads(facts["novelty_limit"]) == card.abstention.novelty
+    assert json.loads(facts["source_limit"]) == card.abstention.source
     (pixels,) = model.graph.input
     dims = pixels.type.tensor_type.shape.dim
     assert pixels.name == "pixels"
