@@ -125,7 +125,8 @@ def test_scores_added_to_the_card_begin_the_drift_alarm_anew(own_folder: Path, f
         assert client.get("/drift").json()["reference_images"] == 5
         assert "facevalue_accuracy_estimate{" not in client.get("/metrics").text
         assert post(client, ("a.png", face)).json()["model"]["version"] == version
-        assert "facevalue_accuracy_estimate{" in client.get("/metrics").text
+        # Images are counted after they are answered.
+        until(lambda: "facevalue_accuracy_estimate{" in client.get("/metrics").text)
 
 
 def test_a_folder_is_opened_again_when_it_became_readable(own_folder: Path) -> None:
