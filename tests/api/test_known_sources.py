@@ -231,6 +231,7 @@ def test_an_adapted_folder_opens_and_adapts_again(images: Path, adapted: AdaptRe
         ({"real/yellow": "nowhere"}, UsageError, "is not a folder"),
         ({"real/": "."}, UsageError, "class and source"),
         ({"real/ ": "."}, UsageError, "class and source"),
+        ({"real/\u200b": "."}, UsageError, "class and source"),
         ({"real/yellow ": "."}, UsageError, "begins or ends with a space"),
         ({"real/yellow": ".", "ai/pink": "./"}, UsageError, "is given for real/yellow too"),
         ({"real/yellow": ".", "ai/pink": ".."}, UsageError, "one is inside the other"),

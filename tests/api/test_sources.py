@@ -144,6 +144,14 @@ def test_leaving_out_on_the_command_line(folder: Path, images: Path, tmp_path: P
     assert "each family left out, 1 seed" in done.stdout
 
 
+def test_no_probe_is_told_before_anything_is_evaluated(made: Classifier, lfw: Path, tmp_path: Path) -> None:
+    made.save(tmp_path / "model")
+    card = (tmp_path / "model" / "card.json").read_bytes()
+    done = CliRunner().invoke(app, ["evaluate", str(tmp_path / "model"), str(lfw), "--leave-out", "source"])
+    assert done.exit_code == 2
+    assert (tmp_path / "model" / "card.json").read_bytes() == card
+
+
 def test_what_is_no_probe_or_has_no_sources_is_refused(made: Classifier, folder: Path, lfw: Path, images: Path) -> None:
     with pytest.raises(UsageError, match="only a probe is its head alone"):
         fv.evaluate_left_out(made, lfw)

@@ -118,7 +118,7 @@ def test_another_run_into_the_same_folder_is_refused(folder: Path, images: Path,
     kept = {path.name: path.read_bytes() for path in out.iterdir()}
     other = tmp_path / "other"
     write_model(other, seed=1)
-    with pytest.raises(UsageError, match=r"another run \(model"):
+    with pytest.raises(UsageError, match=r"another run \(another model\)"):
         predict_to_parquet(other, images, out, engine="onnxruntime")
     with pytest.raises(UsageError, match=r"another run \(sources"):
         predict_to_parquet(folder, images / "a", out, engine="onnxruntime")
@@ -126,9 +126,28 @@ def test_another_run_into_the_same_folder_is_refused(folder: Path, images: Path,
         predict_to_parquet(folder, images, out, engine="onnxruntime", shard="1/2")
     with pytest.raises(UsageError, match="is not empty and no folder of predictions"):
         predict_to_parquet(folder, images, images)
+    with pytest.raises(UsageError, match=r"empty\.png is a file; choose another"):
+        predict_to_parquet(folder, images, images / "empty.png")
+    with pytest.raises(UsageError, match=r"empty\.png cannot be written to"):
+        predict_to_parquet(folder, images, images / "empty.png" / "out")
     with output_folder.locked(out), pytest.raises(FaceValueError, match="another process is writing"):
         predict_to_parquet(folder, images, out, engine="onnxruntime")
     assert {path.name: path.read_bytes() for path in out.iterdir()} == kept
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "null", '"text"', "{"])
+def test_a_damaged_manifest_is_told(manifest: str, folder: Path, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "_manifest.json").write_text(manifest)
+    with pytest.raises(FaceValueError, match=r"_manifest\.json is damaged"):
+        predict_to_parquet(folder, images, tmp_path / "out", engine="onnxruntime")
+
+
+def test_a_run_killed_while_its_manifest_was_written_begins_again(folder: Path, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "._manifest.json.a1b2.json").write_text('{"format"')
+    assert predict_to_parquet(folder, images, tmp_path / "out", engine="onnxruntime").images == 22
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"_manifest.json", "part-000000.parquet"}
 
 
 def test_changed_sources_and_parts_are_noticed(
@@ -259,3 +278,7 @@ def test_command(folder: Path, images: Path, tmp_path: Path) -> None:
     )
     unreadable = run(images / "empty.png", "--parquet", tmp_path / "bad")
     assert unreadable.returncode == 1
+    assert unreadable.stdout.startswith("1 image: 0 answered, 0 abstained, 1 cannot be read; ")
+    other = run(images / "a", "--parquet", tmp_path / "bad")
+    assert other.returncode == 2
+    assert other.stderr.endswith("; choose another --parquet\n")

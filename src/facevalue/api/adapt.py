@@ -101,8 +101,8 @@ def adapt(
     facts = before.card.sources
     if facts is None or not isinstance(before.novelty_score, SourceDistance) or before.origin is None:
         raise UsageError(
-            "the model does not know its sources, so none can be added; train it with `settings` sources.known on, on "
-            "images with a folder or a column `source` for each source"
+            "the model does not know its sources, so none can be added; train it with `settings` "
+            "sources.known=on, on images with a folder for each source or a column 'source'"
         )
     if len(before.card.classes) != 2:
         raise UsageError(f"adapt is for two classes, and the model has {len(before.card.classes)}")

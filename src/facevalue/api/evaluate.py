@@ -292,7 +292,7 @@ def evaluate_left_out(
     if by not in get_args(By) or seeds < 1:
         raise UsageError(f"Expected `leave_out` source or family and `seeds` of at least 1, but got {by!r}, {seeds}")
     context = EvaluationContext.of(model, data, split=split or "all", classes=classes, seed=seed, save=save)
-    recipe, origin = recipe_of_probe(context.classifier), context.classifier.origin
+    recipe, origin = recipe_of_probe(context.classifier.card), context.classifier.origin
     if origin is None:
         raise UsageError("`leave_out` trains the head again, but the model's training images are not known")
     names, new = left_out_by(context.rows, by), ~context.parts.isin(LEARNED).to_numpy()

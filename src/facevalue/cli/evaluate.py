@@ -106,6 +106,12 @@ def run(
     """Measure a model on images with known labels, with 95 % intervals."""
     named = classes_of(classes or ())
 
+    if leave_out is not None:  # before the other figures are made and saved
+        from facevalue.evidence.card import ModelCard
+        from facevalue.training.left_out import recipe_of_probe
+
+        recipe_of_probe(ModelCard.load(model))
+
     from facevalue.api.evaluate import certify as run_certify
     from facevalue.api.evaluate import (
         evaluate,

@@ -108,14 +108,19 @@ def _expect_names(add: Mapping[str, Path | str], classes: Sequence[str], sources
         raise UsageError("`add` names no source; give a folder for each, such as real/camera-x=FOLDER")
     for name in add:
         label, _, source = name.partition("/")
-        if not label.strip() or not source.strip():
-            raise UsageError(f"expected `add` to name class and source, such as real/camera-x, but got {name!r}")
+        if _blank(label) or _blank(source):
+            raise UsageError(f"Expected `add` to name class and source, such as real/camera-x, but got {name!r}")
         if source != source.strip():
             raise UsageError(f"`add` {name!r}: the name of the source begins or ends with a space")
         if label not in classes:
             raise UsageError(f"`add` {name}: the model has no class {label!r}; it has {', '.join(classes)}")
         if name in sources:
             raise UsageError(f"`add` {name}: the model has this source already; choose another name")
+
+
+def _blank(name: str) -> bool:
+    """Whether a name has nothing to see: spaces and invisible characters alone."""
+    return not any(c.isprintable() and not c.isspace() for c in name)
 
 
 def _expect_folders(add: Mapping[str, Path | str]) -> None:

@@ -16,6 +16,7 @@ from facevalue.data.dataset import ImageDataset, dataset_of
 from facevalue.data.families import By, left_out_by
 from facevalue.data.manifest import Manifest
 from facevalue.errors import DataError, UsageError
+from facevalue.evidence.card import ModelCard
 from facevalue.models.calibration.temperature import fit_temperature
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Extractor, Features
@@ -27,15 +28,15 @@ from facevalue.training.source_controls import LEARNED
 Masks = Mapping[str, NDArray[np.bool_]]
 
 
-def recipe_of_probe(classifier: Classifier) -> Recipe:
+def recipe_of_probe(card: ModelCard) -> Recipe:
     """The recipe of a probe.
 
     Raises
     ------
     UsageError
-        The classifier is no probe, or was made in a way that a new head alone cannot repeat.
+        The model is no probe, or was made in a way that a new head alone cannot repeat.
     """
-    plain = classifier.card.recipe
+    plain = card.recipe
     if plain.get("method") != "probe" or {"finetune", "members"} & plain.keys():
         raise UsageError(
             "`leave_out` trains the head again, and only a probe is its head alone: the network of this model "

@@ -133,7 +133,8 @@ def _one(
     asked = np.flatnonzero(((labels == label) & named) | ((labels != label) & ~named & images.new))
     mine = (labels == label)[asked]
     if mine.sum() < FEWEST:
-        raise DataError(f"only {int(mine.sum())} images to test on, and {FEWEST} are needed")
+        n = int(mine.sum())
+        raise DataError(f"only {n} image{'s' * (n != 1)} to test on, and {FEWEST} are needed")
     if mine.all():
         raise DataError("there is no image of another class that the model has not learned from, to compare with")
     kept = {part: sources != name for part, sources in known.items()}

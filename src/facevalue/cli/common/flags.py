@@ -29,8 +29,11 @@ def using(names: Mapping[str, str]) -> Iterator[None]:
 def of(signature: inspect.Signature) -> dict[str, str]:
     """The flag of each parameter of a command."""
     names = {name: _typed(parameter) for name, parameter in signature.parameters.items()}
-    # The recipe's settings have different names in Python and as a flag.
-    return {**names, "settings": names.get("changes", "--set")}
+    # The recipe's settings have different names in Python and as a flag, and so has the folder of predictions.
+    differing = {"settings": names.get("changes", "--set")}
+    if "parquet" in names:
+        differing["output"] = names["parquet"]
+    return {**names, **differing}
 
 
 def translated(line: str, names: Mapping[str, str] | None = None) -> str:

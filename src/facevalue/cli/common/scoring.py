@@ -85,9 +85,9 @@ def into_folder(
     rate = f"; {done.scored / done.seconds:,.0f} images/s with {done.engine}" if done.scored else ""
     here = f" ({done.images - done.scored:,} were there already)" if done.scored < done.images else ""
     lines = [
-        f"{done.images:,} images{here}: {done.answered:,} answered, {done.abstained:,} abstained, "
-        f"{done.unreadable:,} cannot be read{rate}",
-        f"{output}: {done.rows:,} rows in {done.parts:,} part{'s' * (done.parts != 1)}",
+        f"{done.images:,} image{'s' * (done.images != 1)}{here}: {done.answered:,} answered, "
+        f"{done.abstained:,} abstained, {done.unreadable:,} cannot be read{rate}",
+        f"{output}: {done.rows:,} row{'s' * (done.rows != 1)} in {done.parts:,} part{'s' * (done.parts != 1)}",
     ]
     deliver(done.to_dict(), json, *lines)
     if done.images and done.unreadable == done.images:

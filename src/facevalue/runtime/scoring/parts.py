@@ -147,16 +147,17 @@ def opened(folder: Path, asked: Mapping[str, Any], classes: Sequence[str]) -> It
     """
     asked = {"format": FORMAT, **asked}
     schema = bulk.parquet_schema(classes)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; choose another `output`")
+    files.check_writable(folder / MANIFEST)
     with output_folder.locked(folder), output_folder.resumable(folder):
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder} is a file; choose another `output`")
-        if folder.is_dir() and any(folder.iterdir()):
+        half_written = set(folder.glob(f".{MANIFEST}.*.json"))  # of a killed process
+        if folder.is_dir() and set(folder.iterdir()) - half_written:
             _check_same(folder, asked)
         else:
-            files.check_writable(folder)
             folder.mkdir(parents=True, exist_ok=True)
             files.write_json(folder / MANIFEST, {**asked, "complete": False})
-        for left in folder.glob(".part-*.parquet"):  # of a killed process
+        for left in (*half_written, *folder.glob(".part-*.parquet")):
             left.unlink()
         yield Parts(folder, schema)
 
@@ -168,13 +169,14 @@ def _check_same(folder: Path, asked: Mapping[str, Any]) -> None:
         raise UsageError(f"{folder} is not empty and no folder of predictions; choose another `output`") from error
     except ValueError as error:
         raise FaceValueError(f"{folder / MANIFEST} is damaged; choose another `output`") from error
+    if not isinstance(manifest, dict):
+        raise FaceValueError(f"{folder / MANIFEST} is damaged; choose another `output`")
     for name, value in asked.items():
         was = manifest.get(name)
         if was != value:
-            raise UsageError(
-                f"{folder} holds predictions of another run ({name}: {_short(was)}, now {_short(value)}); choose "
-                "another `output`"
-            )
+            # The model is named by a hash, which tells nobody anything.
+            what = "another model" if name == "model" else f"{name}: {_short(was)}, now {_short(value)}"
+            raise UsageError(f"{folder} holds predictions of another run ({what}); choose another `output`")
 
 
 def _short(value: Any) -> str:
