@@ -118,8 +118,10 @@ def test_another_run_into_the_same_folder_is_refused(folder: Path, images: Path,
     kept = {path.name: path.read_bytes() for path in out.iterdir()}
     other = tmp_path / "other"
     write_model(other, seed=1)
-    with pytest.raises(UsageError, match=r"another run \(another model\)"):
+    with pytest.raises(UsageError, match=r"another run \(another model, gate or `stable`\)"):
         predict_to_parquet(other, images, out, engine="onnxruntime")
+    with pytest.raises(UsageError, match=r"another run \(another model, gate or `stable`\)"):
+        predict_to_parquet(folder, images, out, engine="onnxruntime", stable=3)
     with pytest.raises(UsageError, match=r"another run \(sources"):
         predict_to_parquet(folder, images / "a", out, engine="onnxruntime")
     with pytest.raises(UsageError, match=r"another run \(shard: 1/1, now 1/2\)"):

@@ -175,7 +175,9 @@ def _check_same(folder: Path, asked: Mapping[str, Any]) -> None:
         was = manifest.get(name)
         if was != value:
             # The model is named by a hash, which tells nobody anything.
-            what = "another model" if name == "model" else f"{name}: {_short(was)}, now {_short(value)}"
+            what = f"{name}: {_short(was)}, now {_short(value)}"
+            if name == "model":
+                what = "another model, gate or `stable`"
             raise UsageError(f"{folder} holds predictions of another run ({what}); choose another `output`")
 
 
