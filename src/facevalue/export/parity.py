@@ -86,7 +86,9 @@ class Reference:
         fast = sharing_weights(self.model)
         fast.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         answers: list[Answer] = []
+        size = min(_BATCH, fast.body.batch)
         items: list[_Item] = [*zip(dataset.names, shown, strict=True), *drawn]
+        machine.trim_memory()  # what training has freed
         with progress.work("asking the model", n) as work:
             inputs = machine.in_order(self._first_input, items, ahead=4 * _BATCH)
             while batch := list(islice(inputs, _BATCH)):
@@ -95,8 +97,8 @@ class Reference:
                         self._images.append(item.data)
                         self._kinds.append(item.kind)
                 readable = [pixels for _, pixels in batch if pixels is not None]
-                if readable:
-                    answers.extend(fast.answers(np.stack(readable), heat=False))
+                for start in range(0, len(readable), size):
+                    answers.extend(fast.answers(np.stack(readable[start : start + size]), heat=False))
                 if self._held is not None:
                     self._held.extend(readable)
                 work.advance(len(batch))

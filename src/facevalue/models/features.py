@@ -20,7 +20,7 @@ from facevalue.models.graphs.engines import Engine, opened
 from facevalue.models.graphs.record import Recordable, recorded
 from facevalue.models.novelty import NoveltyScore
 from facevalue.models.weight_sharing import sharing_weights
-from facevalue.support import progress
+from facevalue.support import machine, progress
 
 MANY = 200
 """Number of images from which it is faster to record a graph for an engine than to stay with torch."""
@@ -239,6 +239,8 @@ class Extractor:
                 done += len(pixels)
                 work.advance(len(pixels))
         assert into is not None, "there is no image"
+        if self._quick is not None:
+            self._quick.rest()
         return into
 
     def _of(self, pixels: NDArray[np.uint8]) -> Tensor:
@@ -254,7 +256,10 @@ class Extractor:
         engine = _recorded(self._classifier, self._quarters)
         if engine is None:
             return None
-        expected, got = _in_torch(self._classifier, self._quarters)(pixels), torch.from_numpy(engine.run(pixels))
+        expected = _in_torch(self._classifier, self._quarters)(pixels)
+        # The command line lets the C library keep what torch frees; the engine's memory would come on top of it.
+        machine.trim_memory()
+        got = torch.from_numpy(engine.run(pixels))
         if not expected.isfinite().all():  # a broken network, which later checks report
             return None
         near = float(1e-3 * expected.abs().max())
@@ -305,7 +310,9 @@ def _recorded(classifier: Classifier, quarters: bool) -> Engine | None:
     """An engine with the recorded graph; ``None`` if the network cannot be recorded."""
     model = sharing_weights(classifier).eval().requires_grad_(False)
     try:
-        return opened(recorded(_Features(model, quarters), model.card.preprocessing.size).SerializeToString())
+        graph = recorded(_Features(model, quarters), model.card.preprocessing.size).SerializeToString()
+        machine.trim_memory()
+        return opened(graph)
     except Exception as error:  # each unsupported operator raises its own type; torch computes the same
         progress.note(
             f"{model.card.network.name} cannot be recorded for a faster engine ({type(error).__name__}); "

@@ -52,7 +52,8 @@ def probe_features(
     if settings.quarter_consistency:
         size = classifier.card.preprocessing.size
         try:
-            classifier.features_of_quarters(torch.zeros(1, 3, size, size))
+            with torch.inference_mode():  # else every map is kept for a gradient
+                classifier.features_of_quarters(torch.zeros(1, 3, size, size))
         except ValueError as error:
             raise UsageError(
                 f"probe.quarter_consistency cannot be used with {recipe.network.name} at {size} pixels: {error}"
