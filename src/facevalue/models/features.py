@@ -239,8 +239,6 @@ class Extractor:
                 done += len(pixels)
                 work.advance(len(pixels))
         assert into is not None, "there is no image"
-        if self._quick is not None:
-            self._quick.rest()
         return into
 
     def _of(self, pixels: NDArray[np.uint8]) -> Tensor:

@@ -26,12 +26,10 @@ class Engine:
     ----------
     name : of the engine, with its version.
     run : thread-safe only if each call is made after the last has returned.
-    rest : frees the memory of the maps between runs; the next run takes it again.
     """
 
     name: str
     run: Run
-    rest: Callable[[], None] = lambda: None
 
 
 def opened(graph: bytes) -> Engine:
@@ -65,8 +63,7 @@ def _in_openvino(graph: bytes) -> Engine:
     model.reshape(shape)
     # The default would be bfloat16 on processors that have it, which changes answers.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
-    compiled = core.compile_model(model, "CPU", settings)
-    requests = ov.AsyncInferQueue(compiled, threads)
+    requests = ov.AsyncInferQueue(core.compile_model(model, "CPU", settings), threads)
 
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(pixels)
@@ -80,4 +77,4 @@ def _in_openvino(graph: bytes) -> Engine:
         requests.wait_all()
         return np.stack(found)
 
-    return Engine(f"openvino {version('openvino')}", run, compiled.release_memory)
+    return Engine(f"openvino {version('openvino')}", run)
