@@ -11,6 +11,9 @@ from facevalue.training.recipe import Recipe
 _REST = 700 * 2**20
 """Bytes of the program itself, its libraries and the images of a batch."""
 
+_QUARTERS = 1500 * 2**20
+"""Bytes of an engine that computes images and their quarters at two sizes (measured: MobileNetV2's texture network)."""
+
 
 def bytes_needed(features: int, images: Mapping[str, int], recipe: Recipe) -> int:
     """An estimate of the most memory that a probe takes at once.
@@ -33,7 +36,7 @@ def bytes_needed(features: int, images: Mapping[str, int], recipe: Recipe) -> in
     at_the_fit = 4 * features * (rows + others) + fit
     # Novelty takes the training features in double precision, when the differences are gone.
     after_it = 4 * features * (learned + others) + 3 * 8 * train * features
-    return max(at_the_fit, after_it) + _REST
+    return max(at_the_fit, after_it) + _REST + (_QUARTERS if settings.quarter_consistency else 0)
 
 
 def short_memory(needed: int) -> Iterator[Finding]:
