@@ -22,7 +22,7 @@ from facevalue.export.int8 import Operation, eight_bit
 from facevalue.export.onnx import OnnxExporter, facts
 from facevalue.models.classifier import Classifier
 from facevalue.support import machine
-from facevalue.support.openvino import openvino
+from facevalue.support.openvino import compiled, openvino
 
 XML = "model.xml"
 _NAMES = "facevalue"  # where the card's facts are in the file's runtime information
@@ -76,11 +76,11 @@ class OpenvinoExporter(Exporter):
 
     def open(self, card: ModelCard, path: Path, precision: Precision) -> Runtime:
         """Compile it for this processor at the precision asked for."""
-        compiled = compiled_model(path / XML, "bf16" if precision == "bf16" else "f32")
-        names = [output.any_name for output in compiled.outputs]
+        network = compiled_model(path / XML, "bf16" if precision == "bf16" else "f32")
+        names = [output.any_name for output in network.outputs]
 
         def run(pixels: Pixels) -> dict[str, NDArray[np.floating]]:
-            found = compiled(pixels)
+            found = network(pixels)
             return {name: np.array(found[name]) for name in names}
 
         return Runtime(run, {"openvino": version("openvino")})
@@ -88,8 +88,8 @@ class OpenvinoExporter(Exporter):
 
 def compiled_model(xml: Path, precision: str) -> Any:
     """The model for this processor, in ``f32`` or ``bf16``, with the threads that this process may use."""
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": machine.threads(), "NUM_STREAMS": 1}
-    return _core().compile_model(_core().read_model(xml), "CPU", settings)
+    core = _core()
+    return compiled(core, core.read_model(xml), precision, machine.threads(), 1)
 
 
 def _core() -> Any:

@@ -28,8 +28,8 @@ def openvino() -> Any:
     return importlib.import_module("openvino")
 
 
-def for_one_image(core: Any, model: Path) -> Any:
-    """A network read from a file, for one network input per request."""
+def for_one_image(core: Any, model: Path | bytes) -> Any:
+    """A network read from a file or its bytes, for one network input per request."""
     network = core.read_model(model)
     shape = network.input(0).partial_shape
     shape[0] = 1

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from facevalue.errors import UsageError
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.policy.check import Check
+from facevalue.evidence.policy.check import Check, figure_checks, worst
 from facevalue.evidence.policy.figures import (
     CALIBRATION_FIGURES,
     EXPLANATION_FIGURES,
     PROMISES,
+    Direction,
 )
 from facevalue.evidence.policy.tables import number, unknown
 from facevalue.evidence.records import (
     CalibrationReport,
+    ConditionFigures,
     ExplanationReport,
 )
 
@@ -31,18 +33,19 @@ def calibration_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -
         raise UsageError(f"[require.calibration] needs a figure ({', '.join(CALIBRATION_FIGURES)})")
     reports = [r for r in card.of_kind(CalibrationReport) if r.split == split]
     found = [] if not reports else [f for f in reports[-1].conditions if where in (None, f.condition)]
-    for key, value in figures.items():
-        of, direction = CALIBRATION_FIGURES[key]
+
+    def got(of: Callable[[ConditionFigures], float | None], direction: Direction) -> float | None:
         values = [of(one) for one in found]
         # The worst condition counts. Where one has no figure (nothing was answered), there is none to meet.
         known = [one for one in values if one is not None]
-        got = None if len(known) < len(values) or not known else (min if direction == "at least" else max)(known)
-        reason = None
-        if not found:
-            reason = f"no calibration on {split!r}" + ("" if where is None else f" under the condition {where!r}")
-        elif got is None:
-            reason = f"under a condition nothing is answered, so there is no {key}"
-        yield Check(f"calibration.{key}", direction, number(f"calibration.{key}", value), got, reason)
+        return None if len(known) < len(values) else worst(known, direction)
+
+    def why(key: str) -> str:
+        if found:
+            return f"under a condition nothing is answered, so there is no {key}"
+        return f"no calibration on {split!r}" + ("" if where is None else f" under the condition {where!r}")
+
+    yield from figure_checks("calibration", figures, CALIBRATION_FIGURES, got, why)
 
 
 def promise_checks(card: ModelCard, _split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
@@ -60,14 +63,11 @@ def explanation_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -
     method = wanted.get("method", "gradcam")
     reports = [e for e in card.of_kind(ExplanationReport) if e.split == split]
     found = [figures for report in reports for figures in report.results if figures.method == method]
-    for key, value in wanted.items():
-        if key == "method":
-            continue
-        if key not in EXPLANATION_FIGURES:
-            raise unknown(f"explanations.{key}", ["method", *EXPLANATION_FIGURES])
-        of, direction = EXPLANATION_FIGURES[key]
-        got = of(found[-1]) if found else None
-        reason = None
-        if got is None:
-            reason = f"too few images have heat for {key}" if found else f"no faithfulness of {method!r} on {split!r}"
-        yield Check(f"explanations.{key}", direction, number(f"explanations.{key}", value), got, reason)
+    yield from figure_checks(
+        "explanations",
+        {key: value for key, value in wanted.items() if key != "method"},
+        EXPLANATION_FIGURES,
+        lambda of, _: of(found[-1]) if found else None,
+        lambda key: f"too few images have heat for {key}" if found else f"no faithfulness of {method!r} on {split!r}",
+        options=["method"],
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from facevalue.errors import UsageError
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.policy.check import Check
+from facevalue.evidence.policy.check import Check, figure_checks, worst
 from facevalue.evidence.policy.figures import (
     CERTIFICATE_FIGURES,
     CORRUPTION_FIGURES,
@@ -38,28 +38,25 @@ def stranger_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> I
     """``[require.strangers]``: of the worst set of every report."""
     # Every report counts: a policy is about all kinds of strangers that were tried.
     found = [e for e in card.of_kind(StrangerReport) if e.split == split]
-    for key, value in wanted.items():
-        if key not in STRANGER_FIGURES:
-            raise unknown(f"strangers.{key}", list(STRANGER_FIGURES))
-        of, direction = STRANGER_FIGURES[key]
-        figures = [figure for report in found if (figure := of(report)) is not None]
-        got = None if not figures else min(figures) if direction == "at least" else max(figures)
-        reason = None if figures else f"no strangers were tried beside {split!r}"
-        yield Check(f"strangers.{key}", direction, number(f"strangers.{key}", value), got, reason)
+    yield from figure_checks(
+        "strangers",
+        wanted,
+        STRANGER_FIGURES,
+        lambda of, direction: worst((got for report in found if (got := of(report)) is not None), direction),
+        lambda _: f"no strangers were tried beside {split!r}",
+    )
 
 
 def remade_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
     """``[require.remade]``: of the latest report."""
     found = [e for e in card.of_kind(RemadeReport) if e.split == split]
-    for key, value in wanted.items():
-        if key not in REMADE_FIGURES:
-            raise unknown(f"remade.{key}", list(REMADE_FIGURES))
-        of, direction = REMADE_FIGURES[key]
-        got = of(found[-1]) if found else None
-        reason = None
-        if got is None:
-            reason = "no image is answered both as it is and re-made" if found else f"no re-made images on {split!r}"
-        yield Check(f"remade.{key}", direction, number(f"remade.{key}", value), got, reason)
+    yield from figure_checks(
+        "remade",
+        wanted,
+        REMADE_FIGURES,
+        lambda of, _: of(found[-1]) if found else None,
+        lambda _: "no image is answered both as it is and re-made" if found else f"no re-made images on {split!r}",
+    )
 
 
 def certificate_checks(card: ModelCard, split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from facevalue.errors import UsageError
 from facevalue.evidence.card import ModelCard
-from facevalue.evidence.policy.check import Check
+from facevalue.evidence.policy.check import Check, figure_checks, worst
 from facevalue.evidence.policy.figures import (
     LEFT_OUT_FIGURES,
     SOURCE_FIGURES,
 )
-from facevalue.evidence.policy.tables import number, unknown
+from facevalue.evidence.policy.tables import unknown
 from facevalue.evidence.records import (
     LeftOutReport,
     SourceReport,
@@ -22,15 +22,13 @@ from facevalue.evidence.records import (
 def source_checks(card: ModelCard, _split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
     """The table ``[require.sources]``, on the latest controls."""
     found = card.of_kind(SourceReport)
-    for key, value in wanted.items():
-        if key not in SOURCE_FIGURES:
-            raise unknown(f"sources.{key}", list(SOURCE_FIGURES))
-        of, direction = SOURCE_FIGURES[key]
-        got = of(found[-1]) if found else None
-        reason = None
-        if got is None:
-            reason = f"the controls of sources cannot tell {key}" if found else "no controls of sources on the card"
-        yield Check(f"sources.{key}", direction, number(f"sources.{key}", value), got, reason)
+    yield from figure_checks(
+        "sources",
+        wanted,
+        SOURCE_FIGURES,
+        lambda of, _: of(found[-1]) if found else None,
+        lambda key: f"the controls of sources cannot tell {key}" if found else "no controls of sources on the card",
+    )
 
 
 def left_out_checks(card: ModelCard, _split: str, wanted: Mapping[str, Any]) -> Iterator[Check]:
@@ -44,15 +42,14 @@ def left_out_checks(card: ModelCard, _split: str, wanted: Mapping[str, Any]) -> 
         raise UsageError(f"[require.left_out] needs a figure ({', '.join(LEFT_OUT_FIGURES)})")
     reports = [r for r in card.of_kind(LeftOutReport) if r.by == by]
     rows = reports[-1].of(condition) if reports else ()
-    for key, value in figures.items():
-        of, direction = LEFT_OUT_FIGURES[key]
-        values = [got for row in rows if (got := of(row)) is not None]
-        worst = None if not values else min(values) if direction == "at least" else max(values)
-        reason = None
-        if worst is None:
-            reason = (
-                f"no source was left out by {by!r} under the condition {condition!r}"
-                if not rows
-                else f"no source that was left out has {key}"
-            )
-        yield Check(f"left_out.{key}", direction, number(f"left_out.{key}", value), worst, reason)
+    yield from figure_checks(
+        "left_out",
+        figures,
+        LEFT_OUT_FIGURES,
+        lambda of, direction: worst((got for row in rows if (got := of(row)) is not None), direction),
+        lambda key: (
+            f"no source that was left out has {key}"
+            if rows
+            else f"no source was left out by {by!r} under the condition {condition!r}"
+        ),
+    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from facevalue.support import machine
 from facevalue.support.onnx_runtime import onnxruntime
-from facevalue.support.openvino import installed, openvino
+from facevalue.support.openvino import compiled, for_one_image, installed, openvino
 
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Network inputs (n, s, s, 3) uint8 to the output (n, …)."""
@@ -57,13 +57,8 @@ def _in_openvino(graph: bytes) -> Engine:
     """One image at a time on each core: its maps stay in the core's cache, which is faster than batches."""
     ov, threads = openvino(), machine.threads()
     core = ov.Core()
-    model = core.read_model(graph)
-    shape = model.input(0).partial_shape
-    shape[0] = 1
-    model.reshape(shape)
-    # The default would be bfloat16 on processors that have it, which changes answers.
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
-    requests = ov.AsyncInferQueue(core.compile_model(model, "CPU", settings), threads)
+    # The network must not outlive the queue: destroyed last, it waits for a thread that waits for Python.
+    requests = ov.AsyncInferQueue(compiled(core, for_one_image(core, graph), "fp32", threads, threads), threads)
 
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(pixels)

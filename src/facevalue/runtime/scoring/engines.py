@@ -100,10 +100,10 @@ class OpenVino:
         core = ov.Core()
         threads = machine.threads()
         self.name = f"openvino {precision}"
-        self._compiled = compiled(core, for_one_image(core, model), precision, threads, threads)
-        names = [output.any_name for output in self._compiled.outputs]
+        network = compiled(core, for_one_image(core, model), precision, threads, threads)
+        names = [output.any_name for output in network.outputs]
         self._places = [names.index(name) for name in OUTPUTS]
-        self._queue = ov.AsyncInferQueue(self._compiled, 2 * threads)
+        self._queue = ov.AsyncInferQueue(network, 2 * threads)
         self._queue.set_callback(self._arrived)
 
     def submit(self, pixels: NDArray[np.uint8]) -> Future[Answer]:
