@@ -13,11 +13,15 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from facevalue.runtime import open_folder
 from facevalue.serve import sockets
+from facevalue.serve.engine import Asked, Engine, Judged
+from facevalue.serve.figures import Figures
 from facevalue.serve.limits import Budget
+from facevalue.serve.served_model import Loaded
 
 from .conftest import serving, until
 from .test_predict import huge_png, post
@@ -276,8 +280,8 @@ def test_requests_of_clients_that_left_are_dropped(folder: Path, lfw: Path) -> N
         assert 'path="/predict",status="499"' in client.get("/metrics").text
 
 
-def test_requests_share_batches(folder: Path, lfw: Path) -> None:
-    """Many clients with one image each: fewer runs of the network than images, and every answer is its own."""
+def test_every_client_gets_its_own_answers(folder: Path, lfw: Path) -> None:
+    """Many clients at once, with one image each."""
     paths = sorted(lfw.rglob("*.png"))[80:120]
     expected = dict(zip(paths, open_folder(folder).predict(paths), strict=True))
     wrong: list[Path] = []
@@ -299,9 +303,30 @@ def test_requests_share_batches(folder: Path, lfw: Path) -> None:
             thread.join()
         text = client.get("/metrics").text
     assert wrong == []
-    figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("facevalue_batch_images_"))
-    assert float(figures["facevalue_batch_images_sum"]) == 5 * len(paths)
-    assert float(figures["facevalue_batch_images_count"]) < 0.8 * 5 * len(paths)
+    assert f"facevalue_batch_images_sum {5.0 * len(paths)}" in text
+
+
+def test_requests_share_batches(folder: Path) -> None:
+    """Network inputs of many requests come at once: fewer runs of the network than images, each with its own answer."""
+    predictor = open_folder(folder)
+    size = predictor.card.preprocessing.size
+    images = list(np.random.default_rng(0).integers(0, 256, (40, size, size, 3), np.uint8))
+    expected, _ = predictor.predict_pixels(np.stack(images))
+    figures = Figures()
+
+    async def scene() -> list[list[tuple[Judged, ...]]]:
+        engine = Engine(figures, len(images), threads=1)
+        model = Loaded("model", folder, predictor)
+        found = await asyncio.gather(*(engine.judge(model, [one], Asked(), seconds=30) for one in images))
+        engine.close()
+        return found
+
+    for ((judged,),), prediction in zip(asyncio.run(scene()), expected, strict=True):
+        assert judged.prediction.probabilities == pytest.approx(prediction.probabilities, abs=1e-5)
+    text = figures.text([], 0).decode()
+    shown = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("facevalue_batch_images_"))
+    assert float(shown["facevalue_batch_images_sum"]) == len(images)
+    assert float(shown["facevalue_batch_images_count"]) < 0.8 * len(images)
 
 
 def test_five_hundred_at_once(folder: Path, lfw: Path) -> None:
