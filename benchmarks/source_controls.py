@@ -76,7 +76,9 @@ def measure(rows: list[Row]) -> dict[str, object]:
     images: ImageDataset = dataset_of(manifest, classifier.card.preprocessing, classes)
     features = Extractor(classifier).features(images).numpy()
     own = manifest.readable
-    found = audit_sources(manifest, own, features, f"features of {classifier.card.network.name}", classes=classes)
+    found = audit_sources(
+        manifest, own, features.__getitem__, f"features of {classifier.card.network.name}", classes=classes
+    )
     assert found.report is not None
     simple = audit_sources(manifest, own, classes=classes)
     assert simple.report is not None

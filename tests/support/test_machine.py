@@ -1,10 +1,13 @@
-"""The number of processors and threads to use."""
+"""Processors, threads and memory of this machine."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from facevalue.support import machine
@@ -49,3 +52,40 @@ def test_what_the_user_says_of_waiting_stays(name: str, monkeypatch: pytest.Monk
     monkeypatch.setenv(name, "7")
     assert not machine.wait_briefly()
     assert {other: os.environ[other] for other in WAITING if other in os.environ} == {name: "7"}
+
+
+def test_large_arrays_are_zeros_of_the_asked_kind() -> None:
+    for shape, kind in (((3, 4, 5), np.float32), ((2, 2), np.float64), ((0, 7), np.float32)):
+        found = machine.large_array(shape, kind)
+        assert found.shape == shape
+        assert found.dtype == kind
+        assert found.flags.writeable
+        assert not found.any()
+
+
+SCENE = """
+from pathlib import Path
+import numpy as np
+from facevalue.support import machine
+
+def resident():
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1]) // 1024
+
+machine.keep_memory()
+one = MAKE((64, 2**20), np.uint8)
+one[:] = 1
+full = resident()
+del one
+print(full - resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and needs glibc")
+@pytest.mark.parametrize(("make", "freed"), [("machine.large_array", True), ("np.ones", False)])
+def test_large_arrays_are_returned_even_where_memory_is_kept(make: str, freed: bool) -> None:
+    """64 MB go back to the kernel; those of an ordinary array stay, which shows that memory was indeed kept."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCENE.replace("MAKE", make)], check=True, capture_output=True, text=True
+    )
+    assert (int(done.stdout) > 60) == freed

@@ -15,9 +15,9 @@ from facevalue.evidence.card import NoveltyFacts
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Features
 from facevalue.models.novelty import SCORES, KnownImages, NoveltyScore
-from facevalue.models.novelty.bank import projected, thinned
+from facevalue.models.novelty.bank import stored, thinned
 from facevalue.models.novelty.base import SourceImages
-from facevalue.support import progress
+from facevalue.support import machine, progress
 
 STRANGERS = 1000
 """Most strangers that a score is fitted with. More are thinned out evenly over the sets."""
@@ -71,6 +71,7 @@ def with_novelty(
     with progress.work("comparing novelty scores", len(data.scores), "scores") as work:
         for name in data.scores:
             left_out[name] = left_out_strangers(classifier, SCORES[name], known, data.strangers)
+            machine.trim_memory()  # of wide features a fit leaves hundreds of megabytes
             work.advance(1, name)
     compared = {name: _answered(classifier, name, known, left_out[name], held_out, data) for name in data.scores}
     lowest = min(compared.values())
@@ -181,7 +182,7 @@ def clusters_of(known: KnownImages) -> NDArray[np.int64]:
 
     Dhillon & Modha 2001, *Concept decompositions for large sparse text data using clustering*.
     """
-    unit = torch.nn.functional.normalize(projected(known.features, known.projection).double())
+    unit = torch.nn.functional.normalize(stored(known.features, known.projection).double())
     found = np.empty(len(unit), np.int64)
     first = 0
     for label in np.unique(known.labels):

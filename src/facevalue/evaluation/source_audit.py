@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,7 @@ class SourceAudit:
 def audit_sources(
     manifest: Manifest,
     rows: pd.DataFrame,
-    features: NDArray[np.floating] | None = None,
+    features: Callable[[NDArray[np.int64]], NDArray[np.floating]] | None = None,
     name: str = SIMPLE,
     *,
     classes: Sequence[str] = (),
@@ -53,7 +53,8 @@ def audit_sources(
     ----------
     manifest : that the images are from.
     rows : (n,) of the manifest.
-    features : (n, d) of a model, which ``name`` says; by default simple measures.
+    features : gives the (m, d) features of the rows at (m,) places, by a model that ``name`` says; by default simple
+        measures.
     classes : in the model's order; by default sorted.
     seed : of the choice of images and of the random draws.
     """
@@ -69,7 +70,7 @@ def audit_sources(
     places = chosen.places[simple.read]
     images = _images(rows, places, sources, classes or sorted(set(labels)))
     report = source_report(
-        images, simple.features if features is None else features[places], name, simple.baselines, seed=seed
+        images, simple.features if features is None else features(places), name, simple.baselines, seed=seed
     )
     own = rows.iloc[places]
     provenance = Provenance.made(

@@ -251,13 +251,14 @@ class Extractor:
 
     def _engine(self, pixels: NDArray[np.uint8]) -> Engine | None:
         """The engine for the recorded graph; ``None`` if there is none, or if it differs from torch on these images."""
+        in_torch = _in_torch(self._classifier, self._quarters)
+        # One by one, and before there is an engine: of wide networks the maps of a batch take a gigabyte.
+        expected = torch.cat([in_torch(pixels[i : i + 1]) for i in range(len(pixels))])
         engine = _recorded(self._classifier, self._quarters)
         if engine is None:
             return None
-        expected = _in_torch(self._classifier, self._quarters)(pixels)
-        # The command line lets the C library keep what torch frees; the engine's memory would come on top of it.
-        machine.trim_memory()
         got = torch.from_numpy(engine.run(pixels))
+        machine.trim_memory()  # the compiler's
         if not expected.isfinite().all():  # a broken network, which later checks report
             return None
         near = float(1e-3 * expected.abs().max())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facevalue.models.eigen import eigh, principal
+from facevalue.models.wide import double_copy
 
 RANK = 384
 """Most dimensions of a space."""
@@ -41,13 +42,13 @@ class Space:
     @classmethod
     def of(cls, features: Tensor) -> Space:
         """The space of (n, d) features; needs no labels."""
-        x = features.double()
+        x = double_copy(features)
         centre, deviation = x.mean(0), x.std(0, correction=0)
         # The floor keeps a nearly constant feature from being scaled up.
         unit = (deviation.square() + 1e-6 * deviation.square().mean() + 1e-24).sqrt()
         n, d = x.shape
         rank = max(1, min(RANK, max(64, NUMBERS // d), d, n // IMAGES))
-        basis = principal((x - centre) / unit, rank)[1]
+        basis = principal(x.sub_(centre).div_(unit), rank)[1]
         return cls(centre.float(), unit.float(), basis.contiguous().float())
 
     def inside(self, features: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import mmap
 import os
 import platform
 from collections import deque
@@ -13,8 +14,13 @@ from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Number = TypeVar("Number", bound="np.generic")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -50,6 +56,21 @@ def return_memory() -> bool:
 def trim_memory() -> bool:
     """Give what is free in the heap back to the kernel, now; False where the C library is not glibc."""
     return platform.libc_ver()[0] == "glibc" and bool(ctypes.CDLL(None).malloc_trim(0))
+
+
+def large_array(shape: tuple[int, ...], kind: type[Number]) -> NDArray[Number]:
+    """An array of zeros whose memory goes back to the kernel as soon as the array is freed.
+
+    Unlike memory of the C library, which :func:`keep_memory` tells to keep it: in pieces that the next large array may
+    not fit into.
+    """
+    import numpy as np
+
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    if not size:
+        return np.empty(shape, kind)
+    private = {} if os.name == "nt" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
+    return np.frombuffer(mmap.mmap(-1, size, **private), kind).reshape(shape)
 
 
 def wait_briefly() -> bool:

@@ -22,7 +22,7 @@ from facevalue.models.networks.base import Body
 from facevalue.models.networks.weights import Wanted, prepare
 from facevalue.models.randomness import own_random_state
 from facevalue.models.weight_sharing import sharing_weights
-from facevalue.support import progress
+from facevalue.support import machine, progress
 from facevalue.training.calibration_images import calibration_set
 from facevalue.training.checkpoint import Checkpoint
 from facevalue.training.distillation import open_teacher
@@ -215,6 +215,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     parts = probe_features(classifier, splits, recipe, extractor)
     computed = time.perf_counter()
     probe = _fit(classifier.body, parts["train"], parts["validation"], recipe)
+    machine.trim_memory()  # of the fit: what comes next need not fit into the same pieces
     once, refitted = with_head(classifier, probe), None
     if recipe.refit:
         every = parts["train"].joined(parts["validation"], parts["calibration"])
@@ -224,6 +225,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
             refitted = with_head(classifier, refit(probe, every.x, every.y, recipe.probe, balanced, kinds, ignored))
             work.advance()
         del every, ignored
+        machine.trim_memory()
     seconds = time.perf_counter() - start
 
     # Rows of copies come after those of the images themselves. What was only for the fit may be gigabytes.
@@ -231,6 +233,7 @@ def _probe(classifier: Classifier, splits: Mapping[str, ImageDataset], recipe: R
     if any(part.contrasts is not None for part in parts.values()):
         own = {name: part.alone() for name, part in own.items()}
     del parts
+    machine.trim_memory()
 
     return Trained(
         classifier=once,

@@ -15,6 +15,7 @@ from facevalue.errors import UsageError
 from facevalue.evidence.findings import say
 from facevalue.models.classifier import Classifier
 from facevalue.models.features import Change, Extractor, Features, to_pixels
+from facevalue.support import machine
 from facevalue.training.augmentation import augment
 from facevalue.training.consistent_fit import Differences
 from facevalue.training.foreground import foreground_of
@@ -64,14 +65,19 @@ def probe_features(
     learned = [name for name in ("train", "validation", "calibration") if name in splits and _is_learned(name, recipe)]
     # One tensor, so that a fit on all of them needs no copy.
     n = sum(len(splits[name]) for name in learned)
-    room = torch.empty((n, 4, d) if settings.quarter_consistency else (n, d))
+    room = torch.from_numpy(machine.large_array((n, 4, d) if settings.quarter_consistency else (n, d), np.float32))
     start, found = 0, dict[str, Features]()
     for name in learned:
         end = start + len(splits[name])
         found[name] = extractor.of(splits[name], into=room[start:end])
         start = end
-    found |= {name: plain.of(dataset) for name, dataset in splits.items() if name not in found}
     train = splits["train"]
+    if not settings.copy_consistency:
+        found["train"] = found["train"].joined(*(copies for _, copies in _copies(extractor, train, recipe)))
+    # An engine of images and quarters holds about a gigabyte; the next one needs some of that.
+    del extractor
+    machine.trim_memory()
+    found |= {name: plain.of(dataset) for name, dataset in splits.items() if name not in found}
     if settings.copy_consistency:
         changes, originals = [], []
         for places, copies in _copies(plain, train, recipe):
@@ -81,8 +87,6 @@ def probe_features(
             originals.append(torch.from_numpy(places))
         changed = changes[0] if len(changes) == 1 else torch.cat(changes)
         found["train"] = replace(found["train"], changes=changed, originals=torch.cat(originals))
-    else:
-        found["train"] = found["train"].joined(*(copies for _, copies in _copies(extractor, train, recipe)))
     return {name: found[name] for name in splits}
 
 

@@ -11,8 +11,8 @@ from facevalue.training.recipe import Recipe
 _REST = 700 * 2**20
 """Bytes of the program itself, its libraries and the images of a batch."""
 
-_QUARTERS = 1500 * 2**20
-"""Bytes of an engine that computes images and their quarters at two sizes (measured: MobileNetV2's texture network)."""
+_WITH_QUARTERS, _WITHOUT = 1000 * 2**20, 450 * 2**20
+"""Bytes of an engine for images and their quarters, and for images alone (measured: MobileNetV2's texture network)."""
 
 
 def bytes_needed(features: int, images: Mapping[str, int], recipe: Recipe) -> int:
@@ -33,10 +33,13 @@ def bytes_needed(features: int, images: Mapping[str, int], recipe: Recipe) -> in
         fit = 2 * 4 * side**2  # products of rows or of features, in single precision, twice
     else:
         fit = 3 * 8 * rows * features  # the rows in double precision, centred and projected
-    at_the_fit = 4 * features * (rows + others) + fit
+    before_it, engine = 0, 0
+    if settings.quarter_consistency:  # one engine after the other
+        before_it, engine = 4 * features * rows + _WITH_QUARTERS, _WITHOUT
+    at_the_fit = 4 * features * (rows + others) + fit + engine
     # Novelty takes the training features in double precision, when the differences are gone.
-    after_it = 4 * features * (learned + others) + 3 * 8 * train * features
-    return max(at_the_fit, after_it) + _REST + (_QUARTERS if settings.quarter_consistency else 0)
+    after_it = 4 * features * (learned + others) + 8 * train * features + engine
+    return max(before_it, at_the_fit, after_it) + _REST
 
 
 def short_memory(needed: int) -> Iterator[Finding]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from facevalue.data.dataset import ImageDataset
 from facevalue.data.manifest import Manifest
@@ -37,6 +39,10 @@ def controls_of_training(
     if recipe.method != "probe":
         sources = sources_of(rows)
         return SourceAudit(None, tuple(cannot_be_told([TRAINED_ON_ALL] if len(set(sources)) > 2 else [])))
-    features = torch.cat([trained.features[name].x for name in LEARNED]).numpy()
+
+    def features(places: NDArray[np.int64]) -> NDArray[np.floating]:
+        found: NDArray[np.float32] = torch.cat([trained.features[part].x for part in LEARNED])[places].numpy()
+        return found
+
     name = f"features of {trained.classifier.card.network.name}"
     return audit_sources(manifest, rows, features, name, classes=trained.classifier.card.classes, seed=recipe.seed)

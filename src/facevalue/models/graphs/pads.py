@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -51,11 +54,19 @@ def _values(model: onnx.ModelProto, names: list[str], batch: NDArray[np.uint8]) 
 
 def _prune(graph: onnx.GraphProto) -> None:
     """Remove the nodes and weights that no output needs. Nodes are in topological order, as ONNX requires."""
-    needed = {output.name for output in graph.output}
-    for node in reversed(list(graph.node)):
-        if needed.isdisjoint(node.output):
-            graph.node.remove(node)
-        else:
+    needed, nodes = {output.name for output in graph.output}, []
+    for node in reversed(graph.node):
+        if not needed.isdisjoint(node.output):
+            nodes.append(node)
             needed.update(node.input)
-    for weight in [weight for weight in graph.initializer if weight.name not in needed]:
-        graph.initializer.remove(weight)
+    weights = [weight for weight in graph.initializer if weight.name in needed]
+    # All at once: to remove one by one takes the square of their number, half a minute for a wide network.
+    _keep(graph.node, nodes[::-1])
+    _keep(graph.initializer, weights)
+
+
+def _keep(field: Any, some: Sequence[Any]) -> None:
+    """Leave only these of the messages in a repeated field."""
+    if len(some) < len(field):
+        del field[:]
+        field.extend(some)

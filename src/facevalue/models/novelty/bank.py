@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facevalue.models.novelty.base import LEAST, directions
+from facevalue.models.wide import ROWS
 
 OWN = 3000
 """Most stored images of the classes together. More are thinned out evenly."""
@@ -20,6 +21,13 @@ def projected(features: Tensor, through: Tensor) -> Tensor:
     """
     unit = directions(features)
     return unit @ through if through.numel() else unit
+
+
+def stored(features: Tensor, through: Tensor, kept: NDArray[np.intp] | None = None) -> Tensor:
+    """As :func:`projected`, of the features at the positions ``kept``: a few at a time, since all may be gigabytes."""
+    places = torch.arange(len(features)) if kept is None else torch.from_numpy(kept)
+    parts = [projected(features[some].float(), through) for some in torch.split(places, ROWS)]
+    return torch.cat(parts) if parts else projected(features.float(), through)
 
 
 def thinned(labels: NDArray[np.int64], most: int) -> NDArray[np.intp]:

@@ -46,9 +46,9 @@ class Contrast(NoveltyScore):
         return cls(
             {
                 "projection": through,
-                "own": bank.projected(known.features[kept].float(), through),
+                "own": bank.stored(known.features, through, kept),
                 "of_class": of_class.contiguous(),
-                "strangers": bank.projected(known.strangers.float(), through),
+                "strangers": bank.stored(known.strangers, through),
                 "own_share": bank.shares(max(1, min(NEIGHBOURS, int(of_class.sum(1).min())))),
                 "strangers_share": bank.shares(max(1, min(STRANGERS, len(known.strangers)))),
             }

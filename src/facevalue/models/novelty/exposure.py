@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from facevalue.models.novelty.base import KnownImages, NoveltyScore, directions, positive
+from facevalue.models.wide import ROWS
+from facevalue.support.machine import large_array
 
 STRENGTH = 0.01
 """scikit-learn's ``C``, for directions scaled to a mean deviation of 1."""
@@ -32,10 +34,16 @@ class Exposure(NoveltyScore):
             return cls({"weight": torch.zeros(d), "bias": torch.tensor(0.0)})
         from sklearn.linear_model import LogisticRegression
 
-        own, far = (directions(part.double()).numpy() for part in (known.features, known.strangers))
-        scale = float(own.std(0).mean()) + 1e-12
+        n, m = len(known.features), len(known.strangers)
+        x = large_array((n + m, d), np.float64)
+        parts = [*torch.split(known.features, ROWS), *torch.split(known.strangers, ROWS)]
+        ends = np.cumsum([len(part) for part in parts])
+        for part, end in zip(parts, ends.tolist(), strict=True):
+            x[end - len(part) : end] = directions(part.double())
+        scale = float(np.concatenate([x[:n, i : i + ROWS].std(0) for i in range(0, d, ROWS)]).mean()) + 1e-12
+        x /= scale
         model = LogisticRegression(C=STRENGTH, max_iter=1000, class_weight="balanced")
-        model.fit(np.concatenate([own, far]) / scale, np.repeat([0, 1], [len(own), len(far)]))
+        model.fit(x, np.repeat([0, 1], [n, m]))
         weight = torch.from_numpy(model.coef_[0] / scale)
         return cls({"weight": weight.float(), "bias": torch.tensor(float(model.intercept_[0]))})
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from facevalue.models.eigen import principal
 from facevalue.models.novelty.base import KnownImages, NoveltyScore
+from facevalue.models.wide import ROWS, double_copy
 
 RANK = 64
 """Largest number of directions that have their own standard deviation."""
@@ -60,13 +61,15 @@ def fit(features: Tensor, labels: NDArray[np.int64], classes: int) -> dict[str, 
     features : (n, d) float.
     labels : (n,) int.
     """
-    x, y = features.double(), torch.from_numpy(labels)
-    n, d = x.shape
-    means = torch.stack([x[y == c].mean(0) for c in range(classes)])
-    spread = x - means[y]
+    n, d = features.shape
+    y = torch.from_numpy(labels)
+    means = torch.stack([features[y == c].double().mean(0) for c in range(classes)])
+    spread = double_copy(features)
+    for part, own in zip(torch.split(spread, ROWS), torch.split(y, ROWS), strict=True):
+        part.sub_(means[own]).div_(math.sqrt(max(1, n - classes)))
     rank = min(d, RANK)
-    values, vectors = principal(spread / math.sqrt(max(1, n - classes)), rank)
-    total = spread.square().sum() / max(1, n - classes)
+    values, vectors = principal(spread, rank)
+    total = torch.linalg.vector_norm(spread).square()
     # The mean of the remaining variances (Tipping & Bishop 1999); the floor bounds the weight of constant features.
     rest = ((total - values.sum()) / (d - rank)).clamp_min(0) if d > rank else values[-1]
     floor = 1e-6 * total / d + 1e-12

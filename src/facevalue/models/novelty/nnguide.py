@@ -27,7 +27,7 @@ class NNGuide(NoveltyScore):
     def fitted(cls, known: KnownImages) -> Self:
         through = known.projection
         kept = bank.thinned(known.labels, bank.OWN)
-        own = bank.projected(known.features[kept].float(), through) * evidence(known.logits[kept].float())[:, None]
+        own = bank.stored(known.features, through, kept) * evidence(known.logits[kept].float())[:, None]
         return cls({"projection": through, "own": own, "share": bank.shares(min(NEIGHBOURS, len(kept)))})
 
     def forward(self, features: Tensor, logits: Tensor, decided: Tensor) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Self, final
 
+import torch
 from torch import Tensor
 
 from facevalue.models.eigen import principal
 from facevalue.models.novelty.base import KnownImages, NoveltyScore, evidence, positive
+from facevalue.models.wide import ROWS, double_copy
 
 DIRECTIONS = 256
 """Most directions of the training images' space; at most half of all."""
@@ -30,10 +32,11 @@ class ViM(NoveltyScore):
 
     @classmethod
     def fitted(cls, known: KnownImages) -> Self:
-        x = known.features.double()
-        origin = x.mean(0)
-        _, basis = principal(x - origin, max(1, min(DIRECTIONS, x.shape[1] // 2)))
-        mean = _residual(x - origin, basis).mean().clamp_min(1e-12)
+        away = double_copy(known.features)
+        origin = away.mean(0)
+        away -= origin
+        _, basis = principal(away, max(1, min(DIRECTIONS, away.shape[1] // 2)))
+        mean = torch.cat([_residual(part, basis) for part in torch.split(away, ROWS)]).mean().clamp_min(1e-12)
         alpha = known.logits.double().amax(1).mean() / mean
         return cls({"origin": origin.float(), "basis": basis.contiguous().float(), "alpha": alpha.float()})
 
