@@ -86,6 +86,7 @@ def with_novelty(
         scores=out_of_fold(classifier, kind, known, data.groups),
         room=_room(classifier, kind, known, left_out[chosen], data.quantile),
     )
+    machine.trim_memory()
     # Facts and limit of another score's sources do not fit this one.
     card = classifier.card.changed(
         novelty=facts, sources=None, abstention=classifier.card.abstention.changed(source=None)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from facevalue.models.eigen import principal
 from facevalue.models.source_space import Space
-from facevalue.models.wide import ROWS, double_copy
+from facevalue.models.wide import double_copy, to_directions
 
 LEAST = 1e-3
 """Smallest distance between two directions: nearer ones count as equal, since engines round differently below it."""
@@ -110,10 +110,7 @@ def projection_of(features: Tensor) -> Tensor:
     rank = min(DIRECTIONS, max(64, NUMBERS // d))
     if d <= rank:
         return torch.zeros(0, 0)
-    unit = double_copy(features)
-    for part in torch.split(unit, ROWS):
-        part.copy_(directions(part))
-    return principal(unit, rank)[1].contiguous().float()
+    return principal(to_directions(double_copy(features)), rank)[1].contiguous().float()
 
 
 class NoveltyScore(nn.Module, ABC):

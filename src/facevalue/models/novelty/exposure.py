@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from facevalue.models.novelty.base import KnownImages, NoveltyScore, directions, positive
-from facevalue.models.wide import ROWS
+from facevalue.models.wide import to_directions
 from facevalue.support.machine import large_array
 
 STRENGTH = 0.01
@@ -35,15 +35,12 @@ class Exposure(NoveltyScore):
         from sklearn.linear_model import LogisticRegression
 
         n, m = len(known.features), len(known.strangers)
-        x = large_array((n + m, d), np.float64)
-        parts = [*torch.split(known.features, ROWS), *torch.split(known.strangers, ROWS)]
-        ends = np.cumsum([len(part) for part in parts])
-        for part, end in zip(parts, ends.tolist(), strict=True):
-            x[end - len(part) : end] = directions(part.double())
-        scale = float(np.concatenate([x[:n, i : i + ROWS].std(0) for i in range(0, d, ROWS)]).mean()) + 1e-12
+        x = torch.from_numpy(large_array((n + m, d), np.float64))
+        x[:n], x[n:] = known.features, known.strangers
+        scale = float(to_directions(x)[:n].std(0, correction=0).mean()) + 1e-12
         x /= scale
         model = LogisticRegression(C=STRENGTH, max_iter=1000, class_weight="balanced")
-        model.fit(x, np.repeat([0, 1], [n, m]))
+        model.fit(x.numpy(), np.repeat([0, 1], [n, m]))
         weight = torch.from_numpy(model.coef_[0] / scale)
         return cls({"weight": weight.float(), "bias": torch.tensor(float(model.intercept_[0]))})
 

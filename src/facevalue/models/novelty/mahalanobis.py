@@ -63,8 +63,9 @@ def fit(features: Tensor, labels: NDArray[np.int64], classes: int) -> dict[str, 
     """
     n, d = features.shape
     y = torch.from_numpy(labels)
-    means = torch.stack([features[y == c].double().mean(0) for c in range(classes)])
     spread = double_copy(features)
+    sums = torch.zeros(classes, d, dtype=torch.float64).index_add_(0, y, spread)
+    means = sums / torch.bincount(y, minlength=classes)[:, None]
     for part, own in zip(torch.split(spread, ROWS), torch.split(y, ROWS), strict=True):
         part.sub_(means[own]).div_(math.sqrt(max(1, n - classes)))
     rank = min(d, RANK)
