@@ -53,7 +53,5 @@ def compiled(core: Any, network: Any, precision: str, threads: int, streams: int
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": streams,
-        # Threads of several streams share the processors with those that decode. Bound to one, they would wait for it.
-        "ENABLE_CPU_PINNING": streams == 1,
     }
     return core.compile_model(network, "CPU", settings)
