@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facevalue.errors import ImageError
 from facevalue.evidence.card import ONNX
+from facevalue.images.sources import ImageInput
 from facevalue.runtime import open_folder
 from facevalue.runtime.scoring import engines, pipeline
 from facevalue.runtime.scoring.items import Item
@@ -49,24 +51,31 @@ def test_an_engine_closes_while_requests_are_under_way(choice: engines.EngineCho
 
 
 @pytest.mark.parametrize("readers", [0, 5, 64])
-def test_the_sources_are_read_no_further_ahead_than_memory_allows(readers: int, folder: Path) -> None:
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_the_sources_are_read_no_further_ahead_than_memory_allows(unreadable: bool, readers: int, folder: Path) -> None:
     predictor = open_folder(folder)
     given = 0
+
+    def load() -> ImageInput:
+        return np.zeros((20, 30, 3), np.uint8)
+
+    def broken() -> ImageInput:
+        raise ImageError("is truncated")
 
     def items() -> Iterator[Item]:
         nonlocal given
         for number in range(600):
             given += 1
-            yield Item(str(number), str(number), lambda: np.zeros((20, 30, 3), np.uint8), in_turn=number % 2 == 0)
+            one = broken if unreadable and number >= 5 else load
+            yield Item(str(number), str(number), one, in_turn=number % 2 == 0)
 
     threads = max(machine.cores(), readers)
-    # Being read, one for each thread at least; the group that is taken next; and those that wait for their answers.
-    most = max(pipeline.READ_AHEAD, 2 * threads) + 2 * max(1, pipeline.READ_AHEAD // (2 * threads))
-    most += pipeline.ASKED_AHEAD * machine.threads() + 1
+    few = max(1, pipeline.READ_AHEAD // (2 * threads))
+    most = (2 * threads + 1) * few + pipeline.ASKED_AHEAD * machine.threads() + 1
     names = []
     with closing(engines.opened(predictor.card, folder / ONNX, "onnxruntime")) as engine:
         for name, (prediction,) in pipeline.scored(predictor, engine, items(), readers=readers):
-            assert prediction.error is None
+            assert (prediction.error is not None) == (unreadable and int(name) >= 5)
             assert given - len(names) <= most
             names.append(name)
     assert names == [str(number) for number in range(600)]

@@ -38,7 +38,7 @@ MOST_DIFFERENCE = 1e-4
 class Engine(ABC):
     """Runs a network on network inputs, as many at a time as there are processors.
 
-    One thread submits and asks for the results.
+    All calls come from one thread, which may have any number of inputs under way.
 
     Attributes
     ----------

@@ -23,8 +23,8 @@ from facevalue.support import machine
 from facevalue.types import Prediction
 
 READ_AHEAD, ASKED_AHEAD = 32, 8
-"""Network inputs that are being read and decoded at a time, if there are not more threads, and inputs for each thread
-of the engine that wait for their answers: 7 MB at 224 pixels on two processors."""
+"""Images that are read and decoded ahead, at least two for each thread; and network inputs that wait for their answers,
+for each thread of the engine. On two processors both are 7 MB at 224 pixels."""
 
 
 class Scored(NamedTuple):
@@ -45,6 +45,9 @@ class _Asked(NamedTuple):
 _Given = tuple[str, Item | ImageInput | ImageError]
 """The name of an image, and the image, or where it can be loaded from, or why it cannot be."""
 
+_Read = tuple[str, tuple[Input, ...]]
+"""The name of an image, and what the network is asked about it."""
+
 
 def scored(
     predictor: Predictor, engine: Engine, items: Iterable[Item], faces: WhichFaces = "largest", readers: int = 0
@@ -58,25 +61,23 @@ def scored(
     readers : threads that read and decode, if more than the processors: for storage that answers slowly.
     """
     asked: deque[tuple[str, list[_Asked]]] = deque()
-    waiting = 0
     most = ASKED_AHEAD * machine.threads()
+    waiting = 0
     for name, inputs in _read(predictor, faces, items, max(machine.cores(), readers)):
         asked.append((name, [_ask(predictor, engine, one) for one in inputs]))
-        waiting += sum(len(one.answers) for one in asked[-1][1])
-        while waiting > most:
-            waiting -= sum(len(one.answers) for one in asked[0][1])
+        waiting += _answers(asked[-1][1])
+        while waiting > most or len(asked) > most:  # an image without pixels waits for no answer
+            waiting -= _answers(asked[0][1])
             yield _finished(predictor, engine, *asked.popleft())
     while asked:
         yield _finished(predictor, engine, *asked.popleft())
 
 
-def _read(
-    predictor: Predictor, faces: WhichFaces, items: Iterable[Item], threads: int
-) -> Iterator[tuple[str, tuple[Input, ...]]]:
-    """The name of each image, and what the network is asked about it, in order."""
-    # A few images at a time go to a thread: to wake it for each would take a tenth of the time that decoding takes.
+def _read(predictor: Predictor, faces: WhichFaces, items: Iterable[Item], threads: int) -> Iterator[_Read]:
+    """Read and decode the images; in order."""
+    # Threads take a few images at a time, so that they are not woken for each.
     few = max(1, READ_AHEAD // (2 * threads))
-    reading: deque[Future[list[tuple[str, tuple[Input, ...]]]]] = deque()
+    reading: deque[Future[list[_Read]]] = deque()
     given = _given(items)
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -104,13 +105,14 @@ def _loaded(item: Item) -> ImageInput | ImageError:
         return error
 
 
-def _inputs_of(predictor: Predictor, faces: WhichFaces, some: list[_Given]) -> list[tuple[str, tuple[Input, ...]]]:
-    found = []
+def _inputs_of(predictor: Predictor, faces: WhichFaces, some: list[_Given]) -> list[_Read]:
+    found: list[_Read] = []
     for name, image in some:
         loaded = _loaded(image) if isinstance(image, Item) else image
-        failed = isinstance(loaded, ImageError)
-        inputs = (Input(name, None, loaded),) if failed else predictor.inputs_of((name, loaded), faces)
-        found.append((name, inputs))
+        if isinstance(loaded, ImageError):
+            found.append((name, (Input(name, None, loaded),)))
+        else:
+            found.append((name, predictor.inputs_of((name, loaded), faces)))
     return found
 
 
@@ -120,6 +122,10 @@ def _ask(predictor: Predictor, engine: Engine, item: Input) -> _Asked:
     if pixels is None:
         return _Asked(item, [])
     return _Asked(item, [engine.submit(version_of(pixels, number)) for number in range(predictor.card.inputs)])
+
+
+def _answers(asked: list[_Asked]) -> int:
+    return sum(len(one.answers) for one in asked)
 
 
 def _finished(predictor: Predictor, engine: Engine, name: str, asked: list[_Asked]) -> Scored:
