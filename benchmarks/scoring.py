@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -40,6 +41,8 @@ from facevalue.runtime.scoring.engines import Precision
 
 WARM = 32
 IN_MEMORY = 256
+FEW = 8
+"""Files that a thread decodes before it takes the next ones."""
 LOADER = 400
 """Images for the usual loop, so many that the start of its workers hardly counts."""
 
@@ -49,29 +52,43 @@ def decode(model: Path, files: list[str]) -> float:
     from facevalue.support import machine
 
     predictor = open_folder(model)
+
+    def read(some: list[str]) -> None:
+        for file in some:
+            predictor.inputs_of((file, file))
+
+    parts = [files[start : start + FEW] for start in range(0, len(files), FEW)]
     with ThreadPoolExecutor(machine.cores()) as pool:
-        list(pool.map(predictor.inputs_of, ((file, file) for file in files[:WARM])))
+        list(pool.map(read, parts[: WARM // FEW]))
         start = time.perf_counter()
-        for _ in pool.map(predictor.inputs_of, ((file, file) for file in files)):
-            pass
+        list(pool.map(read, parts))
         return len(files) / (time.perf_counter() - start)
 
 
 def inference(model: Path, files: list[str], precision: Precision = "fp32") -> float:
     from facevalue.evidence.card import ONNX
     from facevalue.runtime import open_folder
-    from facevalue.runtime.scoring import engines
+    from facevalue.runtime.scoring import engines, pipeline
+    from facevalue.support import machine
 
     predictor = open_folder(model)
     pixels = [predictor.inputs_of((file, file))[0].pixels for file in files[:IN_MEMORY]]
     assert all(one is not None for one in pixels)
     engine = engines.opened(predictor.card, model / ONNX, precision=precision)
-    for one in pixels[:WARM]:
-        engine.result(engine.submit(one))
+    most = pipeline.ASKED_AHEAD * machine.threads()
+
+    def answer(n: int) -> None:
+        waiting: deque[Any] = deque()
+        for one in islice(cycle(pixels), n):
+            waiting.append(engine.submit(one))
+            if len(waiting) > most:
+                engine.result(waiting.popleft())
+        while waiting:
+            engine.result(waiting.popleft())
+
+    answer(WARM)
     start = time.perf_counter()
-    waiting = [engine.submit(one) for one in islice(cycle(pixels), len(files))]
-    for future in waiting:
-        engine.result(future)
+    answer(len(files))
     seconds = time.perf_counter() - start
     engine.close()
     return len(files) / seconds

@@ -1,6 +1,8 @@
 """Every kind of file arrives as the right upright RGB."""
 
 import io
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -179,3 +181,16 @@ def test_a_wide_profile_makes_colours_stronger() -> None:
 
 def test_one_pixel() -> None:
     assert read(written(Image.new("RGB", (1, 1), (1, 2, 3)), "PNG")).tolist() == [[[1, 2, 3]]]
+
+
+def test_no_format_is_lost_by_importing_few_plugins() -> None:
+    """The formats are those that are known after all of Pillow's plugins are imported."""
+    program = """
+from facevalue.images import decoding
+from PIL import Image
+few = decoding._known_formats()
+Image.init()
+assert few == decoding._known_formats(), few
+assert len(few) >= 9, few
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -16,7 +16,19 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError, features
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+    features,
+)
 from PIL import __version__ as pillow_version
 
 from facevalue.errors import ImageError, ImageTooLargeError, UsageError
@@ -28,6 +40,18 @@ from facevalue.images.signatures import HEAD, foreign_format, image_format
 
 MAX_PIXELS = 89_478_485
 """Most pixels an image may have before it is decoded (about 9,400 x 9,400). ``FACEVALUE_MAX_PIXELS`` lowers it."""
+
+# Importing a plugin registers its formats. Pillow would otherwise import all of its fifty at the first image.
+_PLUGINS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "HEIF", "PPM")
 

@@ -76,6 +76,6 @@ def ending_of(data: bytes) -> Ending | None:
     missing = (
         any(c not in lowest or lowest[c][0] != 0 for c in components)
         or -1 in lowest[components[0]]
-        or any(low > 0 for given in lowest.values() for low in given)
+        or any(max(given) > 0 for given in lowest.values())
     )
     return Ending(end or len(data), scans, missing)

@@ -225,7 +225,8 @@ class ImagePredictor(ABC):
         answer : the network's; ``None`` if ``item`` has no pixels.
         unstable : whether the versions of the network input disagree.
         """
-        return replace(self._prediction_of(item, answer, unstable), marks=item.marks)
+        found = self._prediction_of(item, answer, unstable)
+        return found if item.marks is None else replace(found, marks=item.marks)
 
     def _prediction_of(self, item: Input, answer: Answer | None, unstable: bool) -> Prediction:
         if item.error is not None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 TELEMETRY = "openvino_telemetry"
 """The package that would send an event to OpenVINO's makers on import."""
+
+_first = threading.Lock()
 
 
 def installed() -> bool:
@@ -19,13 +24,18 @@ def installed() -> bool:
 
 def openvino() -> Any:
     """The package, imported without its telemetry: importing it would send an event to its makers."""
-    if "openvino" not in sys.modules and TELEMETRY not in sys.modules:
-        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
-        try:
-            importlib.import_module("openvino")
-        finally:
-            del sys.modules[TELEMETRY]
-    return importlib.import_module("openvino")
+    with _first:
+        if "openvino" not in sys.modules and TELEMETRY not in sys.modules:
+            sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+            try:
+                importlib.import_module("openvino")
+            finally:
+                del sys.modules[TELEMETRY]
+        package = importlib.import_module("openvino")
+        # If two threads are the first to hand it an array, both wait for ever (2026.4.1): one waits for Python's lock
+        # in the initialisation of a C++ variable, and the other one has that lock and waits for the variable.
+        package.Tensor(np.zeros(1, np.uint8))
+        return package
 
 
 def for_one_image(core: Any, model: Path | bytes) -> Any:

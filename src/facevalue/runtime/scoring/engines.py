@@ -7,12 +7,13 @@ batches of 8. And an answer does not depend on the images beside it, so a resume
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, final
+from typing import Any, Literal, NamedTuple, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +34,11 @@ OUTPUTS = ("probabilities", "novelty")
 MOST_DIFFERENCE = 1e-4
 """Largest difference of a probability from ONNX Runtime's on drawn network inputs, before OpenVINO is used."""
 
-_SECONDS = 60.0  # after so long without an answer, ask the queue what went wrong
 
+class Engine(ABC):
+    """Runs a network on network inputs, as many at a time as there are processors.
 
-class Engine(Protocol):
-    """Runs a network on network inputs, several at a time.
+    All calls come from one thread, which may have any number of inputs under way.
 
     Attributes
     ----------
@@ -46,21 +47,24 @@ class Engine(Protocol):
 
     name: str
 
-    def submit(self, pixels: NDArray[np.uint8]) -> Future[Answer]:
-        """The answer for one network input (s, s, 3) uint8 RGB; waits while all requests are busy."""
+    @abstractmethod
+    def submit(self, pixels: NDArray[np.uint8]) -> Any:
+        """Begin to answer one network input (s, s, 3) uint8 RGB; returns what :meth:`result` takes, once."""
 
-    def result(self, future: Future[Answer]) -> Answer:
+    @abstractmethod
+    def result(self, submitted: Any) -> Answer:
         """The answer, once it is there."""
 
+    @abstractmethod
     def close(self) -> None:
-        """Wait for all requests and free the engine."""
+        """Wait for what was submitted and free the engine."""
 
 
 E = TypeVar("E")
 
 
 @final
-class OnnxRuntime:
+class OnnxRuntime(Engine):
     """ONNX Runtime, with one thread for each request."""
 
     def __init__(self, model: Path) -> None:
@@ -75,8 +79,8 @@ class OnnxRuntime:
     def submit(self, pixels: NDArray[np.uint8]) -> Future[Answer]:
         return self._pool.submit(self._run, pixels)
 
-    def result(self, future: Future[Answer]) -> Answer:
-        return future.result()
+    def result(self, submitted: Future[Answer]) -> Answer:
+        return submitted.result()
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -87,8 +91,18 @@ class OnnxRuntime:
 
 
 @final
-class OpenVino:
-    """OpenVINO's ``AsyncInferQueue``, with one stream for each processor.
+class _Request(NamedTuple):
+    """A request of OpenVINO, and its input tensor (1, s, s, 3) as an array."""
+
+    request: Any
+    pixels: NDArray[np.uint8]
+
+
+@final
+class OpenVino(Engine):
+    """OpenVINO, with one stream for each processor.
+
+    Its threads never wait for Python: there are no callbacks, and several requests wait for each stream.
 
     Parameters
     ----------
@@ -100,30 +114,34 @@ class OpenVino:
         core = ov.Core()
         threads = machine.threads()
         self.name = f"openvino {precision}"
-        network = compiled(core, for_one_image(core, model), precision, threads, threads)
-        names = [output.any_name for output in network.outputs]
+        self._network = compiled(core, for_one_image(core, model), precision, threads, threads)
+        names = [output.any_name for output in self._network.outputs]
         self._places = [names.index(name) for name in OUTPUTS]
-        self._queue = ov.AsyncInferQueue(network, 2 * threads)
-        self._queue.set_callback(self._arrived)
+        self._free: list[_Request] = []
+        self._requests: list[_Request] = []
 
-    def submit(self, pixels: NDArray[np.uint8]) -> Future[Answer]:
-        future: Future[Answer] = Future()
-        self._queue.start_async({0: pixels[None]}, userdata=future)
-        return future
+    def submit(self, pixels: NDArray[np.uint8]) -> _Request:
+        submitted = self._free.pop() if self._free else self._new()
+        submitted.pixels[0] = pixels
+        submitted.request.start_async()
+        return submitted
 
-    def result(self, future: Future[Answer]) -> Answer:
-        while True:
-            try:
-                return future.result(_SECONDS)
-            except NotYet:
-                self._queue.wait_all()  # raises the error of a request that failed
+    def result(self, submitted: _Request) -> Answer:
+        submitted.request.wait()
+        p, novelty = (submitted.request.get_output_tensor(place).data[0] for place in self._places)
+        answer = Answer(p.copy(), float(novelty), None)
+        self._free.append(submitted)
+        return answer
 
     def close(self) -> None:
-        self._queue.wait_all()
+        for one in self._requests:
+            with suppress(RuntimeError):  # it failed, and whoever asked for its result was told
+                one.request.wait()
 
-    def _arrived(self, request: Any, future: Future[Answer]) -> None:
-        p, novelty = (request.get_output_tensor(place).data[0].copy() for place in self._places)
-        future.set_result(Answer(p, float(novelty), None))
+    def _new(self) -> _Request:
+        request = self._network.create_infer_request()
+        self._requests.append(_Request(request, request.get_input_tensor(0).data))
+        return self._requests[-1]
 
 
 def opened(card: ModelCard, model: Path, choice: EngineChoice = "auto", precision: Precision = "fp32") -> Engine:
