@@ -139,24 +139,27 @@ def _read_all(
 ) -> Manifest:
     """A manifest of the listed images; ``images`` holds those in memory by name."""
     images = images or {}
-    parts: list[pd.DataFrame] = []
-    keys: list[NDArray[np.int64]] = []
-    news = 0
+    chunks: list[_Chunk] = []
     known = None if fresh or cache is None else cache.known
+    stopped: BaseException | None = None
     try:
         with progress.work("reading images", len(listed)) as work:
             for start in range(0, len(listed), _CHUNK):
-                some = listed[start : start + _CHUNK]
-                chunk = _read(some, known, images, work)
-                parts.append(_table(some, chunk.facts))
-                keys.append(chunk.keys)
-                news += chunk.news
-    finally:
-        # After Ctrl-C too, so that the next scan starts from here.
-        if news and cache is not None:
-            cache.put(parts, keys)
-    table = pd.concat(parts, ignore_index=True)
-    del parts
+                chunks.append(_read(listed[start : start + _CHUNK], known, images, work))
+                if chunks[-1].stopped is not None:
+                    raise chunks[-1].stopped
+    except BaseException as error:  # raised again when what was read is cached
+        stopped = error
+    news = any(chunk.news for chunk in chunks)
+    kept = cache is not None and news and cache.put(((c.table, c.keys) for c in chunks), whole=stopped is None)
+    if isinstance(stopped, KeyboardInterrupt) and kept:
+        done = sum(len(chunk.table) for chunk in chunks)
+        text = f"the next scan reads only what is left ({done:,} of {len(listed):,} files were looked at)"
+        raise KeyboardInterrupt(text) from stopped
+    if stopped is not None:
+        raise stopped
+    table = pd.concat([chunk.table for chunk in chunks], ignore_index=True)
+    del chunks
     manifest = Manifest(table=table, source=source, images=images)
     if not (table["error"] == "").any():
         first = manifest.unreadable[0]
@@ -166,11 +169,15 @@ def _read_all(
 
 @dataclass(frozen=True, eq=False)
 class _Chunk:
-    """Facts of some files, one row for each; their cache keys (n, 3); and how many are new."""
+    """Some files: their rows of the manifest, their cache keys (n, 3), and how many of them are new.
 
-    facts: pd.DataFrame
+    If reading was ``stopped`` by an error such as Ctrl-C, the files that were not read are left out.
+    """
+
+    table: pd.DataFrame
     keys: NDArray[np.int64]
     news: int
+    stopped: BaseException | None
 
 
 def _read(
@@ -179,21 +186,25 @@ def _read(
     images: Mapping[str, bytes | NDArray[np.uint8]],
     work: progress.Work,
 ) -> _Chunk:
-    """Facts of files, from an earlier scan where they are ``known``; those do not count for the rate."""
+    """Read files, or take them from an earlier scan where they are ``known``; those do not count for the rate."""
     paths = [file.path for file in some]
     keys = np.array([NO_FILE if path in images else key_of(Path(path)) for path in paths], np.int64).reshape(-1, 3)
     old, facts = (np.zeros(len(some), bool), None) if known is None else known(paths, keys)
     work.skip(int(old.sum()))
-    new = []
-    for read in machine.in_order(partial(_facts, images), (paths[i] for i in np.flatnonzero(~old))):
-        new.append(read)
-        work.advance()
-    if new:
+    new: list[dict[str, Any]] = []
+    stopped = None
+    try:
+        for read in machine.in_order(partial(_facts, images), (paths[i] for i in np.flatnonzero(~old))):
+            new.append(read)
+            work.advance()
+    except BaseException as error:
+        stopped = error
+    places = np.r_[np.flatnonzero(old), np.flatnonzero(~old)[: len(new)]]
+    if new or facts is None:
         table = pd.DataFrame({name: [one[name] for one in new] for name in EMPTY_FACTS})
-        places = np.argsort(np.r_[np.flatnonzero(old), np.flatnonzero(~old)])
-        facts = table if facts is None or not len(facts) else pd.concat([facts, table]).iloc[places]
-    assert facts is not None
-    return _Chunk(facts.reset_index(drop=True), keys, len(new))
+        facts = table if facts is None or not len(facts) else pd.concat([facts, table]).iloc[np.argsort(places)]
+    places.sort()
+    return _Chunk(_table([some[i] for i in places], facts.reset_index(drop=True)), keys[places], len(new), stopped)
 
 
 def _facts(images: Mapping[str, bytes | NDArray[np.uint8]], path: str) -> dict[str, Any]:
