@@ -31,8 +31,8 @@ class Plan(NamedTuple):
 def plan(hashes: NDArray[np.uint64], near: int) -> Plan:
     """The fastest plan that misses a pair at ``near`` bits with probability :data:`MISS` at most.
 
-    More bits make smaller buckets, so fewer pairs are compared in a table, but take more tables. The best number depends
-    on the hashes: those of images of one kind agree in far more bits than random ones.
+    More bits make smaller buckets, so fewer pairs are compared in a table, but take more tables. The best number
+    depends on the hashes: those of images of one kind agree in far more bits than random ones.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def tables(hashes: NDArray[np.uint64], planned: Plan) -> Iterator[tuple[Places, 
     n = len(hashes)
     words = np.ascontiguousarray(hashes.T)
     rng = np.random.default_rng(0)
-    # The low bits of a key hold the position, scrambled: all keys differ, so that sorting them is fast and has one result.
+    # The low bits of a key hold the position, scrambled. So all keys differ: sorting them is fast and has one result.
     low = np.uint64(max(1, (n - 1).bit_length()))
     mask = (np.uint64(1) << low) - np.uint64(1)
     position = np.arange(n, dtype=np.uint64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from facevalue.data.dataset import ImageDataset
+from facevalue.data.facts_pool import FactsPool
 from facevalue.data.file_facts import EMPTY_FACTS, facts_of, facts_of_bytes, facts_of_pixels, sha256_of
 from facevalue.data.layout import Listed, list_files, listed_in
 from facevalue.data.manifest import COLUMNS, Manifest, expect_columns
-from facevalue.data.scan_cache import NO_FILE, ScanCache, key_of
+from facevalue.data.scan_cache import ScanCache, key_of
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.findings import finding, say
 from facevalue.images.walker import summary
@@ -143,9 +144,10 @@ def _read_all(
     known = None if fresh or cache is None else cache.known
     stopped: BaseException | None = None
     try:
-        with progress.work("reading images", len(listed)) as work:
+        with progress.work("reading images", len(listed)) as work, FactsPool() as pool:
+            facts = partial(_facts, pool, images)
             for start in range(0, len(listed), _CHUNK):
-                chunks.append(_read(listed[start : start + _CHUNK], known, images, work))
+                chunks.append(_read(listed[start : start + _CHUNK], known, facts, work))
                 if chunks[-1].stopped is not None:
                     raise chunks[-1].stopped
     except BaseException as error:  # raised again when what was read is cached
@@ -183,18 +185,18 @@ class _Chunk:
 def _read(
     some: Sequence[Listed],
     known: Callable[[Sequence[str], NDArray[np.int64]], tuple[NDArray[np.bool_], pd.DataFrame]] | None,
-    images: Mapping[str, bytes | NDArray[np.uint8]],
+    facts_of_all: Callable[[Sequence[str]], Iterable[dict[str, Any]]],
     work: progress.Work,
 ) -> _Chunk:
     """Read files, or take them from an earlier scan where they are ``known``; those do not count for the rate."""
     paths = [file.path for file in some]
-    keys = np.array([NO_FILE if path in images else key_of(Path(path)) for path in paths], np.int64).reshape(-1, 3)
+    keys = np.array([key_of(path) for path in paths], np.int64).reshape(-1, 3)
     old, facts = (np.zeros(len(some), bool), None) if known is None else known(paths, keys)
     work.skip(int(old.sum()))
     new: list[dict[str, Any]] = []
     stopped = None
     try:
-        for read in machine.in_order(partial(_facts, images), (paths[i] for i in np.flatnonzero(~old))):
+        for read in facts_of_all([paths[i] for i in np.flatnonzero(~old)]):
             new.append(read)
             work.advance()
     except BaseException as error:
@@ -207,14 +209,18 @@ def _read(
     return _Chunk(_table([some[i] for i in places], facts.reset_index(drop=True)), keys[places], len(new), stopped)
 
 
-def _facts(images: Mapping[str, bytes | NDArray[np.uint8]], path: str) -> dict[str, Any]:
-    """An image's facts."""
-    if path in images:
-        image = images[path]
+def _facts(
+    pool: FactsPool, images: Mapping[str, bytes | NDArray[np.uint8]], paths: Sequence[str]
+) -> Iterable[dict[str, Any]]:
+    """Facts of these files, or of the ``images`` in memory, in order."""
+
+    def one(path: str) -> dict[str, Any]:
+        image = images.get(path)
+        if image is None:
+            return facts_of(Path(path))
         return facts_of_bytes(image) if isinstance(image, bytes) else facts_of_pixels(image)
-    if files.as_text(path) != path:
-        return EMPTY_FACTS | {"error": "has a name that is not UTF-8; rename it"}
-    return facts_of(Path(path))
+
+    return pool.facts_of(paths) if pool.suits(len(paths)) and not images else machine.in_order(one, paths)
 
 
 def _table(listed: Sequence[Listed], facts: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -107,10 +108,10 @@ class ScanCache:
         return reusable
 
 
-def key_of(path: Path) -> Key:
+def key_of(path: str) -> Key:
     """Size in bytes, and the times of the last change of content and status in ns; :data:`NO_FILE` without a file."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - there may be millions, and a Path for each takes longer than this
     except (OSError, ValueError):
         return NO_FILE
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -194,4 +195,5 @@ class _Known:
 
 
 def hashes_of(paths: Collection[str]) -> NDArray[np.int64]:
+    """(n,) a number for each path, in this process only."""
     return np.fromiter(map(hash, paths), np.int64, len(paths))
