@@ -65,8 +65,9 @@ def facts_of_bytes(data: bytes) -> dict[str, Any]:
     own = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "origin_marks": " ".join(kinds_in(data))}
     facts = EMPTY_FACTS | own
     try:
-        facts |= _header(decoding.open_image(data))
-        image, _ = decoding.decode_reduced(data, _reduction)
+        opened = decoding.open_image(data)
+        facts |= _header(opened)
+        image, _ = decoding.decode_reduced(data, _reduction, opened=opened)
     except ImageError as error:
         return facts | {"error": str(error)}
     return facts | _look(image)
