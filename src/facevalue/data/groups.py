@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from facevalue.data.clusters_cache import clusters_of
 from facevalue.data.column_values import repeated
 from facevalue.data.hashes import NEAR, unpack
 from facevalue.data.manifest import Manifest
-from facevalue.data.near_duplicates import Clusters, clusters
+from facevalue.data.near_duplicates import Clusters
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.findings import Finding, distinct, finding
 from facevalue.support import progress
@@ -32,7 +33,7 @@ _MIN_CLASS_SIZE = 12  # in a smaller class a share means nothing
 def look_alikes(manifest: Manifest, near: int = NEAR) -> Clusters:
     """Clusters of near-duplicates among the readable images, in their order."""
     with progress.within("grouping"):
-        return clusters(unpack(manifest.readable_of("phash")["phash"]), near)
+        return clusters_of(unpack(manifest.readable_of("phash")["phash"]), near, manifest.source)
 
 
 def with_groups(

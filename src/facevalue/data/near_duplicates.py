@@ -17,6 +17,9 @@ from facevalue.data.hash_buckets import Places
 from facevalue.data.hashes import BITS, NEAR, distances
 from facevalue.support import progress
 
+VERSION = 1
+"""Version of the search; results of different versions can differ."""
+
 EXACT = 4096
 """Up to this number of different hashes, every pair is compared."""
 
