@@ -82,9 +82,11 @@ def with_groups(
 def _large_group_findings(labels: pd.Series[str], found: Clusters, near: int) -> list[Finding]:
     """A warning if one group of near-duplicates holds a large share of a class."""
     shares = {}
-    for label in sorted(labels.unique()):
-        mine = found.labels[(labels == label).to_numpy(bool)]
-        share = np.bincount(np.unique(mine, return_inverse=True)[1]).max() / len(mine)
+    codes, names = pd.factorize(labels, sort=True)
+    of_class = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    for label, places in zip(names, of_class, strict=True):
+        mine = found.labels[places]
+        share = np.unique(mine, return_counts=True)[1].max() / len(mine)
         if share >= _LARGE_SHARE and len(mine) >= _MIN_CLASS_SIZE:
             shares[str(label)] = f"{share:.0%} of {str(label)!r}"
     if not shares:

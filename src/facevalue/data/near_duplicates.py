@@ -1,6 +1,6 @@
 """Find near-duplicates among many 256-bit hashes without comparing every pair.
 
-Not faiss: at a million hashes its binary indexes take as long (``benchmarks/near_duplicates_faiss.py``), but miss 1 %
+Not faiss: at a million hashes its binary indexes take longer (``benchmarks/near_duplicates_faiss.py``), but miss 1 %
 of the pairs at the radius instead of 0.01 %, use six times the memory, and return all pairs, which fills the memory if
 many images are near-duplicates.
 """
