@@ -96,7 +96,7 @@ class FactsPool:
                     env=environment,
                 )
                 self._running.append(process)
-                self._send(process, sys.path)
+                self._send(process, [folder for folder in sys.path if isinstance(folder, str)])
         except OSError:  # too many processes: the others do the work
             self._wanted = len(self._running)
 
