@@ -88,6 +88,8 @@ def scanned(folder: Path, n: int) -> dict[str, dict[str, float]]:
 
 
 def main(*sizes: int) -> None:
+    # A shell starts what runs in its background with Ctrl-C ignored, and processes would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     results: dict[str, Any] = kept("scan_memory")["images"] if sizes else {}
     for n in sizes or (1_000, 10_000, 50_000, 100_000):
         with tempfile.TemporaryDirectory() as folder:
