@@ -27,7 +27,9 @@ def clusters_of(hashes: NDArray[np.uint64], near: int, source: str) -> Clusters:
     """
     if len(hashes) <= EXACT:
         return clusters(hashes, near)
-    asked = hashlib.sha256(f"{VERSION} {near} {hashes.shape}\n".encode() + hashes.tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{VERSION} {near} {hashes.shape}\n".encode())
+    digest.update(np.ascontiguousarray(hashes).data)
+    asked = digest.hexdigest()
     name = hashlib.sha256(str(Path.cwd() / source).encode(errors="surrogateescape")).hexdigest()
     path = files.cache_folder() / "scans" / f"{name[:32]}.npz"
     found = _read(path, asked, len(hashes))

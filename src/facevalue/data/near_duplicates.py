@@ -208,7 +208,8 @@ class _Search:
     def _compare_within(self, order: Places, size: Places) -> None:
         """Compare the hashes within each bucket of a table, unless already joined: adjacent ones first."""
         words = self._middle[order].T.copy()
-        start, labels, new = np.cumsum(size) - size, self._labels[order], True
+        start, of_all, new = np.cumsum(size) - size, self._labels, True
+        labels = of_all[order]
         spent, apart = 0, 1
         while len(start):
             # Those 1, 2 to 3, 4 to 7, … places apart: many near-duplicates are joined after the first few.
@@ -225,8 +226,10 @@ class _Search:
                 separate = labels[i] != labels[j]
                 self._compare(i[separate], j[separate], order, words)
             apart *= 2
-            new = bool(self._found)
-            labels = self.labels()[order] if new else labels
+            new = self.labels() is not of_all
+            if new:
+                of_all = self._labels
+                labels = of_all[order]
 
     def _compare(self, i: Places, j: Places, order: Places, words: NDArray[np.uint64]) -> None:
         """Compare the members ``i`` and ``j`` of buckets that are in ``order``, first by these words (2, m) of them."""
