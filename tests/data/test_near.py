@@ -166,7 +166,7 @@ def test_a_pair_shares_a_bucket_as_often_as_its_distance_says() -> None:
 def test_many_similar_images_take_bounded_time(crowd: Callable[[int], NDArray[np.uint64]]) -> None:
     found = clusters(crowd(150_000))
     assert len(set(found.labels.tolist())) == 1
-    assert found.compared < 20_000_000
+    assert found.compared < 70 * 150_000  # 65 of them to choose the centre of the cluster
     assert found.complete
 
 
