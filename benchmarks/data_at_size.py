@@ -13,6 +13,7 @@ Run from the project's root: ``python -m benchmarks.data_at_size [N ...]``.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def stages(path: Path) -> dict[str, dict[str, float]]:
     from facevalue.data.manifest import Manifest, read_table
     from facevalue.data.splits import with_splits
 
+    os.environ["FACEVALUE_CACHE"] = str(path.with_name("cache"))  # which has no search for near-duplicates yet
     found: dict[str, dict[str, float]] = {}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import keep
+from facevalue.data.hash_buckets import plan
 from facevalue.data.hashes import NEAR
-from facevalue.data.near_duplicates import clusters, tables_needed
+from facevalue.data.near_duplicates import clusters
 
 APART = (1, 4, 8, 16, 24, 28, 30, 31, 32, 33, 36, 48)
 
@@ -64,7 +65,7 @@ def crowd(name: str, hashes: NDArray[np.uint64]) -> dict[str, Any]:
 
 def main(largest: int = 1_000_000) -> None:
     sizes = [n for n in (10_000, 100_000, 1_000_000) if n <= largest]
-    runs = [measured(n)[0] | {"bits_tables": tables_needed(n, NEAR)} for n in sizes]
+    runs = [measured(n)[0] | {"bits_tables": plan(planted(n)[0], NEAR)} for n in sizes]
     against = []
     for n in (10_000, 20_000):
         by_buckets, ours = measured(n)

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from benchmarks.common import ROOT, keep
 from benchmarks.near_duplicates import APART, planted
+from facevalue.data.hash_buckets import plan
 from facevalue.data.hashes import BITS, NEAR
-from facevalue.data.near_duplicates import clusters, tables_needed
+from facevalue.data.near_duplicates import clusters
 
 WAYS = (
     "ours",
@@ -126,7 +127,7 @@ def main(largest: int = 1_000_000) -> None:
         {
             "radius": NEAR,
             "faiss": faiss.__version__,
-            "our_bits_tables": {str(n): tables_needed(n, NEAR) for n in sorted({run["n"] for run in runs})},
+            "our_bits_tables": {str(n): plan(planted(n)[0], NEAR) for n in sorted({run["n"] for run in runs})},
             "runs": runs,
             "crowd": crowds,
         },

@@ -109,26 +109,47 @@ def test_unreadable_files_and_a_new_limit_are_read_again(
         scan(settled)
 
 
+def interrupt_at(path: Path, patch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while this file is read."""
+
+    def interrupted(asked: Path) -> dict[str, object]:
+        if asked == path:
+            raise KeyboardInterrupt
+        return facts_of(asked)
+
+    patch.setattr(scan_module, "facts_of", interrupted)
+
+
+@pytest.mark.parametrize("chunk", [2, 4096])
 def test_an_interrupted_scan_goes_on_where_it_was(
+    settled: Path, reads: list[Path], chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan_module, "_CHUNK", chunk)
+    with monkeypatch.context() as patch:
+        interrupt_at(settled / "b/p01.png", patch)
+        with pytest.raises(KeyboardInterrupt, match=r"reads only what is left \(5 of 8 files were looked at\)"):
+            scan(settled)
+    reads.clear()
+    found = scan(settled)
+    assert sorted(path.name for path in reads) == ["p01.png", "p02.png", "p03.png"]
+    pd.testing.assert_frame_equal(found.table, scan(settled, fresh=True).table)
+    assert not list(settled.rglob(".*"))
+
+
+def test_an_interrupted_scan_keeps_what_is_known_of_files_that_it_did_not_reach(
     settled: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scan_module, "_CHUNK", 2)
-    asked = []
-
-    def interrupted(path: Path) -> dict[str, object]:
-        asked.append(path)
-        if path.parent.name == "b":
-            raise KeyboardInterrupt
-        return facts_of(path)
-
+    scan(settled)
+    for name in ("a/p00.png", "a/p02.png", "b/p00.png"):
+        os.utime(settled / name, ns=(1, 1))
     with monkeypatch.context() as patch:
-        patch.setattr(scan_module, "facts_of", interrupted)
+        interrupt_at(settled / "b/p00.png", patch)
         with pytest.raises(KeyboardInterrupt):
             scan(settled)
     reads.clear()
     scan(settled)
-    assert sorted(path.parent.name for path in reads) == ["b"] * 4
-    assert not list(settled.rglob(".*"))
+    assert sorted(path.relative_to(settled).as_posix() for path in reads) == ["b/p00.png"]
 
 
 def test_nothing_is_written_among_the_images(settled: Path) -> None:

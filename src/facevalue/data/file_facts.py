@@ -16,6 +16,7 @@ from facevalue.errors import ImageError
 from facevalue.images import decoding
 from facevalue.images.resize import thumbnail
 from facevalue.marks.reader import kinds_in
+from facevalue.support import files
 
 IN_MEMORY = "array"
 """The format of an image that is no file."""
@@ -51,11 +52,12 @@ _EXIF_IN_TIFF = 34665
 
 def facts_of(path: Path) -> dict[str, Any]:
     """The facts in :data:`EMPTY_FACTS`; for a file that cannot be read, ``error`` has the reason."""
-    facts = dict(EMPTY_FACTS)
+    if files.as_text(str(path)) != str(path):
+        return EMPTY_FACTS | {"error": "has a name that is not UTF-8; rename it"}
     try:
         return facts_of_bytes(decoding.read_bytes(path))
     except ImageError as error:
-        return facts | {"error": str(error)}
+        return EMPTY_FACTS | {"error": str(error)}
 
 
 def facts_of_bytes(data: bytes) -> dict[str, Any]:
@@ -63,8 +65,9 @@ def facts_of_bytes(data: bytes) -> dict[str, Any]:
     own = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "origin_marks": " ".join(kinds_in(data))}
     facts = EMPTY_FACTS | own
     try:
-        facts |= _header(decoding.open_image(data))
-        image, _ = decoding.decode_reduced(data, _reduction)
+        opened = decoding.open_image(data)
+        facts |= _header(opened)
+        image, _ = decoding.decode_reduced(data, _reduction, opened=opened)
     except ImageError as error:
         return facts | {"error": str(error)}
     return facts | _look(image)

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from facevalue.data.clusters_cache import clusters_of
 from facevalue.data.column_values import repeated
 from facevalue.data.hashes import NEAR, unpack
 from facevalue.data.manifest import Manifest
-from facevalue.data.near_duplicates import Clusters, clusters
+from facevalue.data.near_duplicates import Clusters
 from facevalue.errors import DataError, UsageError
 from facevalue.evidence.findings import Finding, distinct, finding
 from facevalue.support import progress
@@ -32,7 +33,7 @@ _MIN_CLASS_SIZE = 12  # in a smaller class a share means nothing
 def look_alikes(manifest: Manifest, near: int = NEAR) -> Clusters:
     """Clusters of near-duplicates among the readable images, in their order."""
     with progress.within("grouping"):
-        return clusters(unpack(manifest.readable_of("phash")["phash"]), near)
+        return clusters_of(unpack(manifest.readable_of("phash")["phash"]), near, manifest.source)
 
 
 def with_groups(
@@ -81,9 +82,11 @@ def with_groups(
 def _large_group_findings(labels: pd.Series[str], found: Clusters, near: int) -> list[Finding]:
     """A warning if one group of near-duplicates holds a large share of a class."""
     shares = {}
-    for label in sorted(labels.unique()):
-        mine = found.labels[(labels == label).to_numpy(bool)]
-        share = np.bincount(np.unique(mine, return_inverse=True)[1]).max() / len(mine)
+    codes, names = pd.factorize(labels, sort=True)
+    of_class = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    for label, places in zip(names, of_class, strict=True):
+        mine = found.labels[places]
+        share = np.unique(mine, return_counts=True)[1].max() / len(mine)
         if share >= _LARGE_SHARE and len(mine) >= _MIN_CLASS_SIZE:
             shares[str(label)] = f"{share:.0%} of {str(label)!r}"
     if not shares:

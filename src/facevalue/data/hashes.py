@@ -41,7 +41,8 @@ def phash(image: Image.Image) -> NDArray[np.uint8]:
     low = (basis @ small @ basis.T)[rows, columns]
     # Rounded, so that rounding differences between machines do not flip bits.
     low = np.round(low, 2) * weight
-    step = _STEP * max(float(np.median(np.abs(low))), _FLAT)
+    middle = np.partition(np.abs(low), _FREQUENCIES // 2)[_FREQUENCIES // 2]  # the median of an odd number
+    step = _STEP * max(float(middle), _FLAT)
     bits = np.zeros(BITS, bool)
     bits[: 3 * _FREQUENCIES] = np.concatenate([low > -step, low > 0, low > step])
     return np.packbits(bits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -80,7 +81,7 @@ class _Layout:
             key="/".join(parts),
             label=parts[start - 1] if self.split == 0 else parts[self.label],
             split="" if self.split is None else split_of(parts[self.split]) or "",
-            parent="/".join(inside),
+            parent=sys.intern("/".join(inside)),  # the same for many files
         )
 
 

@@ -1,33 +1,32 @@
 """Find near-duplicates among many 256-bit hashes without comparing every pair.
 
-Not faiss: at a million hashes its binary indexes take as long (``benchmarks/near_duplicates_faiss.py``), but miss 1 %
+Not faiss: at a million hashes its binary indexes take longer (``benchmarks/near_duplicates_faiss.py``), but miss 1 %
 of the pairs at the radius instead of 0.01 %, use six times the memory, and return all pairs, which fills the memory if
 many images are near-duplicates.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facevalue.data import hash_buckets
+from facevalue.data.hash_buckets import Places
 from facevalue.data.hashes import BITS, NEAR, distances
 from facevalue.support import progress
+
+VERSION = 1
+"""Version of the search; results of different versions can differ."""
 
 EXACT = 4096
 """Up to this number of different hashes, every pair is compared."""
 
-MISS = 1e-4
-"""With more hashes: the probability to miss a pair at exactly the radius. For nearer pairs it is far smaller."""
-
 _BLOCK = 1024
 _BUDGET = 1_000_000_000  # most pairs compared per table, so that the search always ends
-_CHUNK = 4_000_000  # pairs in memory at a time
+_CHUNK = 500_000  # pairs in memory at a time
 _TRIED = 64  # candidates for the centre of a cluster in a large chain
-
-Pairs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ def clusters(hashes: NDArray[np.uint64], near: int = NEAR, exact: int = EXACT) -
     remaining neighbours, and so on. Copies of one image are all near it and stay together.
 
     Up to ``exact`` hashes, every pair is compared. With more, only hashes that share a bucket in one of several tables
-    are compared; a bucket is the value of randomly drawn bits (Indyk & Motwani 1998). The number of tables is chosen so
-    that a pair at exactly ``near`` bits is missed with probability :data:`MISS`. The draw is always the same.
+    are compared; a bucket is the value of randomly drawn bits (:mod:`facevalue.data.hash_buckets`). A pair at exactly
+    ``near`` bits is missed with probability 0.0001, a nearer one with far less. The draw is always the same.
 
     Parameters
     ----------
@@ -122,19 +121,6 @@ def _members(labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
     return [order[start:end] for start, end in zip(starts[several], ends[several], strict=True)]
 
 
-def tables_needed(n: int, near: int, miss: float = MISS) -> tuple[int, int]:
-    """Bits per bucket and number of tables for ``n`` hashes.
-
-    A pair that differs in ``near`` bits shares a bucket if none of these bits was drawn.
-
-    >>> tables_needed(1_000_000, 32)
-    (21, 168)
-    """
-    bits = max(8, math.ceil(math.log2(n)) + 1)
-    together = math.comb(BITS - near, bits) / math.comb(BITS, bits)
-    return bits, max(1, math.ceil(math.log(miss) / math.log1p(-together)))
-
-
 class _Search:
     """The state of one search: the hashes joined so far, and the number of pairs compared."""
 
@@ -143,8 +129,9 @@ class _Search:
         self.near = near
         self.compared = 0
         self.complete = True
+        self._middle = hashes[:, 1:3].copy()  # the signs of the frequencies, which differ most between images
         self._labels = np.arange(len(hashes))
-        self._found: list[Pairs] = []
+        self._found: list[Places] = []
 
     def labels(self) -> NDArray[np.int64]:
         """(n,) label of each hash: the index of one member of its chain."""
@@ -213,87 +200,49 @@ class _Search:
 
     def compare_buckets(self) -> None:
         """Compare the hashes that share a bucket of a table."""
-        n = len(self.hashes)
-        bits, tables = tables_needed(n, self.near)
-        rng = np.random.default_rng(0)
-        for _ in progress.track(range(tables), "searching near-duplicates", unit="tables"):
-            keys = _bits_of(self.hashes, rng.choice(BITS, bits, replace=False))
-            # Sorted by key; the order within a bucket differs between tables.
-            shuffled = rng.permutation(n)
-            order = shuffled[np.argsort(keys[shuffled], kind="stable")]
-            self._compare_runs(order, keys[order])
+        planned = hash_buckets.plan(self.hashes, self.near)
+        found = hash_buckets.tables(self.hashes, planned)
+        for order, size in progress.track(found, "searching near-duplicates", planned.tables, unit="tables"):
+            self._compare_within(order, size)
 
-    def _compare_runs(self, order: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
-        """Compare the hashes within each run of equal keys, unless already joined: adjacent ones first."""
-        start = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-        size = np.diff(np.r_[start, len(keys)])
-        keep = size > 1
-        start, size = start[keep], size[keep]
-        spent, apart, look = 0, 1, 1
+    def _compare_within(self, order: Places, size: Places) -> None:
+        """Compare the hashes within each bucket of a table, unless already joined: adjacent ones first."""
+        words = self._middle[order].T.copy()
+        start, of_all, new = np.cumsum(size) - size, self._labels, True
+        labels = of_all[order]
+        spent, apart = 0, 1
         while len(start):
-            if apart == look:  # at 1, 2, 4, 8, …: many near-duplicates are joined after the first few comparisons
-                labels = self.labels()[order] if apart > 1 else self._labels[order]
-                keep = _mixed(labels, start, size)
-                start, size = start[keep], size[keep]
-                look *= 2
-            pairs = int((size - apart).clip(0).sum())
-            if spent + pairs > _BUDGET:
-                self.complete = False
-                break
-            for some in _portions(start, size - apart):
-                first = _ranges(*some)
-                self._compare(order[first], order[first + apart])
-            spent += pairs
-            apart += 1
+            # Those 1, 2 to 3, 4 to 7, … places apart: many near-duplicates are joined after the first few.
             keep = size > apart
+            if new:
+                keep &= hash_buckets.mixed(labels, start, size)
             start, size = start[keep], size[keep]
+            for first, count in hash_buckets.portions(*hash_buckets.followers(start, size, apart), _CHUNK):
+                spent += int(count.sum())
+                if spent > _BUDGET:
+                    self.complete = False
+                    return
+                i, j = np.repeat(first, count), hash_buckets.ranges(first + apart, count)
+                separate = labels[i] != labels[j]
+                self._compare(i[separate], j[separate], order, words)
+            apart *= 2
+            new = self.labels() is not of_all
+            if new:
+                of_all = self._labels
+                labels = of_all[order]
 
-    def _compare(self, i: Pairs, j: Pairs) -> None:
-        separate = self._labels[i] != self._labels[j]
-        i, j = i[separate], j[separate]
-        near = distances(self.hashes[i], self.hashes[j]) <= self.near
+    def _compare(self, i: Places, j: Places, order: Places, words: NDArray[np.uint64]) -> None:
+        """Compare the members ``i`` and ``j`` of buckets that are in ``order``, first by these words (2, m) of them."""
         self.compared += len(i)
+        apart = np.bitwise_count(words[0][i] ^ words[0][j]) + np.bitwise_count(words[1][i] ^ words[1][j])
+        near = apart <= self.near  # half of the bits rule out nearly all pairs
+        i, j = order[i[near]], order[j[near]]
+        near = distances(self.hashes[i], self.hashes[j]) <= self.near
         self._join(i[near], j[near])
 
-    def _join(self, i: Pairs, j: Pairs) -> None:
+    def _join(self, i: Places, j: Places) -> None:
         apart = i != j
         if apart.any():
             self._found.append(np.stack([i[apart], j[apart]]))
         if sum(part.shape[1] for part in self._found) > max(100_000, len(self.hashes) // 4):
             self.labels()
-
-
-def _bits_of(hashes: NDArray[np.uint64], chosen: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """(n,) the chosen bits of each hash as a number."""
-    keys = np.zeros(len(hashes), np.uint64)
-    words = np.ascontiguousarray(hashes.T)
-    for place, bit in enumerate(chosen):
-        keys |= ((words[bit // 64] >> np.uint64(bit % 64)) & np.uint64(1)) << np.uint64(place)
-    return keys
-
-
-def _mixed(labels: NDArray[np.int64], start: NDArray[np.intp], size: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which runs hold more than one label."""
-    if not len(start):
-        return np.zeros(0, bool)
-    member = labels[_ranges(start, size)]
-    first = np.r_[0, np.cumsum(size)[:-1]]
-    mixed: NDArray[np.bool_] = np.minimum.reduceat(member, first) != np.maximum.reduceat(member, first)
-    return mixed
-
-
-def _ranges(start: NDArray[np.intp], size: NDArray[np.intp]) -> NDArray[np.intp]:
-    """``start[0], start[0] + 1, …`` of each of these runs, one after the other.
-
-    >>> _ranges(np.array([3, 10]), np.array([2, 3])).tolist()
-    [3, 4, 10, 11, 12]
-    """
-    before = np.cumsum(size) - size
-    places: NDArray[np.intp] = np.arange(size.sum()) + np.repeat(start - before, size)
-    return places
-
-
-def _portions(start: NDArray[np.intp], size: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Runs in portions of about ``_CHUNK`` members."""
-    cuts = np.flatnonzero(np.diff(np.cumsum(size) // _CHUNK)) + 1
-    return list(zip(np.split(start, cuts), np.split(size, cuts), strict=True))

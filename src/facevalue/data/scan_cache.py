@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -66,30 +68,36 @@ class ScanCache:
         known[found[usable]] = True
         return known, facts.loc[usable, list(EMPTY_FACTS)].reset_index(drop=True)
 
-    def put(self, tables: Sequence[pd.DataFrame], keys: Sequence[NDArray[np.int64]]) -> None:
-        """Save the facts of a scan's files, all or none. If the cache cannot be written, nothing is cached.
+    def put(self, parts: Iterable[tuple[pd.DataFrame, NDArray[np.int64]]], whole: bool = True) -> bool:
+        """Save the facts of a scan's files, all or none; False if the cache cannot be written.
 
         Parameters
         ----------
-        tables, keys : of the files in their order, some at a time.
+        parts : rows of the files in their order and their keys, some at a time; at least one part.
+        whole : whether these are all files. If not, what is known of others from the last scan is kept.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if self._known is not None:
-            self._known.close()
-            self._known = None
         try:
-            with files.replacing_file(self.path) as partial:
-                parts = (self._reusable(*each) for each in zip(tables, keys, strict=True))
-                first = pa.Table.from_pandas(next(parts), preserve_index=False)
-                with pq.ParquetWriter(partial, first.schema) as writer:
-                    writer.write_table(first)
-                    for part in parts:
-                        if len(part):
-                            writer.write_table(pa.Table.from_pandas(part, first.schema, preserve_index=False))
-        except (OSError, FaceValueError):
-            return
+            with files.replacing_file(self.path) as partial, ExitStack() as opened:
+                done: list[NDArray[np.int64]] = []
+                writer = None
+                for table, keys in parts:
+                    part = pa.Table.from_pandas(self._reusable(table, keys), preserve_index=False)
+                    if writer is None:
+                        writer = opened.enter_context(pq.ParquetWriter(partial, part.schema))
+                    if len(part) or not done:
+                        writer.write_table(part.cast(writer.schema))
+                    done.append(np.empty(0, np.int64) if whole else hashes_of(table["path"]))
+                if self._known is not None and writer is not None:
+                    for part in () if whole else self._known.without(np.concatenate(done)):
+                        writer.write_table(part.select(writer.schema.names).cast(writer.schema))
+                    self._known.close()  # so that its file can be replaced
+                    self._known = None
+        except (OSError, FaceValueError, pa.ArrowException):
+            return False
+        return True
 
     def _reusable(self, table: pd.DataFrame, keys: NDArray[np.int64]) -> pd.DataFrame:
         """The rows that another scan may take, with their keys."""
@@ -100,10 +108,10 @@ class ScanCache:
         return reusable
 
 
-def key_of(path: Path) -> Key:
+def key_of(path: str) -> Key:
     """Size in bytes, and the times of the last change of content and status in ns; :data:`NO_FILE` without a file."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - there may be millions, and a Path for each takes longer than this
     except (OSError, ValueError):
         return NO_FILE
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -133,7 +141,7 @@ class _Known:
             hashes, keys = [np.empty(0, np.int64)], [np.empty((0, len(_KEY)), np.int64)]
             for i in range(file.num_row_groups):
                 part = file.read_row_group(i, columns=["path", *_KEY])
-                hashes.append(_hashes(part["path"].to_pylist()))
+                hashes.append(hashes_of(part["path"].to_pylist()))
                 keys.append(np.stack([part[name].to_numpy() for name in _KEY], axis=1))
             kinds = file.schema_arrow.empty_table().to_pandas().dtypes
             if any(kinds[name] != kind for name, kind in pd.DataFrame(EMPTY_FACTS, index=[0]).dtypes.items()):
@@ -146,9 +154,20 @@ class _Known:
         """Close the file, which is to be replaced."""
         self._file.close()
 
+    def without(self, hashes: NDArray[np.int64]) -> Iterator[Any]:
+        """The rows, as Arrow tables, of paths that have none of these hashes; fewer if the file is damaged."""
+        try:
+            for i in range(self._file.num_row_groups):
+                part = self._file.read_row_group(i)
+                others = part.filter(~np.isin(hashes_of(part["path"].to_pylist()), hashes))
+                if len(others):
+                    yield others
+        except Exception:  # a damaged file can raise anything
+            return
+
     def places(self, paths: Sequence[str], keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """(n,) the row of each path, as its hash says; -1 if there is none, or if its key has changed."""
-        hashes = _hashes(paths)
+        hashes = hashes_of(paths)
         at = np.searchsorted(self._hashes, hashes)
         inside = at < len(self._hashes)
         found = np.full(len(hashes), -1)
@@ -175,5 +194,6 @@ class _Known:
         return self._last[1]
 
 
-def _hashes(paths: Sequence[str]) -> NDArray[np.int64]:
+def hashes_of(paths: Collection[str]) -> NDArray[np.int64]:
+    """(n,) a number for each path, in this process only."""
     return np.fromiter(map(hash, paths), np.int64, len(paths))

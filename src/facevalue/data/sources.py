@@ -21,9 +21,10 @@ def sources_of(rows: pd.DataFrame) -> list[str]:
     if "source" in rows.columns:
         found = [str(value) for value in rows["source"].astype(object).where(rows["source"].notna(), "")]
     elif "key" in rows.columns:
-        labels = [str(label) for label in rows["label"]]
-        folders = folders_below(rows)
-        of_class = {label: {f for f, own in zip(folders, labels, strict=True) if own == label} for label in set(labels)}
+        folders, labels = folders_below(rows), list(map(str, rows["label"]))
+        of_class: dict[str, set[str]] = {}
+        for label, folder in set(zip(labels, folders, strict=True)):
+            of_class.setdefault(label, set()).add(folder)
         found = [f if len(of_class[own]) <= MOST else "" for f, own in zip(folders, labels, strict=True)]
     else:
         found = []
@@ -32,7 +33,14 @@ def sources_of(rows: pd.DataFrame) -> list[str]:
 
 def folders_below(rows: pd.DataFrame) -> list[str]:
     """(n,) the folder directly below that of the class, by the columns ``key`` and ``label``; "" without one."""
-    return [_below_class(str(key), str(label)) for key, label in zip(rows["key"], rows["label"], strict=True)]
+    known: dict[tuple[str, str], str] = {}
+    found = []
+    for key, label in zip(map(str, rows["key"]), map(str, rows["label"]), strict=True):
+        place = key.rpartition("/")[0], label
+        if place not in known:  # of a million images most lie beside another
+            known[place] = _below_class(key, label)
+        found.append(known[place])
+    return found
 
 
 def _below_class(key: str, label: str) -> str:

@@ -160,7 +160,10 @@ def decode(data: bytes, max_pixels: int | None = None) -> Image.Image:
 
 
 def decode_reduced(
-    data: bytes, reduction: Callable[[int, int], int], max_pixels: int | None = None
+    data: bytes,
+    reduction: Callable[[int, int], int],
+    max_pixels: int | None = None,
+    opened: Image.Image | None = None,
 ) -> tuple[Image.Image, Box]:
     """As :func:`decode`, but a JPEG may be decoded at a half, a quarter or an eighth of its size.
 
@@ -170,6 +173,7 @@ def decode_reduced(
     ----------
     reduction : function of the stored width and height that returns 1, 2, 4 or 8. Used for 8-bit grey, YCbCr and RGB
         JPEGs; other images are decoded in full size.
+    opened : what :func:`open_image` gave for these bytes, if they were opened already; it may be used up.
 
     Returns
     -------
@@ -181,7 +185,7 @@ def decode_reduced(
         open_image(data, max_pixels)  # errors in the header are reported first
         raise ImageError("is truncated")
     if ending is None:
-        return _decoded(data, reduction, max_pixels)
+        return _decoded(data, reduction, max_pixels, opened)
     if ending.scans == 1:
         # Without an end marker, the decoder reports missing data instead of filling in grey.
         return _decoded(data[: ending.end] + jpeg_end.PADDING, reduction, max_pixels)
@@ -193,8 +197,10 @@ def decode_reduced(
     return image, box
 
 
-def _decoded(data: bytes, reduction: Callable[[int, int], int], max_pixels: int | None) -> tuple[Image.Image, Box]:
-    image = open_image(data, max_pixels)
+def _decoded(
+    data: bytes, reduction: Callable[[int, int], int], max_pixels: int | None, opened: Image.Image | None = None
+) -> tuple[Image.Image, Box]:
+    image = open_image(data, max_pixels) if opened is None else opened
     try:
         margins = _reduce(image, reduction(*image.size))
         how: Stored = stored(image)
