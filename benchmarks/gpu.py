@@ -122,7 +122,8 @@ def timms(options: argparse.Namespace, compiled: bool) -> dict[str, Any]:
     if options.weights:
         body.load_state_dict(load_file(options.weights))
     body.reset_classifier(2)
-    body.to(device=device, memory_format=torch.channels_last)
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+    body.to(device=device, memory_format=layout)
     optimizer = create_optimizer_v2(body, opt="adamw", lr=LR, weight_decay=DECAY)
     model = torch.compile(body) if compiled else body
     common = {
@@ -155,7 +156,7 @@ def timms(options: argparse.Namespace, compiled: bool) -> dict[str, Any]:
         start = time.perf_counter()
         model.train()
         for x, y in loader:
-            x, y = x.to(device, memory_format=torch.channels_last), y.to(device)
+            x, y = x.to(device, memory_format=layout), y.to(device)
             with precision:
                 loss = torch.nn.functional.cross_entropy(model(x), y)
             optimizer.zero_grad()
@@ -165,7 +166,7 @@ def timms(options: argparse.Namespace, compiled: bool) -> dict[str, Any]:
         right = 0
         with torch.inference_mode(), precision:
             for x, y in held_out:
-                x, y = x.to(device, memory_format=torch.channels_last), y.to(device)
+                x, y = x.to(device, memory_format=layout), y.to(device)
                 right += int((model(x).argmax(1) == y).sum())
         accuracy = right / len(validation)
         seconds.append(time.perf_counter() - start)
@@ -274,6 +275,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=170.0)
     parser.add_argument("--precision", choices=("bf16", "32"))
     parser.add_argument("--side", choices=("both", "facevalue", "timm"), default="both")
+    parser.add_argument("--channels-last", action=argparse.BooleanOptionalAction, default=True, help="of timm's side")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     options.precision = options.precision or ("bf16" if options.device == "cuda" else "32")

@@ -1,8 +1,9 @@
 """Seconds to fit a probe's head with all its strengths, beside scikit-learn, on the same features in one run.
 
 ``facevalue`` is :func:`fit_probe`: standardise, project to the span of the images, fit every strength from the one
-before, choose by validation loss. ``scikit-learn`` is the usual pipeline: a ``StandardScaler`` and a
-``LogisticRegression`` for each of the same strengths, from zero; its choice by validation loss is counted too.
+before in double precision, choose by validation loss at the best temperature. Idle threads sleep soon, as the command
+line has it. ``scikit-learn`` is the usual pipeline: a ``StandardScaler`` and a ``LogisticRegression`` for each of the
+same strengths, from zero, in single precision as the features have; the choice by validation loss is counted too.
 
 Run from the project's root: ``python -m benchmarks.head_path [ROUNDS]``.
 """
@@ -10,6 +11,7 @@ Run from the project's root: ``python -m benchmarks.head_path [ROUNDS]``.
 from __future__ import annotations
 
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from benchmarks.common import keep, mobilenet
 from benchmarks.frozen_features import frozen
 from facevalue.evaluation.calibration_set import ORIGINAL
 from facevalue.models.features import Features
+from facevalue.support import machine
 from facevalue.training.probe import fit_probe
 from facevalue.training.recipe import configured
 from facevalue.training.settings import ProbeSettings
@@ -80,4 +83,6 @@ def main(rounds: int = 5) -> None:
 
 
 if __name__ == "__main__":
+    if machine.wait_briefly():  # read when the libraries are loaded, so in a new process
+        sys.exit(subprocess.run([sys.executable, "-m", "benchmarks.head_path", *sys.argv[1:]], check=False).returncode)
     main(*map(int, sys.argv[1:]))
