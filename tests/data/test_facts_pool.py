@@ -1,6 +1,7 @@
 """Processes that read facts of files give what this process gives."""
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -51,13 +52,35 @@ def test_files_of_a_process_that_has_ended_are_read_here(paths: list[str]) -> No
             assert list(pool.facts_of(paths)) == expected
 
 
-@pytest.mark.parametrize("program", ["", "/no/such/program", "echo"])
+@pytest.mark.parametrize("program", ["", "/no/such/python", "echo"])
 def test_without_processes_all_files_are_read_here(
     paths: list[str], program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.executable", program)
     with FactsPool(2) as pool:
         assert list(pool.facts_of(paths)) == [facts_of(Path(path)) for path in paths]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+@pytest.mark.parametrize("answer", ["[7, [{}]]", "7", "", "[0, 1, 2]"])
+def test_wrong_answers_are_of_no_use(
+    answer: str, paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts of other files would be the worst: each answer has the number of its question."""
+    program = tmp_path / "python-wrong"
+    program.write_text(f"#!/bin/sh\nread line\nwhile read line; do echo '{answer}'; done\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program))
+    with FactsPool(2) as pool:
+        for _ in range(2):
+            assert list(pool.facts_of(paths)) == [facts_of(Path(path)) for path in paths]
+
+
+def test_answers_that_nobody_took_are_not_taken_for_others(paths: list[str]) -> None:
+    expected = [facts_of(Path(path)) for path in paths]
+    with FactsPool(2) as pool:
+        next(iter(pool.facts_of(paths)))  # the rest is asked for, and left
+        assert list(pool.facts_of(paths[::-1])) == expected[::-1]
 
 
 def test_one_processor_needs_no_processes() -> None:
@@ -72,4 +95,5 @@ def test_a_scan_by_processes_is_that_by_threads(fill: Fill, tmp_path: Path, monk
     monkeypatch.setattr(facts_pool, "MANY", 5)
     monkeypatch.setattr(facts_pool.machine, "cores", lambda: 2)
     monkeypatch.setattr("facevalue.data.scan.facts_of", refuse)
+    monkeypatch.setattr(facts_pool, "facts_of", refuse)
     pd.testing.assert_frame_equal(scan(folder, fresh=True).table, by_threads.table)

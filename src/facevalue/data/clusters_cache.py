@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,7 +31,10 @@ def clusters_of(hashes: NDArray[np.uint64], near: int, source: str) -> Clusters:
     digest = hashlib.sha256(f"{VERSION} {near} {hashes.shape}\n".encode())
     digest.update(np.ascontiguousarray(hashes).data)
     asked = digest.hexdigest()
-    name = hashlib.sha256(str(Path.cwd() / source).encode(errors="surrogateescape")).hexdigest()
+    try:
+        name = hashlib.sha256(os.fsencode(Path.cwd() / source)).hexdigest()
+    except (OSError, ValueError):  # the working folder is gone, or the name cannot be written
+        return clusters(hashes, near)
     path = files.cache_folder() / "scans" / f"{name[:32]}.npz"
     found = _read(path, asked, len(hashes))
     if found is None:

@@ -1,7 +1,7 @@
 """Read facts of many files with several processes.
 
-Decoding a small image is mostly Python and parts of Pillow that hold Python's lock, so threads take turns: two are as
-fast as one. Facts are short, so sending them between processes costs little.
+Decoding a small image is mostly Python and parts of Pillow that hold Python's lock, so threads take turns: two are
+little faster than one. Facts are short, so sending them between processes costs little.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from facevalue.data.file_facts import facts_of
-from facevalue.support import machine
+from facevalue.support import machine, progress
 
 MANY = 1000
 """From this number of files on, processes are started; that takes as long as reading a few hundred files."""
 
 _MOST = 16  # processes; this one cannot collect the facts of more
-_BATCH = 8  # files
+_BATCH = 4 if os.name == "nt" else 8  # files; a request and an answer must fit into a pipe, which is small there
 _AHEAD = 2  # batches that a process has at a time: one that it reads, one that waits
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
@@ -44,10 +44,12 @@ class FactsPool:
 
     def __init__(self, processes: int | None = None) -> None:
         wanted = min(machine.cores(), _MOST) if processes is None else processes
-        # The executable of a frozen program is that program, not Python.
-        able = wanted > 1 and bool(sys.executable) and not getattr(sys, "frozen", False)
-        self._wanted = wanted if able else 0
+        # The executable of a frozen program, and of one that embeds Python, is that program.
+        is_python = Path(sys.executable or "").stem.lower().startswith(("python", "pypy"))
+        self._wanted = wanted if wanted > 1 and is_python and not getattr(sys, "frozen", False) else 0
         self._running: list[subprocess.Popen[bytes]] = []
+        self._ended: set[int] = set()
+        self._asked = 0
 
     def __enter__(self) -> Self:
         return self
@@ -55,9 +57,10 @@ class FactsPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for process in self._running:
-            _end(process)
-        self._running = []
+        for place, process in enumerate(self._running):
+            if place not in self._ended:
+                _end(process)
+        self._running, self._ended = [], set()
 
     def suits(self, n: int) -> bool:
         """Whether processes read this number of files faster than threads."""
@@ -70,20 +73,25 @@ class FactsPool:
             yield from machine.in_order(facts_of, map(Path, paths))
             return
         batches = [paths[i : i + _BATCH] for i in range(0, len(paths), _BATCH)]
-        ahead = _AHEAD * len(self._running)
+        ahead, first = _AHEAD * len(self._running), self._asked
+        self._asked += len(batches)
         for i in range(min(ahead, len(batches))):
-            self._ask(i, batches[i])
+            self._ask(i, first + i, batches[i])
         for i, batch in enumerate(batches):
-            facts = self._told(i, len(batch))
+            facts = self._told(i, first + i, len(batch))
+            if len(self._ended) == len(self._running):
+                yield from machine.in_order(facts_of, map(Path, paths[i * _BATCH :]))
+                return
             if i + ahead < len(batches):
-                self._ask(i + ahead, batches[i + ahead])
+                self._ask(i + ahead, first + i + ahead, batches[i + ahead])
             yield from (facts_of(Path(path)) for path in batch) if facts is None else facts
 
     def _start(self) -> None:
         if self._running or not self._wanted:
             return
         # Isolated from the user's folder and settings of Python; what can be imported here can be imported there.
-        command = [sys.executable, "-I", "-c", _START]
+        flags = ["-I", "-X", f"utf8={sys.flags.utf8_mode}", *(["-B"] if sys.dont_write_bytecode else [])]
+        command = [sys.executable, *flags, "-c", _START]
         # They are as many as processors, so each needs one thread only.
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         try:
@@ -100,24 +108,37 @@ class FactsPool:
         except OSError:  # too many processes: the others do the work
             self._wanted = len(self._running)
 
-    def _ask(self, i: int, batch: Sequence[str]) -> None:
-        self._send(self._running[i % len(self._running)], batch)
+    def _ask(self, i: int, number: int, batch: Sequence[str]) -> None:
+        place = i % len(self._running)
+        if place not in self._ended:
+            self._send(self._running[place], [number, batch])
 
-    def _send(self, process: subprocess.Popen[bytes], value: Sequence[str]) -> None:
+    def _send(self, process: subprocess.Popen[bytes], value: Sequence[Any]) -> None:
         assert process.stdin is not None
         with suppress(OSError):  # it has ended, which is seen where its answer is read
             process.stdin.write(json.dumps(value).encode() + b"\n")
             process.stdin.flush()
 
-    def _told(self, i: int, n: int) -> list[dict[str, Any]] | None:
-        """The facts of a batch; ``None`` if its process has ended."""
-        process = self._running[i % len(self._running)]
+    def _told(self, i: int, number: int, n: int) -> list[dict[str, Any]] | None:
+        """The facts of a batch; ``None`` if its process has ended.
+
+        A process that answers anything else is ended: what it says next may be of other files.
+        """
+        place = i % len(self._running)
+        if place in self._ended:
+            return None
+        process = self._running[place]
         assert process.stdout is not None
         try:
-            facts = json.loads(process.stdout.readline())
-        except (OSError, ValueError):
-            return None
-        return facts if isinstance(facts, list) and len(facts) == n else None
+            answered, facts = json.loads(process.stdout.readline())
+            if answered == number and isinstance(facts, list) and len(facts) == n:
+                return facts
+        except (OSError, ValueError, TypeError):
+            pass
+        self._ended.add(place)
+        _end(process)
+        progress.note("a process that reads files has ended; its files are read without it, which takes longer")
+        return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

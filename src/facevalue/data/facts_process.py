@@ -1,6 +1,7 @@
 """A process that reads facts of files; :mod:`facevalue.data.facts_pool` starts it.
 
-Standard input: lines of JSON, each a list of paths. Standard output: for each of them a line with the list of facts.
+Standard input: lines of JSON, each a number and a list of paths. Standard output: for each of them a line with that
+number and the list of facts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from facevalue.data.file_facts import facts_of
 from facevalue.support import machine
 
+_LARGE = 10_000_000  # pixels; the memory of larger images is not kept
+
 
 def serve() -> None:
     """Answer until the input ends."""
@@ -24,6 +27,9 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing else may write between the answers
     for line in sys.stdin.buffer:
-        facts = [facts_of(Path(path)) for path in json.loads(line)]
-        answers.write(json.dumps(facts).encode() + b"\n")
+        number, paths = json.loads(line)
+        facts = [facts_of(Path(path)) for path in paths]
+        answers.write(json.dumps([number, facts]).encode() + b"\n")
         answers.flush()
+        if any(one["width"] * one["height"] > _LARGE for one in facts):
+            machine.trim_memory()

@@ -81,6 +81,8 @@ def with_groups(
 
 def _large_group_findings(labels: pd.Series[str], found: Clusters, near: int) -> list[Finding]:
     """A warning if one group of near-duplicates holds a large share of a class."""
+    if not len(labels):
+        return []
     shares = {}
     codes, names = pd.factorize(labels, sort=True)
     of_class = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])

@@ -156,10 +156,14 @@ class _Known:
 
     def without(self, hashes: NDArray[np.int64]) -> Iterator[Any]:
         """The rows, as Arrow tables, of paths that have none of these hashes; fewer if the file is damaged."""
+        sorted_once = np.sort(hashes)  # np.isin would sort them for each group
         try:
             for i in range(self._file.num_row_groups):
                 part = self._file.read_row_group(i)
-                others = part.filter(~np.isin(hashes_of(part["path"].to_pylist()), hashes))
+                own = hashes_of(part["path"].to_pylist())
+                at = np.searchsorted(sorted_once, own)
+                at, inside = at.clip(max=max(0, len(hashes) - 1)), at < len(hashes)
+                others = part.filter(~(inside & (sorted_once[at] == own)) if len(hashes) else np.ones(len(own), bool))
                 if len(others):
                     yield others
         except Exception:  # a damaged file can raise anything

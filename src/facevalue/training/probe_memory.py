@@ -8,7 +8,7 @@ from facevalue.evidence.findings import Finding, finding
 from facevalue.support.machine import available_memory
 from facevalue.training.recipe import Recipe
 
-_REST = 700 * 2**20
+_REST = 850 * 2**20
 """Bytes of the program itself, its libraries and the images of a batch."""
 
 _WITH_QUARTERS, _WITHOUT = 1000 * 2**20, 450 * 2**20

@@ -127,11 +127,12 @@ class OpenVino(Engine):
         return submitted
 
     def result(self, submitted: _Request) -> Answer:
-        submitted.request.wait()
-        p, novelty = (submitted.request.get_output_tensor(place).data[0] for place in self._places)
-        answer = Answer(p.copy(), float(novelty), None)
-        self._free.append(submitted)
-        return answer
+        try:
+            submitted.request.wait()
+            p, novelty = (submitted.request.get_output_tensor(place).data[0] for place in self._places)
+            return Answer(p.copy(), float(novelty), None)
+        finally:
+            self._free.append(submitted)
 
     def close(self) -> None:
         for one in self._requests:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from typing import Any, NamedTuple, final
 
@@ -63,17 +64,18 @@ def scored(
     asked: deque[tuple[str, list[_Asked]]] = deque()
     most = ASKED_AHEAD * machine.threads()
     waiting = 0
-    for name, inputs in _read(predictor, faces, items, max(machine.cores(), readers)):
-        asked.append((name, [_ask(predictor, engine, one) for one in inputs]))
-        waiting += _answers(asked[-1][1])
-        while waiting > most or len(asked) > most:  # an image without pixels waits for no answer
-            waiting -= _answers(asked[0][1])
-            yield _finished(predictor, engine, *asked.popleft())
+    with closing(_read(predictor, faces, items, max(machine.cores(), readers))) as read:
+        for name, inputs in read:
+            asked.append((name, [_ask(predictor, engine, one) for one in inputs]))
+            waiting += _answers(asked[-1][1])
+            while waiting > most or len(asked) > most:  # an image without pixels waits for no answer
+                waiting -= _answers(asked[0][1])
+                yield _finished(predictor, engine, *asked.popleft())
     while asked:
         yield _finished(predictor, engine, *asked.popleft())
 
 
-def _read(predictor: Predictor, faces: WhichFaces, items: Iterable[Item], threads: int) -> Iterator[_Read]:
+def _read(predictor: Predictor, faces: WhichFaces, items: Iterable[Item], threads: int) -> Generator[_Read]:
     """Read and decode the images; in order."""
     # Threads take a few images at a time, so that they are not woken for each.
     few = max(1, READ_AHEAD // (2 * threads))
