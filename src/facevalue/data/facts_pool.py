@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from facevalue.data.file_facts import facts_of
-from facevalue.support import machine, progress
+from facevalue.support import child_process, machine, progress
 
 MANY = 1000
 """From this number of files on, processes are started; that takes as long as reading a few hundred files."""
@@ -47,8 +47,7 @@ class FactsPool:
         # The executable of a frozen program, and of one that embeds Python, is that program.
         is_python = Path(sys.executable or "").stem.lower().startswith(("python", "pypy"))
         self._wanted = wanted if wanted > 1 and is_python and not getattr(sys, "frozen", False) else 0
-        self._running: list[subprocess.Popen[bytes]] = []
-        self._ended: set[int] = set()
+        self._running: list[subprocess.Popen[bytes] | None] = []  # None once one has ended
         self._asked = 0
 
     def __enter__(self) -> Self:
@@ -57,10 +56,10 @@ class FactsPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for place, process in enumerate(self._running):
-            if place not in self._ended:
-                _end(process)
-        self._running, self._ended = [], set()
+        for process in self._running:
+            if process is not None:
+                child_process.end(process)
+        self._running = []
 
     def suits(self, n: int) -> bool:
         """Whether processes read this number of files faster than threads."""
@@ -76,14 +75,14 @@ class FactsPool:
         ahead, first = _AHEAD * len(self._running), self._asked
         self._asked += len(batches)
         for i in range(min(ahead, len(batches))):
-            self._ask(i, first + i, batches[i])
+            self._ask(first + i, batches[i])
         for i, batch in enumerate(batches):
-            facts = self._told(i, first + i, len(batch))
-            if len(self._ended) == len(self._running):
+            facts = self._told(first + i, len(batch))
+            if not any(self._running):
                 yield from machine.in_order(facts_of, map(Path, paths[i * _BATCH :]))
                 return
             if i + ahead < len(batches):
-                self._ask(i + ahead, first + i + ahead, batches[i + ahead])
+                self._ask(first + i + ahead, batches[i + ahead])
             yield from (facts_of(Path(path)) for path in batch) if facts is None else facts
 
     def _start(self) -> None:
@@ -96,22 +95,16 @@ class FactsPool:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         try:
             for _ in range(self._wanted):
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    env=environment,
-                )
+                process = child_process.started(command, environment)
                 self._running.append(process)
                 self._send(process, [folder for folder in sys.path if isinstance(folder, str)])
         except OSError:  # too many processes: the others do the work
             self._wanted = len(self._running)
 
-    def _ask(self, i: int, number: int, batch: Sequence[str]) -> None:
-        place = i % len(self._running)
-        if place not in self._ended:
-            self._send(self._running[place], [number, batch])
+    def _ask(self, number: int, batch: Sequence[str]) -> None:
+        process = self._running[number % len(self._running)]
+        if process is not None:
+            self._send(process, [number, batch])
 
     def _send(self, process: subprocess.Popen[bytes], value: Sequence[Any]) -> None:
         assert process.stdin is not None
@@ -119,15 +112,15 @@ class FactsPool:
             process.stdin.write(json.dumps(value).encode() + b"\n")
             process.stdin.flush()
 
-    def _told(self, i: int, number: int, n: int) -> list[dict[str, Any]] | None:
+    def _told(self, number: int, n: int) -> list[dict[str, Any]] | None:
         """The facts of a batch; ``None`` if its process has ended.
 
         A process that answers anything else is ended: what it says next may be of other files.
         """
-        place = i % len(self._running)
-        if place in self._ended:
-            return None
+        place = number % len(self._running)
         process = self._running[place]
+        if process is None:
+            return None
         assert process.stdout is not None
         try:
             answered, facts = json.loads(process.stdout.readline())
@@ -135,17 +128,7 @@ class FactsPool:
                 return facts
         except (OSError, ValueError, TypeError):
             pass
-        self._ended.add(place)
-        _end(process)
+        self._running[place] = None
+        child_process.end(process)
         progress.note("a process that reads files has ended; its files are read without it, which takes longer")
         return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.kill()  # it has nothing to lose
-    for pipe in (process.stdin, process.stdout):
-        with suppress(OSError):  # what was not written yet goes nowhere
-            pipe.close()
-    process.wait()

@@ -161,9 +161,7 @@ class _Known:
             for i in range(self._file.num_row_groups):
                 part = self._file.read_row_group(i)
                 own = hashes_of(part["path"].to_pylist())
-                at = np.searchsorted(sorted_once, own)
-                at, inside = at.clip(max=max(0, len(hashes) - 1)), at < len(hashes)
-                others = part.filter(~(inside & (sorted_once[at] == own)) if len(hashes) else np.ones(len(own), bool))
+                others = part.filter(_places(own, sorted_once) < 0)
                 if len(others):
                     yield others
         except Exception:  # a damaged file can raise anything
@@ -171,12 +169,9 @@ class _Known:
 
     def places(self, paths: Sequence[str], keys: NDArray[np.int64]) -> NDArray[np.int64]:
         """(n,) the row of each path, as its hash says; -1 if there is none, or if its key has changed."""
-        hashes = hashes_of(paths)
-        at = np.searchsorted(self._hashes, hashes)
-        inside = at < len(self._hashes)
-        found = np.full(len(hashes), -1)
-        found[inside] = np.where(self._hashes[at[inside]] == hashes[inside], self._order[at[inside]], -1)
+        found = _places(hashes_of(paths), self._hashes)
         there = found >= 0
+        found[there] = self._order[found[there]]
         found[there] = np.where((self._keys[found[there]] == keys[there]).all(axis=1), found[there], -1)
         return found
 
@@ -196,6 +191,15 @@ class _Known:
         if self._last is None or self._last[0] != i:
             self._last = i, self._file.read_row_group(i, columns=["path", *EMPTY_FACTS]).to_pandas()
         return self._last[1]
+
+
+def _places(wanted: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) the first place of each number in an ascending array; -1 where it is not there."""
+    at = np.searchsorted(ascending, wanted)
+    inside = at < len(ascending)
+    found = np.full(len(wanted), -1)
+    found[inside] = np.where(ascending[at[inside]] == wanted[inside], at[inside], -1)
+    return found
 
 
 def hashes_of(paths: Collection[str]) -> NDArray[np.int64]:

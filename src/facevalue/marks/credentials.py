@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import weakref
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
@@ -20,6 +19,7 @@ from typing import Any, final
 from facevalue.errors import MissingExtraError, UsageError
 from facevalue.marks.manifest import credentials_of
 from facevalue.marks.record import Credentials, shown
+from facevalue.support import child_process
 
 MISSING = "c2pa-python is not installed; run: pip install 'facevalue[provenance]'"
 """Why credentials are not checked without the extra."""
@@ -130,14 +130,9 @@ class CredentialsReader:
             return
         self._stop()
         # -P: modules of this folder must not stand in for others.
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(_PROGRAM)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        process = child_process.started([sys.executable, "-P", str(_PROGRAM)])
         self._process = process
-        self._end = weakref.finalize(self, _end, process)
+        self._end = weakref.finalize(self, child_process.end, process)
         json.loads(self._told(json.dumps({"trusted": self._trusted}).encode() + b"\n", _SECONDS_TO_START))
 
     def _stop(self) -> None:
@@ -172,13 +167,3 @@ def certificates_in(path: Path) -> str:
         why = "has no certificate in PEM form" if isinstance(error, ssl.SSLError | ValueError) else "cannot be read"
         raise UsageError(f"the `trust_list` {path} {why}") from error
     return text
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.kill()  # it has nothing to lose
-    for pipe in (process.stdin, process.stdout):
-        with suppress(OSError):  # what was not written yet goes nowhere
-            pipe.close()
-    process.wait()

@@ -26,8 +26,7 @@ def projected(features: Tensor, through: Tensor) -> Tensor:
 def stored(features: Tensor, through: Tensor, kept: NDArray[np.intp] | None = None) -> Tensor:
     """As :func:`projected`, of the features at the positions ``kept``: a few at a time, since all may be gigabytes."""
     places = torch.arange(len(features)) if kept is None else torch.from_numpy(kept)
-    parts = [projected(features[some].float(), through) for some in torch.split(places, ROWS)]
-    return torch.cat(parts) if parts else projected(features.float(), through)
+    return torch.cat([projected(features[some].float(), through) for some in torch.split(places, ROWS)])
 
 
 def thinned(labels: NDArray[np.int64], most: int) -> NDArray[np.intp]:
